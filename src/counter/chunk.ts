@@ -1,0 +1,213 @@
+/**
+ * A chunk: the commands that a door hands to the counting service at once, as columns, and their outcomes.
+ * Chunk in, completion out: the service applies all commands of a chunk in order, in one group, fills the
+ * outcome columns and calls `complete()` exactly once, when everything the outcomes tell is durable (as the
+ * durability mode asks). Until then the chunk and the bytes its names lie in belong to the service.
+ *
+ * Columns instead of objects, because a door reuses one chunk per connection and a pipeline of thousands of
+ * increments then allocates nothing. What few commands have (bounds, deadlines, keys) is an object in `options`.
+ */
+import { assert } from '../std/assert.ts';
+import { DONE } from './errors.ts';
+import { readInt64, writeInt64 } from './int64.ts';
+import { CHUNK_COMMANDS_MAX } from './limits.ts';
+
+/** What a command does. The comment says which outcome columns mean what. */
+export const Op = {
+  /** `value`: the count, 0 when absent; EXISTED. */
+  get: 0,
+  /** `value`: the new count; `other`: what was applied (differs from the amount when saturated); EXISTED before; CHANGED unless a condition held it back. */
+  add: 1,
+  /** `value`: the count afterwards; `other`: the count before; EXISTED before; CHANGED unless a condition held it back. */
+  set: 2,
+  /** `other`: the count before; EXISTED before; CHANGED. `value`: 0. */
+  delete: 3,
+  /** Sets or, with option `deadline: {kind: 'persist'}`, removes the deadline. EXISTED; CHANGED when it took effect. */
+  expire: 4,
+  /** `value`: the deadline in Unix ms, or -1 for none; EXISTED. */
+  deadline: 5,
+} as const;
+export type Op = (typeof Op)[keyof typeof Op];
+
+/** Bits of the outcome column `flags`. */
+export const Flag = {
+  existed: 1,
+  changed: 2,
+  saturated: 4,
+  /** Answered from an idempotency record: this time nothing was applied. */
+  replayed: 8,
+} as const;
+
+/** What to do with a counter's deadline. */
+export type DeadlineChange =
+  | { readonly kind: 'in'; readonly ms: number }
+  | { readonly kind: 'at'; readonly unixMs: number }
+  | { readonly kind: 'persist' };
+
+/** An idempotency key and what it was used for. */
+export interface IdempotencyKey {
+  /** `request`: kept for a time; `import`: the id of an import's chunk, kept for good. */
+  readonly scope: 'request' | 'import';
+  /** 1 to 255 characters, printable ASCII. */
+  readonly key: string;
+  /** Digest of the request, in hex (at most 32 bytes): the same key with another one is refused. */
+  readonly fingerprint: string;
+}
+
+/** What few commands carry. */
+export interface CommandOptions {
+  /** Bounds for this update, on top of the policy's. The tighter one counts. */
+  readonly floor?: bigint | undefined;
+  readonly ceiling?: bigint | undefined;
+  /** At a bound, or at the end of 64 bits, apply what fits instead of refusing. */
+  readonly saturate?: boolean | undefined;
+  /** For add and set. Without it an add keeps the deadline and a set removes it (as Redis does), unless `keepDeadline`. */
+  readonly deadline?: DeadlineChange | undefined;
+  readonly keepDeadline?: boolean | undefined;
+  /** Change the deadline only if: there is none (NX, ENX) / there is one (XX) / it grows (GT) / it shrinks (LT). */
+  readonly deadlineOnlyIf?: 'none' | 'some' | 'later' | 'earlier' | undefined;
+  /** Apply only if the counter exists, or only if it does not; otherwise the outcome is done, not CHANGED. */
+  readonly onlyIf?: 'exists' | 'absent' | undefined;
+  /** Idempotency of this one command within its chunk (a batch entry's `id`). */
+  readonly id?: IdempotencyKey | undefined;
+}
+
+const noCompletion = (): void => {
+  throw new Error('a chunk was submitted without a completion');
+};
+const encoder = new TextEncoder();
+
+export class Chunk {
+  /** Commands in this chunk. */
+  count = 0;
+  /** The buffer that the names lie in: the door's own, or the one that `pushName` writes to. */
+  names: Uint8Array;
+  op: Uint8Array;
+  nameStart: Int32Array;
+  nameLength: Int32Array;
+  /** Two lanes per command. */
+  amount: Int32Array;
+  /** Sparse: empty while no command has options. */
+  readonly options: (CommandOptions | undefined)[] = [];
+
+  /** All or nothing: when one command is refused, none is applied and the others say `atomic_refused`. */
+  atomic = false;
+  /** Covers the whole chunk. */
+  key: IdempotencyKey | undefined = undefined;
+
+  /** `DONE`, or why the chunk as a whole was refused or is unknown; the columns then mean nothing. */
+  refusal: number = DONE;
+  /** The outcomes come from the idempotency record of an earlier chunk. */
+  replayed = false;
+  /** With `idempotency_full`: when to come again. 0: not known. */
+  retryAfterMs = 0;
+  /** When the chunk was applied, by the service's clock, Unix ms; a replay tells the original's. */
+  appliedAtMs = 0;
+  /** Per command: `DONE` or an id of the error catalogue. */
+  code: Uint8Array;
+  flags: Uint8Array;
+  value: Int32Array;
+  other: Int32Array;
+
+  /** Called by the service exactly once per submit; it may be called before `submit` returns. */
+  complete: () => void = noCompletion;
+
+  #capacity: number;
+  #ownNames: Uint8Array;
+  #ownNamesUsed = 0;
+
+  constructor(capacity = 16) {
+    this.#capacity = capacity;
+    this.#ownNames = new Uint8Array(capacity * 32);
+    this.names = this.#ownNames;
+    this.op = new Uint8Array(capacity);
+    this.nameStart = new Int32Array(capacity);
+    this.nameLength = new Int32Array(capacity);
+    this.amount = new Int32Array(capacity * 2);
+    this.code = new Uint8Array(capacity);
+    this.flags = new Uint8Array(capacity);
+    this.value = new Int32Array(capacity * 2);
+    this.other = new Int32Array(capacity * 2);
+  }
+
+  /** Empties the chunk for reuse; its buffers stay, `complete` too. */
+  reset(): void {
+    this.count = 0;
+    this.names = this.#ownNames;
+    this.#ownNamesUsed = 0;
+    if (this.options.length > 0) this.options.length = 0;
+    this.atomic = false;
+    this.key = undefined;
+    this.refusal = DONE;
+    this.replayed = false;
+    this.retryAfterMs = 0;
+    this.appliedAtMs = 0;
+  }
+
+  /**
+   * Appends a command whose name lies in `names` at `[start, start + length)`; the name's length and encoding
+   * are checked by the service. The amount's lanes: `add`: what to add; `set`: the value.
+   * @returns the command's position.
+   */
+  push(op: Op, start: number, length: number, low: number, high: number): number {
+    if (this.count === this.#capacity) this.#grow();
+    const i = this.count++;
+    this.op[i] = op;
+    this.nameStart[i] = start;
+    this.nameLength[i] = length;
+    this.amount[2 * i] = low;
+    this.amount[2 * i + 1] = high;
+    return i;
+  }
+
+  /** Appends a command with a name as string. Not to be mixed with a `names` buffer of the door's own. */
+  pushName(op: Op, name: string, amount: bigint = 0n, options?: CommandOptions): number {
+    assert(this.names === this.#ownNames, 'a chunk with names of its own keeps them in its own buffer');
+    const start = this.#ownNamesUsed;
+    // A UTF-16 unit takes at most 3 bytes of UTF-8.
+    const needed = start + name.length * 3;
+    if (needed > this.#ownNames.length) {
+      const larger = new Uint8Array(Math.max(needed, this.#ownNames.length * 2));
+      larger.set(this.#ownNames);
+      this.#ownNames = larger;
+      this.names = larger;
+    }
+    const { written } = encoder.encodeInto(name, this.#ownNames.subarray(start));
+    this.#ownNamesUsed = start + written;
+    const i = this.push(op, start, written, 0, 0);
+    if (amount !== 0n) writeInt64(this.amount, 2 * i, amount);
+    if (options !== undefined) this.options[i] = options;
+    return i;
+  }
+
+  valueAt(i: number): bigint {
+    return readInt64(this.value, 2 * i);
+  }
+
+  otherAt(i: number): bigint {
+    return readInt64(this.other, 2 * i);
+  }
+
+  hasFlag(i: number, flag: number): boolean {
+    return (this.flags[i] & flag) !== 0;
+  }
+
+  #grow(): void {
+    assert(this.#capacity < CHUNK_COMMANDS_MAX, 'a chunk stays below CHUNK_COMMANDS_MAX');
+    const capacity = Math.min(this.#capacity * 4, CHUNK_COMMANDS_MAX);
+    this.#capacity = capacity;
+    this.op = grown(this.op, new Uint8Array(capacity));
+    this.nameStart = grown(this.nameStart, new Int32Array(capacity));
+    this.nameLength = grown(this.nameLength, new Int32Array(capacity));
+    this.amount = grown(this.amount, new Int32Array(capacity * 2));
+    this.code = grown(this.code, new Uint8Array(capacity));
+    this.flags = grown(this.flags, new Uint8Array(capacity));
+    this.value = grown(this.value, new Int32Array(capacity * 2));
+    this.other = grown(this.other, new Int32Array(capacity * 2));
+  }
+}
+
+function grown<T extends Uint8Array | Int32Array>(from: T, to: T): T {
+  to.set(from);
+  return to;
+}

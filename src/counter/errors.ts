@@ -1,0 +1,99 @@
+/**
+ * The error catalogue: everything that can be said to a caller, with its stable code. Three mappings read it:
+ * HTTP (status and problem+json), RESP (the reply's text) and the CLI (exit code by `outcome`).
+ *
+ * `outcome` is what the caller may conclude: `refused`: nothing changed, and nothing will; `unknown`: it may
+ * or may not have been counted, and only a retry with the same idempotency key tells.
+ *
+ * Ids are what a chunk's outcome column holds. Codes are part of the public interface and never change;
+ * ids are internal.
+ */
+
+export interface CatalogueEntry {
+  readonly id: number;
+  readonly outcome: 'refused' | 'unknown';
+  readonly httpStatus: number;
+  /** RESP error text, as Redis words it where Redis has it; without a leading minus. */
+  readonly resp: string;
+  /** What happened and what to do, one sentence for people. */
+  readonly message: string;
+}
+
+function entry(
+  id: number,
+  outcome: 'refused' | 'unknown',
+  httpStatus: number,
+  resp: string,
+  message: string,
+): CatalogueEntry {
+  return { id, outcome, httpStatus, resp, message };
+}
+
+const NOT_AN_INTEGER = 'ERR value is not an integer or out of range';
+
+export const ERRORS = {
+  invalid_name: entry(1, 'refused', 400, 'ERR invalid counter name: it takes 1 to 255 bytes of UTF-8', 'a counter name takes 1 to 255 bytes of valid UTF-8; choose another name'),
+  invalid_number: entry(2, 'refused', 400, NOT_AN_INTEGER, 'a count is an integer literal or a decimal string from -9223372036854775808 to 9223372036854775807, without fraction or exponent'),
+  overflow: entry(3, 'refused', 409, 'ERR increment or decrement would overflow', 'the result would not fit in a signed 64-bit integer; nothing was changed'),
+  below_floor: entry(4, 'refused', 409, 'ERR the result would be below the floor', 'the result would be below the floor; nothing was changed; pass saturate to take what is there'),
+  above_ceiling: entry(5, 'refused', 409, 'ERR the result would be above the ceiling', 'the result would be above the ceiling; nothing was changed; pass saturate to fill what is left'),
+  unavailable: entry(6, 'refused', 503, 'TRYAGAIN the journal cannot be written right now, nothing was changed', 'the journal cannot be written right now; nothing was changed; try again later'),
+  outcome_unknown: entry(7, 'unknown', 500, 'ERR outcome unknown', 'the journal failed while this was being written: it may or may not count; retry with the same Idempotency-Key, or read the counter'),
+  overloaded: entry(8, 'refused', 429, 'TRYAGAIN too many updates are waiting for the disk, nothing was changed', 'too many updates are waiting for the disk; nothing was changed; slow down and try again'),
+  shutting_down: entry(9, 'refused', 503, 'ERR the server is shutting down', 'the server is shutting down; nothing was changed; try again on another or after the restart'),
+  atomic_refused: entry(10, 'refused', 409, 'ERR another entry of the atomic batch was refused', 'another entry of this atomic batch was refused, so none was applied; mend that entry and send the batch again'),
+  idempotency_mismatch: entry(11, 'refused', 422, 'ERR this idempotency key was used for another request', 'this idempotency key was used for another request; use a fresh key for a new request'),
+  idempotency_in_flight: entry(12, 'refused', 409, 'ERR the first request with this idempotency key is still in flight', 'the first request with this idempotency key is still in flight; wait and retry with the same key'),
+  idempotency_expired: entry(13, 'unknown', 409, 'ERR this idempotency key is older than what is remembered', 'this idempotency key is older than what is remembered, so it may have been counted before; nothing was changed now; read the counter'),
+  idempotency_from_future: entry(14, 'refused', 400, 'ERR the time in this idempotency key lies in the future', 'the time in this idempotency key lies further ahead than the allowed clock skew; set the clock right and use a fresh key'),
+  idempotency_full: entry(15, 'refused', 429, 'TRYAGAIN the store of idempotency records is full', 'the store of idempotency records is full; nothing was changed; retry after the stated time or use time-ordered keys (UUIDv7)'),
+  too_many_counters: entry(16, 'refused', 507, 'OOM the limit of counters is reached', 'the limit of counters is reached and no new name can be taken; delete counters or raise the limit'),
+  invalid_deadline: entry(17, 'refused', 400, 'ERR invalid expire time', 'a ttl is a positive whole number of milliseconds within 2^53; choose another'),
+  timeout: entry(18, 'unknown', 504, 'ERR outcome unknown: the deadline of the call has passed', 'the deadline of the call has passed before the disk answered: it may or may not count; retry with the same Idempotency-Key, or read the counter'),
+  atomic_too_large: entry(19, 'refused', 413, 'ERR too many commands in one transaction', 'too many entries for one atomic unit; send at most 10 000'),
+  invalid_cursor: entry(20, 'refused', 400, 'ERR invalid cursor', 'this cursor was not given by this process; start the listing again without a cursor'),
+  invalid_body: entry(21, 'refused', 400, 'ERR Protocol error', 'the body is not what this route takes; see /openapi.json'),
+  invalid_query: entry(22, 'refused', 400, 'ERR syntax error', 'the query string is not what this route takes; see /openapi.json'),
+  body_too_large: entry(23, 'refused', 413, 'ERR Protocol error: too big', 'the body is larger than 16 MiB; send smaller batches'),
+  unauthorized: entry(24, 'refused', 401, 'NOAUTH Authentication required.', 'this server has a secret: send it as "Authorization: Bearer SECRET"'),
+  wrong_secret: entry(25, 'refused', 401, 'WRONGPASS invalid username-password pair or user is disabled.', 'the secret is wrong; check TALLYD_SECRET'),
+  origin_refused: entry(26, 'refused', 403, 'ERR origin refused', 'a page of another origin may not call this server; name its origin in the option --cors'),
+  not_found: entry(27, 'refused', 404, 'ERR unknown command', 'there is no such route; see /docs'),
+  method_not_allowed: entry(28, 'refused', 405, 'ERR unknown command', 'this route does not take that method; see /docs'),
+  invalid_idempotency_key: entry(29, 'refused', 400, 'ERR invalid idempotency key', 'an Idempotency-Key takes 1 to 255 printable ASCII characters'),
+  internal: entry(30, 'unknown', 500, 'ERR internal error', 'the server met an error of its own and has logged it; retry with the same Idempotency-Key, or read the counter'),
+  idempotency_unsettled: entry(31, 'unknown', 500, 'ERR the first request with this idempotency key has no known outcome yet', 'the first request with this key hit a failing journal and has no known outcome yet; retry with the same key later'),
+  request_timeout: entry(32, 'refused', 408, 'ERR request timed out', 'the request did not arrive in time; nothing was changed; send it again'),
+} as const satisfies Record<string, CatalogueEntry>;
+
+/** A stable error code, as callers see it. */
+export type ErrorCode = keyof typeof ERRORS;
+
+/** The id in an outcome column that means: done. */
+export const DONE = 0;
+
+const codesById: (ErrorCode | undefined)[] = [];
+for (const [code, { id }] of Object.entries(ERRORS)) codesById[id] = code as ErrorCode;
+
+/** The code of an id other than `DONE`. */
+export function errorCode(id: number): ErrorCode {
+  return codesById[id] ?? 'internal';
+}
+
+/** An error of the catalogue as an exception, for the calls that throw (embedding, listing, opening). */
+export class CountingError extends Error {
+  override readonly name = 'CountingError';
+  readonly code: ErrorCode;
+  /** Milliseconds after which a retry makes sense, where that is known. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(code: ErrorCode, detail?: string, options: { cause?: unknown; retryAfterMs?: number } = {}) {
+    super(detail ?? ERRORS[code].message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.retryAfterMs = options.retryAfterMs;
+  }
+
+  get entry(): CatalogueEntry {
+    return ERRORS[this.code];
+  }
+}

@@ -1,0 +1,18 @@
+/**
+ * What names a record inside a replica: `(kind, name, suffix)`. Users choose only the name, of the kind
+ * `counter`; what the product derives from a counter has another kind and carries its parameters in the
+ * suffix, so that it can neither collide with a name that a user chose nor outgrow the name's 255 bytes.
+ */
+
+export const Kind = {
+  /** A counter that a user named; no suffix. */
+  counter: 0,
+  /** One bucket of a counter's window: suffix = window length in seconds (u32), bucket number (u32). */
+  window: 1,
+} as const;
+export type Kind = (typeof Kind)[keyof typeof Kind];
+
+/** The length of the suffix, in bytes, is a property of the kind: a record need not store it. */
+export const SUFFIX_BYTES: readonly number[] = [0, 8];
+
+export const KIND_COUNT = SUFFIX_BYTES.length;

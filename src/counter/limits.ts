@@ -1,0 +1,37 @@
+/** Every limit of the product in one place, with their relations asserted below. Units are in the names. */
+import { assert } from '../std/assert.ts';
+
+/** A counter's name, in bytes of UTF-8. */
+export const NAME_BYTES_MAX = 255;
+/** Updates in one HTTP batch or one import chunk. */
+export const BATCH_ENTRIES_MAX = 10_000;
+/** Commands in one chunk: what a service takes at once and makes durable in one group. */
+export const CHUNK_COMMANDS_MAX = 16_384;
+/** Different counters that one group can touch: a record keeps its place in the group in 16 bits. */
+export const GROUP_RECORDS_MAX = 65_536;
+/** An idempotency key, in bytes. */
+export const IDEMPOTENCY_KEY_BYTES_MAX = 255;
+/** Names per page of a listing, and per multi-get over HTTP. */
+export const PAGE_ENTRIES_MAX = 10_000;
+/** An HTTP request's body: 10 000 batch entries with the longest names, keys and bounds. */
+export const HTTP_BODY_BYTES_MAX = 16 * 1024 * 1024;
+/** One argument of a RESP command. */
+export const RESP_ARGUMENT_BYTES_MAX = 64 * 1024;
+/** Arguments in one RESP command. */
+export const RESP_ARGUMENTS_MAX = 20_001;
+/** One RESP command with all its arguments, as bytes on the wire. */
+export const RESP_COMMAND_BYTES_MAX = 8 * 1024 * 1024;
+/** An inline RESP command (a line without a RESP header). */
+export const RESP_INLINE_BYTES_MAX = 64 * 1024;
+/** Commands between MULTI and EXEC. */
+export const RESP_TRANSACTION_COMMANDS_MAX = 10_000;
+/** Replies that a client has not read yet; beyond it the connection is closed. */
+export const OUTPUT_BYTES_MAX = 32 * 1024 * 1024;
+/** Open connections per door; further ones are refused. */
+export const CONNECTIONS_MAX = 20_000;
+/** How far a deadline may lie in the future: 2^53 ms would outlive us all, and still be exact. */
+export const DEADLINE_MS_MAX = Number.MAX_SAFE_INTEGER;
+
+assert(BATCH_ENTRIES_MAX <= CHUNK_COMMANDS_MAX, 'a batch fits in a chunk');
+assert(RESP_TRANSACTION_COMMANDS_MAX <= CHUNK_COMMANDS_MAX, 'a transaction fits in a chunk');
+assert(CHUNK_COMMANDS_MAX * 2 <= GROUP_RECORDS_MAX, 'a chunk fits in a group, a counter and one derived record each');

@@ -1,0 +1,40 @@
+/**
+ * Policies: what kind of counter a name pattern denotes. The first policy whose pattern matches a name
+ * decides; a name that none matches has the default, which asks for nothing special.
+ */
+import { Glob } from './glob.ts';
+
+export interface Policy {
+  /** Redis-style glob over the counter's name. */
+  readonly match: string;
+  /** Refuse an update whose result would be below. */
+  readonly floor?: bigint | undefined;
+  /** Refuse an update whose result would be above. */
+  readonly ceiling?: bigint | undefined;
+  /** At a bound apply what fits instead of refusing, also when the request does not ask for it. */
+  readonly saturate?: boolean | undefined;
+  /** A counter lives this long after its creation, in ms, unless a request gives it another deadline. */
+  readonly ttlMs?: number | undefined;
+  /** `dirty`: reads show what is not yet durable (default `durable`). */
+  readonly reads?: 'durable' | 'dirty' | undefined;
+}
+
+export class PolicyTable {
+  readonly #rules: readonly { readonly glob: Glob; readonly policy: Policy }[];
+
+  constructor(policies: readonly Policy[]) {
+    this.#rules = policies.map((policy) => ({ glob: new Glob(policy.match), policy }));
+  }
+
+  get isEmpty(): boolean {
+    return this.#rules.length === 0;
+  }
+
+  /** The policy of the name in `bytes[start, end)`, or undefined for the default. */
+  find(bytes: Uint8Array, start: number, end: number): Policy | undefined {
+    for (const rule of this.#rules) {
+      if (rule.glob.matches(bytes, start, end)) return rule.policy;
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * The interface of a service that counts: what the doors (HTTP, RESP, embedding) talk to and the engine
+ * implements. Chunk in, completion out, never a returned value: reads wait for syncs too, and the engine may
+ * one day live in another thread.
+ */
+import type { Chunk } from './chunk.ts';
+
+export interface CountingService {
+  /**
+   * Applies the chunk's commands in order, in one group, and calls `chunk.complete()` exactly once: when the
+   * outcomes are durable as the durability mode asks, or known to be refused or unknown. May call it before
+   * returning (reads of what is durable already). Never throws on bad input: the outcome says it. When too
+   * much is waiting for the disk the chunk waits its turn; doors bound what they have under way.
+   */
+  submit(chunk: Chunk): void;
+
+  /**
+   * One page of the counters, in no particular order. A counter that exists from the first page to the last
+   * comes exactly once; one that comes or goes meanwhile may or may not. Shows only what is durable.
+   * @throws CountingError invalid_cursor, unavailable
+   */
+  scan(request: ScanRequest): Promise<ScanPage>;
+
+  /**
+   * Writes a snapshot and drops the journal that it replaces.
+   * @throws CountingError unavailable
+   */
+  snapshot(): Promise<SnapshotSummary>;
+
+  info(): ServiceInfo;
+}
+
+export interface ScanRequest {
+  /** From the page before; undefined to start. */
+  readonly cursor?: string | undefined;
+  /** Redis-style glob over the name's bytes: `*`, `?`, `[a-z]`, `[^x]`, backslash. Undefined: all. */
+  readonly match?: string | undefined;
+  /** How many counters to look at, at least 1; a page holds those of them that match. */
+  readonly count: number;
+}
+
+export interface ScanPage {
+  readonly entries: readonly ScanEntry[];
+  /** For the next page; undefined at the end. Decimal digits, below 2^53. */
+  readonly cursor: string | undefined;
+}
+
+export interface ScanEntry {
+  readonly name: string;
+  readonly value: bigint;
+  /** Unix ms, or undefined. */
+  readonly deadlineMs: number | undefined;
+  /** Unix seconds of the last update. */
+  readonly updatedAtSeconds: number;
+}
+
+export interface SnapshotSummary {
+  readonly file: string;
+  readonly counters: number;
+  readonly bytes: number;
+  /** Sequence number of the last group that it covers. */
+  readonly sequence: bigint;
+}
+
+/** `open`: takes everything; `failing`: the journal is being replaced, updates are refused; `closing`: no new chunks. */
+export type ServiceState = 'open' | 'failing' | 'closing' | 'closed';
+
+export interface ServiceInfo {
+  readonly state: ServiceState;
+  readonly durability: Durability;
+  readonly counters: number;
+  readonly sequence: bigint;
+  readonly durableSequence: bigint;
+  readonly groups: number;
+  readonly syncs: number;
+  readonly commands: number;
+  readonly journalBytes: number;
+  readonly tableBytes: number;
+  readonly idempotencyRecords: number;
+  readonly idempotencyBytes: number;
+  /** What the journal failed with, while `failing`. */
+  readonly failure: string | undefined;
+}
+
+/** When an update is answered: after its fdatasync; after its write, synced every second; at once. */
+export type Durability = 'always' | 'interval' | 'off';
+
+export const DURABILITIES: readonly Durability[] = ['always', 'interval', 'off'];
