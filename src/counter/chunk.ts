@@ -108,6 +108,8 @@ export class Chunk {
   flags: Uint8Array;
   value: Int32Array;
   other: Int32Array;
+  /** Unix seconds of the counter's last update, 0 when absent. */
+  updatedAt: Uint32Array;
 
   /** Called by the service exactly once per submit; it may be called before `submit` returns. */
   complete: () => void = noCompletion;
@@ -128,6 +130,7 @@ export class Chunk {
     this.flags = new Uint8Array(capacity);
     this.value = new Int32Array(capacity * 2);
     this.other = new Int32Array(capacity * 2);
+    this.updatedAt = new Uint32Array(capacity);
   }
 
   /** Empties the chunk for reuse; its buffers stay, `complete` too. */
@@ -204,10 +207,11 @@ export class Chunk {
     this.flags = grown(this.flags, new Uint8Array(capacity));
     this.value = grown(this.value, new Int32Array(capacity * 2));
     this.other = grown(this.other, new Int32Array(capacity * 2));
+    this.updatedAt = grown(this.updatedAt, new Uint32Array(capacity));
   }
 }
 
-function grown<T extends Uint8Array | Int32Array>(from: T, to: T): T {
+function grown<T extends Uint8Array | Int32Array | Uint32Array>(from: T, to: T): T {
   to.set(from);
   return to;
 }
