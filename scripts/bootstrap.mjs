@@ -19,7 +19,8 @@ const commands = { start, test, build: buildOnly, check, bench };
 
 const [name = '', ...args] = process.argv.slice(2);
 try {
-  if (!Object.hasOwn(commands, name)) throw new Failure(`unknown command '${name}': ${Object.keys(commands).join(', ')}`);
+  if (!Object.hasOwn(commands, name))
+    throw new Failure(`unknown command '${name}': ${Object.keys(commands).join(', ')}`);
   process.exitCode = await commands[name](args);
 } catch (error) {
   if (!(error instanceof Failure)) throw error;
@@ -56,18 +57,24 @@ async function test(filters) {
   const node = await prepare({ building: false });
   const missing = await installPrograms();
   if (missing.length > 0) {
-    process.stderr.write(`missing and not installable here: ${missing.join(', ')}; tests that need them will be skipped\n`);
+    process.stderr.write(
+      `missing and not installable here: ${missing.join(', ')}; tests that need them will be skipped\n`,
+    );
     if (inCi) throw new Failure('CI=true: a skipped test is a failure');
   }
   for (const [title, work] of checks(node)) await stage(title, work);
   await stage('build', () => withLock(lock, () => build(root, node)).then(() => 0));
   let counts = '';
-  await stage('vitest', async () => {
-    const report = await vitest(node, filters);
-    counts = report.counts;
-    if (report.code === 0 && inCi && report.skipped > 0) throw new Failure(`CI=true: ${counts}; none may be skipped`);
-    return report.code;
-  }, () => counts);
+  await stage(
+    'vitest',
+    async () => {
+      const report = await vitest(node, filters);
+      counts = report.counts;
+      if (report.code === 0 && inCi && report.skipped > 0) throw new Failure(`CI=true: ${counts}; none may be skipped`);
+      return report.code;
+    },
+    () => counts,
+  );
   return 0;
 }
 
@@ -84,7 +91,10 @@ async function prepare({ building = true } = {}) {
 }
 
 function checks(node) {
-  const tool = (path, ...options) => () => run(node, [join(root, 'node_modules', path), ...options], { cwd: root });
+  const tool =
+    (path, ...options) =>
+    () =>
+      run(node, [join(root, 'node_modules', path), ...options], { cwd: root });
   return [
     ['types', () => run(node, [tsc(root), '-p', 'tsconfig.test.json'], { cwd: root })],
     ['biome', tool('@biomejs/biome/bin/biome', 'check', '--error-on-warnings', '.')],
