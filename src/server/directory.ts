@@ -1,0 +1,61 @@
+/**
+ * The data directory before anybody owns it: made when missing, readable for its user only, and durable by
+ * name. Without the sync of its parents a power cut could take the whole directory, and every acknowledged
+ * update with it, although each file inside was synced.
+ */
+import { constants } from 'node:fs';
+import { access, mkdir, open, realpath, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { reasonOf, StartError, systemCode } from './start-error.ts';
+
+/**
+ * Makes the directory with its parents, mode 0700, unless it is there.
+ * @returns its absolute path without symbolic links.
+ * @throws StartError when it cannot be made, read or written
+ */
+export async function prepareDirectory(directory: string): Promise<string> {
+  const path = resolve(directory);
+  try {
+    const firstMade = await mkdir(path, { recursive: true, mode: 0o700 });
+    if (firstMade !== undefined) await syncParents(path, firstMade);
+    if (!(await stat(path)).isDirectory()) throw refusal(path, 'EEXIST', undefined);
+    await access(path, constants.R_OK | constants.W_OK | constants.X_OK);
+    return await realpath(path);
+  } catch (error) {
+    if (error instanceof StartError) throw error;
+    throw refusal(path, systemCode(error), error);
+  }
+}
+
+/** From the parent of the first directory that was made down to the parent of the last one. */
+async function syncParents(path: string, firstMade: string): Promise<void> {
+  const end = dirname(firstMade);
+  for (let parent = dirname(path); ; parent = dirname(parent)) {
+    const handle = await open(parent, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    if (parent === end || parent === dirname(parent)) return;
+  }
+}
+
+function refusal(path: string, code: string | undefined, cause: unknown): StartError {
+  const because = (what: string): StartError => new StartError(`data directory ${path}: ${what}`, { cause });
+  switch (code) {
+    case 'EEXIST':
+      return because('there is a file of that name; name a directory, or move the file away');
+    case 'ENOTDIR':
+      return because('a part of the path is a file; name another directory, or move the file away');
+    case 'EACCES':
+    case 'EPERM':
+      return because('this user may not write there; change its owner or mode, or name another directory');
+    case 'EROFS':
+      return because('the file system is read-only; name a directory on another one');
+    case 'ENOSPC':
+      return because('the disk is full; free some space');
+    default:
+      return because(`cannot be used (${reasonOf(cause)})`);
+  }
+}

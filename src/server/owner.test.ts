@@ -1,0 +1,116 @@
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { findOwner, takeOwnership } from './owner.ts';
+import { isSameHost, type Machine, writeOwnerRecord } from './owner-file.ts';
+
+const here: Machine = { bootId: 'boot-1', machineId: 'machine-1', hostname: 'alpha' };
+const rebooted: Machine = { ...here, bootId: 'boot-2' };
+const elsewhere: Machine = { bootId: 'boot-3', machineId: 'machine-2', hostname: 'beta' };
+
+let root: string;
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'tallyd-owner-'));
+});
+afterEach(() => rm(root, { recursive: true, force: true }));
+
+/** Leaves the directory as a crash of its owner on `machine` does. */
+async function crashOn(machine: Machine, directory: string): Promise<void> {
+  await mkdir(directory, { recursive: true });
+  await writeOwnerRecord(directory, { ...machine, pid: 42, startedAt: '2026-11-22T00:00:00.000Z', released: false });
+}
+
+describe('the data directory', () => {
+  it('is made with its parents, for its user only', async () => {
+    const owned = await takeOwnership(join(root, 'a/b/data'), { machine: here });
+    expect((await stat(join(root, 'a/b/data'))).mode & 0o777).toBe(0o700);
+    await owned.release();
+  });
+
+  it('is refused with a sentence when a file is in the way', async () => {
+    await writeFile(join(root, 'file'), '');
+    await expect(takeOwnership(join(root, 'file'))).rejects.toThrow(/there is a file of that name; name a directory/);
+    await expect(takeOwnership(join(root, 'file/data'))).rejects.toThrow(/a part of the path is a file/);
+  });
+
+  it('is refused with a sentence when this user may not write there', async () => {
+    await mkdir(join(root, 'locked'));
+    await chmod(join(root, 'locked'), 0o555);
+    await chmod(root, 0o755);
+    await asNobody(async () => {
+      await expect(takeOwnership(join(root, 'locked'))).rejects.toThrow(/this user may not write there/);
+      await expect(takeOwnership(join(root, 'locked/data'))).rejects.toThrow(/this user may not write there/);
+    });
+  });
+
+  it('is refused to a second open in the same process, and free after a release', async () => {
+    const directory = join(root, 'data');
+    const first = await takeOwnership(directory, { machine: here });
+    expect(await findOwner(directory)).toBe(process.pid);
+    await expect(takeOwnership(directory, { machine: here })).rejects.toThrow(/already open in this process/);
+    await first.release();
+    expect(await findOwner(directory)).toBeUndefined();
+    await (await takeOwnership(directory, { machine: here })).release();
+  });
+});
+
+/** Root may write everywhere, so it becomes somebody else for a while. */
+async function asNobody(work: () => Promise<void>): Promise<void> {
+  const isRoot = process.geteuid?.() === 0;
+  if (isRoot) process.seteuid?.(65_534);
+  try {
+    await work();
+  } finally {
+    if (isRoot) process.seteuid?.(0);
+  }
+}
+
+describe('a directory that another host owned last', () => {
+  it('is refused when it was not left cleanly, and stays as it was', async () => {
+    await crashOn(elsewhere, root);
+    const before = await readFile(join(root, 'owner.json'), 'utf8');
+    await expect(takeOwnership(root, { machine: here })).rejects.toThrow(/used on host beta .*start with --take-over/);
+    expect(await readFile(join(root, 'owner.json'), 'utf8')).toBe(before);
+    expect(await readdir(root)).toEqual(['owner.json']);
+  });
+
+  it('starts with take-over', async () => {
+    await crashOn(elsewhere, root);
+    await (await takeOwnership(root, { machine: here, takeOver: true })).release();
+  });
+
+  it('starts by itself when it was left cleanly', async () => {
+    await (await takeOwnership(root, { machine: elsewhere })).release();
+    await (await takeOwnership(root, { machine: here })).release();
+  });
+
+  it('is unknown when the record is damaged, so that it needs take-over too', async () => {
+    await writeFile(join(root, 'owner.json'), '{"hostname": 1}');
+    await expect(takeOwnership(root, { machine: here })).rejects.toThrow(/last owner is unknown.*--take-over/);
+    await (await takeOwnership(root, { machine: here, takeOver: true })).release();
+  });
+});
+
+describe('the same host', () => {
+  it.each<[string, Machine, Machine, boolean]>([
+    ['after a crash', here, here, true],
+    ['after a reboot', here, rebooted, true],
+    ['under another name in the same boot, as a new container is', here, { ...here, hostname: 'c0ffee' }, true],
+    ['is not one with another name and another boot', here, { ...rebooted, hostname: 'beta' }, false],
+    ['is not one with another machine id and another boot', here, { ...rebooted, machineId: 'machine-2' }, false],
+    ['is told by its name where there are no ids', noIds('alpha'), noIds('alpha'), true],
+    ['is not one with another name where there are no ids', noIds('alpha'), noIds('beta'), false],
+  ])('%s', (_what, last, now, same) => {
+    expect(isSameHost(last, now)).toBe(same);
+  });
+
+  it('starts by itself after a reboot', async () => {
+    await crashOn(here, root);
+    await (await takeOwnership(root, { machine: rebooted })).release();
+  });
+});
+
+function noIds(hostname: string): Machine {
+  return { bootId: undefined, machineId: undefined, hostname };
+}

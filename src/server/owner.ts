@@ -1,0 +1,230 @@
+/**
+ * One process per data directory, without a lock that a crash could leave behind.
+ *
+ * Everyone who wants the directory listens on a Unix socket in it, under a name that nobody has used before:
+ * a candidate. It owns the directory once it has looked at all others and found nobody alive:
+ * - an owner lives: withdraw, refused;
+ * - a candidate with a smaller name lives: withdraw, wait until there is none, try again;
+ * - only candidates with greater names live: wait until they have withdrawn or one of them owns.
+ *
+ * Why two can never own: of two candidates one has put up its socket later, and its last look came later
+ * still. The other's socket was there by then, and lived, and stays there for as long as it lives: names are
+ * never used twice, so removing a dead one by name can't hit a live one. So the later one has seen the earlier.
+ * Why somebody wins: the smallest live name withdraws for an owner only, all others withdraw for it.
+ *
+ * A socket listens first and gets its name then (rename): between `bind` and `listen` it would look dead.
+ */
+import { randomBytes } from 'node:crypto';
+import { readdir, rename, unlink } from 'node:fs/promises';
+import type { Server } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { prepareDirectory } from './directory.ts';
+import { isSameHost, type Machine, readOwnerRecord, thisMachine, writeOwnerRecord } from './owner-file.ts';
+import { listenAt, probe, SocketDirectory } from './owner-socket.ts';
+import { StartError, systemCode } from './start-error.ts';
+
+const ID_BYTES = 8;
+const SOCKET_NAME = /^owner\.[0-9a-f]{16}\.sock$/;
+/** Put up, but not under its name yet. */
+const UNNAMED_SOCKET = /^owner\.[0-9a-f]{16}\.tmp$/;
+const NAME_BYTES_MAX = 'owner..sock'.length + 2 * ID_BYTES;
+/** Contenders that start together settle in milliseconds; who is still undecided then is stuck. */
+const CONTEST_TIMEOUT_MS = 15_000;
+const CONTEST_PAUSE_MS = 5;
+
+export interface OwnerOptions {
+  /** Take a directory that its last owner, on another host, did not release. */
+  readonly takeOver?: boolean;
+  /** The host that this process runs on; tests say another. */
+  readonly machine?: Machine;
+}
+
+/** A data directory that belongs to this process until `release`, or until the process ends. */
+export interface Ownership {
+  /** Absolute, without symbolic links. */
+  readonly directory: string;
+  /** Gives the directory away; `owner.json` then says that it was left cleanly. Call it when the journal is closed. */
+  release(): Promise<void>;
+}
+
+/**
+ * Makes the directory when it is missing, and takes it.
+ * @throws StartError when another process has it, or had it last on another host, or it cannot be used
+ */
+export async function takeOwnership(directory: string, options: OwnerOptions = {}): Promise<Ownership> {
+  const path = await prepareDirectory(directory);
+  const machine = options.machine ?? (await thisMachine());
+  const sockets = await SocketDirectory.open(path, NAME_BYTES_MAX);
+  const contest = new Contest(path, sockets);
+  try {
+    await contest.win();
+    if (options.takeOver !== true) await refuseForeign(path, machine);
+    const record = { ...machine, pid: process.pid, startedAt: new Date().toISOString() };
+    await writeOwnerRecord(path, { ...record, released: false });
+    return {
+      directory: path,
+      async release(): Promise<void> {
+        try {
+          await writeOwnerRecord(path, { ...record, released: true });
+        } finally {
+          await contest.withdraw();
+          await sockets.close();
+        }
+      },
+    };
+  } catch (error) {
+    await contest.withdraw();
+    await sockets.close();
+    throw error;
+  }
+}
+
+/** The process id of the live owner, 0 when it does not tell, or undefined when there is none. Changes nothing. */
+export async function findOwner(directory: string): Promise<number | undefined> {
+  const sockets = await SocketDirectory.open(directory, NAME_BYTES_MAX);
+  try {
+    for (const name of await socketNames(directory)) {
+      const answer = await probe(sockets.path(name));
+      if ('pid' in answer) return answer.pid ?? 0;
+    }
+    return undefined;
+  } finally {
+    await sockets.close();
+  }
+}
+
+async function socketNames(directory: string): Promise<string[]> {
+  return (await readdir(directory)).filter((name) => SOCKET_NAME.test(name)).sort();
+}
+
+async function refuseForeign(path: string, machine: Machine): Promise<void> {
+  const last = await readOwnerRecord(path);
+  if (last === undefined || last.released || isSameHost(last, machine)) return;
+  throw new StartError(
+    `data directory ${path} was last used on host ${last.hostname} since ${last.startedAt} and not left cleanly; ` +
+      'make sure that nothing there still uses it, then start with --take-over',
+  );
+}
+
+/** One process's part in the contest for a directory. */
+class Contest {
+  readonly #directory: string;
+  readonly #sockets: SocketDirectory;
+  readonly #endMs = performance.now() + CONTEST_TIMEOUT_MS;
+  #owns = false;
+  #own: { readonly name: string; readonly server: Server } | undefined;
+
+  constructor(directory: string, sockets: SocketDirectory) {
+    this.#directory = directory;
+    this.#sockets = sockets;
+  }
+
+  async win(): Promise<void> {
+    for (;;) {
+      if (this.#own === undefined) {
+        const { alive } = await this.#look();
+        if (alive.length === 0) await this.#putUp();
+        else await this.#pause();
+        continue;
+      }
+      const own = this.#own.name;
+      const { alive, dead } = await this.#look();
+      if (alive.length === 0) {
+        this.#owns = true;
+        for (const name of dead) await this.#remove(name);
+        return;
+      }
+      if (alive.some((name) => name < own)) await this.withdraw();
+      await this.#pause();
+    }
+  }
+
+  /** Takes the socket away, if there is one. */
+  async withdraw(): Promise<void> {
+    const own = this.#own;
+    if (own === undefined) return;
+    this.#own = undefined;
+    this.#owns = false;
+    await this.#remove(own.name);
+    await new Promise<void>((resolve) => own.server.close(() => resolve()));
+  }
+
+  async #putUp(): Promise<void> {
+    const id = randomBytes(ID_BYTES).toString('hex');
+    const unnamed = `owner.${id}.tmp`;
+    const name = `owner.${id}.sock`;
+    const server = await this.#listen(unnamed);
+    this.#own = { name, server };
+    try {
+      await rename(join(this.#directory, unnamed), join(this.#directory, name));
+    } catch (error) {
+      await this.withdraw();
+      // An owner has cleaned up while this one was not listening yet; the next look finds it.
+      if (systemCode(error) !== 'ENOENT') throw error;
+    }
+  }
+
+  async #listen(unnamed: string): Promise<Server> {
+    try {
+      return await listenAt(this.#sockets.path(unnamed), () => `${this.#owns ? 'owner' : 'candidate'} ${process.pid}`);
+    } catch (error) {
+      throw new StartError(
+        `data directory ${this.#directory}: no Unix socket can be made in it (${systemCode(error) ?? 'unknown error'}); ` +
+          'name a directory on a local file system that this user may write',
+        { cause: error },
+      );
+    }
+  }
+
+  /** The other candidates, and what can be removed. @throws StartError when an owner lives */
+  async #look(): Promise<{ alive: string[]; dead: string[] }> {
+    const alive: string[] = [];
+    const dead = (await readdir(this.#directory)).filter((name) => UNNAMED_SOCKET.test(name));
+    for (const name of await socketNames(this.#directory)) {
+      if (name === this.#own?.name) continue;
+      const answer = await this.#ask(name);
+      if (answer.state === 'dead') dead.push(name);
+      else if (answer.state === 'owner' || answer.state === 'silent') throw this.#inUse(answer.pid);
+      else if (answer.state !== 'gone') alive.push(name);
+    }
+    return { alive, dead };
+  }
+
+  async #ask(name: string): ReturnType<typeof probe> {
+    try {
+      return await probe(this.#sockets.path(name));
+    } catch (error) {
+      const code = systemCode(error) ?? 'unknown error';
+      throw new StartError(
+        `data directory ${this.#directory}: its owner's socket ${name} cannot be asked (${code}); ` +
+          'start as the same user as the process that uses the directory, or stop that process',
+        { cause: error },
+      );
+    }
+  }
+
+  async #remove(name: string): Promise<void> {
+    try {
+      await unlink(join(this.#directory, name));
+    } catch (error) {
+      if (systemCode(error) !== 'ENOENT') throw error;
+    }
+  }
+
+  /** Lets the others decide; an odd pause, so that nobody moves in step. */
+  async #pause(): Promise<void> {
+    if (performance.now() > this.#endMs) throw this.#inUse(undefined);
+    await delay(CONTEST_PAUSE_MS * (1 + Math.random()));
+  }
+
+  #inUse(pid: number | undefined): StartError {
+    if (pid === process.pid) {
+      return new StartError(`data directory ${this.#directory} is already open in this process: close it first`);
+    }
+    const who = pid === undefined ? 'a process that does not answer' : `process ${pid}`;
+    return new StartError(
+      `data directory ${this.#directory} is in use by ${who}: stop it, or name another directory with --data`,
+    );
+  }
+}
