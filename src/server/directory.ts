@@ -3,27 +3,25 @@
  * name. Without the sync of its parents a power cut could take the whole directory, and every acknowledged
  * update with it, although each file inside was synced.
  */
-import { constants } from 'node:fs';
-import { access, mkdir, open, realpath, stat } from 'node:fs/promises';
+import { mkdir, open, realpath, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { reasonOf, StartError, systemCode } from './start-error.ts';
 
 /**
  * Makes the directory with its parents, mode 0700, unless it is there.
  * @returns its absolute path without symbolic links.
- * @throws StartError when it cannot be made, read or written
+ * @throws StartError when it cannot be made; whether it can be written shows when somebody does
  */
 export async function prepareDirectory(directory: string): Promise<string> {
   const path = resolve(directory);
   try {
     const firstMade = await mkdir(path, { recursive: true, mode: 0o700 });
     if (firstMade !== undefined) await syncParents(path, firstMade);
-    if (!(await stat(path)).isDirectory()) throw refusal(path, 'EEXIST', undefined);
-    await access(path, constants.R_OK | constants.W_OK | constants.X_OK);
+    if (!(await stat(path)).isDirectory())
+      throw directoryRefusal(path, Object.assign(new Error('not a directory'), { code: 'EEXIST' }));
     return await realpath(path);
   } catch (error) {
-    if (error instanceof StartError) throw error;
-    throw refusal(path, systemCode(error), error);
+    throw directoryRefusal(path, error);
   }
 }
 
@@ -41,9 +39,11 @@ async function syncParents(path: string, firstMade: string): Promise<void> {
   }
 }
 
-function refusal(path: string, code: string | undefined, cause: unknown): StartError {
+/** What the system said about the data directory or a file in it, as a sentence that says what to do. */
+export function directoryRefusal(path: string, cause: unknown): StartError {
+  if (cause instanceof StartError) return cause;
   const because = (what: string): StartError => new StartError(`data directory ${path}: ${what}`, { cause });
-  switch (code) {
+  switch (systemCode(cause)) {
     case 'EEXIST':
       return because('there is a file of that name; name a directory, or move the file away');
     case 'ENOTDIR':

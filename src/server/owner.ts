@@ -19,7 +19,7 @@ import { readdir, rename, unlink } from 'node:fs/promises';
 import type { Server } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { prepareDirectory } from './directory.ts';
+import { directoryRefusal, prepareDirectory } from './directory.ts';
 import { isSameHost, type Machine, readOwnerRecord, thisMachine, writeOwnerRecord } from './owner-file.ts';
 import { listenAt, probe, SocketDirectory } from './owner-socket.ts';
 import { StartError, systemCode } from './start-error.ts';
@@ -55,7 +55,9 @@ export interface Ownership {
 export async function takeOwnership(directory: string, options: OwnerOptions = {}): Promise<Ownership> {
   const path = await prepareDirectory(directory);
   const machine = options.machine ?? (await thisMachine());
-  const sockets = await SocketDirectory.open(path, NAME_BYTES_MAX);
+  const sockets = await SocketDirectory.open(path, NAME_BYTES_MAX).catch((error: unknown) => {
+    throw directoryRefusal(path, error);
+  });
   const contest = new Contest(path, sockets);
   try {
     await contest.win();
@@ -76,7 +78,7 @@ export async function takeOwnership(directory: string, options: OwnerOptions = {
   } catch (error) {
     await contest.withdraw();
     await sockets.close();
-    throw error;
+    throw directoryRefusal(path, error);
   }
 }
 
@@ -154,7 +156,8 @@ class Contest {
     const id = randomBytes(ID_BYTES).toString('hex');
     const unnamed = `owner.${id}.tmp`;
     const name = `owner.${id}.sock`;
-    const server = await this.#listen(unnamed);
+    const describe = (): string => `${this.#owns ? 'owner' : 'candidate'} ${process.pid}`;
+    const server = await listenAt(this.#sockets.path(unnamed), describe);
     this.#own = { name, server };
     try {
       await rename(join(this.#directory, unnamed), join(this.#directory, name));
@@ -162,18 +165,6 @@ class Contest {
       await this.withdraw();
       // An owner has cleaned up while this one was not listening yet; the next look finds it.
       if (systemCode(error) !== 'ENOENT') throw error;
-    }
-  }
-
-  async #listen(unnamed: string): Promise<Server> {
-    try {
-      return await listenAt(this.#sockets.path(unnamed), () => `${this.#owns ? 'owner' : 'candidate'} ${process.pid}`);
-    } catch (error) {
-      throw new StartError(
-        `data directory ${this.#directory}: no Unix socket can be made in it (${systemCode(error) ?? 'unknown error'}); ` +
-          'name a directory on a local file system that this user may write',
-        { cause: error },
-      );
     }
   }
 
