@@ -14,15 +14,19 @@ export async function withLock(path, work) {
   mkdirSync(dirname(path), { recursive: true });
   const mine = `${path}.${process.pid}`;
   writeFileSync(mine, String(process.pid));
-  const drop = () => rmSync(path, { force: true });
+  let held = false;
+  const drop = () => {
+    if (held) rmSync(path, { force: true });
+    rmSync(mine, { force: true });
+  };
+  process.on('exit', drop);
   try {
     await acquire(path, mine);
-    process.on('exit', drop);
+    held = true;
     return await work();
   } finally {
-    if (process.listeners('exit').includes(drop)) drop();
     process.off('exit', drop);
-    rmSync(mine, { force: true });
+    drop();
   }
 }
 

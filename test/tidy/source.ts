@@ -93,8 +93,8 @@ export function sourcesOf(root: string): Source[] {
 
 function pathsBelow(root: string, folder: string): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
-    if (NOT_OURS.has(entry.name) || entry.name.endsWith('.log')) return [];
     const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
+    if (NOT_OURS.has(path) || path.endsWith('.log')) return [];
     if (entry.isDirectory()) return pathsBelow(root, path);
     return entry.isFile() ? [path] : [];
   });
