@@ -1,0 +1,171 @@
+/**
+ * What `tallyd serve` runs with: flags over variables over the config file over the defaults, and the rules
+ * between settings. Every value that was given is checked, also one that a stronger source outranks.
+ */
+import { readFile, stat } from 'node:fs/promises';
+import { BlockList, isIP } from 'node:net';
+import type { Policy } from '../counter/policy.ts';
+import type { Durability } from '../counter/service.ts';
+import { Secret } from '../gateway/auth/secret.ts';
+import { type ConfigFile, named, readConfigFile } from './config-file.ts';
+import { type ListenAddress, parseText, showAddress, ValueError } from './setting-values.ts';
+import { type LogLevel, SETTINGS, type SettingKey, type Settings, variableOf } from './settings.ts';
+import { ExitCode, reasonOf, StartError } from './start-error.ts';
+
+export interface ServerConfig {
+  /** Undefined: the door is off. */
+  readonly http: ListenAddress | undefined;
+  readonly resp: ListenAddress | undefined;
+  readonly data: string;
+  readonly durability: Durability;
+  readonly secret: Secret | undefined;
+  readonly corsOrigins: readonly string[];
+  readonly takeOver: boolean;
+  readonly logLevel: LogLevel;
+  readonly policies: readonly Policy[];
+  /** Undefined: the engine's default. */
+  readonly idempotency: {
+    readonly retentionMs: number | undefined;
+    readonly bytesMax: number | undefined;
+    readonly clockSkewMs: number | undefined;
+  };
+  readonly snapshotJournalBytes: number | undefined;
+  readonly countersMax: number | undefined;
+  /** What is allowed but deserves a word in the log. */
+  readonly warnings: readonly string[];
+}
+
+/** Flags as the command line gives them, by setting key, and `config`. */
+export type Flags = Readonly<Record<string, unknown>>;
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** @throws StartError (usage) that names the flag, variable or key */
+export async function loadConfig(flags: Flags, environment: Environment): Promise<ServerConfig> {
+  const path = flags['config'] ?? given(environment, 'TALLYD_CONFIG');
+  const file = path === undefined ? NO_FILE : await readConfigFile(String(path));
+  try {
+    return await resolve(flags, environment, file);
+  } catch (error) {
+    if (!(error instanceof ValueError)) throw error;
+    throw new StartError(error.message, { exitCode: ExitCode.usage });
+  }
+}
+
+const NO_FILE: ConfigFile = { values: new Map(), policies: [] };
+
+/** An empty variable counts as not set: that is what compose files pass on for one that is not there. */
+function given(environment: Environment, variable: string): string | undefined {
+  const value = environment[variable];
+  return value === '' ? undefined : value;
+}
+
+async function resolve(flags: Flags, environment: Environment, file: ConfigFile): Promise<ServerConfig> {
+  const { settings, sources } = collect(flags, environment, file);
+  const http = 'http' in settings ? settings.http : { host: '127.0.0.1', port: 7070 };
+  const resp = 'resp' in settings ? settings.resp : { host: '127.0.0.1', port: 7379 };
+  if (http === undefined && resp === undefined) throw new ValueError('http and resp are both off: leave one on');
+  const { secret, warnings } = await readSecret(settings, sources, environment);
+  for (const [door, address] of Object.entries({ http, resp })) {
+    if (address === undefined || isLoopback(address.host) || secret !== undefined) continue;
+    if (settings.insecure !== true) throw openDoor(door, address);
+    warnings.push(`${door} on ${showAddress(address)} takes commands from everyone who can reach it: no secret is set`);
+  }
+  return {
+    http,
+    resp,
+    data: settings.data ?? './data',
+    durability: settings.durability ?? 'always',
+    secret,
+    corsOrigins: settings.cors ?? [],
+    takeOver: settings['take-over'] ?? false,
+    logLevel: settings['log-level'] ?? 'info',
+    policies: file.policies,
+    idempotency: {
+      retentionMs: settings['idempotency-retention'],
+      bytesMax: settings['idempotency-bytes'],
+      clockSkewMs: settings['idempotency-clock-skew'],
+    },
+    snapshotJournalBytes: settings['snapshot-journal-bytes'],
+    countersMax: settings['counters-max'],
+    warnings,
+  };
+}
+
+type Source = 'flag' | 'variable' | 'file';
+
+function collect(
+  flags: Flags,
+  environment: Environment,
+  file: ConfigFile,
+): { settings: Settings; sources: ReadonlyMap<SettingKey, Source> } {
+  const settings: Partial<Record<SettingKey, unknown>> = {};
+  const sources = new Map<SettingKey, Source>();
+  for (const { key, parse } of SETTINGS) {
+    // From the weakest to the strongest: the last one that is there stays.
+    const layers: readonly [Source, string, unknown][] = [
+      ['file', `config file: ${key}`, file.values.get(key)],
+      ['variable', variableOf(key), given(environment, variableOf(key))],
+      ['flag', `--${key}`, flags[key]],
+    ];
+    for (const [source, name, value] of layers) {
+      if (value === undefined) continue;
+      settings[key] = named(name, () => parse(value));
+      sources.set(key, source);
+    }
+  }
+  // Each value comes from the parser of its key.
+  return { settings: settings as Settings, sources };
+}
+
+const loopback = new BlockList();
+loopback.addSubnet('127.0.0.0', 8, 'ipv4');
+loopback.addAddress('::1', 'ipv6');
+
+function isLoopback(host: string): boolean {
+  if (host === 'localhost') return true;
+  const family = isIP(host);
+  return family !== 0 && loopback.check(host, family === 6 ? 'ipv6' : 'ipv4');
+}
+
+function openDoor(door: string, address: ListenAddress): ValueError {
+  return new ValueError(
+    `${door} ${showAddress(address)} is not a loopback address, and no secret is set: ` +
+      'set TALLYD_SECRET or --secret-file, or say --insecure if everyone who can reach it may count',
+  );
+}
+
+async function readSecret(
+  settings: Settings,
+  sources: ReadonlyMap<SettingKey, Source>,
+  environment: Environment,
+): Promise<{ secret: Secret | undefined; warnings: string[] }> {
+  const variable = environment['TALLYD_SECRET'];
+  const path = settings['secret-file'];
+  const source = sources.get('secret-file');
+  if (variable !== undefined && source !== 'flag') {
+    if (source === 'variable') throw new ValueError('TALLYD_SECRET and TALLYD_SECRET_FILE are both set: unset one');
+    return { secret: named('TALLYD_SECRET', () => parseSecret(variable)), warnings: [] };
+  }
+  if (path === undefined) return { secret: undefined, warnings: [] };
+  let text: string;
+  let mode: number;
+  try {
+    text = await readFile(path, 'utf8');
+    mode = (await stat(path)).mode;
+  } catch (error) {
+    throw new ValueError(`secret-file ${path} cannot be read: ${reasonOf(error)}`);
+  }
+  const secret = named(`secret-file ${path}`, () => parseSecret(text.replace(/\r?\n$/, '')));
+  const isOpen = (mode & 0o077) !== 0;
+  return { secret, warnings: isOpen ? [`secret-file ${path} can be read by other users: chmod 600 it`] : [] };
+}
+
+/** Never shows what it refuses. */
+function parseSecret(text: string): Secret {
+  if (text === '') throw new ValueError('the secret is empty; write one, or leave the setting out');
+  // What an HTTP header can carry.
+  if (!/^[\x21-\x7e]+$/.test(text)) {
+    throw new ValueError('the secret holds blanks, line breaks or characters beyond ASCII; use printable ASCII');
+  }
+  return new Secret(parseText(text));
+}

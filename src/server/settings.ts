@@ -1,0 +1,155 @@
+/**
+ * The settings of `tallyd serve` as data: one table feeds the flags and their help, the variables, the keys of
+ * the config file and `docs/operations.md` (a test compares). A flag outranks a variable, a variable the file,
+ * the file the default.
+ */
+import { DURABILITIES, type Durability } from '../counter/service.ts';
+import {
+  type ListenAddress,
+  parseBoolean,
+  parseBytes,
+  parseCount,
+  parseDuration,
+  parseListen,
+  parseOrigins,
+  parseText,
+  parseWord,
+} from './setting-values.ts';
+
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** The values of all settings that were given, by key. */
+export interface Settings {
+  http?: ListenAddress | undefined;
+  resp?: ListenAddress | undefined;
+  data?: string;
+  durability?: Durability;
+  'secret-file'?: string;
+  insecure?: boolean;
+  cors?: readonly string[];
+  'take-over'?: boolean;
+  'log-level'?: LogLevel;
+  'idempotency-retention'?: number;
+  'idempotency-bytes'?: number;
+  'idempotency-clock-skew'?: number;
+  'snapshot-journal-bytes'?: number;
+  'counters-max'?: number;
+}
+export type SettingKey = keyof Settings;
+
+export interface Setting {
+  readonly key: SettingKey;
+  /** What stands behind the flag in the help; none for a switch. */
+  readonly argument?: string;
+  readonly meaning: string;
+  /** As the help shows it. */
+  readonly default?: string;
+  readonly parse: (value: unknown) => Settings[SettingKey];
+  /** Decided anew at every start, so that a file can't decide it for ever. */
+  readonly notInFile?: boolean;
+}
+
+export const SETTINGS: readonly Setting[] = [
+  {
+    key: 'http',
+    argument: '<host:port>',
+    meaning: 'where HTTP listens; port 0 takes any, off disables it',
+    default: '127.0.0.1:7070',
+    parse: parseListen,
+  },
+  {
+    key: 'resp',
+    argument: '<host:port>',
+    meaning: 'where RESP (Redis clients) listens; port 0 takes any, off disables it',
+    default: '127.0.0.1:7379',
+    parse: parseListen,
+  },
+  {
+    key: 'data',
+    argument: '<dir>',
+    meaning: 'the data directory; made when it is missing',
+    default: './data',
+    parse: parseText,
+  },
+  {
+    key: 'durability',
+    argument: '<mode>',
+    meaning: 'when an update is answered: always (synced), interval (synced every second), off',
+    default: 'always',
+    parse: parseWord<Durability>(DURABILITIES),
+  },
+  {
+    key: 'secret-file',
+    argument: '<file>',
+    meaning: 'a file that holds the secret which both doors ask for; or set TALLYD_SECRET',
+    parse: parseText,
+  },
+  {
+    key: 'insecure',
+    meaning: 'allow addresses that are not loopback without a secret',
+    default: 'false',
+    parse: parseBoolean,
+  },
+  {
+    key: 'cors',
+    argument: '<origin...>',
+    meaning: 'web pages of these origins may call the HTTP door',
+    default: 'none',
+    parse: parseOrigins,
+  },
+  {
+    key: 'take-over',
+    meaning: 'take a data directory that another host used last and did not leave cleanly',
+    default: 'false',
+    parse: parseBoolean,
+    notInFile: true,
+  },
+  {
+    key: 'log-level',
+    argument: '<level>',
+    meaning: `what is logged to stderr: ${LOG_LEVELS.join(', ')}`,
+    default: 'info',
+    parse: parseWord<LogLevel>(LOG_LEVELS),
+  },
+  {
+    key: 'idempotency-retention',
+    argument: '<duration>',
+    meaning: 'how long idempotency keys are remembered',
+    default: '1h',
+    parse: parseDuration,
+  },
+  {
+    key: 'idempotency-bytes',
+    argument: '<size>',
+    meaning: 'how much memory idempotency keys may take',
+    default: '256MiB',
+    parse: parseBytes,
+  },
+  {
+    key: 'idempotency-clock-skew',
+    argument: '<duration>',
+    meaning: 'how far the time in an idempotency key may lie ahead',
+    default: '1m',
+    parse: parseDuration,
+  },
+  {
+    key: 'snapshot-journal-bytes',
+    argument: '<size>',
+    meaning: 'a snapshot is written when the journal has grown by this much',
+    default: '256MiB',
+    parse: parseBytes,
+  },
+  {
+    key: 'counters-max',
+    argument: '<count>',
+    meaning: 'how many counters there may be; further names are refused',
+    default: '100000000',
+    parse: parseCount,
+  },
+];
+
+/** The variable of a setting: `log-level` is `TALLYD_LOG_LEVEL`. */
+export function variableOf(key: SettingKey): string {
+  return `TALLYD_${key.toUpperCase().replaceAll('-', '_')}`;
+}
