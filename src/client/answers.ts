@@ -1,0 +1,194 @@
+/** What calls return, and how it is read out of an answer's JSON. Each reader throws when the shape is another one. */
+import type { Answer } from './call.ts';
+import { countOf, numberOf } from './count.ts';
+
+/** What an increment did. */
+export interface Increment {
+  /** The count afterwards. */
+  readonly value: bigint;
+  /** What was added; less than asked for only with `saturate`. */
+  readonly applied: bigint;
+  /** An earlier attempt with the same idempotency key had been applied, and this is its answer. */
+  readonly replayed: boolean;
+}
+
+/** What a set did. */
+export interface Change {
+  readonly value: bigint;
+  /** The count before, 0n when the counter was absent. */
+  readonly previous: bigint;
+  readonly replayed: boolean;
+}
+
+export interface Deletion {
+  /** False when there was no such counter. */
+  readonly deleted: boolean;
+  /** The count before. */
+  readonly previous: bigint;
+  readonly replayed: boolean;
+}
+
+export interface Reading {
+  readonly name: string;
+  /** 0n when absent. */
+  readonly value: bigint;
+  readonly exists: boolean;
+}
+
+export interface TimeToLive {
+  readonly exists: boolean;
+  /** Seconds until the counter expires, rounded up; undefined when it does not. */
+  readonly ttlSeconds: number | undefined;
+}
+
+/** A counter in a listing. */
+export interface Entry {
+  readonly name: string;
+  readonly value: bigint;
+}
+
+/** One page of a listing, and the cursor of the next one; undefined at the end. */
+export interface Page {
+  readonly entries: readonly Entry[];
+  readonly cursor: string | undefined;
+}
+
+/** What became of one update of a batch. */
+export type Outcome =
+  | {
+      readonly outcome: 'done';
+      readonly name: string;
+      readonly value: bigint;
+      readonly applied: bigint;
+      readonly replayed: boolean;
+    }
+  | { readonly outcome: 'refused' | 'unknown'; readonly name: string; readonly code: string; readonly detail: string };
+
+export interface BatchResult {
+  /** In the order of the updates. */
+  readonly outcomes: readonly Outcome[];
+  /** The whole batch had been applied by an earlier attempt, and these are its outcomes. */
+  readonly replayed: boolean;
+}
+
+export interface SnapshotSummary {
+  readonly file: string;
+  readonly counters: number;
+  readonly bytes: number;
+}
+
+/** State and size of a server; `fields` has everything it tells, counts as decimal strings. */
+export interface ServerInfo {
+  readonly state: string;
+  readonly durability: string;
+  readonly version: string;
+  readonly counters: number;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+/** Codes of an entry's error that leave open whether an earlier update with this `id` counts. */
+const UNKNOWN_ENTRY = new Set([
+  'idempotency_expired',
+  'idempotency_unsettled',
+  'outcome_unknown',
+  'internal',
+  'timeout',
+]);
+
+export function incrementOf({ body, replayed }: Answer): Increment {
+  return { value: countOf(body.value, 'value'), applied: countOf(body.applied, 'applied'), replayed };
+}
+
+export function changeOf({ body, replayed }: Answer): Change {
+  return { value: countOf(body.value, 'value'), previous: countOf(body.previous, 'previous'), replayed };
+}
+
+export function deletionOf({ body, replayed }: Answer): Deletion {
+  return { deleted: flagOf(body.deleted, 'deleted'), previous: countOf(body.previous, 'previous'), replayed };
+}
+
+export function readingOf(body: Record<string, unknown>): Reading {
+  return {
+    name: textOf(body.name, 'name'),
+    value: countOf(body.value, 'value'),
+    exists: flagOf(body.exists, 'exists'),
+  };
+}
+
+export function readingsOf({ body }: Answer): Reading[] {
+  return listOf(body.counters, 'counters').map(readingOf);
+}
+
+export function timeToLiveOf({ body }: Answer): TimeToLive {
+  const ttlSeconds = body.ttl === null || body.ttl === undefined ? undefined : numberOf(body.ttl, 'ttl');
+  return { exists: flagOf(body.exists, 'exists'), ttlSeconds };
+}
+
+export function pageOf({ body }: Answer): Page {
+  const entries = listOf(body.counters, 'counters').map((entry) => ({
+    name: textOf(entry.name, 'name'),
+    value: countOf(entry.value, 'value'),
+  }));
+  return { entries, cursor: body.cursor === null ? undefined : textOf(body.cursor, 'cursor') };
+}
+
+export function batchOf({ body, replayed }: Answer): BatchResult {
+  const outcomes = listOf(body.results, 'results').map(outcomeOf);
+  return { outcomes, replayed: replayed || body.replayed === true };
+}
+
+function outcomeOf(entry: Record<string, unknown>): Outcome {
+  const name = typeof entry.name === 'string' ? entry.name : '';
+  if (entry.error !== undefined) {
+    const error = objectOf(entry.error, 'error');
+    const code = textOf(error.code, 'error.code');
+    const detail = typeof error.detail === 'string' ? error.detail : code;
+    return { outcome: UNKNOWN_ENTRY.has(code) ? 'unknown' : 'refused', name, code, detail };
+  }
+  const value = countOf(entry.value, 'value');
+  return {
+    outcome: 'done',
+    name,
+    value,
+    applied: countOf(entry.applied, 'applied'),
+    replayed: entry.replayed === true,
+  };
+}
+
+export function snapshotOf({ body }: Answer): SnapshotSummary {
+  return {
+    file: textOf(body.file, 'file'),
+    counters: numberOf(body.counters, 'counters'),
+    bytes: numberOf(body.bytes, 'bytes'),
+  };
+}
+
+export function infoOf({ body }: Answer): ServerInfo {
+  return {
+    state: textOf(body.state, 'state'),
+    durability: textOf(body.durability, 'durability'),
+    version: textOf(body.version, 'version'),
+    counters: numberOf(body.counters, 'counters'),
+    fields: body,
+  };
+}
+
+function textOf(value: unknown, what: string): string {
+  if (typeof value !== 'string') throw new SyntaxError(`the answer's ${what} is no text`);
+  return value;
+}
+
+function flagOf(value: unknown, what: string): boolean {
+  if (typeof value !== 'boolean') throw new SyntaxError(`the answer's ${what} is neither true nor false`);
+  return value;
+}
+
+function objectOf(value: unknown, what: string): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null) throw new SyntaxError(`the answer's ${what} is no object`);
+  return value as Record<string, unknown>;
+}
+
+function listOf(value: unknown, what: string): Record<string, unknown>[] {
+  if (!Array.isArray(value)) throw new SyntaxError(`the answer's ${what} is no list`);
+  return value.map((entry) => objectOf(entry, what));
+}

@@ -1,0 +1,260 @@
+/**
+ * One call: an HTTP exchange, repeated until it is decided or its deadline has passed.
+ *
+ * Every attempt of an update carries the same idempotency key, so a repeated attempt counts nothing twice, and what
+ * has to be known at the end is only: may one of the attempts have been applied? An attempt was certainly not applied
+ * when no connection came about, or when the server says so by a code of the kind "nothing was changed". In every
+ * other case (a connection that broke, an answer that says unknown, a proxy's 502) it may have been, and from then on
+ * only an answer that the server gave *after* looking up the key can settle the matter: the outcome itself, or a
+ * refusal of the update as such (`DECIDES`). A refusal before the lookup, such as a wrong secret, says nothing about
+ * the earlier attempt, so the call ends unknown.
+ */
+import { Deadline } from './deadline.ts';
+import { RefusedError, UnknownOutcomeError } from './errors.ts';
+
+/** What of a fetch response the client uses. */
+export interface FetchResponse {
+  readonly status: number;
+  readonly headers: { get(name: string): string | null };
+  text(): Promise<string>;
+}
+
+/** What the client tells fetch. */
+export interface FetchInit {
+  readonly method: string;
+  readonly headers: Record<string, string>;
+  readonly body: string | null;
+  readonly signal: AbortSignal;
+  readonly redirect: 'manual';
+}
+
+/** The part of the web's `fetch` that the client uses; hand in another one to test, to trace or to go through a proxy. */
+export type Fetch = (url: string, init: FetchInit) => Promise<FetchResponse>;
+
+/** A request, and how to read its answer. */
+export interface Request<T> {
+  readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
+  /** Percent-encoded, below the server's base address, with its query. */
+  readonly path: string;
+  readonly body?: string | undefined;
+  readonly contentType?: string | undefined;
+  /** The idempotency key of an update; undefined for what changes nothing. */
+  readonly key: string | undefined;
+  /** The caller gave the key, so an earlier call may have used it. */
+  readonly keyIsCallers?: boolean | undefined;
+  /** Default `idempotency-key`. */
+  readonly keyHeader?: 'tallyd-import-chunk' | undefined;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal | undefined;
+  /** @throws when the answer does not have the expected shape. */
+  readonly read: (answer: Answer) => T;
+}
+
+export interface Answer {
+  readonly body: Record<string, unknown>;
+  /** The server answered from an idempotency record: this attempt changed nothing, an earlier one did. */
+  readonly replayed: boolean;
+}
+
+/** Why an attempt did not end the call as done. */
+interface Failure {
+  readonly code: string;
+  readonly detail: string;
+  readonly details: { readonly status?: number; readonly index?: number; retryAfterMs?: number; cause?: unknown };
+  readonly mayBeApplied: boolean;
+  readonly retry: boolean;
+}
+
+/** Codes with which the server says that it does not know whether the update counts. */
+const UNKNOWN = new Set(['outcome_unknown', 'timeout', 'internal', 'idempotency_unsettled', 'idempotency_in_flight']);
+/** Codes worth another attempt; those of `UNKNOWN` are too. */
+const PASSING = new Set(['unavailable', 'overloaded', 'shutting_down', 'idempotency_full', 'request_timeout']);
+/** Refusals that come after the lookup of the key: no attempt with this key has been applied. */
+const DECIDES = new Set(['overflow', 'below_floor', 'above_ceiling', 'atomic_refused', 'too_many_counters']);
+/** The same for answers without a code, by status. All other statuses below 500 are refusals for good. */
+const PASSING_STATUS = new Set([408, 429, 500, 502, 503, 504]);
+
+const BACKOFF_MS = 50;
+const BACKOFF_MS_MAX = 2_000;
+
+/** Sends requests to one server. */
+export class Caller {
+  readonly #baseUrl: string;
+  readonly #headers: Readonly<Record<string, string>>;
+  readonly #fetch: Fetch;
+
+  /** @param baseUrl without a slash at its end. */
+  constructor(baseUrl: string, headers: Readonly<Record<string, string>>, fetch: Fetch) {
+    this.#baseUrl = baseUrl;
+    this.#headers = headers;
+    this.#fetch = fetch;
+  }
+
+  /** @throws RefusedError, UnknownOutcomeError */
+  async call<T>(request: Request<T>): Promise<T> {
+    const deadline = new Deadline(request.timeoutMs, request.signal);
+    try {
+      return await this.#repeat(request, deadline);
+    } finally {
+      deadline.end();
+    }
+  }
+
+  async #repeat<T>(request: Request<T>, deadline: Deadline): Promise<T> {
+    if (deadline.signal.aborted) {
+      throw new RefusedError('aborted', 'the call was aborted before it was sent', { cause: deadline.signal.reason });
+    }
+    let mayBeApplied = false;
+    for (let attempt = 0; ; attempt++) {
+      const result = await this.#attempt(request, deadline);
+      if ('value' in result) return result.value;
+      const failure = result.failure;
+      mayBeApplied ||= failure.mayBeApplied;
+      const again = failure.retry && (await deadline.pause(waitMs(attempt, failure.details.retryAfterMs)));
+      if (again) continue;
+      throw ended(request, deadline.abortedByCaller ? aborted(deadline) : failure, mayBeApplied);
+    }
+  }
+
+  async #attempt<T>(request: Request<T>, deadline: Deadline): Promise<{ value: T } | { failure: Failure }> {
+    let response: FetchResponse;
+    let text: string;
+    try {
+      const separator = request.path.includes('?') ? '&' : '?';
+      response = await this.#fetch(`${this.#baseUrl}${request.path}${separator}numbers=string`, {
+        method: request.method,
+        headers: this.#headersOf(request),
+        body: request.body ?? null,
+        signal: deadline.signal,
+        // Followed, a redirected POST would become a GET and answer something else.
+        redirect: 'manual',
+      });
+      text = await response.text();
+    } catch (error) {
+      return { failure: networkFailure(error, deadline) };
+    }
+    if (response.status < 200 || response.status > 299) return { failure: refusal(response, text) };
+    try {
+      const replayed = response.headers.get('idempotency-replayed') === 'true';
+      return { value: request.read({ body: objectOf(text), replayed }) };
+    } catch (error) {
+      const detail = `what answers there is no Tallyd server, or another version: ${messageOf(error)}`;
+      const details = { status: response.status, cause: error };
+      return { failure: { code: 'bad_answer', detail, details, mayBeApplied: true, retry: false } };
+    }
+  }
+
+  #headersOf(request: Request<unknown>): Record<string, string> {
+    const headers: Record<string, string> = { accept: 'application/json', ...this.#headers };
+    if (request.key !== undefined) headers[request.keyHeader ?? 'idempotency-key'] = request.key;
+    if (request.body !== undefined) headers['content-type'] = request.contentType ?? 'application/json';
+    return headers;
+  }
+}
+
+function ended(request: Request<unknown>, failure: Failure, mayBeApplied: boolean): Error {
+  const { code, details } = failure;
+  const expired = code === 'idempotency_expired';
+  const isUnknown = mayBeApplied || (expired && request.keyIsCallers === true);
+  if (request.key !== undefined && isUnknown && !DECIDES.has(code)) {
+    const cause = details.cause ?? new RefusedError(code, failure.detail, details);
+    return new UnknownOutcomeError(request.key, code, failure.detail, cause);
+  }
+  // A key that was made a moment ago has not been counted before.
+  const detail = expired ? "this device's clock is far behind the server's; set it right" : failure.detail;
+  return new RefusedError(code, detail, details);
+}
+
+function aborted(deadline: Deadline): Failure {
+  const details = { cause: deadline.signal.reason };
+  return { code: 'aborted', detail: 'the call was aborted', details, mayBeApplied: true, retry: false };
+}
+
+/** Nobody answered, or not to the end. */
+function networkFailure(error: unknown, deadline: Deadline): Failure {
+  const details = { cause: error };
+  if (deadline.abortedByCaller) return aborted(deadline);
+  if (deadline.signal.aborted) {
+    const detail = 'no answer came before the deadline';
+    return { code: 'timeout', detail, details: { cause: deadline.signal.reason }, mayBeApplied: true, retry: false };
+  }
+  const mayBeApplied = !neverConnected(error);
+  const detail = mayBeApplied
+    ? `the connection broke before the answer was complete (${messageOf(rootCause(error))})`
+    : `no connection could be made (${messageOf(rootCause(error))}); is the server running, and is the url right?`;
+  return { code: 'unreachable', detail, details, mayBeApplied, retry: true };
+}
+
+/** Whether the error proves that nothing was sent. Only Node tells; a browser's fetch does not say why it failed. */
+function neverConnected(error: unknown): boolean {
+  const cause = rootCause(error) as { syscall?: unknown; code?: unknown; errors?: unknown } | null | undefined;
+  if (Array.isArray(cause?.errors)) return cause.errors.length > 0 && cause.errors.every(neverConnected);
+  return cause?.syscall === 'connect' || cause?.syscall === 'getaddrinfo' || cause?.code === 'UND_ERR_CONNECT_TIMEOUT';
+}
+
+function rootCause(error: unknown): unknown {
+  return error instanceof Error && error.cause instanceof Error ? rootCause(error.cause) : error;
+}
+
+/** The server, or a proxy before it, answered with another status than done. */
+function refusal(response: FetchResponse, text: string): Failure {
+  const { status } = response;
+  // Browsers show a redirect that was not followed as status 0.
+  if (status === 0 || (status >= 300 && status < 400)) {
+    const target = response.headers.get('location');
+    const detail = `the server wants to be called elsewhere${target === null ? '' : `: ${target}`}; use that url`;
+    return { code: 'redirected', detail, details: { status }, mayBeApplied: false, retry: false };
+  }
+  const problem = problemOf(text);
+  const retryAfterMs = retryAfterOf(response.headers.get('retry-after'));
+  const details = {
+    status,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    ...(typeof problem.index === 'number' ? { index: problem.index } : {}),
+  };
+  if (typeof problem.code === 'string') {
+    const { code } = problem;
+    const detail = typeof problem.detail === 'string' ? problem.detail : code;
+    return { code, detail, details, mayBeApplied: UNKNOWN.has(code), retry: UNKNOWN.has(code) || PASSING.has(code) };
+  }
+  const detail = `an answer with status ${status} that is none of a Tallyd server; is a proxy in between?`;
+  return {
+    code: `http_${status}`,
+    detail,
+    details,
+    mayBeApplied: status >= 500,
+    retry: PASSING_STATUS.has(status),
+  };
+}
+
+function problemOf(text: string): Record<string, unknown> {
+  try {
+    return objectOf(text);
+  } catch {
+    // A proxy's error page: its status is all there is to know.
+    return {};
+  }
+}
+
+function objectOf(text: string): Record<string, unknown> {
+  const body: unknown = JSON.parse(text);
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new SyntaxError('not a JSON object');
+  return body as Record<string, unknown>;
+}
+
+/** Retry-After as seconds; its other form, a date, would need the server's clock. */
+function retryAfterOf(header: string | null): number | undefined {
+  return header !== null && /^\d{1,9}$/.test(header) ? Number(header) * 1_000 : undefined;
+}
+
+/** Twice as long each time, and never the same: clients that failed together must not come back together. */
+function waitMs(attempt: number, retryAfterMs: number | undefined): number {
+  const backoffMs = Math.min(BACKOFF_MS_MAX, BACKOFF_MS * 2 ** Math.min(attempt, 10));
+  return (retryAfterMs ?? 0) + backoffMs * (0.5 + Math.random() / 2);
+}
+
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { code } = error as { code?: unknown };
+  return error.message !== '' ? error.message : typeof code === 'string' ? code : error.name;
+}

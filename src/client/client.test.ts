@@ -1,0 +1,403 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import { describe, expect, it } from 'vitest';
+import {
+  type ClientOptions,
+  type Fetch,
+  type FetchInit,
+  type FetchResponse,
+  RefusedError,
+  TallydClient,
+  UnknownOutcomeError,
+} from './client.ts';
+
+interface Sent extends FetchInit {
+  readonly url: string;
+}
+
+type Reply = FetchResponse | Error;
+
+/** A fetch that gives the replies in turn, the last one for ever, and remembers what was sent. */
+function scripted(...replies: (Reply | (() => Reply))[]): { fetch: Fetch; sent: Sent[] } {
+  const sent: Sent[] = [];
+  const fetch: Fetch = async (url, init) => {
+    const next = replies[Math.min(sent.length, replies.length - 1)];
+    sent.push({ url, ...init });
+    const reply = typeof next === 'function' ? next() : next;
+    if (reply instanceof Error) throw reply;
+    if (reply === undefined) throw new Error('no reply was scripted');
+    return reply;
+  };
+  return { fetch, sent };
+}
+
+function reply(status: number, body: unknown, headers: Record<string, string> = {}): FetchResponse {
+  const text = typeof body === 'string' ? body : JSON.stringify(body);
+  return { status, headers: { get: (name) => headers[name] ?? null }, text: async () => text };
+}
+
+const done = reply(200, { name: 'a', value: '5', applied: '1' });
+const problem = (status: number, code: string, headers = {}, more = {}) =>
+  reply(status, { status, code, detail: `about ${code}`, ...more }, headers);
+const broken = () =>
+  new TypeError('fetch failed', { cause: Object.assign(new Error('reset'), { code: 'ECONNRESET' }) });
+const notConnected = () =>
+  new TypeError('fetch failed', { cause: Object.assign(new Error('refused'), { syscall: 'connect' }) });
+
+function clientOf(fetch: Fetch, options: ClientOptions = {}): TallydClient {
+  return new TallydClient({ url: 'http://test', fetch, timeoutMs: 250, ...options });
+}
+
+async function failureOf(call: Promise<unknown>): Promise<RefusedError | UnknownOutcomeError> {
+  const outcome = await call.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  if (outcome instanceof RefusedError || outcome instanceof UnknownOutcomeError) return outcome;
+  throw new Error('expected a refused or unknown outcome', { cause: outcome });
+}
+
+describe('an update', () => {
+  it('carries an amount as text, a fresh UUIDv7 and the secret', async () => {
+    const { fetch, sent } = scripted(done);
+    const client = clientOf(fetch, { url: 'http://test/below/', secret: 'open sesame' });
+    const beforeMs = Date.now();
+    const { value, applied, replayed } = await client.increment('a/b é', -(2n ** 63n), { floor: 0, saturate: true });
+    expect([value, applied, replayed]).toEqual([5n, 1n, false]);
+    await client.decrement('a');
+    expect(sent[0]?.url).toBe('http://test/below/v1/counters/a%2Fb%20%C3%A9/increment?numbers=string');
+    expect(JSON.parse(sent[0]?.body ?? '')).toEqual({ by: '-9223372036854775808', floor: '0', saturate: true });
+    expect(sent[0]?.headers).toMatchObject({ authorization: 'Bearer open sesame', 'content-type': 'application/json' });
+    const keys = sent.map(({ headers }) => headers['idempotency-key'] ?? '');
+    expect(new Set(keys).size).toBe(2);
+    for (const key of keys) {
+      expect(key).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+      const bornMs = Number.parseInt(key.replace('-', '').slice(0, 12), 16);
+      expect(bornMs).toBeGreaterThanOrEqual(beforeMs);
+      expect(bornMs).toBeLessThanOrEqual(Date.now());
+    }
+  });
+
+  it('is retried under one key after a broken connection, and is done when an answer comes', async () => {
+    const { fetch, sent } = scripted(broken(), problem(409, 'idempotency_in_flight'), done);
+    await clientOf(fetch).increment('a');
+    expect(sent.length).toBe(3);
+    expect(new Set(sent.map(({ headers }) => headers['idempotency-key'])).size).toBe(1);
+  });
+
+  it('tells when it was an earlier attempt that counted', async () => {
+    const { fetch } = scripted(broken(), reply(200, { value: '5', applied: '1' }, { 'idempotency-replayed': 'true' }));
+    expect((await clientOf(fetch).increment('a')).replayed).toBe(true);
+  });
+
+  it('is unknown, with its key, when the connection breaks until the deadline', async () => {
+    const { fetch, sent } = scripted(broken());
+    const error = await failureOf(clientOf(fetch).increment('a'));
+    expect(error).toBeInstanceOf(UnknownOutcomeError);
+    expect((error as UnknownOutcomeError).key).toBe(sent[0]?.headers['idempotency-key']);
+    expect(error.cause).toBeInstanceOf(TypeError);
+    expect(sent.length).toBeGreaterThan(1);
+  });
+
+  it('is refused as unreachable when no attempt ever connected', async () => {
+    const error = await failureOf(clientOf(scripted(notConnected()).fetch).increment('a'));
+    expect(error).toBeInstanceOf(RefusedError);
+    expect(error.code).toBe('unreachable');
+  });
+
+  it('is unknown when one attempt may have been sent before nobody could be reached', async () => {
+    const error = await failureOf(clientOf(scripted(broken(), notConnected()).fetch).increment('a'));
+    expect(error).toBeInstanceOf(UnknownOutcomeError);
+  });
+
+  it('is unknown when an earlier attempt may be counted and the retry is turned away at the door', async () => {
+    const error = await failureOf(clientOf(scripted(broken(), problem(401, 'wrong_secret')).fetch).increment('a'));
+    expect(error).toBeInstanceOf(UnknownOutcomeError);
+    expect(error.code).toBe('wrong_secret');
+  });
+
+  it('is refused when the retry is refused behind the lookup of the key', async () => {
+    const error = await failureOf(clientOf(scripted(broken(), problem(409, 'below_floor')).fetch).increment('a'));
+    expect(error).toBeInstanceOf(RefusedError);
+  });
+
+  it.each(['overflow', 'invalid_name', 'unauthorized', 'idempotency_mismatch'])(
+    'is not retried after %s',
+    async (code) => {
+      const { fetch, sent } = scripted(problem(400, code));
+      const error = (await failureOf(clientOf(fetch).increment('a'))) as RefusedError;
+      expect([error.name, error.code, error.detail, error.status]).toEqual([
+        'RefusedError',
+        code,
+        `about ${code}`,
+        400,
+      ]);
+      expect(sent.length).toBe(1);
+    },
+  );
+
+  it.each([
+    [503, 'unavailable'],
+    [503, 'shutting_down'],
+    [429, 'overloaded'],
+    [429, 'idempotency_full'],
+    [408, 'request_timeout'],
+  ])('is retried after %i %s, and refused when that lasts', async (status, code) => {
+    const { fetch, sent } = scripted(problem(status, code));
+    const error = await failureOf(clientOf(fetch).increment('a'));
+    expect([error.name, error.code]).toEqual(['RefusedError', code]);
+    expect(sent.length).toBeGreaterThan(1);
+  });
+
+  it.each(['outcome_unknown', 'timeout', 'internal', 'idempotency_unsettled'])(
+    'is retried after %s, and unknown when that lasts',
+    async (code) => {
+      const { fetch, sent } = scripted(problem(500, code));
+      const error = await failureOf(clientOf(fetch).increment('a'));
+      expect([error.name, error.code]).toEqual(['UnknownOutcomeError', code]);
+      expect(sent.length).toBeGreaterThan(1);
+    },
+  );
+
+  it('does not come back when Retry-After lies behind the deadline', async () => {
+    const { fetch, sent } = scripted(problem(429, 'overloaded', { 'retry-after': '1' }), done);
+    const error = (await failureOf(clientOf(fetch).increment('a'))) as RefusedError;
+    expect([error.code, error.retryAfterMs, sent.length]).toEqual(['overloaded', 1_000, 1]);
+  });
+
+  it('is unknown when a proxy says 502, refused when it says 404', async () => {
+    expect((await failureOf(clientOf(scripted(reply(502, '<html>')).fetch).increment('a'))).name).toBe(
+      'UnknownOutcomeError',
+    );
+    const error = await failureOf(clientOf(scripted(reply(404, '<html>')).fetch).increment('a'));
+    expect([error.name, error.code]).toEqual(['RefusedError', 'http_404']);
+  });
+
+  it('does not follow a redirect', async () => {
+    const { fetch, sent } = scripted(reply(301, '', { location: 'https://test/' }));
+    const error = await failureOf(clientOf(fetch).increment('a'));
+    expect([error.name, error.code]).toEqual(['RefusedError', 'redirected']);
+    expect(sent[0]?.redirect).toBe('manual');
+  });
+
+  it.each([['{"value":"5"}'], ['{"value":9007199254740993,"applied":1}'], ['[]'], ['<html>'], ['{"value":"5.5"}']])(
+    'is unknown when the answer is %s',
+    async (text) => {
+      const error = await failureOf(clientOf(scripted(reply(200, text)).fetch).increment('a'));
+      expect([error.name, error.code]).toEqual(['UnknownOutcomeError', 'bad_answer']);
+    },
+  );
+
+  it.each([1.5, Number.NaN, 2 ** 53, Number.POSITIVE_INFINITY, '1', null, true])(
+    'with an amount of %s is a TypeError and sends nothing',
+    async (by) => {
+      const { fetch, sent } = scripted(done);
+      await expect(clientOf(fetch).increment('a', by as number)).rejects.toThrow(TypeError);
+      await expect(clientOf(fetch).set('a', by as number)).rejects.toThrow(TypeError);
+      await expect(clientOf(fetch).batch([{ name: 'a', by: by as number }])).rejects.toThrow(TypeError);
+      expect(sent).toEqual([]);
+    },
+  );
+
+  it('with a name that nobody can have is refused and sends nothing', async () => {
+    const { fetch, sent } = scripted(done);
+    for (const name of ['', '\ud800', 'é'.repeat(128)]) {
+      expect((await failureOf(clientOf(fetch).increment(name))).code).toBe('invalid_name');
+    }
+    expect(sent).toEqual([]);
+  });
+
+  it('of the counter ".." goes through the batch, for no URL path can carry that name', async () => {
+    const results = [{ name: '..', value: '-3', applied: '-3' }];
+    const { fetch, sent } = scripted(reply(200, { results, refused: 0 }));
+    expect((await clientOf(fetch).decrement('..', 3)).value).toBe(-3n);
+    expect(sent[0]?.url).toBe('http://test/v1/batch?numbers=string');
+    expect(JSON.parse(sent[0]?.body ?? '')).toEqual({ name: '..', by: '-3' });
+  });
+
+  it('with the key of an earlier call stays unknown when the server has forgotten that key', async () => {
+    const expired = problem(409, 'idempotency_expired');
+    expect((await failureOf(clientOf(scripted(expired).fetch).increment('a', 1, { idempotencyKey: 'k' }))).name).toBe(
+      'UnknownOutcomeError',
+    );
+    const fresh = await failureOf(clientOf(scripted(expired).fetch).increment('a'));
+    expect([fresh.name, fresh.message]).toEqual(['RefusedError', expect.stringContaining('clock')]);
+  });
+
+  it('refuses keys, secrets, addresses and deadlines that cannot work', async () => {
+    const client = clientOf(scripted(done).fetch);
+    for (const idempotencyKey of ['', 'a\nb', 'é', ' a', 'x'.repeat(256)]) {
+      await expect(client.increment('a', 1, { idempotencyKey })).rejects.toThrow(TypeError);
+    }
+    for (const timeoutMs of [0, -1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31]) {
+      await expect(client.get('a', { timeoutMs })).rejects.toThrow(TypeError);
+    }
+    for (const ttlSeconds of [0, -1, 1.5, Number.NaN]) {
+      await expect(client.expire('a', ttlSeconds)).rejects.toThrow(TypeError);
+    }
+    for (const secret of ['', 'a\n', 'é', ' a']) expect(() => new TallydClient({ secret })).toThrow(TypeError);
+    for (const url of ['', 'localhost:7070', 'ftp://a', 'http://u:p@a', 'http://a/?b']) {
+      expect(() => new TallydClient({ url })).toThrow(TypeError);
+    }
+  });
+});
+
+describe("the caller's signal", () => {
+  it('refuses what was not sent yet', async () => {
+    const { fetch, sent } = scripted(done);
+    const error = await failureOf(clientOf(fetch).increment('a', 1, { signal: AbortSignal.abort('enough') }));
+    expect([error.name, error.code, error.cause, sent.length]).toEqual(['RefusedError', 'aborted', 'enough', 0]);
+  });
+
+  it('leaves an update under way unknown, and ends a wait between attempts', async () => {
+    const controller = new AbortController();
+    const { fetch } = scripted(() => {
+      controller.abort(new Error('enough'));
+      return problem(503, 'unavailable', { 'retry-after': '20' });
+    });
+    const client = clientOf(fetch, { timeoutMs: 60_000 });
+    const waiting = await failureOf(client.increment('a', 1, { signal: controller.signal }));
+    expect([waiting.name, waiting.code]).toEqual(['RefusedError', 'aborted']);
+
+    const hanging = new AbortController();
+    const forEver: Fetch = (_, { signal }) =>
+      new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    setTimeout(() => hanging.abort(), 10);
+    const call = clientOf(forEver, { timeoutMs: 60_000 }).increment('a', 1, { signal: hanging.signal });
+    const { name, code } = await failureOf(call);
+    expect([name, code]).toEqual(['UnknownOutcomeError', 'aborted']);
+  });
+});
+
+describe('a read', () => {
+  it('is never unknown', async () => {
+    for (const answer of [broken(), problem(500, 'internal'), reply(200, '<html>'), problem(504, 'timeout')]) {
+      expect((await failureOf(clientOf(scripted(answer).fetch).get('a'))).name).toBe('RefusedError');
+    }
+  });
+
+  it('sends no key and asks for exact numbers', async () => {
+    const counters = [{ name: 'a', value: '9223372036854775807', exists: true }];
+    const { fetch, sent } = scripted(reply(200, { counters }));
+    expect(await clientOf(fetch).get('a&b')).toBe(2n ** 63n - 1n);
+    expect(sent[0]?.url).toBe('http://test/v1/counters?name=a%26b&numbers=string');
+    expect(sent[0]?.headers).not.toHaveProperty('idempotency-key');
+  });
+
+  it('of many names stays below the length of a URL that servers take, and keeps the order', async () => {
+    const names = Array.from({ length: 200 }, (_, i) => `${'é'.repeat(100)}:${i}`);
+    const sent: string[] = [];
+    const fetch: Fetch = async (url) => {
+      sent.push(url);
+      const asked = new URL(url).searchParams.getAll('name');
+      return reply(200, { counters: asked.map((name) => ({ name, value: '1', exists: true })) });
+    };
+    const readings = await clientOf(fetch).getMany(names);
+    expect(readings.map(({ name }) => name)).toEqual(names);
+    expect(sent.length).toBeGreaterThan(1);
+    for (const url of sent) expect(url.length).toBeLessThan(8_000);
+  });
+
+  it('of a listing follows the cursor to its end', async () => {
+    const page = (names: string[], cursor: string | null) =>
+      reply(200, { counters: names.map((name) => ({ name, value: '1', exists: true })), cursor });
+    const { fetch, sent } = scripted(page(['a', 'b'], '7'), page([], '9'), page(['c'], null));
+    const seen: string[] = [];
+    for await (const { name } of clientOf(fetch).list({ match: '*&', pageSize: 2 })) seen.push(name);
+    expect(seen).toEqual(['a', 'b', 'c']);
+    expect(sent.map(({ url }) => new URL(url).searchParams.get('cursor'))).toEqual([null, '7', '9']);
+    expect(new URL(sent[0]?.url ?? '').searchParams.get('match')).toBe('*&');
+  });
+});
+
+describe('a batch', () => {
+  it('gives each update its outcome', async () => {
+    const results = [
+      { name: 'a', value: '1', applied: '1' },
+      { name: 'b', error: { code: 'below_floor', detail: 'too low' } },
+      { name: 'c', error: { code: 'idempotency_expired' } },
+    ];
+    const { fetch, sent } = scripted(reply(200, { results, refused: 2 }));
+    const updates = [{ name: 'a' }, { name: 'b', by: -5n, floor: 0n }, { name: 'c', id: 'event-1', at: 1_237_714_200 }];
+    const { outcomes } = await clientOf(fetch).batch(updates);
+    expect(outcomes).toEqual([
+      { outcome: 'done', name: 'a', value: 1n, applied: 1n, replayed: false },
+      { outcome: 'refused', name: 'b', code: 'below_floor', detail: 'too low' },
+      { outcome: 'unknown', name: 'c', code: 'idempotency_expired', detail: 'idempotency_expired' },
+    ]);
+    expect(sent[0]?.headers['content-type']).toBe('application/x-ndjson');
+    expect(sent[0]?.body).toBe(
+      '{"name":"a"}\n{"name":"b","by":"-5","floor":"0"}\n{"name":"c","id":"event-1","at":1237714200}\n',
+    );
+  });
+
+  it('that is atomic throws the refusal with the position of the culprit', async () => {
+    const { fetch, sent } = scripted(problem(409, 'below_floor', {}, { index: 1 }));
+    const error = (await failureOf(clientOf(fetch).batch([{ name: 'a' }], { atomic: true }))) as RefusedError;
+    expect([error.code, error.index]).toEqual(['below_floor', 1]);
+    expect(new URL(sent[0]?.url ?? '').searchParams.get('atomic')).toBe('true');
+  });
+
+  it('as a chunk of an import goes under its id instead of a key', async () => {
+    const { fetch, sent } = scripted(reply(200, { results: [], refused: 0, replayed: true }));
+    expect((await clientOf(fetch).importChunk('abc', [{ name: 'a' }])).replayed).toBe(true);
+    expect(sent[0]?.headers).toMatchObject({ 'tallyd-import-chunk': 'abc' });
+    expect(sent[0]?.headers).not.toHaveProperty('idempotency-key');
+  });
+
+  it('without updates asks nobody', async () => {
+    const { fetch, sent } = scripted(done);
+    expect(await clientOf(fetch).batch([])).toEqual({ outcomes: [], replayed: false });
+    expect(sent).toEqual([]);
+  });
+});
+
+describe('over real sockets', () => {
+  /** A server that treats every connection the same way. */
+  async function listening(onSocket: (socket: Socket) => void): Promise<{ server: Server; url: string }> {
+    const server = createServer((socket) => {
+      socket.on('error', () => socket.destroy());
+      onSocket(socket);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as { port: number };
+    return { server, url: `http://127.0.0.1:${port}` };
+  }
+
+  it('a closed port is unreachable, not unknown', async () => {
+    const { server, url } = await listening(() => {});
+    await new Promise((resolve) => server.close(resolve));
+    const error = await failureOf(new TallydClient({ url, timeoutMs: 300 }).increment('a'));
+    expect([error.name, error.code]).toEqual(['RefusedError', 'unreachable']);
+  });
+
+  it('a name that does not resolve is unreachable', async () => {
+    const error = await failureOf(new TallydClient({ url: 'http://tallyd.invalid', timeoutMs: 300 }).increment('a'));
+    expect(error.name === 'RefusedError' || error.code === 'timeout').toBe(true);
+  });
+
+  it('a server that takes the request and hangs up leaves the update unknown', async () => {
+    const { server, url } = await listening((socket) => socket.once('data', () => socket.destroy()));
+    const error = await failureOf(new TallydClient({ url, timeoutMs: 300 }).increment('a'));
+    expect(error.name).toBe('UnknownOutcomeError');
+    server.close();
+  });
+
+  it('a server that stops in the middle of its answer leaves the update unknown', async () => {
+    const half = 'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{"value":"5",';
+    const { server, url } = await listening((socket) => socket.once('data', () => socket.end(half)));
+    const error = await failureOf(new TallydClient({ url, timeoutMs: 300 }).increment('a'));
+    expect(error.name).toBe('UnknownOutcomeError');
+    server.close();
+  });
+
+  it('a server that never answers ends at the deadline: unknown for an update, refused for a read', async () => {
+    const sockets: Socket[] = [];
+    const { server, url } = await listening((socket) => sockets.push(socket.resume()));
+    const client = new TallydClient({ url, timeoutMs: 200 });
+    const [update, read] = await Promise.all([failureOf(client.increment('a')), failureOf(client.get('a'))]);
+    expect([update.name, update.code]).toEqual(['UnknownOutcomeError', 'timeout']);
+    expect([read.name, read.code]).toEqual(['RefusedError', 'timeout']);
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+});

@@ -1,0 +1,367 @@
+/**
+ * The Tallyd client: exact counters over HTTP, for Node and browsers, without dependencies.
+ *
+ *     import { TallydClient } from 'tallyd/client';
+ *     const client = new TallydClient({ url: 'http://127.0.0.1:7070' });
+ *     const { value } = await client.increment('likes:42');     // 1n
+ *
+ * Every call has a deadline and ends in one of three ways: it returns (done), it throws RefusedError (nothing was
+ * changed) or UnknownOutcomeError (an update may or may not count). Until the deadline, updates are retried under one
+ * idempotency key, so that a retry never counts twice. Counts are `bigint`.
+ */
+import {
+  type BatchResult,
+  batchOf,
+  type Change,
+  changeOf,
+  type Deletion,
+  deletionOf,
+  type Entry,
+  type Increment,
+  incrementOf,
+  infoOf,
+  type Page,
+  pageOf,
+  type Reading,
+  readingsOf,
+  type ServerInfo,
+  type SnapshotSummary,
+  snapshotOf,
+  type TimeToLive,
+  timeToLiveOf,
+} from './answers.ts';
+import { type Answer, Caller, type Fetch } from './call.ts';
+import { countText } from './count.ts';
+import { RefusedError } from './errors.ts';
+import { checkKey, freshKey } from './key.ts';
+import { checkName, fitsPath, queriesOf } from './names.ts';
+
+export type {
+  BatchResult,
+  Change,
+  Deletion,
+  Entry,
+  Increment,
+  Outcome,
+  Page,
+  Reading,
+  ServerInfo,
+  SnapshotSummary,
+  TimeToLive,
+} from './answers.ts';
+export type { Fetch, FetchInit, FetchResponse } from './call.ts';
+export { type ClientCode, RefusedError, UnknownOutcomeError } from './errors.ts';
+
+/** A count that a caller gives: a bigint, or a number that is exact (a safe integer). */
+export type Count = bigint | number;
+
+export interface ClientOptions {
+  /** Where the server's HTTP door is; default `http://127.0.0.1:7070`. May have a path, where a proxy adds one. */
+  readonly url?: string | undefined;
+  /** The server's secret, sent as a bearer token. */
+  readonly secret?: string | undefined;
+  /** Deadline of a call with all its retries, unless the call has its own; default 10 000. */
+  readonly timeoutMs?: number | undefined;
+  /** Instead of the global `fetch`. */
+  readonly fetch?: Fetch | undefined;
+}
+
+export interface CallOptions {
+  /** Deadline of this call with all its retries. */
+  readonly timeoutMs?: number | undefined;
+  /** Ends the call early. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface UpdateOptions extends CallOptions {
+  /** To repeat an update whose outcome is unknown; by default each call gets a fresh one. */
+  readonly idempotencyKey?: string | undefined;
+}
+
+export interface IncrementOptions extends UpdateOptions {
+  /** Refuse (code `below_floor`) when the result would be below. */
+  readonly floor?: Count | undefined;
+  /** Refuse (code `above_ceiling`) when the result would be above. */
+  readonly ceiling?: Count | undefined;
+  /** At a bound apply what fits instead of refusing; `applied` tells how much that was. */
+  readonly saturate?: boolean | undefined;
+  /** The counter expires this long after this update; a whole number. */
+  readonly ttlSeconds?: number | undefined;
+}
+
+export interface SetOptions extends UpdateOptions {
+  /** The counter expires this long after; without it a set removes the deadline. */
+  readonly ttlSeconds?: number | undefined;
+}
+
+/** One update of a batch. */
+export interface BatchUpdate {
+  readonly name: string;
+  /** Default 1. */
+  readonly by?: Count | undefined;
+  readonly floor?: Count | undefined;
+  readonly ceiling?: Count | undefined;
+  readonly saturate?: boolean | undefined;
+  readonly ttlSeconds?: number | undefined;
+  /** An idempotency key of this entry alone: an event that comes again, in whatever batch, is not counted again. */
+  readonly id?: string | undefined;
+  /** When it happened, Unix seconds. */
+  readonly at?: number | undefined;
+}
+
+export interface BatchOptions extends UpdateOptions {
+  /** All or nothing: when one update is refused, the call throws its RefusedError, with `index`. */
+  readonly atomic?: boolean | undefined;
+}
+
+export type ChunkOptions = Omit<BatchOptions, 'idempotencyKey'>;
+
+export interface ListOptions extends CallOptions {
+  /** Redis-style pattern over names: `*`, `?`, `[a-z]`, `[^x]`, backslash. */
+  readonly match?: string | undefined;
+  /** Counters looked at per request, 1 to 10 000; default 1 000. The deadline is each request's. */
+  readonly pageSize?: number | undefined;
+}
+
+const TIMEOUT_MS = 10_000;
+const TIMEOUT_MS_MAX = 2 ** 31 - 1;
+const PAGE_SIZE = 1_000;
+/** Servers and proxies take at least 8 KiB of request line. */
+const QUERY_LENGTH_MAX = 6_000;
+
+export class TallydClient {
+  readonly #caller: Caller;
+  readonly #timeoutMs: number;
+
+  /** @throws TypeError when an option is not usable. Connects to nothing yet. */
+  constructor(options: ClientOptions = {}) {
+    this.#timeoutMs = checkTimeout(options.timeoutMs ?? TIMEOUT_MS);
+    const headers = options.secret === undefined ? {} : { authorization: `Bearer ${checkSecret(options.secret)}` };
+    const webFetch: Fetch = (url, init) => globalThis.fetch(url, init);
+    this.#caller = new Caller(baseUrlOf(options.url ?? 'http://127.0.0.1:7070'), headers, options.fetch ?? webFetch);
+  }
+
+  /** Adds `by`, which may be negative; creates the counter when it is absent. */
+  async increment(name: string, by: Count = 1, options: IncrementOptions = {}): Promise<Increment> {
+    return this.#add('increment', name, by, options);
+  }
+
+  /** Subtracts `by`. */
+  async decrement(name: string, by: Count = 1, options: IncrementOptions = {}): Promise<Increment> {
+    return this.#add('decrement', name, by, options);
+  }
+
+  /** @returns the count, 0n for a counter that is absent. */
+  async get(name: string, options: CallOptions = {}): Promise<bigint> {
+    return (await this.#readOne(name, options)).value;
+  }
+
+  async exists(name: string, options: CallOptions = {}): Promise<boolean> {
+    return (await this.#readOne(name, options)).exists;
+  }
+
+  /** Reads many counters, in the order of the names. Long lists take several requests, each within the deadline. */
+  async getMany(names: readonly string[], options: CallOptions = {}): Promise<Reading[]> {
+    const readings: Reading[] = [];
+    for (const query of queriesOf(names, QUERY_LENGTH_MAX)) {
+      readings.push(...(await this.#read(`/v1/counters?${query.join('&')}`, options, readingsOf)));
+    }
+    return readings;
+  }
+
+  /** Sets the count, whatever it was. */
+  async set(name: string, value: Count, options: SetOptions = {}): Promise<Change> {
+    const body = { value: countText(value, 'value'), ttl: wholeSeconds(options.ttlSeconds) };
+    return this.#update('PUT', counterPath(name), body, options, changeOf);
+  }
+
+  /** Sets the count to 0. @returns what it was. */
+  async reset(name: string, options: UpdateOptions = {}): Promise<Change> {
+    return this.set(name, 0, options);
+  }
+
+  async delete(name: string, options: UpdateOptions = {}): Promise<Deletion> {
+    return this.#update('DELETE', counterPath(name), undefined, options, deletionOf);
+  }
+
+  /** Lets the counter expire. @returns whether there is such a counter. */
+  async expire(name: string, ttlSeconds: number, options: UpdateOptions = {}): Promise<boolean> {
+    return this.#setDeadline(name, wholeSeconds(ttlSeconds) ?? null, options);
+  }
+
+  /** Removes the counter's deadline. @returns whether there is such a counter. */
+  async persist(name: string, options: UpdateOptions = {}): Promise<boolean> {
+    return this.#setDeadline(name, null, options);
+  }
+
+  async ttl(name: string, options: CallOptions = {}): Promise<TimeToLive> {
+    return this.#read(`${counterPath(name)}/ttl`, options, timeToLiveOf);
+  }
+
+  /**
+   * All counters, or those that match, in no particular order. One that exists from the first page to the last comes
+   * exactly once; one that comes or goes meanwhile may or may not. When the server restarts in between, the iteration
+   * throws RefusedError `invalid_cursor`.
+   */
+  async *list(options: ListOptions = {}): AsyncGenerator<Entry, void, undefined> {
+    let cursor: string | undefined;
+    do {
+      const page: Page = await this.#page(cursor, options);
+      yield* page.entries;
+      cursor = page.cursor;
+    } while (cursor !== undefined);
+  }
+
+  /**
+   * Up to 10 000 updates in one request. Without `atomic` each has its own outcome, and refused ones do not hold back
+   * the others.
+   */
+  async batch(updates: readonly BatchUpdate[], options: BatchOptions = {}): Promise<BatchResult> {
+    if (updates.length === 0) return { outcomes: [], replayed: false };
+    return this.#caller.call({ ...this.#batch(updates, options), ...keyOf(options), read: batchOf });
+  }
+
+  /**
+   * One chunk of an import: a batch under an id that the server keeps for good, so that the same chunk, sent again at
+   * any later time, counts nothing and comes back as `replayed`.
+   * @param chunkId 1 to 255 printable ASCII characters; by convention a hash of all content through the chunk's end.
+   */
+  async importChunk(
+    chunkId: string,
+    updates: readonly BatchUpdate[],
+    options: ChunkOptions = {},
+  ): Promise<BatchResult> {
+    const key = { key: checkKey(chunkId), keyHeader: 'tallyd-import-chunk' } as const;
+    return this.#caller.call({ ...this.#batch(updates, options), ...key, read: batchOf });
+  }
+
+  async info(options: CallOptions = {}): Promise<ServerInfo> {
+    return this.#read('/v1/info', options, infoOf);
+  }
+
+  /** Writes a snapshot and drops the journal that it replaces. A large one takes longer than the default deadline. */
+  async snapshot(options: CallOptions = {}): Promise<SnapshotSummary> {
+    const limits = this.#limits(options);
+    return this.#caller.call({ ...limits, method: 'POST', path: '/v1/snapshot', key: undefined, read: snapshotOf });
+  }
+
+  async #add(verb: 'increment' | 'decrement', name: string, by: Count, options: IncrementOptions): Promise<Increment> {
+    if (!fitsPath(checkName(name))) return this.#addInBatch(verb, name, by, options);
+    const body = { by: countText(by, 'by'), ...boundsOf(options) };
+    return this.#update('POST', `${counterPath(name)}/${verb}`, body, options, incrementOf);
+  }
+
+  async #addInBatch(
+    verb: 'increment' | 'decrement',
+    name: string,
+    by: Count,
+    options: IncrementOptions,
+  ): Promise<Increment> {
+    const amount = BigInt(countText(by, 'by'));
+    const update = { ...options, name, by: verb === 'increment' ? amount : -amount };
+    const { outcomes, replayed } = await this.batch([update], options);
+    const [outcome] = outcomes;
+    if (outcome?.outcome === 'done') return { value: outcome.value, applied: outcome.applied, replayed };
+    throw new RefusedError(outcome?.code ?? 'bad_answer', outcome?.detail ?? 'the answer has no outcome');
+  }
+
+  async #setDeadline(name: string, ttl: number | null, options: UpdateOptions): Promise<boolean> {
+    return this.#update('PUT', `${counterPath(name)}/ttl`, { ttl }, options, (answer) => timeToLiveOf(answer).exists);
+  }
+
+  async #readOne(name: string, options: CallOptions): Promise<Reading> {
+    const [reading] = await this.getMany([name], options);
+    if (reading === undefined) throw new RefusedError('bad_answer', 'the answer has no counter in it');
+    return reading;
+  }
+
+  #page(cursor: string | undefined, options: ListOptions): Promise<Page> {
+    const query = new URLSearchParams({ limit: String(options.pageSize ?? PAGE_SIZE) });
+    if (options.match !== undefined) query.set('match', options.match);
+    if (cursor !== undefined) query.set('cursor', cursor);
+    return this.#read(`/v1/counters?${query}`, options, pageOf);
+  }
+
+  #read<T>(path: string, options: CallOptions, read: (answer: Answer) => T): Promise<T> {
+    return this.#caller.call({ ...this.#limits(options), method: 'GET', path, key: undefined, read });
+  }
+
+  #update<T>(
+    method: 'PUT' | 'POST' | 'DELETE',
+    path: string,
+    body: Record<string, unknown> | undefined,
+    options: UpdateOptions,
+    read: (answer: Answer) => T,
+  ): Promise<T> {
+    const text = body === undefined ? undefined : JSON.stringify(body);
+    return this.#caller.call({ ...this.#limits(options), method, path, body: text, ...keyOf(options), read });
+  }
+
+  #batch(updates: readonly BatchUpdate[], options: BatchOptions) {
+    return {
+      ...this.#limits(options),
+      method: 'POST',
+      path: options.atomic === true ? '/v1/batch?atomic=true' : '/v1/batch',
+      body: updates.map(lineOf).join(''),
+      contentType: 'application/x-ndjson',
+    } as const;
+  }
+
+  #limits(options: CallOptions): { timeoutMs: number; signal: AbortSignal | undefined } {
+    const timeoutMs = options.timeoutMs === undefined ? this.#timeoutMs : checkTimeout(options.timeoutMs);
+    return { timeoutMs, signal: options.signal };
+  }
+}
+
+function keyOf({ idempotencyKey }: UpdateOptions): { key: string; keyIsCallers: boolean } {
+  if (idempotencyKey === undefined) return { key: freshKey(), keyIsCallers: false };
+  return { key: checkKey(idempotencyKey), keyIsCallers: true };
+}
+
+/** @throws RefusedError invalid_name, for `.` and `..` too: no URL can carry them as a segment of its path. */
+function counterPath(name: string): string {
+  if (fitsPath(checkName(name))) return `/v1/counters/${encodeURIComponent(name)}`;
+  throw new RefusedError('invalid_name', `the name '${name}' can be incremented and read over HTTP, but nothing else`);
+}
+
+/** An update as one line of NDJSON. What is undefined is left out. */
+function lineOf(update: BatchUpdate): string {
+  const by = update.by === undefined ? undefined : countText(update.by, 'by');
+  return `${JSON.stringify({ name: update.name, by, ...boundsOf(update), id: update.id, at: update.at })}\n`;
+}
+
+function boundsOf(update: BatchUpdate | IncrementOptions) {
+  return {
+    floor: update.floor === undefined ? undefined : countText(update.floor, 'floor'),
+    ceiling: update.ceiling === undefined ? undefined : countText(update.ceiling, 'ceiling'),
+    saturate: update.saturate,
+    ttl: wholeSeconds(update.ttlSeconds),
+  };
+}
+
+function wholeSeconds(seconds: number | undefined): number | undefined {
+  if (seconds === undefined || (Number.isSafeInteger(seconds) && seconds > 0)) return seconds;
+  throw new TypeError(`ttlSeconds must be a positive whole number, not ${seconds}`);
+}
+
+function checkTimeout(timeoutMs: number): number {
+  if (timeoutMs > 0 && timeoutMs <= TIMEOUT_MS_MAX) return timeoutMs;
+  throw new TypeError(`timeoutMs must be a number above 0 and at most ${TIMEOUT_MS_MAX}, not ${timeoutMs}`);
+}
+
+function checkSecret(secret: string): string {
+  if (/^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/.test(secret)) return secret;
+  throw new TypeError('the secret must be printable ASCII, without spaces at its ends and not empty');
+}
+
+/** @returns the address without a slash at its end, so that paths can be appended. */
+function baseUrlOf(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol)) {
+    throw new TypeError(`the url must be like http://127.0.0.1:7070, not ${JSON.stringify(text)}`);
+  }
+  if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
+    throw new TypeError('the url must have no user, password, query or fragment; give the secret as `secret`');
+  }
+  return url.href.replace(/\/+$/, '');
+}

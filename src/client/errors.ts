@@ -1,0 +1,66 @@
+/**
+ * How a call ends when it is not done. There are two ways, and the difference is what a caller who counts money
+ * or votes must know:
+ *
+ * - `RefusedError`: nothing was changed, and nothing will be. Mend the request, or simply call again.
+ * - `UnknownOutcomeError`: the update may or may not count. Only the same call with the same idempotency key tells
+ *   (`idempotencyKey: error.key`); it never counts a second time.
+ *
+ * A call that changes nothing (a read) is never unknown: it is done or refused.
+ */
+
+/**
+ * Codes that this client gives itself; all others come from the server and are in its error catalogue.
+ * `unreachable`: no connection could be made until the deadline. `timeout`: a read was not answered in time.
+ * `aborted`: the caller's signal fired before anything was sent, or during a read. `bad_answer`: what answered is
+ * no Tallyd server. `redirected`: the server wants another `url`. `http_NNN`: status NNN without a code, as proxies
+ * answer.
+ */
+export type ClientCode = 'unreachable' | 'timeout' | 'aborted' | 'bad_answer' | 'redirected' | `http_${number}`;
+
+export interface RefusedDetails {
+  /** HTTP status, where there was an answer. */
+  readonly status?: number | undefined;
+  /** With `atomic: true`: the position of the update that was refused. */
+  readonly index?: number | undefined;
+  /** When the server says a retry makes sense. */
+  readonly retryAfterMs?: number | undefined;
+  readonly cause?: unknown;
+}
+
+/** Nothing was changed, and nothing will be. */
+export class RefusedError extends Error {
+  override readonly name = 'RefusedError';
+  /** Stable code: of the server's error catalogue, or a `ClientCode`. */
+  readonly code: string;
+  /** What was wrong and what to do, for people. */
+  readonly detail: string;
+  readonly status: number | undefined;
+  readonly index: number | undefined;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(code: string, detail: string, details: RefusedDetails = {}) {
+    super(`${code}: ${detail}`, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.detail = detail;
+    this.status = details.status;
+    this.index = details.index;
+    this.retryAfterMs = details.retryAfterMs;
+  }
+}
+
+/** The update may or may not count; the same call with `idempotencyKey: error.key` tells, and never counts twice. */
+export class UnknownOutcomeError extends Error {
+  override readonly name = 'UnknownOutcomeError';
+  /** The idempotency key that the update was sent with. */
+  readonly key: string;
+  /** The server's code, or why there was no answer (a `ClientCode`). */
+  readonly code: string;
+
+  /** @param cause the last thing that went wrong. */
+  constructor(key: string, code: string, detail: string, cause: unknown) {
+    super(`${code}: ${detail}; it may or may not count: repeat it with idempotency key ${key}`, { cause });
+    this.key = key;
+    this.code = code;
+  }
+}
