@@ -11,6 +11,10 @@ export const CHUNK_COMMANDS_MAX = 16_384;
 export const GROUP_RECORDS_MAX = 65_536;
 /** An idempotency key, in bytes. */
 export const IDEMPOTENCY_KEY_BYTES_MAX = 255;
+/** A group as the journal encodes it: recovery must hold one in memory to check it. */
+export const GROUP_BYTES_MAX = 128 * 1024 * 1024;
+/** One entry of a group: the outcomes of a whole chunk, 18 bytes a command, are the longest. */
+export const GROUP_ENTRY_BYTES_MAX = 512 * 1024;
 /** Names per page of a listing, and per multi-get over HTTP. */
 export const PAGE_ENTRIES_MAX = 10_000;
 /** An HTTP request's body: 10 000 batch entries with the longest names, keys and bounds. */
@@ -35,3 +39,9 @@ export const DEADLINE_MS_MAX = Number.MAX_SAFE_INTEGER;
 assert(BATCH_ENTRIES_MAX <= CHUNK_COMMANDS_MAX, 'a batch fits in a chunk');
 assert(RESP_TRANSACTION_COMMANDS_MAX <= CHUNK_COMMANDS_MAX, 'a transaction fits in a chunk');
 assert(CHUNK_COMMANDS_MAX * 2 <= GROUP_RECORDS_MAX, 'a chunk fits in a group, a counter and one derived record each');
+assert(CHUNK_COMMANDS_MAX * 18 + 1024 <= GROUP_ENTRY_BYTES_MAX, 'the outcomes of a chunk fit in one entry');
+assert(
+  GROUP_RECORDS_MAX * 2 * (NAME_BYTES_MAX + 64) + CHUNK_COMMANDS_MAX * (IDEMPOTENCY_KEY_BYTES_MAX + 128) <=
+    GROUP_BYTES_MAX,
+  'a group that touches all it can, with deadlines, and one keyed chunk fit in a frame',
+);

@@ -1,0 +1,313 @@
+/**
+ * The commands, each on one screen and in one order: validate, apply, journal, reply. *Apply* changes the
+ * record; *journal* puts it into the gathering group; *reply* fills the chunk's outcome columns. A command that
+ * is refused has changed nothing.
+ *
+ * `dependency` is what the chunk must wait for: the newest group that any of its outcomes tells about.
+ */
+import { type Chunk, type CommandOptions, type DeadlineChange, Flag, Op } from '../counter/chunk.ts';
+import { DONE, ERRORS } from '../counter/errors.ts';
+import { addInt64, readInt64, writeInt64 } from '../counter/int64.ts';
+import { Kind } from '../counter/key.ts';
+import { DEADLINE_MS_MAX, NAME_BYTES_MAX } from '../counter/limits.ts';
+import { boundedAdd, boundedSet, tighter } from './bounds.ts';
+import { NO_GROUP, type Records } from './records.ts';
+import { Meta, Slab } from './slab.ts';
+
+/** Records with one of these take the slow path. */
+const SPECIAL = Meta.deleted | Meta.deadline | Meta.bounded;
+
+const INVALID_DEADLINE = -1;
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+export class Commands {
+  readonly #records: Records;
+  /** Reads wait for what they saw to be durable. */
+  readonly #readsWait: boolean;
+  /** Set for each chunk. */
+  nowMs = 0;
+  nowSeconds = 0;
+  /** The newest group that an outcome since the last `begin` depends on, or `NO_GROUP`. */
+  dependency = NO_GROUP;
+  #gathering = NO_GROUP;
+
+  constructor(records: Records, readsWait: boolean) {
+    this.#records = records;
+    this.#readsWait = readsWait;
+  }
+
+  /** Before a chunk. @param gathering the order of the group that takes its updates. */
+  begin(nowMs: number, gathering: number): void {
+    this.nowMs = nowMs;
+    this.nowSeconds = Math.floor(nowMs / 1000);
+    this.dependency = NO_GROUP;
+    this.#gathering = gathering;
+  }
+
+  /** Finds the record of command `i`, 0 when there is none. Its hash goes to `hashes`. */
+  find(chunk: Chunk, i: number, hashes: Int32Array): number {
+    const length = chunk.nameLength[i];
+    if (length === 0 || length > NAME_BYTES_MAX) return 0;
+    const { table } = this.#records;
+    const hash = table.hash(Kind.counter, length, chunk.names, chunk.nameStart[i]);
+    hashes[i] = hash;
+    return table.find(hash, Kind.counter, length, chunk.names, chunk.nameStart[i]);
+  }
+
+  /** Applies command `i`, whose record is `ref` or, if 0, has to be looked for again: a command before it may have made it. */
+  apply(chunk: Chunk, i: number, ref: number, hashes: Int32Array): void {
+    if (chunk.op[i] === Op.add && ref !== 0 && chunk.options[i] === undefined && this.#addFast(chunk, i, ref)) return;
+    chunk.code[i] = DONE;
+    chunk.flags[i] = 0;
+    chunk.updatedAt[i] = 0;
+    writeInt64(chunk.value, 2 * i, 0n);
+    writeInt64(chunk.other, 2 * i, 0n);
+    const record = ref === 0 ? this.find(chunk, i, hashes) : ref;
+    if (record === 0 && !isValidName(chunk, i)) {
+      refuse(chunk, i, ERRORS.invalid_name.id);
+      return;
+    }
+    switch (chunk.op[i]) {
+      case Op.get:
+        this.#get(chunk, i, record);
+        break;
+      case Op.add:
+        this.#add(chunk, i, record, hashes[i]);
+        break;
+      case Op.set:
+        this.#set(chunk, i, record, hashes[i]);
+        break;
+      case Op.delete:
+        this.#delete(chunk, i, record);
+        break;
+      case Op.expire:
+        this.#expire(chunk, i, record);
+        break;
+      default:
+        this.#deadline(chunk, i, record);
+    }
+  }
+
+  /** An add without options to a record without anything special: nearly all of them. False: take the slow path. */
+  #addFast(chunk: Chunk, i: number, ref: number): boolean {
+    const lanes = this.#records.slab.lanes[Slab.piece(ref)];
+    const at = Slab.lane(ref);
+    if ((lanes[at + 3] & SPECIAL) !== 0) return false;
+    if (!addInt64(lanes, at, lanes, at, chunk.amount, 2 * i)) return false;
+    lanes[at + 2] = this.nowSeconds;
+    this.#records.touch(ref);
+    this.dependency = this.#gathering;
+    chunk.code[i] = DONE;
+    chunk.flags[i] = Flag.existed | Flag.changed;
+    chunk.value[2 * i] = lanes[at];
+    chunk.value[2 * i + 1] = lanes[at + 1];
+    chunk.other[2 * i] = chunk.amount[2 * i];
+    chunk.other[2 * i + 1] = chunk.amount[2 * i + 1];
+    chunk.updatedAt[i] = this.nowSeconds;
+    return true;
+  }
+
+  #add(chunk: Chunk, i: number, ref: number, hash: number): void {
+    const options = chunk.options[i];
+    const existed = this.#look(chunk, i, ref);
+    // Validate.
+    if (isHeldBack(options, existed)) return;
+    const deadlineMs = this.#deadlineOf(options?.deadline);
+    if (deadlineMs === INVALID_DEADLINE) {
+      refuse(chunk, i, ERRORS.invalid_deadline.id);
+      return;
+    }
+    const value = chunk.valueAt(i);
+    const policy = this.#policyOf(chunk, i, ref);
+    const add = boundedAdd(value, readInt64(chunk.amount, 2 * i), tighter(policy, options));
+    if (add.code !== DONE) {
+      refuse(chunk, i, add.code);
+      return;
+    }
+    // Apply.
+    const record = existed ? ref : this.#create(chunk, i, ref, hash);
+    if (record === 0) {
+      refuse(chunk, i, ERRORS.too_many_counters.id);
+      return;
+    }
+    this.#store(chunk, i, record, value + add.applied);
+    this.#changeDeadline(record, options, deadlineMs);
+    // Journal.
+    this.#touch(record);
+    // Reply.
+    writeInt64(chunk.other, 2 * i, add.applied);
+    chunk.flags[i] |= Flag.changed | (add.saturated ? Flag.saturated : 0);
+  }
+
+  #set(chunk: Chunk, i: number, ref: number, hash: number): void {
+    const options = chunk.options[i];
+    const existed = this.#look(chunk, i, ref);
+    const before = chunk.valueAt(i);
+    // Validate.
+    if (isHeldBack(options, existed)) {
+      writeInt64(chunk.other, 2 * i, before);
+      return;
+    }
+    const deadlineMs = this.#deadlineOf(options?.deadline);
+    if (deadlineMs === INVALID_DEADLINE) {
+      refuse(chunk, i, ERRORS.invalid_deadline.id);
+      return;
+    }
+    const wanted = readInt64(chunk.amount, 2 * i);
+    const bounded = boundedSet(wanted, tighter(this.#policyOf(chunk, i, ref), options));
+    if (bounded.code !== DONE) {
+      refuse(chunk, i, bounded.code);
+      return;
+    }
+    // Apply.
+    const record = existed ? ref : this.#create(chunk, i, ref, hash);
+    if (record === 0) {
+      refuse(chunk, i, ERRORS.too_many_counters.id);
+      return;
+    }
+    this.#store(chunk, i, record, bounded.value);
+    if (existed && options?.keepDeadline !== true) this.#records.clearDeadline(record);
+    this.#changeDeadline(record, options, deadlineMs);
+    // Journal.
+    this.#touch(record);
+    // Reply.
+    writeInt64(chunk.other, 2 * i, before);
+    chunk.flags[i] |= Flag.changed | (bounded.value === wanted ? 0 : Flag.saturated);
+  }
+
+  #delete(chunk: Chunk, i: number, ref: number): void {
+    const existed = this.#look(chunk, i, ref);
+    const before = chunk.valueAt(i);
+    writeInt64(chunk.value, 2 * i, 0n);
+    // Validate.
+    if (!existed) return;
+    // Apply.
+    this.#records.markDeleted(ref);
+    // Journal.
+    this.#touch(ref);
+    // Reply.
+    writeInt64(chunk.other, 2 * i, before);
+    chunk.flags[i] |= Flag.changed;
+  }
+
+  #expire(chunk: Chunk, i: number, ref: number): void {
+    const options = chunk.options[i];
+    const existed = this.#look(chunk, i, ref);
+    // Validate.
+    const deadlineMs = this.#deadlineOf(options?.deadline);
+    if (deadlineMs === INVALID_DEADLINE) {
+      refuse(chunk, i, ERRORS.invalid_deadline.id);
+      return;
+    }
+    if (!existed) return;
+    // Apply.
+    if (!this.#changeDeadline(ref, options, deadlineMs)) return;
+    // Journal.
+    this.#touch(ref);
+    // Reply.
+    chunk.flags[i] |= Flag.changed;
+  }
+
+  #get(chunk: Chunk, i: number, ref: number): void {
+    this.#look(chunk, i, ref);
+  }
+
+  #deadline(chunk: Chunk, i: number, ref: number): void {
+    const existed = this.#look(chunk, i, ref);
+    const deadlineMs = existed ? (this.#records.deadlines.get(ref) ?? -1) : -1;
+    writeInt64(chunk.value, 2 * i, BigInt(deadlineMs));
+  }
+
+  /** Fills in what a read tells (value, EXISTED, last update) and what it has to wait for. @returns whether the counter exists. */
+  #look(chunk: Chunk, i: number, ref: number): boolean {
+    if (ref === 0) return false;
+    const lanes = this.#records.slab.lanes[Slab.piece(ref)];
+    const at = Slab.lane(ref);
+    if (this.#readsWait && (lanes[at + 3] & Meta.dirtyReads) === 0) {
+      this.dependency = Math.max(this.dependency, this.#records.touchedBy(ref));
+    }
+    if (!this.#records.exists(ref, this.nowMs)) return false;
+    chunk.value[2 * i] = lanes[at];
+    chunk.value[2 * i + 1] = lanes[at + 1];
+    chunk.updatedAt[i] = lanes[at + 2];
+    chunk.flags[i] = Flag.existed;
+    return true;
+  }
+
+  #create(chunk: Chunk, i: number, ref: number, hash: number): number {
+    return this.#records.create(ref, hash, chunk.nameLength[i], chunk.names, chunk.nameStart[i], this.nowMs);
+  }
+
+  #store(chunk: Chunk, i: number, ref: number, value: bigint): void {
+    const lanes = this.#records.slab.lanes[Slab.piece(ref)];
+    const at = Slab.lane(ref);
+    writeInt64(lanes, at, value);
+    lanes[at + 2] = this.nowSeconds;
+    writeInt64(chunk.value, 2 * i, value);
+    chunk.updatedAt[i] = this.nowSeconds;
+  }
+
+  #touch(ref: number): void {
+    this.#records.touch(ref);
+    this.dependency = this.#gathering;
+  }
+
+  #policyOf(chunk: Chunk, i: number, ref: number): ReturnType<Records['policyOf']> {
+    if (ref !== 0 && (this.#records.meta(ref) & Meta.bounded) === 0) return undefined;
+    return this.#records.policyOf(chunk.names, chunk.nameStart[i], chunk.nameLength[i]);
+  }
+
+  /** The deadline that a change asks for: Unix ms, undefined for none asked or `persist`, or `INVALID_DEADLINE`. */
+  #deadlineOf(change: DeadlineChange | undefined): number | undefined {
+    if (change === undefined || change.kind === 'persist') return undefined;
+    const unixMs = change.kind === 'in' ? this.nowMs + change.ms : change.unixMs;
+    if (!Number.isInteger(unixMs) || unixMs > DEADLINE_MS_MAX) return INVALID_DEADLINE;
+    return Math.max(unixMs, 0);
+  }
+
+  /** @returns whether it took effect. */
+  #changeDeadline(ref: number, options: CommandOptions | undefined, deadlineMs: number | undefined): boolean {
+    if (options?.deadline === undefined) return false;
+    const before = this.#records.deadlines.get(ref);
+    if (deadlineMs === undefined) {
+      this.#records.clearDeadline(ref);
+      return before !== undefined;
+    }
+    // No deadline counts as one that never comes.
+    const isWanted = {
+      always: true,
+      none: before === undefined,
+      some: before !== undefined,
+      later: before !== undefined && deadlineMs > before,
+      earlier: before === undefined || deadlineMs < before,
+    }[options.deadlineOnlyIf ?? 'always'];
+    if (isWanted) this.#records.setDeadline(ref, deadlineMs);
+    return isWanted;
+  }
+}
+
+function isHeldBack(options: CommandOptions | undefined, existed: boolean): boolean {
+  return options?.onlyIf !== undefined && (options.onlyIf === 'exists') !== existed;
+}
+
+/** Refuses command `i`; the columns keep what a read would tell. */
+function refuse(chunk: Chunk, i: number, code: number): void {
+  chunk.code[i] = code;
+}
+
+/** Names in the table are valid, so only those that were not found are checked. */
+function isValidName(chunk: Chunk, i: number): boolean {
+  const start = chunk.nameStart[i];
+  const length = chunk.nameLength[i];
+  if (length === 0 || length > NAME_BYTES_MAX) return false;
+  let seen = 0;
+  for (let k = start; k < start + length; k++) seen |= chunk.names[k];
+  if (seen < 0x80) return true;
+  try {
+    utf8.decode(chunk.names.subarray(start, start + length));
+    return true;
+  } catch (error) {
+    if (error instanceof TypeError) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,333 @@
+/**
+ * The way of a group: gathering -> sealed -> written -> durable. One write and one sync for all that arrived
+ * during the last one; whoever waits is told at the step that the durability mode names.
+ *
+ * Invariants:
+ * - `groups` holds every group that is not durable, oldest first; the last one is gathering, and only it takes
+ *   updates. Sequence numbers are given when a group is sealed, gapless.
+ * - In mode `always` nobody is told before the sync that covers his group.
+ * - After a failed write or sync every group that was not durable ends *unknown* and nothing is undone in the
+ *   table. No update is applied until a new segment holds, durably, everything that those groups touched.
+ */
+import { ERRORS } from '../counter/errors.ts';
+import { GROUP_RECORDS_MAX } from '../counter/limits.ts';
+import type { Durability } from '../counter/service.ts';
+import type { Clock, Timer } from '../host/host.ts';
+import type { Journal } from '../journal/journal.ts';
+import { assert } from '../std/assert.ts';
+import { Group, type Waiter } from './group.ts';
+import type { StoredRecord } from './idempotency.ts';
+import { NO_GROUP } from './records.ts';
+
+/** What the engine does at the steps of a group. */
+export interface CommitterEvents {
+  /** Encodes the group's records into its buffer. */
+  readonly encode: (group: Group) => void;
+  /** The group is durable and out of `groups`; whoever waited has not been told yet. */
+  readonly durable: (group: Group) => void;
+  /** There is room in the gathering group again, or everything is refused now. */
+  readonly room: () => void;
+  readonly failed: (error: unknown) => void;
+  readonly repaired: () => void;
+}
+
+/** How often `interval` syncs; `off` syncs too, so that what a failure would have to restate stays bounded. */
+const SYNC_INTERVAL_MS: Readonly<Record<Durability, number>> = { always: 0, interval: 1000, off: 10_000 };
+const MARK_DELAY_MS = 5;
+const SEALED_GROUPS_MAX = 4;
+const RECORD_BYTES_MAX = 4 * 1024 * 1024;
+const REPAIR_DELAY_MS_MIN = 50;
+const REPAIR_DELAY_MS_MAX = 1000;
+
+export class Committer {
+  readonly groups: Group[];
+  readonly #journal: Journal;
+  readonly #clock: Clock;
+  readonly #durability: Durability;
+  readonly #events: CommitterEvents;
+  readonly #spare: Group[] = [];
+  #nextOrder = 0;
+  #sequence: bigint;
+  #durableSequence: bigint;
+  #isRunning = false;
+  #isSyncDue = false;
+  #syncTimer: Timer | undefined;
+  #markTimer: Timer | undefined;
+  /** What failed groups touched and no durable group has told since. */
+  readonly #untold = new Set<number>();
+  readonly #unsettled: StoredRecord[] = [];
+  #untoldHorizonMs = 0;
+  #isRepairing = false;
+  #failures = 0;
+  #syncs = 0;
+  #isClosed = false;
+
+  constructor(options: {
+    readonly journal: Journal;
+    readonly clock: Clock;
+    readonly durability: Durability;
+    /** Empty; filled and emptied here, read by `Records`. */
+    readonly groups: Group[];
+    readonly events: CommitterEvents;
+  }) {
+    this.groups = options.groups;
+    this.#journal = options.journal;
+    this.#clock = options.clock;
+    this.#durability = options.durability;
+    this.#events = options.events;
+    this.#sequence = options.journal.sequence;
+    this.#durableSequence = options.journal.sequence;
+    this.#gather();
+  }
+
+  get gathering(): Group {
+    return this.groups[this.groups.length - 1];
+  }
+
+  /** Whether updates are refused because the journal is being replaced. */
+  get isFailing(): boolean {
+    return this.#isRepairing;
+  }
+
+  get sequence(): bigint {
+    return this.#sequence;
+  }
+
+  get durableSequence(): bigint {
+    return this.#durableSequence;
+  }
+
+  /** Failures so far: whoever sees it change must not trust what he read before. */
+  get failures(): number {
+    return this.#failures;
+  }
+
+  get syncs(): number {
+    return this.#syncs;
+  }
+
+  /** Whether a failed group touched the record and nothing durable tells its state yet. */
+  isUntold(ref: number): boolean {
+    return this.#untold.has(ref);
+  }
+
+  /** Whether the gathering group can take so many more records; seals it and opens another when that helps. */
+  hasRoom(records: number): boolean {
+    const group = this.gathering;
+    const fits = group.count + records <= GROUP_RECORDS_MAX && group.recordBytes < RECORD_BYTES_MAX;
+    if (fits || group.isEmpty) return true;
+    const sealed = this.groups.reduce((count, other) => count + (other.written ? 0 : 1), -1);
+    if (sealed >= SEALED_GROUPS_MAX) return false;
+    this.#seal(group);
+    this.#gather();
+    return true;
+  }
+
+  /** The group with this order, which is not durable yet. */
+  group(order: number): Group {
+    const group = this.groups[order - this.groups[0].order];
+    assert(group !== undefined && group.order === order, 'whoever waits waits for a group that is not durable');
+    return group;
+  }
+
+  /** The order of the newest group that holds anything and is not durable, or -1. */
+  get newestTouched(): number {
+    const group = this.gathering.isEmpty ? this.groups.at(-2) : this.gathering;
+    return group === undefined ? NO_GROUP : group.order;
+  }
+
+  /** Starts the commit of what has been gathered, once the input that is waiting now has been handled. */
+  kick(): void {
+    if (this.#isRunning || this.#isClosed) return;
+    this.#isRunning = true;
+    this.#clock.soon(() => void this.#run());
+  }
+
+  /** Calls back when everything gathered so far is durable, in any mode. */
+  flush(waiter: Waiter): void {
+    const newest = this.newestTouched;
+    if (this.isFailing) {
+      waiter.failed();
+    } else if (newest === NO_GROUP) {
+      waiter.durable();
+    } else {
+      this.group(newest).waiters.push(waiter);
+      this.#isSyncDue = true;
+      this.kick();
+    }
+  }
+
+  /** Stops all timers; nothing is written any more. */
+  close(): void {
+    this.#isClosed = true;
+    this.#syncTimer?.cancel();
+    this.#markTimer?.cancel();
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (!this.#isClosed && (!this.gathering.isEmpty || this.groups.length > 1)) {
+        if (!(await this.#commitOnce())) break;
+      }
+    } finally {
+      this.#isRunning = false;
+    }
+    // Something may have come in between the last look and now.
+    if (!this.gathering.isEmpty) this.kick();
+    else if (this.groups.length === 1) this.#scheduleMark();
+  }
+
+  /** One write, and the sync where one is due. @returns false when there is nothing to do until the sync is due. */
+  async #commitOnce(): Promise<boolean> {
+    if (!this.gathering.isEmpty) {
+      this.#seal(this.gathering);
+      this.#gather();
+    }
+    const unwritten = this.groups.filter((group) => group !== this.gathering && !group.written);
+    const isSyncDue = this.#durability === 'always' || this.#isSyncDue;
+    if (unwritten.length === 0 && !isSyncDue) {
+      this.#scheduleSync();
+      return false;
+    }
+    this.#markTimer?.cancel();
+    try {
+      if (unwritten.length > 0) await this.#journal.write(unwritten.map((group) => group.buffer));
+      for (const group of unwritten) group.written = true;
+      if (this.#durability !== 'always') for (const group of unwritten) tell(group);
+      if (isSyncDue) {
+        this.#isSyncDue = false;
+        await this.#journal.sync();
+      }
+    } catch (error) {
+      await this.#fail(error);
+      return true;
+    }
+    if (isSyncDue) this.#becomeDurable();
+    this.#events.room();
+    return true;
+  }
+
+  /** The groups that were written before the sync are durable. */
+  #becomeDurable(): void {
+    this.#syncs++;
+    const count = this.groups.findIndex((group) => !group.written);
+    // Out of `groups` first: then the table may forget what they deleted, and a callback sees the new state.
+    for (const group of this.groups.splice(0, count)) {
+      this.#durableSequence = group.buffer.sequence;
+      this.#events.durable(group);
+      if (this.#durability === 'always') tell(group);
+      for (const waiter of group.waiters) waiter.durable();
+      if (this.#spare.length < SEALED_GROUPS_MAX) this.#spare.push(group);
+    }
+  }
+
+  #seal(group: Group): void {
+    this.#sequence++;
+    group.buffer.begin(this.#sequence, this.#clock.nowMs());
+    this.#events.encode(group);
+  }
+
+  #gather(): void {
+    const group = this.#spare.pop() ?? new Group();
+    group.reset(this.#nextOrder++);
+    this.groups.push(group);
+  }
+
+  #scheduleSync(): void {
+    this.#syncTimer ??= this.#clock.schedule(SYNC_INTERVAL_MS[this.#durability], () => {
+      this.#syncTimer = undefined;
+      this.#isSyncDue = true;
+      this.kick();
+    });
+  }
+
+  /** When traffic pauses, an empty group follows: its frame tells that the one before it was durable. */
+  #scheduleMark(): void {
+    this.#markTimer?.cancel();
+    if (!this.#journal.needsMark || this.#isClosed) return;
+    this.#markTimer = this.#clock.schedule(MARK_DELAY_MS, () => {
+      if (this.#isRunning || !this.gathering.isEmpty || this.groups.length > 1 || this.isFailing) return;
+      this.#isRunning = true;
+      void this.#mark();
+    });
+  }
+
+  async #mark(): Promise<void> {
+    // Sealed while empty, and nothing else runs: whatever arrives meanwhile goes into the group behind it.
+    this.#seal(this.gathering);
+    this.#gather();
+    this.#isSyncDue = true;
+    await this.#run();
+  }
+
+  /** Ends everything that is not durable as unknown, then repairs the journal until it holds again. */
+  async #fail(error: unknown): Promise<void> {
+    this.#failures++;
+    this.#isRepairing = true;
+    const failed = this.groups.splice(0);
+    this.#gather();
+    for (const group of failed) {
+      for (let i = 0; i < group.count; i++) this.#untold.add(group.refs[i]);
+      for (const record of group.records) record.unsettled = true;
+      this.#unsettled.push(...group.records);
+      this.#untoldHorizonMs = Math.max(this.#untoldHorizonMs, group.horizonMs);
+    }
+    this.#events.failed(error);
+    for (const group of failed) {
+      for (const chunk of group.chunks) {
+        chunk.refusal = ERRORS.outcome_unknown.id;
+        chunk.complete();
+      }
+      for (const waiter of group.waiters) waiter.failed();
+    }
+    this.#events.room();
+    for (let delayMs = REPAIR_DELAY_MS_MIN; !this.#isClosed; delayMs = Math.min(delayMs * 2, REPAIR_DELAY_MS_MAX)) {
+      try {
+        await this.#restate();
+        break;
+      } catch (again) {
+        this.#events.failed(again);
+        await new Promise<void>((resolve) => this.#clock.schedule(delayMs, resolve));
+      }
+    }
+    if (this.#isClosed) return;
+    this.#isRepairing = false;
+    this.#events.repaired();
+    this.#events.room();
+  }
+
+  /** Opens a new segment and tells it everything that the failed groups touched. */
+  async #restate(): Promise<void> {
+    await this.#journal.replace();
+    this.#sequence = this.#journal.sequence;
+    const refs = [...this.#untold];
+    const told: Group[] = [];
+    for (let at = 0; at < refs.length || at === 0; at += GROUP_RECORDS_MAX) {
+      const group = new Group();
+      for (const ref of refs.slice(at, at + GROUP_RECORDS_MAX)) group.add(ref);
+      if (at === 0) {
+        group.records.push(...this.#unsettled);
+        group.horizonMs = this.#untoldHorizonMs;
+      }
+      this.#seal(group);
+      told.push(group);
+    }
+    await this.#journal.write(told.map((group) => group.buffer));
+    await this.#journal.sync();
+    this.#syncs++;
+    for (const record of this.#unsettled) record.unsettled = false;
+    this.#untold.clear();
+    this.#unsettled.length = 0;
+    this.#untoldHorizonMs = 0;
+    for (const group of told) {
+      this.#durableSequence = group.buffer.sequence;
+      this.#events.durable(group);
+    }
+  }
+}
+
+/** Tells whoever waits for the group's durability as the mode understands it. */
+function tell(group: Group): void {
+  for (const chunk of group.chunks) chunk.complete();
+  group.chunks.length = 0;
+}

@@ -1,0 +1,86 @@
+/** From records to the journal's entries: for a group, what it touched; for a snapshot, everything, in record order. */
+import type { GroupBuffer } from '../journal/group.ts';
+import type { SnapshotSource } from '../journal/snapshot.ts';
+import type { Group } from './group.ts';
+import type { IdempotencyStore, StoredRecord } from './idempotency.ts';
+import type { Records } from './records.ts';
+import { Meta, Slab } from './slab.ts';
+
+/** Fills a sealed group's buffer, which has begun, with the state of everything that it touched. */
+export function encodeGroup(group: Group, records: Records): void {
+  const { buffer } = group;
+  for (let i = 0; i < group.count; i++) encodeRecord(buffer, records, group.refs[i]);
+  for (const record of group.records) buffer.putIdempotency(record);
+  if (group.horizonMs > 0) buffer.putHorizon(group.horizonMs);
+}
+
+function encodeRecord(buffer: GroupBuffer, records: Records, ref: number): void {
+  const piece = Slab.piece(ref);
+  const lanes = records.slab.lanes[piece];
+  const bytes = records.slab.bytes[piece];
+  const at = Slab.lane(ref);
+  const meta = lanes[at + 3];
+  const kind = (meta >>> Meta.kindShift) & Meta.kindMask;
+  const nameLength = meta & Meta.nameLengthMask;
+  const key = Slab.keyByte(ref);
+  if ((meta & Meta.deleted) !== 0) {
+    buffer.putDelete(kind, nameLength, bytes, key);
+    return;
+  }
+  buffer.putValue(lanes[at], lanes[at + 1], lanes[at + 2] >>> 0, kind, nameLength, bytes, key);
+  if ((meta & Meta.deadline) === 0) return;
+  buffer.putDeadline(records.deadlines.get(ref) ?? 0, kind, nameLength, bytes, key);
+}
+
+const PART_RECORDS = 4096;
+const PART_BYTES = 1024 * 1024;
+
+/**
+ * The parts of a snapshot, taken one by one between other work. A record that changes after its part was taken
+ * is in a group behind the snapshot's begin, so replaying those brings it up to date.
+ */
+export class SnapshotParts implements SnapshotSource {
+  readonly #records: Records;
+  readonly #keys: IdempotencyStore;
+  #position = 1;
+  #idempotency: Iterator<StoredRecord> | undefined;
+  #isHorizonTold = false;
+  /** Counters written so far. */
+  counters = 0;
+
+  constructor(records: Records, keys: IdempotencyStore) {
+    this.#records = records;
+    this.#keys = keys;
+  }
+
+  next(part: GroupBuffer): boolean {
+    if (!this.#isHorizonTold) {
+      this.#isHorizonTold = true;
+      if (this.#keys.horizonMs > 0) part.putHorizon(this.#keys.horizonMs);
+    }
+    if (this.#putRecords(part)) return true;
+    // Not before the last record: records of keys that come later are in groups behind the begin.
+    this.#idempotency ??= this.#keys.records();
+    while (part.bytes < PART_BYTES) {
+      const next = this.#idempotency.next();
+      if (next.done === true) return false;
+      part.putIdempotency(next.value);
+    }
+    return true;
+  }
+
+  /** @returns whether there are more. */
+  #putRecords(part: GroupBuffer): boolean {
+    const { slab } = this.#records;
+    let ref = this.#position === 0 ? 0 : slab.recordFrom(this.#position);
+    for (let count = 0; ref !== 0 && count < PART_RECORDS; count++) {
+      if ((this.#records.meta(ref) & Meta.deleted) === 0) {
+        encodeRecord(part, this.#records, ref);
+        this.counters++;
+      }
+      ref = slab.recordFrom(slab.behind(ref));
+    }
+    this.#position = ref;
+    return ref !== 0;
+  }
+}

@@ -1,0 +1,319 @@
+/**
+ * The engine: one replica's counting service. It is the single writer of its table, and everything it tells has
+ * gone through its journal first. The life of a chunk:
+ *
+ *     submit -> Submission (keys, then Commands in order, changing Records) -> gathering Group
+ *            -> Committer (seal, write, sync) -> chunk.complete(), and the group goes to the durable stream
+ *
+ * Nothing here is global to the process: several engines can live side by side.
+ */
+import type { Chunk } from '../counter/chunk.ts';
+import { CountingError, ERRORS } from '../counter/errors.ts';
+import type { Policy } from '../counter/policy.ts';
+import type {
+  CountingService,
+  Durability,
+  ScanPage,
+  ScanRequest,
+  ServiceInfo,
+  ServiceState,
+  SnapshotSummary,
+} from '../counter/service.ts';
+import type { Disk, Host, Timer } from '../host/host.ts';
+import type { GroupBuffer } from '../journal/group.ts';
+import { Journal } from '../journal/journal.ts';
+import { Commands } from './commands.ts';
+import { Committer } from './committer.ts';
+import { encodeGroup, SnapshotParts } from './encoding.ts';
+import type { Group } from './group.ts';
+import { IDEMPOTENCY_DEFAULTS, type IdempotencyOptions, IdempotencyStore } from './idempotency.ts';
+import { Listing } from './listing.ts';
+import { Loading } from './loading.ts';
+import { NO_GROUP, Records } from './records.ts';
+import { Submission } from './submission.ts';
+
+export interface EngineOptions {
+  readonly disk: Disk;
+  readonly host: Host;
+  readonly durability: Durability;
+  readonly policies?: readonly Policy[] | undefined;
+  readonly idempotency?: Partial<IdempotencyOptions> | undefined;
+  /** A snapshot is written when the journal since the last one has grown to this. Default 256 MiB. */
+  readonly snapshotJournalBytes?: number | undefined;
+  readonly segmentBytesMax?: number | undefined;
+  /** New names beyond this are refused (`too_many_counters`). Default: what the address space holds. */
+  readonly countersMax?: number | undefined;
+  /** Told when the journal fails, and when a snapshot does; the engine goes on by itself. */
+  readonly onFailure?: ((error: unknown) => void) | undefined;
+  /** Told when the journal works again. */
+  readonly onRepaired?: (() => void) | undefined;
+}
+
+/** Reads the durable stream: every group once, in order, after its sync, with absolute values. */
+export type DurableListener = (group: GroupBuffer) => void;
+
+const SNAPSHOT_JOURNAL_BYTES = 256 * 1024 * 1024;
+const SWEEP_INTERVAL_MS = 100;
+const SWEEP_RECORDS = 10_000;
+const HASH_KEY_BYTES = 8;
+
+export class Engine implements CountingService {
+  readonly #options: EngineOptions;
+  readonly #journal: Journal;
+  readonly #committer: Committer;
+  readonly #records: Records;
+  readonly #commands: Commands;
+  readonly #keys: IdempotencyStore;
+  readonly #submission: Submission;
+  readonly #listing: Listing;
+  /** Chunks that found no room, in order. Bounded by what the doors have under way. */
+  readonly #waiting: Chunk[] = [];
+  readonly #listeners: DurableListener[] = [];
+  #sweepTimer: Timer | undefined;
+  #snapshot: Promise<SnapshotSummary> | undefined;
+  #snapshotFailedAtBytes = 0;
+  #closing: Promise<void> | undefined;
+  #isClosed = false;
+  #failure: unknown;
+  #commandCount = 0;
+  #groupCount = 0;
+
+  /**
+   * Recovers the directory and takes chunks from then on.
+   * @throws DamageError when a file is damaged: nothing is changed then.
+   */
+  static async open(options: EngineOptions): Promise<Engine> {
+    const { random } = options.host;
+    const groups: Group[] = [];
+    const records = new Records({
+      hashKey: random.bytes(HASH_KEY_BYTES),
+      policies: options.policies ?? [],
+      countersMax: options.countersMax ?? Number.MAX_SAFE_INTEGER,
+      groups,
+    });
+    const keys = new IdempotencyStore({ ...IDEMPOTENCY_DEFAULTS, ...options.idempotency });
+    const loading = new Loading(records, keys);
+    const { disk, host, segmentBytesMax } = options;
+    const journal = await Journal.open({
+      disk,
+      host,
+      replay: loading,
+      ...(segmentBytesMax === undefined ? {} : { segmentBytesMax }),
+    });
+    loading.finish();
+    return new Engine(options, journal, records, keys, groups);
+  }
+
+  private constructor(
+    options: EngineOptions,
+    journal: Journal,
+    records: Records,
+    keys: IdempotencyStore,
+    groups: Group[],
+  ) {
+    this.#options = options;
+    this.#journal = journal;
+    this.#records = records;
+    this.#keys = keys;
+    this.#commands = new Commands(records, options.durability === 'always');
+    this.#committer = new Committer({
+      journal,
+      clock: options.host.clock,
+      durability: options.durability,
+      groups,
+      events: {
+        encode: (group) => encodeGroup(group, records),
+        durable: (group) => this.#onDurable(group),
+        room: () => this.#drain(),
+        failed: (error) => this.#onFailed(error),
+        repaired: () => this.#onRepaired(),
+      },
+    });
+    this.#submission = new Submission(records, this.#commands, this.#committer, keys);
+    this.#listing = new Listing(records, this.#committer, options.host.random.bytes(HASH_KEY_BYTES));
+    this.#scheduleSweep();
+  }
+
+  get state(): ServiceState {
+    if (this.#isClosed) return 'closed';
+    if (this.#closing !== undefined) return 'closing';
+    return this.#committer.isFailing ? 'failing' : 'open';
+  }
+
+  /** A chunk submitted now would wait for room before it is applied. */
+  get full(): boolean {
+    return this.#waiting.length > 0 || !this.#committer.hasRoom(1);
+  }
+
+  submit(chunk: Chunk): void {
+    if (this.#closing !== undefined) {
+      chunk.refusal = ERRORS.shutting_down.id;
+      chunk.complete();
+    } else if (this.#waiting.length > 0 || !this.#committer.hasRoom(chunk.count)) {
+      this.#waiting.push(chunk);
+      this.#committer.kick();
+    } else {
+      this.#apply(chunk);
+    }
+  }
+
+  async scan(request: ScanRequest): Promise<ScanPage> {
+    const { page, dependency } = this.#listing.page(request, this.#options.host.clock.nowMs());
+    const waits = this.#options.durability === 'always' && dependency !== NO_GROUP;
+    if (!waits) return page;
+    return new Promise((resolve, reject) => {
+      const failed = (): void => reject(new CountingError('unavailable'));
+      this.#committer.group(dependency).waiters.push({ durable: () => resolve(page), failed });
+      this.#committer.kick();
+    });
+  }
+
+  /**
+   * Resolves when everything applied so far is durable, in every mode.
+   * @throws CountingError outcome_unknown when its group failed
+   */
+  flush(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#committer.flush({ durable: resolve, failed: () => reject(new CountingError('outcome_unknown')) });
+    });
+  }
+
+  async snapshot(): Promise<SnapshotSummary> {
+    if (this.#committer.isFailing) throw new CountingError('unavailable');
+    if (this.#isClosed) throw new CountingError('shutting_down');
+    this.#snapshot ??= this.#writeSnapshot().finally(() => {
+      this.#snapshot = undefined;
+    });
+    return this.#snapshot;
+  }
+
+  /** Adds a reader of the durable stream. */
+  subscribe(listener: DurableListener): void {
+    this.#listeners.push(listener);
+  }
+
+  info(): ServiceInfo {
+    return {
+      state: this.state,
+      durability: this.#options.durability,
+      counters: this.#records.count,
+      sequence: this.#committer.sequence,
+      durableSequence: this.#committer.durableSequence,
+      groups: this.#groupCount,
+      syncs: this.#committer.syncs,
+      commands: this.#commandCount,
+      journalBytes: this.#journal.bytesSinceSnapshot,
+      tableBytes: this.#records.table.byteLength,
+      idempotencyRecords: this.#keys.count,
+      idempotencyBytes: this.#keys.bytes,
+      failure: this.#failure === undefined ? undefined : describe(this.#failure),
+    };
+  }
+
+  /** Refuses new chunks, waits until everything accepted is durable or known not to be, and closes the journal. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#sweepTimer?.cancel();
+    await this.#snapshot?.catch((error: unknown) => this.#options.onFailure?.(error));
+    while (this.#waiting.length > 0 && !this.#committer.isFailing) await this.flush().catch(ignoreUnknown);
+    await this.flush().catch(ignoreUnknown);
+    this.#isClosed = true;
+    this.#committer.close();
+    await this.#journal.close();
+  }
+
+  #apply(chunk: Chunk): void {
+    this.#commandCount += chunk.count;
+    const dependency = this.#submission.apply(chunk, this.#options.host.clock.nowMs());
+    if (!this.#committer.gathering.isEmpty) this.#committer.kick();
+    const group = dependency === NO_GROUP ? undefined : this.#committer.group(dependency);
+    if (group === undefined || this.#options.durability === 'off') chunk.complete();
+    else if (this.#options.durability === 'interval' && group.written) chunk.complete();
+    else group.chunks.push(chunk);
+  }
+
+  /** Gives the waiting chunks their turn, as long as there is room. */
+  #drain(): void {
+    let taken = 0;
+    while (taken < this.#waiting.length && this.#committer.hasRoom(this.#waiting[taken].count)) {
+      this.#apply(this.#waiting[taken++]);
+    }
+    this.#waiting.splice(0, taken);
+    this.#snapshotWhenDue();
+  }
+
+  #onDurable(group: Group): void {
+    this.#groupCount++;
+    this.#records.settle(group);
+    for (const listener of this.#listeners) listener(group.buffer);
+  }
+
+  #onFailed(error: unknown): void {
+    this.#failure = error;
+    this.#options.onFailure?.(error);
+  }
+
+  #onRepaired(): void {
+    this.#failure = undefined;
+    this.#options.onRepaired?.();
+  }
+
+  #snapshotWhenDue(): void {
+    const dueBytes = this.#snapshotFailedAtBytes + (this.#options.snapshotJournalBytes ?? SNAPSHOT_JOURNAL_BYTES);
+    if (this.#journal.bytesSinceSnapshot < dueBytes || this.#snapshot !== undefined || this.state !== 'open') return;
+    this.snapshot().then(
+      () => {
+        this.#snapshotFailedAtBytes = 0;
+      },
+      (error: unknown) => {
+        // Not again before as much has been written once more.
+        this.#snapshotFailedAtBytes = this.#journal.bytesSinceSnapshot;
+        this.#options.onFailure?.(error);
+      },
+    );
+  }
+
+  async #writeSnapshot(): Promise<SnapshotSummary> {
+    const { failures } = this.#committer;
+    const parts = new SnapshotParts(this.#records, this.#keys);
+    const durableThrough = async (): Promise<void> => {
+      await this.flush();
+      // After a failure sequence numbers are given anew: what was read before it must not be installed.
+      if (this.#committer.failures !== failures) throw new CountingError('unavailable');
+    };
+    const written = await this.#journal.snapshot(parts, () => this.#committer.sequence, durableThrough);
+    return { ...written, counters: parts.counters };
+  }
+
+  #scheduleSweep(): void {
+    this.#sweepTimer = this.#options.host.clock.schedule(SWEEP_INTERVAL_MS, () => {
+      this.#sweep();
+      if (this.#closing === undefined) this.#scheduleSweep();
+    });
+  }
+
+  /** Deletes counters whose time has come. */
+  #sweep(): void {
+    const { deadlines } = this.#records;
+    if (deadlines.size === 0 || this.state !== 'open' || this.#waiting.length > 0) return;
+    if (!this.#committer.hasRoom(SWEEP_RECORDS)) return;
+    const expired = deadlines.sweep(SWEEP_RECORDS, this.#options.host.clock.nowMs(), (ref) => {
+      this.#records.markDeleted(ref);
+      this.#records.touch(ref);
+    });
+    if (expired > 0) this.#committer.kick();
+  }
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** On the way out an unknown outcome has been told to whom it concerns already. */
+function ignoreUnknown(error: unknown): void {
+  if (!(error instanceof CountingError)) throw error;
+}

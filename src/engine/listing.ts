@@ -1,0 +1,89 @@
+/**
+ * Pages of counters in record order. Records never move, so a counter that exists throughout comes exactly once
+ * however the table grows meanwhile. A cursor is a position and a keyed check of it, so that one that this
+ * process never gave is refused instead of read from the middle of a block.
+ */
+import { CountingError } from '../counter/errors.ts';
+import { Glob } from '../counter/glob.ts';
+import { readInt64 } from '../counter/int64.ts';
+import { Kind } from '../counter/key.ts';
+import type { ScanEntry, ScanPage, ScanRequest } from '../counter/service.ts';
+import type { Committer } from './committer.ts';
+import { NameHash } from './hash.ts';
+import { NO_GROUP, type Records } from './records.ts';
+import { Meta, Slab } from './slab.ts';
+
+const CHECK_RANGE = 65_536;
+const utf8 = new TextDecoder();
+
+export class Listing {
+  readonly #records: Records;
+  readonly #committer: Committer;
+  readonly #check: NameHash;
+
+  /** @param hashKey 8 secret random bytes. */
+  constructor(records: Records, committer: Committer, hashKey: Uint8Array) {
+    this.#records = records;
+    this.#committer = committer;
+    this.#check = new NameHash(hashKey);
+  }
+
+  /**
+   * The page, and the order of the group that must be durable before it may be shown.
+   * @throws CountingError invalid_cursor, unavailable
+   */
+  page(request: ScanRequest, nowMs: number): { readonly page: ScanPage; readonly dependency: number } {
+    const glob = request.match === undefined || request.match === '*' ? undefined : new Glob(request.match);
+    const entries: ScanEntry[] = [];
+    let dependency = NO_GROUP;
+    let ref = this.#records.slab.recordFrom(request.cursor === undefined ? 1 : this.#position(request.cursor));
+    for (let looked = 0; looked < request.count && ref !== 0; looked++) {
+      if (this.#matches(ref, glob)) {
+        if (this.#committer.isUntold(ref)) throw new CountingError('unavailable');
+        dependency = Math.max(dependency, this.#records.touchedBy(ref));
+        if (this.#records.exists(ref, nowMs)) entries.push(this.#entry(ref));
+      }
+      ref = this.#records.slab.recordFrom(this.#records.slab.behind(ref));
+    }
+    return { page: { entries, cursor: ref === 0 ? undefined : this.#cursor(ref) }, dependency };
+  }
+
+  #matches(ref: number, glob: Glob | undefined): boolean {
+    const meta = this.#records.meta(ref);
+    if (((meta >>> Meta.kindShift) & Meta.kindMask) !== Kind.counter) return false;
+    const start = Slab.keyByte(ref);
+    return (
+      glob?.matches(this.#records.slab.bytes[Slab.piece(ref)], start, start + (meta & Meta.nameLengthMask)) ?? true
+    );
+  }
+
+  #entry(ref: number): ScanEntry {
+    const piece = Slab.piece(ref);
+    const lanes = this.#records.slab.lanes[piece];
+    const at = Slab.lane(ref);
+    const start = Slab.keyByte(ref);
+    return {
+      name: utf8.decode(this.#records.slab.bytes[piece].subarray(start, start + (lanes[at + 3] & Meta.nameLengthMask))),
+      value: readInt64(lanes, at),
+      deadlineMs: this.#records.deadlines.get(ref),
+      updatedAtSeconds: lanes[at + 2] >>> 0,
+    };
+  }
+
+  #cursor(ref: number): string {
+    return String(ref * CHECK_RANGE + this.#checkOf(ref));
+  }
+
+  #position(cursor: string): number {
+    const number = /^[1-9][0-9]{0,15}$/.test(cursor) ? Number(cursor) : 0;
+    const ref = Math.floor(number / CHECK_RANGE);
+    const isOurs = ref > 0 && ref < this.#records.slab.frontier && number % CHECK_RANGE === this.#checkOf(ref);
+    if (!isOurs) throw new CountingError('invalid_cursor');
+    return ref;
+  }
+
+  #checkOf(ref: number): number {
+    const bytes = new Uint8Array(Uint32Array.of(ref).buffer);
+    return this.#check.of(0, bytes, 0, bytes.length) & (CHECK_RANGE - 1);
+  }
+}

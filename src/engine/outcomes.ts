@@ -1,0 +1,37 @@
+/** A chunk's outcomes as bytes, as an idempotency record keeps them. Little-endian. */
+import type { Chunk } from '../counter/chunk.ts';
+
+/** Code and flags (u8 each), updated at (u32), value and other (i64 each). */
+export const OUTCOME_BYTES = 22;
+
+/** Packs the outcomes of the commands [from, to). */
+export function packOutcomes(chunk: Chunk, from: number, to: number): Uint8Array {
+  const packed = new Uint8Array((to - from) * OUTCOME_BYTES);
+  const view = new DataView(packed.buffer);
+  for (let i = from; i < to; i++) {
+    const at = (i - from) * OUTCOME_BYTES;
+    packed[at] = chunk.code[i];
+    packed[at + 1] = chunk.flags[i];
+    view.setUint32(at + 2, chunk.updatedAt[i], true);
+    view.setInt32(at + 6, chunk.value[2 * i], true);
+    view.setInt32(at + 10, chunk.value[2 * i + 1], true);
+    view.setInt32(at + 14, chunk.other[2 * i], true);
+    view.setInt32(at + 18, chunk.other[2 * i + 1], true);
+  }
+  return packed;
+}
+
+/** Fills the outcome columns of the commands [from, to) with what was packed; adds `flag` to each. */
+export function unpackOutcomes(packed: Uint8Array, chunk: Chunk, from: number, to: number, flag: number): void {
+  const view = new DataView(packed.buffer, packed.byteOffset, packed.byteLength);
+  for (let i = from; i < to; i++) {
+    const at = (i - from) * OUTCOME_BYTES;
+    chunk.code[i] = packed[at];
+    chunk.flags[i] = packed[at + 1] | flag;
+    chunk.updatedAt[i] = view.getUint32(at + 2, true);
+    chunk.value[2 * i] = view.getInt32(at + 6, true);
+    chunk.value[2 * i + 1] = view.getInt32(at + 10, true);
+    chunk.other[2 * i] = view.getInt32(at + 14, true);
+    chunk.other[2 * i + 1] = view.getInt32(at + 18, true);
+  }
+}

@@ -1,0 +1,233 @@
+/**
+ * What records mean: existence, deadlines, policies, and which group last touched one. The commands
+ * (`commands.ts`) are written in these words.
+ *
+ * Invariants:
+ * - A record that is touched is in the newest group; its value reaches the journal when that group is sealed.
+ * - A record leaves the table only when the journal has its deletion (`settle`), so that a name keeps one record
+ *   from its creation until its deletion is durable, and a read in between knows what to wait for.
+ */
+import { writeInt64 } from '../counter/int64.ts';
+import { Kind, SUFFIX_BYTES } from '../counter/key.ts';
+import { type Policy, PolicyTable } from '../counter/policy.ts';
+import { Deadlines } from './deadlines.ts';
+import type { Group } from './group.ts';
+import { Meta, Slab } from './slab.ts';
+import { Table } from './table.ts';
+
+/** The order of no group: nothing to wait for. */
+export const NO_GROUP = -1;
+
+export class Records {
+  readonly table: Table;
+  readonly slab: Slab;
+  readonly deadlines = new Deadlines();
+  readonly #policies: PolicyTable;
+  readonly #countersMax: number;
+  /** Groups that are not durable, oldest first; the last one is gathering. Owned by the committer. */
+  readonly #groups: readonly Group[];
+  #absent = 0;
+
+  constructor(options: {
+    readonly hashKey: Uint8Array;
+    readonly policies: readonly Policy[];
+    readonly countersMax: number;
+    readonly groups: readonly Group[];
+  }) {
+    this.table = new Table(options.hashKey);
+    this.slab = this.table.slab;
+    this.#policies = new PolicyTable(options.policies);
+    this.#countersMax = options.countersMax;
+    this.#groups = options.groups;
+  }
+
+  /** Counters that exist; expired ones until the sweep finds them. */
+  get count(): number {
+    return this.table.count - this.#absent;
+  }
+
+  meta(ref: number): number {
+    return this.slab.lanes[Slab.piece(ref)][Slab.lane(ref) + 3];
+  }
+
+  /** Whether the record denotes a counter that exists now. */
+  exists(ref: number, nowMs: number): boolean {
+    if (ref === 0) return false;
+    const meta = this.meta(ref);
+    if ((meta & (Meta.deleted | Meta.deadline)) === 0) return true;
+    if ((meta & Meta.deleted) !== 0) return false;
+    return (this.deadlines.get(ref) ?? 0) > nowMs;
+  }
+
+  /** The newest group that touched the record and is not durable, or `NO_GROUP`. */
+  touchedBy(ref: number): number {
+    const place = this.meta(ref) >>> Meta.placeShift;
+    for (let i = this.#groups.length - 1; i >= 0; i--) {
+      if (this.#groups[i].has(ref, place)) return this.#groups[i].order;
+    }
+    return NO_GROUP;
+  }
+
+  /** Puts the record into the gathering group. */
+  touch(ref: number): void {
+    const group = this.#groups[this.#groups.length - 1];
+    const lanes = this.slab.lanes[Slab.piece(ref)];
+    const at = Slab.lane(ref) + 3;
+    const meta = lanes[at];
+    if (group.has(ref, meta >>> Meta.placeShift)) return;
+    lanes[at] = (meta & Meta.withoutPlace) | (group.add(ref) << Meta.placeShift);
+  }
+
+  /**
+   * A record for a new counter with value 0: a new one, or the one whose counter was deleted or has expired.
+   * @returns 0 when no more counters can be taken.
+   */
+  create(ref: number, hash: number, nameLength: number, key: Uint8Array, start: number, nowMs: number): number {
+    let record = ref;
+    if (record === 0) {
+      if (this.table.count >= this.#countersMax) return 0;
+      record = this.table.insert(hash, Kind.counter, nameLength, key, start);
+      if (record === 0) return 0;
+      this.#classify(record);
+    } else {
+      this.#clear(record);
+      this.#setFlag(record, Meta.deleted, false);
+    }
+    if (!this.#policies.isEmpty) {
+      const ttlMs = this.policy(record)?.ttlMs;
+      if (ttlMs !== undefined) this.setDeadline(record, nowMs + ttlMs);
+    }
+    return record;
+  }
+
+  /** The counter is gone; the record stays until the journal knows (`settle`). */
+  markDeleted(ref: number): void {
+    this.#clear(ref);
+    this.#setFlag(ref, Meta.deleted, true);
+  }
+
+  setDeadline(ref: number, unixMs: number): void {
+    this.deadlines.set(ref, unixMs);
+    this.#setFlag(ref, Meta.deadline, true);
+  }
+
+  clearDeadline(ref: number): void {
+    if ((this.meta(ref) & Meta.deadline) === 0) return;
+    this.deadlines.clear(ref);
+    this.#setFlag(ref, Meta.deadline, false);
+  }
+
+  /** The policy of the record's name. */
+  policy(ref: number): Policy | undefined {
+    const start = Slab.keyByte(ref);
+    return this.#policies.find(this.slab.bytes[Slab.piece(ref)], start, start + (this.meta(ref) & Meta.nameLengthMask));
+  }
+
+  /** The policy of a name that may have no record. */
+  policyOf(key: Uint8Array, start: number, nameLength: number): Policy | undefined {
+    return this.#policies.isEmpty ? undefined : this.#policies.find(key, start, start + nameLength);
+  }
+
+  /** Puts a record back to an earlier state; it stays in its group, which then tells that state. */
+  putBack(before: {
+    readonly ref: number;
+    readonly low: number;
+    readonly high: number;
+    readonly updatedAt: number;
+    readonly existed: boolean;
+    readonly deadlineMs: number | undefined;
+  }): void {
+    const { ref } = before;
+    if (!before.existed) {
+      this.markDeleted(ref);
+      return;
+    }
+    this.#setFlag(ref, Meta.deleted, false);
+    this.clearDeadline(ref);
+    if (before.deadlineMs !== undefined) this.setDeadline(ref, before.deadlineMs);
+    const lanes = this.slab.lanes[Slab.piece(ref)];
+    const at = Slab.lane(ref);
+    lanes[at] = before.low;
+    lanes[at + 1] = before.high;
+    lanes[at + 2] = before.updatedAt;
+  }
+
+  /** The group is durable: records that it deleted, and that nothing has touched since, leave the table. */
+  settle(group: Group): void {
+    for (let i = 0; i < group.count; i++) {
+      const ref = group.refs[i];
+      if ((this.meta(ref) & Meta.deleted) === 0 || this.touchedBy(ref) !== NO_GROUP) continue;
+      this.#absent--;
+      this.table.remove(ref);
+    }
+  }
+
+  /** Writes a recovered state; the same key may come many times, the last one counts. */
+  restore(
+    low: number,
+    high: number,
+    updatedAt: number,
+    kind: number,
+    nameLength: number,
+    key: Uint8Array,
+    start: number,
+  ): void {
+    const hash = this.table.hash(kind, nameLength, key, start);
+    let ref = this.table.find(hash, kind, nameLength, key, start);
+    if (ref === 0) {
+      ref = this.table.insert(hash, kind, nameLength, key, start);
+      this.#classify(ref);
+    }
+    this.clearDeadline(ref);
+    const lanes = this.slab.lanes[Slab.piece(ref)];
+    const at = Slab.lane(ref);
+    lanes[at] = low;
+    lanes[at + 1] = high;
+    lanes[at + 2] = updatedAt;
+  }
+
+  /** A recovered deadline; follows the value that it belongs to. */
+  restoreDeadline(unixMs: number, kind: number, nameLength: number, key: Uint8Array, start: number): void {
+    const ref = this.#lookUp(kind, nameLength, key, start);
+    if (ref !== 0) this.setDeadline(ref, unixMs);
+  }
+
+  /** A recovered deletion: it is durable, so the record goes at once. */
+  restoreDelete(kind: number, nameLength: number, key: Uint8Array, start: number): void {
+    const ref = this.#lookUp(kind, nameLength, key, start);
+    if (ref === 0) return;
+    this.clearDeadline(ref);
+    this.table.remove(ref);
+  }
+
+  #lookUp(kind: number, nameLength: number, key: Uint8Array, start: number): number {
+    return this.table.find(this.table.hash(kind, nameLength, key, start), kind, nameLength, key, start);
+  }
+
+  #clear(ref: number): void {
+    this.clearDeadline(ref);
+    writeInt64(this.slab.lanes[Slab.piece(ref)], Slab.lane(ref), 0n);
+  }
+
+  /** Sets the flags that follow from the name's policy. */
+  #classify(ref: number): void {
+    if (this.#policies.isEmpty) return;
+    const policy = this.policy(ref);
+    if (policy === undefined) return;
+    const isBounded = policy.floor !== undefined || policy.ceiling !== undefined || policy.saturate === true;
+    if (isBounded) this.#setFlag(ref, Meta.bounded, true);
+    if (policy.reads === 'dirty') this.#setFlag(ref, Meta.dirtyReads, true);
+  }
+
+  #setFlag(ref: number, flag: number, on: boolean): void {
+    const lanes = this.slab.lanes[Slab.piece(ref)];
+    const at = Slab.lane(ref) + 3;
+    if (flag === Meta.deleted && ((lanes[at] & flag) !== 0) !== on) this.#absent += on ? 1 : -1;
+    lanes[at] = on ? lanes[at] | flag : lanes[at] & ~flag;
+  }
+}
+
+/** The length of a record's whole key. */
+export function keyLength(meta: number): number {
+  return (meta & Meta.nameLengthMask) + SUFFIX_BYTES[(meta >>> Meta.kindShift) & Meta.kindMask];
+}

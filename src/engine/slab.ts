@@ -1,0 +1,154 @@
+/**
+ * Where records lie: pieces of 16 MiB, cut into blocks of whole 16-byte units. A record is four lanes and its
+ * key, in one block, so that reading a counter with a short name misses the cache once:
+ *
+ *     lane 0  value, low            lane 2  last update, Unix seconds
+ *     lane 1  value, high           lane 3  meta: name length (8 bits), kind (3), flags (5), place in group (16)
+ *     then the key's bytes (name, then the suffix that the kind asks for), padded to a unit
+ *
+ * Invariants:
+ * - A block never moves, and its length never changes: where a block began, one always begins. So a record's
+ *   number (`ref`, the unit that it begins at) is stable, and a walk can resume wherever it once stopped.
+ * - A block whose name length is 0 is free: lane 0 holds its units, lane 1 the next free block of that size.
+ * - Blocks lie back to back from unit 1 of the first piece to the frontier; no block crosses a piece's end.
+ * - `ref` 0 denotes no record.
+ */
+import { SUFFIX_BYTES } from '../counter/key.ts';
+import { NAME_BYTES_MAX } from '../counter/limits.ts';
+import { assert } from '../std/assert.ts';
+
+const PIECE_UNITS_LOG2 = 20;
+const PIECE_UNITS = 1 << PIECE_UNITS_LOG2;
+const UNIT_MASK = PIECE_UNITS - 1;
+const UNIT_BYTES = 16;
+const PIECES_MAX = 2 ** 31 / PIECE_UNITS;
+const BLOCK_UNITS_MAX = 1 + Math.ceil((NAME_BYTES_MAX + Math.max(...SUFFIX_BYTES)) / UNIT_BYTES);
+
+export const Meta = {
+  nameLengthMask: 0xff,
+  kindShift: 8,
+  kindMask: 0x7,
+  /** The counter does not exist (any more); the record stays until the journal has the deletion. */
+  deleted: 1 << 11,
+  /** The deadline is in the side table. */
+  deadline: 1 << 12,
+  /** A policy with bounds covers the name. */
+  bounded: 1 << 13,
+  /** A policy lets reads see what is not yet durable. */
+  dirtyReads: 1 << 14,
+  placeShift: 16,
+  withoutPlace: 0xffff,
+} as const;
+
+export class Slab {
+  /** Per piece: all lanes, and the same memory as bytes. Read by the table on the hot path. */
+  readonly lanes: Int32Array[] = [];
+  readonly bytes: Uint8Array[] = [];
+  /** The unit behind the last block. */
+  #frontier = 1;
+  /** Per length in units: the first free block. */
+  readonly #free = new Int32Array(BLOCK_UNITS_MAX + 1);
+
+  /** The piece that a record lies in. */
+  static piece(ref: number): number {
+    return ref >>> PIECE_UNITS_LOG2;
+  }
+
+  /** The record's first lane within its piece. */
+  static lane(ref: number): number {
+    return (ref & UNIT_MASK) << 2;
+  }
+
+  /** The first byte of the record's key within its piece. */
+  static keyByte(ref: number): number {
+    return ((ref & UNIT_MASK) << 4) + UNIT_BYTES;
+  }
+
+  get frontier(): number {
+    return this.#frontier;
+  }
+
+  /** Bytes of memory, free blocks included. */
+  get byteLength(): number {
+    return this.lanes.length * PIECE_UNITS * UNIT_BYTES;
+  }
+
+  /** Stores a new record with value 0. @returns its ref, or 0 when the address space is used up. */
+  insert(kind: number, nameLength: number, key: Uint8Array, start: number): number {
+    const keyLength = nameLength + SUFFIX_BYTES[kind];
+    const ref = this.#allocate(1 + ((keyLength + UNIT_BYTES - 1) >>> 4));
+    if (ref === 0) return 0;
+    const piece = Slab.piece(ref);
+    const lanes = this.lanes[piece];
+    const at = Slab.lane(ref);
+    lanes[at] = 0;
+    lanes[at + 1] = 0;
+    lanes[at + 2] = 0;
+    lanes[at + 3] = nameLength | (kind << Meta.kindShift);
+    const bytes = this.bytes[piece];
+    const to = Slab.keyByte(ref);
+    for (let i = 0; i < keyLength; i++) bytes[to + i] = key[start + i];
+    return ref;
+  }
+
+  /** Frees a record's block. */
+  remove(ref: number): void {
+    const lanes = this.lanes[Slab.piece(ref)];
+    const at = Slab.lane(ref);
+    assert((lanes[at + 3] & Meta.nameLengthMask) !== 0, 'only a record is removed');
+    this.#release(ref, blockUnits(lanes, at));
+  }
+
+  /** The first record at or behind `ref` (a position where a block begins), or 0 at the end. */
+  recordFrom(ref: number): number {
+    let position = ref;
+    while (position < this.#frontier) {
+      const lanes = this.lanes[Slab.piece(position)];
+      const at = Slab.lane(position);
+      if ((lanes[at + 3] & Meta.nameLengthMask) !== 0) return position;
+      position += lanes[at];
+    }
+    return 0;
+  }
+
+  /** The position behind a record's block. */
+  behind(ref: number): number {
+    return ref + blockUnits(this.lanes[Slab.piece(ref)], Slab.lane(ref));
+  }
+
+  #allocate(units: number): number {
+    const free = this.#free[units];
+    if (free !== 0) {
+      this.#free[units] = this.lanes[Slab.piece(free)][Slab.lane(free) + 1];
+      return free;
+    }
+    const piecesEnd = this.lanes.length * PIECE_UNITS;
+    if (this.#frontier + units > piecesEnd) {
+      if (this.lanes.length === PIECES_MAX) return 0;
+      // The rest of the piece becomes a free block, so that blocks lie back to back.
+      if (this.#frontier < piecesEnd) this.#release(this.#frontier, piecesEnd - this.#frontier);
+      const lanes = new Int32Array(PIECE_UNITS * 4);
+      this.lanes.push(lanes);
+      this.bytes.push(new Uint8Array(lanes.buffer));
+      if (piecesEnd > 0) this.#frontier = piecesEnd;
+    }
+    const ref = this.#frontier;
+    this.#frontier += units;
+    return ref;
+  }
+
+  #release(ref: number, units: number): void {
+    const lanes = this.lanes[Slab.piece(ref)];
+    const at = Slab.lane(ref);
+    lanes[at] = units;
+    lanes[at + 1] = this.#free[units];
+    lanes[at + 3] = 0;
+    this.#free[units] = ref;
+  }
+}
+
+function blockUnits(lanes: Int32Array, at: number): number {
+  const meta = lanes[at + 3];
+  const keyLength = (meta & Meta.nameLengthMask) + SUFFIX_BYTES[(meta >>> Meta.kindShift) & Meta.kindMask];
+  return 1 + ((keyLength + UNIT_BYTES - 1) >>> 4);
+}

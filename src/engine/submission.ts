@@ -1,0 +1,168 @@
+/**
+ * What happens to a chunk when its turn has come: keys first, then its commands in order, all into one group.
+ */
+import { type Chunk, Flag, type IdempotencyKey, Op } from '../counter/chunk.ts';
+import { DONE, ERRORS } from '../counter/errors.ts';
+import { CHUNK_COMMANDS_MAX } from '../counter/limits.ts';
+import type { Commands } from './commands.ts';
+import type { Committer } from './committer.ts';
+import { type IdempotencyStore, recordBytes, type StoredRecord } from './idempotency.ts';
+import { packOutcomes, unpackOutcomes } from './outcomes.ts';
+import type { Records } from './records.ts';
+import { Undo } from './undo.ts';
+
+/** Answers that a retry gets again: what was decided on the counter's state, not on the server's. */
+const REPEATED: ReadonlySet<number> = new Set([
+  DONE,
+  ERRORS.overflow.id,
+  ERRORS.below_floor.id,
+  ERRORS.above_ceiling.id,
+  ERRORS.atomic_refused.id,
+]);
+
+export class Submission {
+  readonly #records: Records;
+  readonly #commands: Commands;
+  readonly #committer: Committer;
+  readonly #keys: IdempotencyStore;
+  readonly #refs = new Int32Array(CHUNK_COMMANDS_MAX);
+  readonly #hashes = new Int32Array(CHUNK_COMMANDS_MAX);
+  #dependsOnNewest = false;
+
+  constructor(records: Records, commands: Commands, committer: Committer, keys: IdempotencyStore) {
+    this.#records = records;
+    this.#commands = commands;
+    this.#committer = committer;
+    this.#keys = keys;
+  }
+
+  /**
+   * Applies the chunk and fills its outcomes.
+   * @returns the order of the group that the outcomes depend on, or `NO_GROUP`.
+   */
+  apply(chunk: Chunk, nowMs: number): number {
+    this.#dependsOnNewest = false;
+    this.#commands.begin(nowMs, this.#committer.gathering.order);
+    chunk.refusal = DONE;
+    chunk.replayed = false;
+    chunk.appliedAtMs = nowMs;
+    const { key } = chunk;
+    if (key === undefined || !this.#answerFromRecord(chunk, key)) this.#applyCommands(chunk, nowMs);
+    return this.#dependsOnNewest ? this.#committer.newestTouched : this.#commands.dependency;
+  }
+
+  #applyCommands(chunk: Chunk, nowMs: number): void {
+    const refs = this.#refs;
+    const hashes = this.#hashes;
+    // All look-ups before the first change: their cache misses overlap.
+    for (let i = 0; i < chunk.count; i++) refs[i] = this.#commands.find(chunk, i, hashes);
+    const undo = chunk.atomic ? new Undo(this.#records) : undefined;
+    const isFailing = this.#committer.isFailing;
+    const added: StoredRecord[] = [];
+    for (let i = 0; i < chunk.count; i++) {
+      if (isFailing && !this.#mayApplyWhileFailing(chunk, i, refs[i])) continue;
+      const id = chunk.options.length === 0 ? undefined : chunk.options[i]?.id;
+      if (id !== undefined && this.#answerCommandFromRecord(chunk, i, id)) continue;
+      undo?.remember(refs[i] === 0 ? this.#commands.find(chunk, i, hashes) : refs[i]);
+      this.#commands.apply(chunk, i, refs[i], hashes);
+      if (undo !== undefined && refs[i] === 0) undo.created(this.#commands.find(chunk, i, hashes));
+      if (id !== undefined) this.#keep(id, chunk, i, i + 1, nowMs, added);
+    }
+    if (undo !== undefined && !this.#isAllDone(chunk)) {
+      undo.restore();
+      for (const record of added) this.#forget(record);
+      for (let i = 0; i < chunk.count; i++) if (chunk.code[i] === DONE) chunk.code[i] = ERRORS.atomic_refused.id;
+    }
+    if (chunk.key !== undefined) this.#keep(chunk.key, chunk, 0, chunk.count, nowMs, added);
+  }
+
+  /** While the journal is being replaced: reads of what is durable, nothing else. Fills the outcome otherwise. */
+  #mayApplyWhileFailing(chunk: Chunk, i: number, ref: number): boolean {
+    const isRead = chunk.op[i] === Op.get || chunk.op[i] === Op.deadline;
+    if (isRead && !this.#committer.isUntold(ref)) return true;
+    chunk.code[i] = ERRORS.unavailable.id;
+    chunk.flags[i] = 0;
+    return false;
+  }
+
+  /** Whether the chunk's key settles the answer: a replay, or a refusal. */
+  #answerFromRecord(chunk: Chunk, key: IdempotencyKey): boolean {
+    const record = this.#keys.find(key);
+    chunk.refusal = this.#judge(record, key, chunk.appliedAtMs);
+    if (chunk.refusal !== DONE) {
+      if (chunk.refusal === ERRORS.idempotency_full.id) chunk.retryAfterMs = this.#keys.retryAfterMs(chunk.appliedAtMs);
+      return true;
+    }
+    if (record === undefined) return false;
+    chunk.replayed = true;
+    chunk.appliedAtMs = record.appliedAtMs;
+    this.#dependsOnNewest = true;
+    if (key.scope === 'request') unpackOutcomes(record.outcomes, chunk, 0, chunk.count, Flag.replayed);
+    return true;
+  }
+
+  /** The same for the `id` of one command. */
+  #answerCommandFromRecord(chunk: Chunk, i: number, id: IdempotencyKey): boolean {
+    const record = this.#keys.find(id);
+    const code = this.#judge(record, id, chunk.appliedAtMs);
+    if (code === DONE && record === undefined) return false;
+    chunk.code[i] = code;
+    chunk.flags[i] = 0;
+    if (code === ERRORS.idempotency_full.id) chunk.retryAfterMs = this.#keys.retryAfterMs(chunk.appliedAtMs);
+    if (code === DONE && record !== undefined) {
+      this.#dependsOnNewest = true;
+      unpackOutcomes(record.outcomes, chunk, i, i + 1, Flag.replayed);
+    }
+    return true;
+  }
+
+  #judge(record: StoredRecord | undefined, key: IdempotencyKey, nowMs: number): number {
+    if (record === undefined) {
+      if (this.#committer.isFailing) return DONE;
+      const horizonMs = this.#keys.evictedHorizonMs;
+      const code = this.#keys.admit(key, nowMs);
+      if (this.#keys.evictedHorizonMs !== horizonMs) this.#committer.gathering.horizonMs = this.#keys.evictedHorizonMs;
+      return code;
+    }
+    if (record.fingerprint !== key.fingerprint) return ERRORS.idempotency_mismatch.id;
+    return record.unsettled ? ERRORS.idempotency_unsettled.id : DONE;
+  }
+
+  /** Makes the record of a key, to commit with the gathering group, if the outcome is one to be repeated. */
+  #keep(key: IdempotencyKey, chunk: Chunk, from: number, to: number, nowMs: number, added: StoredRecord[]): void {
+    let changed = false;
+    let repeated = true;
+    for (let i = from; i < to; i++) {
+      changed ||= chunk.code[i] === DONE && (chunk.flags[i] & (Flag.changed | Flag.replayed)) === Flag.changed;
+      repeated &&= REPEATED.has(chunk.code[i]);
+    }
+    if (!changed && !repeated) return;
+    const outcomes = key.scope === 'import' ? new Uint8Array(0) : packOutcomes(chunk, from, to);
+    const record: StoredRecord = {
+      scope: key.scope,
+      key: key.key,
+      fingerprint: key.fingerprint,
+      appliedAtMs: nowMs,
+      outcomes,
+      unsettled: false,
+    };
+    this.#keys.add(record);
+    added.push(record);
+    const group = this.#committer.gathering;
+    group.records.push(record);
+    group.recordBytes += recordBytes(record);
+    this.#dependsOnNewest = true;
+  }
+
+  #forget(record: StoredRecord): void {
+    this.#keys.remove(record);
+    const group = this.#committer.gathering;
+    group.records.splice(group.records.indexOf(record), 1);
+    group.recordBytes -= recordBytes(record);
+  }
+
+  #isAllDone(chunk: Chunk): boolean {
+    for (let i = 0; i < chunk.count; i++) if (chunk.code[i] !== DONE) return false;
+    return true;
+  }
+}
