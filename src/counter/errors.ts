@@ -250,6 +250,27 @@ export const ERRORS = {
     'ERR request timed out',
     'the request did not arrive in time; nothing was changed; send it again',
   ),
+  invalid_request: entry(
+    33,
+    'refused',
+    400,
+    'ERR Protocol error',
+    'this is not a valid HTTP request; nothing was changed',
+  ),
+  headers_too_large: entry(
+    34,
+    'refused',
+    431,
+    'ERR Protocol error: too big',
+    'the request line and headers are larger than 16 KiB; ask for fewer names at once',
+  ),
+  unsupported_media_type: entry(
+    35,
+    'refused',
+    415,
+    'ERR Protocol error',
+    'the body is taken as it is, in UTF-8: send a well-formed Content-Type and no Content-Encoding',
+  ),
 } as const satisfies Record<string, CatalogueEntry>;
 
 /** A stable error code, as callers see it. */
