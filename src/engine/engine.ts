@@ -157,6 +157,26 @@ export class Engine implements CountingService {
     }
   }
 
+  /**
+   * For a caller in this process that adds without waiting: applies the chunk now, or not at all when there is no
+   * room, and never completes it. `flush` tells when it is durable; the chunk is the caller's again at once.
+   * @returns whether there was room
+   */
+  applyNow(chunk: Chunk): boolean {
+    if (this.#closing !== undefined) {
+      chunk.refusal = ERRORS.shutting_down.id;
+      return true;
+    }
+    if (this.#waiting.length > 0 || !this.#committer.hasRoom(chunk.count)) {
+      this.#committer.kick();
+      return false;
+    }
+    this.#commandCount += chunk.count;
+    this.#submission.apply(chunk, this.#options.host.clock.nowMs());
+    if (!this.#committer.gathering.isEmpty) this.#committer.kick();
+    return true;
+  }
+
   async scan(request: ScanRequest): Promise<ScanPage> {
     const { page, dependency } = this.#listing.page(request, this.#options.host.clock.nowMs());
     const waits = this.#options.durability === 'always' && dependency !== NO_GROUP;
