@@ -1,0 +1,46 @@
+/**
+ * Tallyd inside a Node process: `import { open } from 'tallyd'`. The same engine, files and durability as the
+ * server, without a door in between. docs/embedding.md says more.
+ */
+import type { Policy } from '../counter/policy.ts';
+import type { Durability } from '../counter/service.ts';
+import type { IdempotencyOptions } from '../engine/idempotency.ts';
+import { definedOnly, openEngine } from './open-engine.ts';
+import { Tally } from './tally.ts';
+
+export type { ErrorCode } from '../counter/errors.ts';
+export { CountingError } from '../counter/errors.ts';
+export type { Policy } from '../counter/policy.ts';
+export type { Durability, ServiceInfo, SnapshotSummary } from '../counter/service.ts';
+export { StartError } from './start-error.ts';
+export type { BatchOptions, BatchOutcome, BatchUpdate, Count, CounterHandle, Listed, UpdateOptions } from './tally.ts';
+export type { Tally };
+
+export interface OpenOptions {
+  /** The data directory; made when it is missing. One process at a time, and one `open` in it. */
+  readonly dir: string;
+  /** When an update counts as done: `always` (default): synced; `interval`: written, synced every second; `off`. */
+  readonly durability?: Durability;
+  /** Bounds, lifetimes and read mode by name pattern; the first match counts. */
+  readonly policies?: readonly Policy[];
+  /** How long and within how much memory idempotency keys are remembered. */
+  readonly idempotency?: Partial<IdempotencyOptions>;
+  /** A snapshot is written when the journal has grown by this much. */
+  readonly snapshotJournalBytes?: number;
+  /** New names beyond this are refused. */
+  readonly countersMax?: number;
+  /** Take a directory that another host used last and did not leave cleanly. */
+  readonly takeOver?: boolean;
+  /** Told when the journal or a snapshot cannot be written; the engine goes on trying by itself. */
+  readonly onFailure?: (error: unknown) => void;
+}
+
+/**
+ * Opens a data directory and recovers what it holds. It does not keep the process alive, and a process that
+ * ends without `close()` loses nothing that was durable.
+ * @throws StartError when the directory is in use, unusable or damaged
+ */
+export async function open(options: OpenOptions): Promise<Tally> {
+  const { dir, durability = 'always', takeOver = false, ...rest } = options;
+  return new Tally(await openEngine({ ...definedOnly(rest), directory: dir, durability, takeOver }));
+}
