@@ -93,6 +93,11 @@ export class Committer {
     return this.#sequence;
   }
 
+  /** The newest group that updates have gone into, the gathering one included. */
+  get newestSequence(): bigint {
+    return this.gathering.isEmpty ? this.#sequence : this.#sequence + 1n;
+  }
+
   get durableSequence(): bigint {
     return this.#durableSequence;
   }

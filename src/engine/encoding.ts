@@ -1,6 +1,6 @@
 /** From records to the journal's entries: for a group, what it touched; for a snapshot, everything, in record order. */
 import type { GroupBuffer } from '../journal/group.ts';
-import type { SnapshotSource } from '../journal/snapshot.ts';
+import { SNAPSHOT_PART_BYTES, type SnapshotSource } from '../journal/snapshot.ts';
 import type { Group } from './group.ts';
 import type { IdempotencyStore, StoredRecord } from './idempotency.ts';
 import type { Records } from './records.ts';
@@ -32,9 +32,6 @@ function encodeRecord(buffer: GroupBuffer, records: Records, ref: number): void 
   buffer.putDeadline(records.deadlines.get(ref) ?? 0, kind, nameLength, bytes, key);
 }
 
-const PART_RECORDS = 4096;
-const PART_BYTES = 1024 * 1024;
-
 /**
  * The parts of a snapshot, taken one by one between other work. A record that changes after its part was taken
  * is in a group behind the snapshot's begin, so replaying those brings it up to date.
@@ -61,7 +58,7 @@ export class SnapshotParts implements SnapshotSource {
     if (this.#putRecords(part)) return true;
     // Not before the last record: records of keys that come later are in groups behind the begin.
     this.#idempotency ??= this.#keys.records();
-    while (part.bytes < PART_BYTES) {
+    while (part.bytes < SNAPSHOT_PART_BYTES) {
       const next = this.#idempotency.next();
       if (next.done === true) return false;
       part.putIdempotency(next.value);
@@ -73,7 +70,7 @@ export class SnapshotParts implements SnapshotSource {
   #putRecords(part: GroupBuffer): boolean {
     const { slab } = this.#records;
     let ref = this.#position === 0 ? 0 : slab.recordFrom(this.#position);
-    for (let count = 0; ref !== 0 && count < PART_RECORDS; count++) {
+    while (ref !== 0 && part.bytes < SNAPSHOT_PART_BYTES) {
       if ((this.#records.meta(ref) & Meta.deleted) === 0) {
         encodeRecord(part, this.#records, ref);
         this.counters++;

@@ -305,7 +305,7 @@ export class Engine implements CountingService {
       // After a failure sequence numbers are given anew: what was read before it must not be installed.
       if (this.#committer.failures !== failures) throw new CountingError('unavailable');
     };
-    const written = await this.#journal.snapshot(parts, () => this.#committer.sequence, durableThrough);
+    const written = await this.#journal.snapshot(parts, () => this.#committer.newestSequence, durableThrough);
     return { ...written, counters: parts.counters };
   }
 
