@@ -1,0 +1,95 @@
+/**
+ * The `Disk` port on one directory of the real file system.
+ *
+ * A `FileHandle`, not a bare descriptor: its close waits for the operations under way. A descriptor that were
+ * closed and given out again while a hanging write still held its number would let that write land in another file.
+ */
+import { type FileHandle, open, readdir, rename, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Disk, DiskFile } from '../host.ts';
+
+/** Only the owner reads and writes: names of counters can be private. */
+const FILE_MODE = 0o600;
+
+const FLAGS = { create: 'wx+', read: 'r', write: 'r+' } as const;
+
+export class NodeDisk implements Disk {
+  readonly #directory: string;
+
+  /** @param directory exists already. */
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  async list(): Promise<string[]> {
+    const entries = await readdir(this.#directory, { withFileTypes: true });
+    return entries.filter((entry) => entry.isFile()).map((entry) => entry.name);
+  }
+
+  async open(name: string, mode: 'create' | 'read' | 'write'): Promise<DiskFile> {
+    return new NodeDiskFile(await open(join(this.#directory, name), FLAGS[mode], FILE_MODE));
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return rename(join(this.#directory, from), join(this.#directory, to));
+  }
+
+  unlink(name: string): Promise<void> {
+    return unlink(join(this.#directory, name));
+  }
+
+  async syncDirectory(): Promise<void> {
+    // Windows cannot open a directory; NTFS logs its changes by itself.
+    if (process.platform === 'win32') return;
+    const handle = await open(this.#directory, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  }
+}
+
+class NodeDiskFile implements DiskFile {
+  readonly #handle: FileHandle;
+
+  constructor(handle: FileHandle) {
+    this.#handle = handle;
+  }
+
+  async size(): Promise<number> {
+    return (await this.#handle.stat()).size;
+  }
+
+  async read(target: Uint8Array, position: number): Promise<number> {
+    let done = 0;
+    while (done < target.length) {
+      const { bytesRead } = await this.#handle.read(target, done, target.length - done, position + done);
+      if (bytesRead === 0) break;
+      done += bytesRead;
+    }
+    return done;
+  }
+
+  async write(bytes: Uint8Array, position: number): Promise<void> {
+    let done = 0;
+    while (done < bytes.length) {
+      const { bytesWritten } = await this.#handle.write(bytes, done, bytes.length - done, position + done);
+      // A disk that takes nothing and reports no error would otherwise keep us here for ever.
+      if (bytesWritten === 0) throw Object.assign(new Error('the disk took no bytes'), { code: 'EIO' });
+      done += bytesWritten;
+    }
+  }
+
+  sync(): Promise<void> {
+    return this.#handle.datasync();
+  }
+
+  truncate(size: number): Promise<void> {
+    return this.#handle.truncate(size);
+  }
+
+  close(): Promise<void> {
+    return this.#handle.close();
+  }
+}

@@ -1,0 +1,8 @@
+/** The ports as Node implements them, ready to be handed in. */
+import type { Host } from '../host.ts';
+import { NodeClock } from './clock.ts';
+import { NodeRandom } from './random.ts';
+
+export function nodeHost(): Host {
+  return { clock: new NodeClock(), random: new NodeRandom() };
+}
