@@ -1,0 +1,187 @@
+/**
+ * The entries of a whole frame, fed to a `Replay`. The checksum has said that these bytes are what was written;
+ * whatever is wrong with them nevertheless was written wrong, or by a version that knows more, and stops the start.
+ */
+import { KIND_COUNT, SUFFIX_BYTES } from '../counter/key.ts';
+import { DamageError, UnsupportedFormatError } from './errors.ts';
+import {
+  DEADLINE_FIXED_BYTES,
+  DELETE_FIXED_BYTES,
+  ENTRY_LENGTH_MASK,
+  ENTRY_MUST_UNDERSTAND,
+  ENTRY_TYPE_MASK,
+  ENTRY_TYPE_SHIFT,
+  Entry,
+  Frame,
+  HORIZON_BYTES,
+  IDEMPOTENCY_FIXED_BYTES,
+  SNAPSHOT_END_BYTES,
+  VALUE_FIXED_BYTES,
+} from './format.ts';
+import type { FrameReader } from './frame.ts';
+import type { IdempotencyRecord, Replay } from './replay.ts';
+
+const TWO_TO_32 = 4294967296;
+/** By entry type; kind and name length are the last word of them. */
+const FIXED_BYTES_BEFORE_KEY: Readonly<Record<number, number>> = {
+  [Entry.value]: VALUE_FIXED_BYTES,
+  [Entry.deadline]: DEADLINE_FIXED_BYTES,
+  [Entry.delete]: DELETE_FIXED_BYTES,
+};
+const MALFORMED = 'an entry is malformed';
+
+/** What the last entry of a snapshot says. */
+export interface SnapshotEnd {
+  /** The newest group that may show in the snapshot. */
+  readonly sequence: bigint;
+  /** Entries before this one. */
+  readonly entries: number;
+}
+
+/** Where the frame lies, for errors. */
+export interface FramePlace {
+  readonly file: string;
+  readonly offset: number;
+}
+
+/**
+ * Feeds the entries of the frame that `reader` has found whole.
+ * @returns the end of the snapshot, when the frame says it.
+ * @throws DamageError, UnsupportedFormatError
+ */
+export function replayFrame(reader: FrameReader, place: FramePlace, replay: Replay): SnapshotEnd | undefined {
+  const { words } = reader.window;
+  const end = reader.start + reader.length;
+  let at = reader.start + Frame.payload;
+  let count = 0;
+  let snapshotEnd: SnapshotEnd | undefined;
+  while (at < end) {
+    const header = words[at >> 2];
+    const length = header & ENTRY_LENGTH_MASK;
+    const type = (header >>> ENTRY_TYPE_SHIFT) & ENTRY_TYPE_MASK;
+    const payload = at + 4;
+    const next = payload + ((length + 3) & ~3);
+    const isKnown = next <= end && replayEntry(reader, type, payload, length, replay);
+    if (!isKnown && next <= end && type === Entry.snapshotEnd && length === SNAPSHOT_END_BYTES) {
+      snapshotEnd = { sequence: readSequence(words, payload), entries: readMs(words, payload + 8) };
+    } else if (!isKnown) {
+      const offset = place.offset + at - reader.start;
+      if (next <= end && hasUnknownKind(words, type, payload)) {
+        throw new UnsupportedFormatError(place.file, offset, 'it names a record of a kind that is not known here');
+      }
+      if (next > end || isKnownType(type)) throw new DamageError(place.file, offset, MALFORMED);
+      if ((header & ENTRY_MUST_UNDERSTAND) !== 0) {
+        throw new UnsupportedFormatError(place.file, offset, `entries of type ${type} are not known here`);
+      }
+    }
+    at = next;
+    count++;
+  }
+  if (count !== reader.entries) throw new DamageError(place.file, place.offset, 'the number of its entries is wrong');
+  return snapshotEnd;
+}
+
+/** @returns false when the entry was not fed: unknown, malformed, or the end of a snapshot. */
+function replayEntry(reader: FrameReader, type: number, at: number, length: number, replay: Replay): boolean {
+  const { bytes, words } = reader.window;
+  const word = at >> 2;
+  switch (type) {
+    case Entry.value: {
+      const kindAndLength = words[word + 3];
+      if (!hasKey(length - VALUE_FIXED_BYTES, kindAndLength)) return false;
+      const start = at + VALUE_FIXED_BYTES;
+      const updatedAtSeconds = words[word + 2] >>> 0;
+      replay.value(
+        words[word],
+        words[word + 1],
+        updatedAtSeconds,
+        kind(kindAndLength),
+        nameLength(kindAndLength),
+        bytes,
+        start,
+      );
+      return true;
+    }
+    case Entry.deadline: {
+      const kindAndLength = words[word + 2];
+      if (!hasKey(length - DEADLINE_FIXED_BYTES, kindAndLength)) return false;
+      const start = at + DEADLINE_FIXED_BYTES;
+      replay.deadline(readMs(words, at), kind(kindAndLength), nameLength(kindAndLength), bytes, start);
+      return true;
+    }
+    case Entry.delete: {
+      const kindAndLength = words[word];
+      if (!hasKey(length - DELETE_FIXED_BYTES, kindAndLength)) return false;
+      replay.delete(kind(kindAndLength), nameLength(kindAndLength), bytes, at + DELETE_FIXED_BYTES);
+      return true;
+    }
+    case Entry.idempotency: {
+      const record = readIdempotency(bytes, words, at, length);
+      if (record === undefined) return false;
+      replay.idempotency(record);
+      return true;
+    }
+    case Entry.horizon:
+      if (length !== HORIZON_BYTES) return false;
+      replay.horizon(readMs(words, at));
+      return true;
+    default:
+      return false;
+  }
+}
+
+function isKnownType(type: number): boolean {
+  return type >= Entry.value && type <= Entry.snapshotEnd;
+}
+
+/** Whether a newer version may have written the entry: of a known type, but about a kind that is not known here. */
+function hasUnknownKind(words: Int32Array, type: number, at: number): boolean {
+  const fixedBytes = FIXED_BYTES_BEFORE_KEY[type];
+  return fixedBytes !== undefined && kind(words[((at + fixedBytes) >> 2) - 1]) >= KIND_COUNT;
+}
+
+function kind(kindAndLength: number): number {
+  return kindAndLength & 0xff;
+}
+
+function nameLength(kindAndLength: number): number {
+  return (kindAndLength >>> 8) & 0xff;
+}
+
+/** Whether an entry's variable part is as long as its kind and the length of its name say. */
+function hasKey(keyBytes: number, kindAndLength: number): boolean {
+  const ofKind = kind(kindAndLength);
+  const length = nameLength(kindAndLength);
+  return kindAndLength >>> 16 === 0 && ofKind < KIND_COUNT && length > 0 && keyBytes === length + SUFFIX_BYTES[ofKind];
+}
+
+function readIdempotency(
+  bytes: Uint8Array,
+  words: Int32Array,
+  at: number,
+  length: number,
+): IdempotencyRecord | undefined {
+  const lengths = words[(at >> 2) + 2];
+  const scope = lengths & 0xff;
+  const keyEnd = at + IDEMPOTENCY_FIXED_BYTES + ((lengths >>> 8) & 0xff);
+  const fingerprintEnd = keyEnd + ((lengths >>> 16) & 0xff);
+  if (length < IDEMPOTENCY_FIXED_BYTES || scope > 1 || fingerprintEnd > at + length) return undefined;
+  return {
+    scope: scope === 1 ? 'import' : 'request',
+    key: Buffer.from(bytes.buffer, at + IDEMPOTENCY_FIXED_BYTES, keyEnd - at - IDEMPOTENCY_FIXED_BYTES).toString(
+      'latin1',
+    ),
+    fingerprint: Buffer.from(bytes.buffer, keyEnd, fingerprintEnd - keyEnd).toString('hex'),
+    appliedAtMs: readMs(words, at),
+    outcomes: bytes.slice(fingerprintEnd, at + length),
+  };
+}
+
+/** Two words, low first; below 2^53. */
+function readMs(words: Int32Array, at: number): number {
+  return (words[(at >> 2) + 1] >>> 0) * TWO_TO_32 + (words[at >> 2] >>> 0);
+}
+
+function readSequence(words: Int32Array, at: number): bigint {
+  return (BigInt(words[(at >> 2) + 1] >>> 0) << 32n) | BigInt(words[at >> 2] >>> 0);
+}

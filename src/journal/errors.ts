@@ -1,0 +1,47 @@
+/** What can be wrong with the files, or with the disk beneath them. */
+
+/**
+ * Bytes that were durable once are not what was written. The start is refused and nothing is changed: going on
+ * would forget what was acknowledged.
+ */
+export class DamageError extends Error {
+  override readonly name = 'DamageError';
+  readonly file: string;
+  /** Byte offset in the file. */
+  readonly offset: number;
+  readonly reason: string;
+
+  constructor(file: string, offset: number, reason: string) {
+    super(
+      `${file} is damaged at offset ${offset}: ${reason}; nothing was changed; ` +
+        'restore the data directory from a backup, or see docs/recovery.md; `tallyd verify DIR` lists what is whole',
+    );
+    this.file = file;
+    this.offset = offset;
+    this.reason = reason;
+  }
+}
+
+/** The files are whole, but written by a version that knows more. */
+export class UnsupportedFormatError extends Error {
+  override readonly name = 'UnsupportedFormatError';
+  readonly file: string;
+  readonly offset: number;
+
+  constructor(file: string, offset: number, reason: string) {
+    super(`${file}, offset ${offset}: ${reason}; start the version of tallyd that wrote it, or a newer one`);
+    this.file = file;
+    this.offset = offset;
+  }
+}
+
+/** A write or sync failed or took too long: the journal is unusable until `replace()` succeeds. */
+export class JournalFailure extends Error {
+  override readonly name = 'JournalFailure';
+}
+
+/** A `JournalFailure` from whatever a disk operation threw. */
+export function journalFailure(error: unknown): JournalFailure {
+  if (error instanceof JournalFailure) return error;
+  return new JournalFailure(error instanceof Error ? error.message : String(error), { cause: error });
+}

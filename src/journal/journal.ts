@@ -1,0 +1,217 @@
+/**
+ * The journal: the durable log of groups, as segment files in one directory.
+ *
+ * Invariants:
+ * - Operations on the current segment come one after the other (`#inTurn`): a rotation for a snapshot never runs
+ *   beside a write or a sync.
+ * - Only the current segment has bytes that may not be durable; the one before was synced when it was left, or
+ *   counts only up to where it was.
+ * - Segment numbers only grow, also over attempts that failed; so the newest file is always the end of the chain.
+ * - After a failure nothing is written until `replace` has succeeded, and then elsewhere.
+ */
+import type { Clock, Disk, Host, Random } from '../host/host.ts';
+import { assert } from '../std/assert.ts';
+import { type JournalFailure, journalFailure } from './errors.ts';
+import { ID_BYTES, parseFileName } from './format.ts';
+import type { GroupBuffer } from './group.ts';
+import type { Continuation, SegmentHeader } from './header.ts';
+import { recover, repairTail } from './recovery.ts';
+import type { Replay } from './replay.ts';
+import { Segment, type SegmentSite } from './segment.ts';
+import { type SnapshotSource, writeSnapshot } from './snapshot.ts';
+
+const SEGMENT_BYTES_MAX = 256 * 1024 * 1024;
+const WRITE_DEADLINE_MS = 30_000;
+
+export interface JournalOptions {
+  readonly disk: Disk;
+  readonly host: Host;
+  readonly replay: Replay;
+  /** A segment that is longer is left for a new one; by its last group it may be longer. */
+  readonly segmentBytesMax?: number | undefined;
+  /** A write, a sync, or opening a segment takes at most so long; beyond it counts as failed. */
+  readonly writeDeadlineMs?: number | undefined;
+}
+
+export class Journal {
+  readonly #site: SegmentSite;
+  readonly #random: Random;
+  readonly #segmentBytesMax: number;
+  #segment: Segment;
+  #nextNumber: number;
+  #failure: JournalFailure | undefined;
+  #isClosed = false;
+  #isSnapshotting = false;
+  #bytesSinceSnapshot: number;
+  /** The end of the last operation in the queue. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  private constructor(site: SegmentSite, options: JournalOptions, segment: Segment, bytesSinceSnapshot: number) {
+    this.#site = site;
+    this.#random = options.host.random;
+    this.#segmentBytesMax = options.segmentBytesMax ?? SEGMENT_BYTES_MAX;
+    this.#segment = segment;
+    this.#nextNumber = segment.header.number + 1;
+    this.#bytesSinceSnapshot = bytesSinceSnapshot;
+  }
+
+  /**
+   * Recovers everything into `replay`, truncates a torn tail, and opens a fresh segment that goes on from there.
+   * @throws DamageError, UnsupportedFormatError: nothing was changed; JournalFailure, the disk's errors
+   */
+  static async open(options: JournalOptions): Promise<Journal> {
+    const { disk, host, replay } = options;
+    const site = { disk, clock: host.clock, writeDeadlineMs: options.writeDeadlineMs ?? WRITE_DEADLINE_MS };
+    const found = await recover(disk, replay);
+    if (found.tail !== undefined) await repairTail(disk, found.tail);
+    const segment = await Segment.create(site, newHeader(site.clock, host.random, found.nextNumber, found.continues));
+    assert(segment.sequence === found.sequence, 'a new segment goes on where recovery ended');
+    // What cannot be removed is ignored, and the next start's or snapshot's to remove.
+    await Promise.allSettled(found.obsolete.map((name) => disk.unlink(name)));
+    return new Journal(site, options, segment, found.bytes);
+  }
+
+  /** The last group written, or recovered. */
+  get sequence(): bigint {
+    return this.#segment.sequence;
+  }
+
+  /** The last group that is durable. */
+  get durableSequence(): bigint {
+    return this.#segment.durableSequence;
+  }
+
+  /** Why nothing can be written until `replace` has succeeded. */
+  get failure(): JournalFailure | undefined {
+    return this.#failure;
+  }
+
+  /** Whether a frame should follow that says that the last one is durable; an empty group does. */
+  get needsMark(): boolean {
+    return this.#failure === undefined && this.#segment.needsMark;
+  }
+
+  /** Length of the frames that a start would replay on top of the snapshot, about. */
+  get bytesSinceSnapshot(): number {
+    return this.#bytesSinceSnapshot;
+  }
+
+  /**
+   * Writes groups as frames behind the last one. Resolves when the write calls have returned: not yet durable.
+   * @throws JournalFailure: nobody knows which of the groups will be there after a crash; `replace` is next.
+   */
+  write(groups: readonly GroupBuffer[]): Promise<void> {
+    return this.#inTurn(async () => {
+      for (const group of groups) {
+        if (this.#segment.offset >= this.#segmentBytesMax) await this.#rotate();
+        const { offset } = this.#segment;
+        await this.#segment.append(group);
+        this.#bytesSinceSnapshot += this.#segment.offset - offset;
+      }
+    });
+  }
+
+  /**
+   * Resolves when everything is durable that was written before the call.
+   * @throws JournalFailure: of what was not durable before, anything may be lost; `replace` is next.
+   */
+  sync(): Promise<void> {
+    return this.#inTurn(() => this.#segment.sync());
+  }
+
+  /**
+   * After a failure: leaves the segment and opens another one that goes on behind the last durable group;
+   * `sequence` goes back to that one. The next group has to state again everything touched since. To be called
+   * again when it fails.
+   * @throws JournalFailure
+   */
+  replace(): Promise<void> {
+    return this.#inTurn(async () => {
+      assert(this.#failure !== undefined, 'only a journal that has failed is replaced');
+      const left = this.#segment;
+      this.#segment = await this.#open(left.durablePoint);
+      this.#failure = undefined;
+      left.abandon();
+    }, true);
+  }
+
+  /**
+   * Writes a snapshot beside running traffic, and removes what it makes superfluous. When it fails the journal
+   * goes on, unless `failure` says otherwise, and the files are as before.
+   * @param currentSequence the newest group that updates have gone into, the gathering one included.
+   * @param durableThrough resolves when the journal is durable through a group.
+   * @returns the sequence number of the last group that it covers whole.
+   */
+  async snapshot(
+    source: SnapshotSource,
+    currentSequence: () => bigint,
+    durableThrough: (sequence: bigint) => Promise<void>,
+  ): Promise<{ file: string; bytes: number; sequence: bigint }> {
+    assert(!this.#isSnapshotting, 'there is one snapshot at a time');
+    this.#isSnapshotting = true;
+    try {
+      // What has been written by now is in the table, and the rotation makes it durable.
+      await this.#inTurn(() => this.#rotate());
+      const { header } = this.#segment;
+      const bytesBefore = this.#bytesSinceSnapshot;
+      const beginSequence = header.firstSequence - 1n;
+      const isCancelled = () => this.#isClosed;
+      const request = { source, beginSequence, currentSequence, durableThrough, isCancelled };
+      const { file, bytes } = await writeSnapshot(this.#site, this.#random, request);
+      this.#bytesSinceSnapshot -= bytesBefore;
+      await this.#removeBefore(header.number, beginSequence);
+      return { file, bytes, sequence: beginSequence };
+    } finally {
+      this.#isSnapshotting = false;
+    }
+  }
+
+  /** Closes the segment; whoever wants it durable has synced before. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#segment.close();
+  }
+
+  /** Runs `work` when the operations before it have ended. A failure stays until a replacement has succeeded. */
+  #inTurn(work: () => Promise<void>, isReplacement = false): Promise<void> {
+    const run = async () => {
+      assert(!this.#isClosed, 'a closed journal is not used');
+      if (this.#failure !== undefined && !isReplacement) throw this.#failure;
+      try {
+        await work();
+      } catch (error) {
+        this.#failure = journalFailure(error);
+        throw this.#failure;
+      }
+    };
+    const result = this.#turn.then(run);
+    this.#turn = Promise.allSettled([result]);
+    return result;
+  }
+
+  /** Leaves the current segment, all of it durable, for a new one. */
+  async #rotate(): Promise<void> {
+    const left = this.#segment;
+    await left.sync();
+    this.#segment = await this.#open(left.durablePoint);
+    left.abandon();
+  }
+
+  #open(continues: Continuation | undefined): Promise<Segment> {
+    return Segment.create(this.#site, newHeader(this.#site.clock, this.#random, this.#nextNumber++, continues));
+  }
+
+  /** Removes segments and snapshots that a start no longer needs. What cannot be removed is the next one's to remove. */
+  async #removeBefore(number: number, sequence: bigint): Promise<void> {
+    const names = (await this.#site.disk.list()).map(parseFileName).filter((name) => name !== undefined);
+    const old = names.filter((name) =>
+      name.kind === 'snapshot' ? name.sequence < sequence : name.kind === 'segment' && name.number < number,
+    );
+    await Promise.allSettled(old.map((name) => this.#site.disk.unlink(name.name)));
+  }
+}
+
+function newHeader(clock: Clock, random: Random, number: number, continues: Continuation | undefined): SegmentHeader {
+  const firstSequence = (continues?.sequence ?? 0n) + 1n;
+  return { id: random.bytes(ID_BYTES), createdMs: clock.nowMs(), number, firstSequence, continues };
+}

@@ -1,0 +1,241 @@
+/**
+ * Recovery: the snapshot, then every group behind its begin, gapless, in order. `recover` only reads, so that
+ * `verify` can do the same; `repairTail` then makes the last segment's end safe to go on from.
+ *
+ * - The segments form a chain: each header names the point of the one before behind which it goes on. The newest
+ *   segment is the end of the chain, whatever nobody continues from (attempts that failed) is not read. Bytes
+ *   behind the point do not count; below it every frame must be whole, for the point was durable.
+ * - In the last segment, whole frames before the first bad byte count. Behind that byte the rest of the file is
+ *   searched for a whole frame that states a durable offset beyond it: then bytes are bad that were durable once,
+ *   which no crash does, and the start is refused.
+ */
+import type { Disk, DiskFile } from '../host/host.ts';
+import { assert } from '../std/assert.ts';
+import { replayFrame } from './decode.ts';
+import { DamageError } from './errors.ts';
+import { FILE_HEADER_BYTES, type FileName, parseFileName, SECTOR_BYTES, segmentName } from './format.ts';
+import { FrameReader, Window } from './frame.ts';
+import { type Continuation, readSegmentHeader, type SegmentHeader } from './header.ts';
+import type { Replay } from './replay.ts';
+import { chooseSnapshot, type LoadedSnapshot } from './snapshot-reader.ts';
+
+export interface Recovered {
+  /** The last group that counts; 0 in an empty directory. */
+  readonly sequence: bigint;
+  /** Behind which the next segment goes on. */
+  readonly continues: Continuation | undefined;
+  /** Larger than that of any file here, temporary ones included. */
+  readonly nextNumber: number;
+  readonly tail: Tail | undefined;
+  /** Nothing here needs them any more, once the next segment is there. */
+  readonly obsolete: readonly string[];
+  /** Of the frames that were replayed. */
+  readonly bytes: number;
+}
+
+/** The end of the last segment. */
+export interface Tail {
+  readonly name: string;
+  /** Through which a durability mark says that the file is durable. */
+  readonly markedOffset: number;
+  /** Behind the last frame that counts. */
+  readonly wholeOffset: number;
+  readonly size: number;
+}
+
+/** A segment that counts, up to `end`. */
+interface Link {
+  readonly name: string;
+  readonly header: SegmentHeader;
+  /** What the next segment continues; undefined for the last one. */
+  readonly end: Continuation | undefined;
+}
+
+/**
+ * Reads everything that counts into `replay`. Changes nothing.
+ * @throws DamageError, UnsupportedFormatError, the disk's errors
+ */
+export async function recover(disk: Disk, replay: Replay): Promise<Recovered> {
+  const names = (await disk.list()).map(parseFileName).filter((name) => name !== undefined);
+  const segments = names.filter((name) => name.kind === 'segment').sort((a, b) => b.number - a.number);
+  const window = new Window();
+  const snapshot = await chooseSnapshot(disk, names, window, replay, async (begin) => {
+    await chain(disk, segments, begin);
+  });
+  if (segments.length === 0 && snapshot !== undefined) {
+    throw new DamageError(snapshot.name, 0, 'no journal segment is there to go on from it');
+  }
+  const begin = snapshot?.beginSequence ?? 0n;
+  const links = await chain(disk, segments, begin);
+  const walk = new Walk(disk, window, replay, begin);
+  for (const link of links) await walk.segment(link);
+  requireReach(links, walk.sequence, snapshot);
+  const last = links.at(-1);
+  const used = new Set([...links.map((link) => link.name), snapshot?.name]);
+  return {
+    sequence: walk.sequence,
+    continues: last === undefined ? undefined : continuation(last, walk),
+    nextNumber: 1 + Math.max(0, ...names.map((name) => (name.kind === 'snapshot' ? 0 : name.number))),
+    tail: walk.tail,
+    obsolete: names.filter((name) => isObsolete(name, used, begin)).map((name) => name.name),
+    bytes: walk.bytes,
+  };
+}
+
+/**
+ * Makes the last segment safe to go on from. What no mark covers may be in the system's cache and not on the disk,
+ * and after a failed sync in an earlier process the system may even think that it is; so it is written once more.
+ */
+export async function repairTail(disk: Disk, tail: Tail): Promise<void> {
+  const file = await disk.open(tail.name, 'write');
+  try {
+    const bytes = new Uint8Array(1024 * 1024);
+    for (let at = tail.markedOffset; at < tail.wholeOffset; at += bytes.length) {
+      const part = bytes.subarray(0, Math.min(bytes.length, tail.wholeOffset - at));
+      assert((await file.read(part, at)) === part.length, 'what was whole is still there');
+      await file.write(part, at);
+    }
+    if (tail.size > tail.wholeOffset) await file.truncate(tail.wholeOffset);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** The segments that hold the groups behind `begin`, oldest first. */
+async function chain(disk: Disk, segments: readonly FileName[], begin: bigint): Promise<Link[]> {
+  const links: Link[] = [];
+  const newest = segments[0];
+  if (newest === undefined || newest.kind !== 'segment') return links;
+  const present = new Set(segments.map((segment) => segment.name));
+  let number: number | undefined = newest.number;
+  let end: Continuation | undefined;
+  while (number !== undefined) {
+    const name = segmentName(number);
+    const above = links[0]?.name;
+    if (!present.has(name)) throw new DamageError(name, 0, `it is missing, and ${above} continues it`);
+    const header = await readHeaderOf(disk, name, number);
+    if (end !== undefined && Buffer.compare(end.id, header.id) !== 0) {
+      throw new DamageError(name, 0, `it is not the file that ${above} continues`);
+    }
+    links.unshift({ name, header, end });
+    end = header.firstSequence <= begin + 1n ? undefined : header.continues;
+    number = end?.number;
+  }
+  return links;
+}
+
+/** Behind what the last segment holds; when it holds nothing, behind what it continues itself. */
+function continuation(last: Link, walk: Walk): Continuation | undefined {
+  const { header } = last;
+  const offset = walk.tail?.wholeOffset ?? FILE_HEADER_BYTES;
+  if (offset === FILE_HEADER_BYTES) return header.continues;
+  return { number: header.number, id: header.id, offset, sequence: walk.sequence };
+}
+
+function requireReach(links: readonly Link[], sequence: bigint, snapshot: LoadedSnapshot | undefined): void {
+  if (snapshot === undefined || sequence >= snapshot.endSequence) return;
+  const reason = `the journal ends at group ${sequence}, but ${snapshot.name} was installed when it reached ${snapshot.endSequence}`;
+  throw new DamageError(links.at(-1)?.name ?? snapshot.name, FILE_HEADER_BYTES, reason);
+}
+
+function isObsolete(name: FileName, used: ReadonlySet<string | undefined>, begin: bigint): boolean {
+  // A damaged newer snapshot stays for whoever wants to look at it; the next one replaces it.
+  return !used.has(name.name) && (name.kind !== 'snapshot' || name.sequence < begin);
+}
+
+function readHeaderOf(disk: Disk, name: string, number: number): Promise<SegmentHeader> {
+  return inFile(disk, name, (file) => readSegmentHeader(file, name, number));
+}
+
+async function inFile<T>(disk: Disk, name: string, work: (file: DiskFile) => Promise<T>): Promise<T> {
+  const file = await disk.open(name, 'read');
+  try {
+    return await work(file);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Goes through the segments of a chain in order and feeds the groups behind `begin`. */
+class Walk {
+  readonly #disk: Disk;
+  readonly #window: Window;
+  readonly #replay: Replay;
+  readonly #begin: bigint;
+  /** The last group seen; before the first segment, the one before its first. */
+  sequence = 0n;
+  bytes = 0;
+  tail: Tail | undefined;
+
+  constructor(disk: Disk, window: Window, replay: Replay, begin: bigint) {
+    this.#disk = disk;
+    this.#window = window;
+    this.#replay = replay;
+    this.#begin = begin;
+  }
+
+  async segment(link: Link): Promise<void> {
+    const { name, header, end } = link;
+    this.sequence = header.firstSequence - 1n;
+    await inFile(this.#disk, name, async (file) => {
+      const size = await file.size();
+      if (end !== undefined && size < end.offset) {
+        throw new DamageError(name, size, `the file ends, but it was durable through offset ${end.offset}`);
+      }
+      const reader = new FrameReader(file, header.id, end?.offset ?? size, this.#window);
+      let offset = FILE_HEADER_BYTES;
+      let marked = FILE_HEADER_BYTES;
+      for (;;) {
+        if (!reader.holds(offset)) await reader.load(offset);
+        if (!reader.check(offset)) break;
+        this.#frame(reader, { file: name, offset });
+        marked = Math.max(marked, reader.durableOffset);
+        offset += reader.paddedLength;
+      }
+      if (end !== undefined) this.#requireEnd(name, offset, end, reader.reason);
+      else await this.#endOfJournal(reader, name, offset, marked, size);
+    });
+  }
+
+  #frame(reader: FrameReader, place: { file: string; offset: number }): void {
+    const expected = this.sequence + 1n;
+    if (reader.sequence !== expected) {
+      throw new DamageError(place.file, place.offset, `group ${reader.sequence} stands where ${expected} belongs`);
+    }
+    this.sequence = expected;
+    if (expected <= this.#begin) return;
+    this.#replay.group(expected, reader.timeMs);
+    if (replayFrame(reader, place, this.#replay) !== undefined) {
+      throw new DamageError(place.file, place.offset, 'the end of a snapshot stands in a segment');
+    }
+    this.bytes += reader.paddedLength;
+  }
+
+  /** A segment that another continues must be whole up to that point. */
+  #requireEnd(name: string, offset: number, end: Continuation, reason: string): void {
+    if (offset < end.offset) throw new DamageError(name, offset, reason);
+    if (this.sequence === end.sequence) return;
+    throw new DamageError(
+      name,
+      offset,
+      `group ${this.sequence} is its last, but the next segment continues ${end.sequence}`,
+    );
+  }
+
+  /** Tells a torn tail from damage. */
+  async #endOfJournal(reader: FrameReader, name: string, offset: number, marked: number, size: number): Promise<void> {
+    const { reason } = reader;
+    if (marked > offset) throw new DamageError(name, offset, reason);
+    let at = offset + SECTOR_BYTES;
+    while (at < size) {
+      if (!reader.holds(at)) await reader.load(at);
+      const isWhole = reader.check(at);
+      if (isWhole && reader.durableOffset > offset) {
+        throw new DamageError(name, offset, `${reason}, and a later frame says that it was durable`);
+      }
+      at += isWhole ? reader.paddedLength : SECTOR_BYTES;
+    }
+    this.tail = { name, markedOffset: marked, wholeOffset: offset, size };
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * The segment that is being written.
+ *
+ * Invariants:
+ * - `durableOffset <= offset`: everything before the first is on the disk for good, everything between them has
+ *   been handed to the system. Each frame states the durable offset as it was before it (the durability mark).
+ * - Before the first group goes in, header and name are durable.
+ * - After a failed operation nothing more is written here.
+ */
+import type { Clock, Disk, DiskFile } from '../host/host.ts';
+import { assert } from '../std/assert.ts';
+import { within } from './deadline.ts';
+import { FILE_HEADER_BYTES, segmentName, TEMPORARY_SUFFIX } from './format.ts';
+import type { GroupBuffer } from './group.ts';
+import { type Continuation, encodeSegmentHeader, type SegmentHeader } from './header.ts';
+
+/** Where and how segments are written. */
+export interface SegmentSite {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  /** A write, a sync, or opening a segment takes at most so long; beyond it counts as failed. */
+  readonly writeDeadlineMs: number;
+}
+
+export class Segment {
+  readonly header: SegmentHeader;
+  readonly name: string;
+  readonly #site: SegmentSite;
+  readonly #file: DiskFile;
+  #offset = FILE_HEADER_BYTES;
+  #durableOffset = FILE_HEADER_BYTES;
+  #sequence: bigint;
+  #durableSequence: bigint;
+  /** Behind the last frame that says more than how far the file is durable. */
+  #contentEnd = FILE_HEADER_BYTES;
+  /** The mark in the last frame. */
+  #statedOffset = FILE_HEADER_BYTES;
+
+  private constructor(site: SegmentSite, header: SegmentHeader, name: string, file: DiskFile) {
+    this.header = header;
+    this.name = name;
+    this.#site = site;
+    this.#file = file;
+    this.#sequence = header.firstSequence - 1n;
+    this.#durableSequence = this.#sequence;
+  }
+
+  /**
+   * Makes the file under a temporary name, and gives it its own only when the header is durable.
+   * @throws JournalFailure; another attempt takes another number.
+   */
+  static create(site: SegmentSite, header: SegmentHeader): Promise<Segment> {
+    const name = segmentName(header.number);
+    return within(site.clock, site.writeDeadlineMs, `opening ${name}`, Segment.#create(site, header, name), (segment) =>
+      segment.abandon(),
+    );
+  }
+
+  static async #create(site: SegmentSite, header: SegmentHeader, name: string): Promise<Segment> {
+    const temporary = name + TEMPORARY_SUFFIX;
+    const file = await site.disk.open(temporary, 'create');
+    try {
+      await file.write(encodeSegmentHeader(header), 0);
+      await file.sync();
+      await site.disk.rename(temporary, name);
+      await site.disk.syncDirectory();
+    } catch (error) {
+      // The error that led here says more than whether this succeeds; a start removes what stays.
+      await Promise.allSettled([file.close(), site.disk.unlink(temporary)]);
+      throw error;
+    }
+    return new Segment(site, header, name, file);
+  }
+
+  /** Behind the last frame written. */
+  get offset(): number {
+    return this.#offset;
+  }
+
+  /** The last group written. */
+  get sequence(): bigint {
+    return this.#sequence;
+  }
+
+  get durableSequence(): bigint {
+    return this.#durableSequence;
+  }
+
+  /** Whether groups are here that were durable when the last frame was written, but no frame says so. */
+  get needsMark(): boolean {
+    return this.#contentEnd > this.#statedOffset;
+  }
+
+  /** Where the next segment goes on: behind everything durable. A segment that holds nothing is stepped over. */
+  get durablePoint(): Continuation | undefined {
+    if (this.#durableOffset === FILE_HEADER_BYTES) return this.header.continues;
+    const { number, id } = this.header;
+    return { number, id, offset: this.#durableOffset, sequence: this.#durableSequence };
+  }
+
+  /** Writes one group behind the last. */
+  async append(group: GroupBuffer): Promise<void> {
+    assert(group.sequence === this.#sequence + 1n, 'groups are written gapless, in order');
+    const { clock, writeDeadlineMs } = this.#site;
+    const stated = this.#durableOffset;
+    let offset = this.#offset;
+    for (const part of group.seal(this.header.id, stated)) {
+      await within(clock, writeDeadlineMs, `writing ${this.name}`, this.#file.write(part, offset));
+      offset += part.length;
+    }
+    this.#offset = offset;
+    this.#sequence = group.sequence;
+    this.#statedOffset = stated;
+    if (group.entries > 0) this.#contentEnd = offset;
+  }
+
+  /** Makes durable what was written before the call. */
+  async sync(): Promise<void> {
+    if (this.#durableOffset === this.#offset) return;
+    const offset = this.#offset;
+    const sequence = this.#sequence;
+    await within(this.#site.clock, this.#site.writeDeadlineMs, `syncing ${this.name}`, this.#file.sync());
+    assert(offset === this.#offset, 'nothing is written while the file is synced');
+    this.#durableOffset = offset;
+    this.#durableSequence = sequence;
+  }
+
+  /** Closes the file in the background; nothing depends on how that ends. */
+  abandon(): void {
+    void Promise.allSettled([this.#file.close()]);
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * Writes a snapshot beside running traffic: under a temporary name, part by part, each when the event loop has
+ * time for it. Its values may show any group up to its end, so it gets its name only when the journal is durable
+ * through that end: otherwise an update could survive whose idempotency record did not.
+ */
+
+import type { DiskFile, Random } from '../host/host.ts';
+import { within } from './deadline.ts';
+import { JournalFailure } from './errors.ts';
+import { ID_BYTES, snapshotName, TEMPORARY_SUFFIX } from './format.ts';
+import { GroupBuffer } from './group.ts';
+import { encodeSnapshotHeader } from './header.ts';
+import type { SegmentSite } from './segment.ts';
+
+/** What a part should be filled to: an event loop is busy with one for about a millisecond. */
+export const SNAPSHOT_PART_BYTES = 256 * 1024;
+/** Synced whenever so much is written: one large sync at the end would hold up the journal's. */
+const SYNC_EVERY_BYTES = 8 * 1024 * 1024;
+
+/** Gives the table's records, in stable order. */
+export interface SnapshotSource {
+  /**
+   * Puts the next records into `part`, about `SNAPSHOT_PART_BYTES` of them: values, deadlines, idempotency records
+   * and the horizon, as they are now.
+   * @returns false when nothing is left behind those put.
+   */
+  next(part: GroupBuffer): boolean;
+}
+
+export interface SnapshotRequest {
+  readonly source: SnapshotSource;
+  /** The last group that the table held whole, and the journal durably, before the source was first asked. */
+  readonly beginSequence: bigint;
+  /** The newest group that updates have gone into, the gathering one included. */
+  readonly currentSequence: () => bigint;
+  /** Resolves when the journal is durable through the group; rejects when that will not come. */
+  readonly durableThrough: (sequence: bigint) => Promise<void>;
+  /** The journal is closed: give up. */
+  readonly isCancelled: () => boolean;
+}
+
+/** @returns the file's name and length, when it is durably installed. */
+export async function writeSnapshot(
+  site: SegmentSite,
+  random: Random,
+  request: SnapshotRequest,
+): Promise<{ file: string; bytes: number }> {
+  const name = snapshotName(request.beginSequence);
+  const temporary = name + TEMPORARY_SUFFIX;
+  const { clock, writeDeadlineMs } = site;
+  const opening = openAnew(site, temporary);
+  const file = await within(clock, writeDeadlineMs, `opening ${temporary}`, opening, (late) => void closeQuietly(late));
+  try {
+    const writer = new PartWriter(site, file, temporary, random.bytes(ID_BYTES));
+    await writer.begin(request.beginSequence);
+    await writer.parts(request);
+    await request.durableThrough(writer.endSequence);
+    if (request.isCancelled()) throw cancelled();
+    await within(clock, writeDeadlineMs, `installing ${name}`, install(site, temporary, name));
+    return { file: name, bytes: writer.offset };
+  } catch (error) {
+    // The error that led here says more than whether this succeeds; the next attempt or start removes what stays.
+    void Promise.allSettled([site.disk.unlink(temporary)]);
+    throw error;
+  } finally {
+    void closeQuietly(file);
+  }
+}
+
+function cancelled(): JournalFailure {
+  return new JournalFailure('the journal was closed while a snapshot was being written');
+}
+
+/** In the background: nothing depends on how closing ends. */
+async function closeQuietly(file: DiskFile): Promise<void> {
+  await Promise.allSettled([file.close()]);
+}
+
+/** An attempt that failed may have left the file. */
+async function openAnew(site: SegmentSite, temporary: string): Promise<DiskFile> {
+  if ((await site.disk.list()).includes(temporary)) await site.disk.unlink(temporary);
+  return site.disk.open(temporary, 'create');
+}
+
+async function install(site: SegmentSite, temporary: string, name: string): Promise<void> {
+  await site.disk.rename(temporary, name);
+  await site.disk.syncDirectory();
+}
+
+class PartWriter {
+  readonly #site: SegmentSite;
+  readonly #file: DiskFile;
+  readonly #name: string;
+  readonly #id: Uint8Array;
+  readonly #part = new GroupBuffer();
+  #parts = 0n;
+  #entries = 0;
+  #synced = 0;
+  offset = 0;
+  endSequence = 0n;
+
+  constructor(site: SegmentSite, file: DiskFile, name: string, id: Uint8Array) {
+    this.#site = site;
+    this.#file = file;
+    this.#name = name;
+    this.#id = id;
+  }
+
+  async begin(beginSequence: bigint): Promise<void> {
+    const createdMs = this.#site.clock.nowMs();
+    await this.#write(encodeSnapshotHeader({ id: this.#id, createdMs, beginSequence }));
+  }
+
+  /** Writes and syncs everything that the source has, and the end. */
+  async parts(request: SnapshotRequest): Promise<void> {
+    for (let hasMore = true; hasMore; ) {
+      if (request.isCancelled()) throw cancelled();
+      this.#part.begin(this.#parts + 1n, this.#site.clock.nowMs());
+      hasMore = request.source.next(this.#part);
+      if (this.#part.entries > 0) await this.#writePart();
+    }
+    this.endSequence = request.currentSequence();
+    this.#part.begin(this.#parts + 1n, this.#site.clock.nowMs());
+    this.#part.putSnapshotEnd(this.endSequence, this.#entries);
+    await this.#writePart();
+    await this.#sync();
+  }
+
+  async #writePart(): Promise<void> {
+    this.#parts++;
+    this.#entries += this.#part.entries;
+    for (const bytes of this.#part.seal(this.#id, 0)) await this.#write(bytes);
+    if (this.offset - this.#synced >= SYNC_EVERY_BYTES) await this.#sync();
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    const { clock, writeDeadlineMs } = this.#site;
+    await within(clock, writeDeadlineMs, `writing ${this.#name}`, this.#file.write(bytes, this.offset));
+    this.offset += bytes.length;
+  }
+
+  async #sync(): Promise<void> {
+    const { clock, writeDeadlineMs } = this.#site;
+    await within(clock, writeDeadlineMs, `syncing ${this.#name}`, this.#file.sync());
+    this.#synced = this.offset;
+  }
+}
