@@ -4,7 +4,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { accessSync, constants, existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { Failure, run } from './run.mjs';
 
 /** Programs that tests start, and the Debian package that brings each. */
@@ -26,14 +26,24 @@ export async function installPackages(root) {
   const wanted = packagesHash(root);
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
   process.stderr.write('installing npm packages ...\n');
-  // Not `npm ci`: a lock file written where the registry lacks other platforms' binaries omits them, and npm ci then
-  // refuses it everywhere. With --no-save the lock is honoured, the gap tolerated, and nothing committed is changed.
+  await npmInstall(root, process.execPath);
+  // An npm that runs on an old Node leaves out, without a word, native binaries that want a newer one. By now the
+  // pinned Node is there, and the same npm on top of it completes the job.
+  if (!isNewEnough()) await npmInstall(root, pinnedNode(root));
+  writeFileSync(stamp, wanted);
+}
+
+/**
+ * Not `npm ci`: a lock file written where the registry lacks other platforms' binaries omits them, and npm ci then
+ * refuses it everywhere. With --no-save the lock is honoured, the gap tolerated, and nothing committed is changed.
+ */
+async function npmInstall(root, node) {
   const args = ['install', '--no-save', '--no-audit', '--no-fund', '--include=dev', '--loglevel=error'];
   const npm = process.env.npm_execpath;
-  const [command, first] = npm?.endsWith('.js') ? [process.execPath, [npm]] : ['npm', []];
-  const code = await run(command, [...first, ...args], { cwd: root, ...QUIET });
+  const [command, first] = npm?.endsWith('.js') ? [node, [npm]] : ['npm', []];
+  const env = { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.PATH ?? ''}` };
+  const code = await run(command, [...first, ...args], { cwd: root, env, ...QUIET });
   if (code !== 0) throw new Failure(`npm install failed with exit code ${code}: see its messages above`);
-  writeFileSync(stamp, wanted);
 }
 
 /** Only what decides about node_modules: a new script or description is no reason to install again. */
@@ -54,12 +64,16 @@ export function pinnedNode(root) {
   for (const path of [join(root, 'node_modules/node/bin/node'), join(root, 'node_modules/.bin/node')]) {
     if (existsSync(path) && spawnSync(path, ['--version']).status === 0) return path;
   }
-  const [major, minor] = process.versions.node.split('.').map(Number);
-  if (major > NODE_WANTED[0] || (major === NODE_WANTED[0] && minor >= NODE_WANTED[1])) return process.execPath;
+  if (isNewEnough()) return process.execPath;
   throw new Failure(
     `the npm package 'node' brought no Node that runs here, and ${process.versions.node} is too old: ` +
       `allow its install script (npm rebuild node), or install Node ${NODE_WANTED.join('.')} or newer`,
   );
+}
+
+function isNewEnough() {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  return major > NODE_WANTED[0] || (major === NODE_WANTED[0] && minor >= NODE_WANTED[1]);
 }
 
 /** Tries to install the Debian packages that tests need; returns the programs that are still missing. */

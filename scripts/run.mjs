@@ -3,6 +3,9 @@
 // Ctrl-C in a terminal goes to the whole foreground group and npm forwards it as well, so a child in our group would
 // get it up to three times, and a server takes the second one for "stop at once". Therefore a server gets a session
 // of its own (`detached`) and repeats within a second are dropped.
+//
+// npm 9.6.7 to 10.2 keeps a signal that is sent to npm alone to itself; nothing here can see it. Ctrl-C works with these
+// too, as does a signal to the server.
 
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
