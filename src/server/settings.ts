@@ -144,7 +144,7 @@ export const SETTINGS: readonly Setting[] = [
     key: 'counters-max',
     argument: '<count>',
     meaning: 'how many counters there may be; further names are refused',
-    default: '100000000',
+    default: 'no limit',
     parse: parseCount,
   },
 ];

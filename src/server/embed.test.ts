@@ -1,0 +1,255 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { INT64_MAX, INT64_MIN } from '../counter/int64.ts';
+import { type Count, type OpenOptions, open, type Tally } from './embed.ts';
+
+let root: string;
+const opened: Tally[] = [];
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'tallyd-embed-'));
+});
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((tally) => tally.close()));
+  await rm(root, { recursive: true, force: true });
+});
+
+async function start(options: Partial<OpenOptions> = {}): Promise<Tally> {
+  const tally = await open({ dir: join(root, 'data'), ...options });
+  opened.push(tally);
+  return tally;
+}
+
+async function restart(tally: Tally, options: Partial<OpenOptions> = {}): Promise<Tally> {
+  await tally.close();
+  return start(options);
+}
+
+async function names(tally: Tally, match?: string): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { name } of tally.list(match)) found.push(name);
+  return found.sort();
+}
+
+/** The code with which a call is refused; a call that is not refused fails the test. */
+function codeOf(call: () => unknown): unknown {
+  try {
+    call();
+  } catch (error) {
+    return (error as { code?: unknown }).code;
+  }
+  throw new Error('was not refused');
+}
+
+describe('add and flush', () => {
+  it('count at once, and all of it is there after a restart', async () => {
+    const tally = await start();
+    for (let i = 0; i < 1_000; i++) tally.add('views');
+    tally.add('views', -1);
+    tally.add('views', 10n);
+    await tally.flush();
+    expect(await tally.get('views')).toBe(1_009n);
+    const again = await restart(tally);
+    expect(await again.get('views')).toBe(1_009n);
+  });
+
+  it('refuse at once and change nothing', async () => {
+    const tally = await start({ policies: [{ match: 'stock:*', floor: 0n }] });
+    tally.add('full', INT64_MAX);
+    expect(codeOf(() => tally.add('full'))).toBe('overflow');
+    expect(codeOf(() => tally.add('stock:a', -1))).toBe('below_floor');
+    expect(codeOf(() => tally.add(''))).toBe('invalid_name');
+    expect(codeOf(() => tally.add('x'.repeat(256)))).toBe('invalid_name');
+    // A lone surrogate would be encoded as U+FFFD, as another counter's name.
+    expect(codeOf(() => tally.add('\ud800'))).toBe('invalid_name');
+    await tally.flush();
+    expect(await tally.getMany(['full', 'stock:a', '\ufffd'])).toEqual([INT64_MAX, 0n, 0n]);
+  });
+
+  it.each<[string, unknown]>([
+    ['a fraction', 1.5],
+    ['an unsafe number', 2 ** 53],
+    ['not a number', Number.NaN],
+    ['infinity', Number.POSITIVE_INFINITY],
+    ['more than 64 bits', INT64_MAX + 1n],
+    ['less than 64 bits', INT64_MIN - 1n],
+    ['a string', '1'],
+    ['null', null],
+  ])('refuse %s as amount', async (_what, amount) => {
+    const tally = await start();
+    expect(codeOf(() => tally.add('a', amount as Count))).toBe('invalid_number');
+    await expect(tally.increment('a', amount as Count)).rejects.toMatchObject({ code: 'invalid_number' });
+    await expect(tally.set('a', amount as Count)).rejects.toMatchObject({ code: 'invalid_number' });
+    expect(await tally.get('a')).toBe(0n);
+  });
+
+  it('say overloaded when the disk does not keep up, and go on after a flush', async () => {
+    const tally = await start();
+    let overloaded = 0;
+    const total = 400_000;
+    for (let i = 0; i < total; i++) {
+      try {
+        tally.add(`counter:${i}`);
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'overloaded' });
+        overloaded++;
+        await tally.flush();
+        tally.add(`counter:${i}`);
+      }
+    }
+    await tally.flush();
+    expect(overloaded).toBeGreaterThan(0);
+    expect(tally.info().counters).toBe(total);
+  });
+
+  it('flush resolves when there is nothing to wait for', async () => {
+    await (await start()).flush();
+  });
+});
+
+describe('the other calls', () => {
+  it('increment tells the new count, set and delete what was before', async () => {
+    const tally = await start();
+    expect(await tally.increment('a')).toBe(1n);
+    expect(await tally.increment('a', -3n)).toBe(-2n);
+    expect(await tally.set('a', INT64_MIN)).toBe(-2n);
+    expect(await tally.get('a')).toBe(INT64_MIN);
+    await expect(tally.increment('a', -1)).rejects.toMatchObject({ code: 'overflow', name: 'CountingError' });
+    expect(await tally.delete('a')).toBe(true);
+    expect(await tally.delete('a')).toBe(false);
+    expect(await tally.get('a')).toBe(0n);
+  });
+
+  it('take bounds, saturate and lifetimes', async () => {
+    const tally = await start();
+    await expect(tally.increment('a', 5, { ceiling: 4 })).rejects.toMatchObject({ code: 'above_ceiling' });
+    expect(await tally.increment('a', 5, { ceiling: 4n, saturate: true })).toBe(4n);
+    expect(await tally.deadline('a')).toBeUndefined();
+    expect(await tally.expire('a', 60_000)).toBe(true);
+    expect(await tally.deadline('a')).toBeGreaterThan(Date.now());
+    expect(await tally.expire('a', undefined)).toBe(true);
+    expect(await tally.deadline('a')).toBeUndefined();
+    expect(await tally.expire('none', 60_000)).toBe(false);
+    await tally.increment('b', 1, { ttlMs: 60_000 });
+    expect(await tally.deadline('b')).toBeGreaterThan(Date.now());
+  });
+
+  it('count nothing twice under one idempotency key, over a restart too', async () => {
+    const tally = await start();
+    expect(await tally.increment('a', 2, { idempotencyKey: 'k' })).toBe(2n);
+    expect(await tally.increment('a', 2n, { idempotencyKey: 'k' })).toBe(2n);
+    const again = await restart(tally);
+    expect(await again.increment('a', 2, { idempotencyKey: 'k' })).toBe(2n);
+    await expect(again.increment('a', 3, { idempotencyKey: 'k' })).rejects.toMatchObject({
+      code: 'idempotency_mismatch',
+    });
+    await expect(again.increment('b', 2, { idempotencyKey: 'k' })).rejects.toMatchObject({
+      code: 'idempotency_mismatch',
+    });
+    await expect(again.increment('a', 2, { idempotencyKey: '' })).rejects.toMatchObject({
+      code: 'invalid_idempotency_key',
+    });
+    expect(await again.get('a')).toBe(2n);
+  });
+
+  it('batch gives each update its own outcome, or all or none', async () => {
+    const tally = await start();
+    const updates = [{ name: 'a' }, { name: 'b', by: -1, floor: 0 }, { name: 'a', by: 4n }];
+    expect(await tally.batch(updates)).toEqual([
+      { name: 'a', value: 1n },
+      { name: 'b', error: 'below_floor' },
+      { name: 'a', value: 5n },
+    ]);
+    const outcomes = await tally.batch(updates, { atomic: true });
+    expect(outcomes.map(({ error }) => error)).toEqual(['atomic_refused', 'below_floor', 'atomic_refused']);
+    expect(await tally.get('a')).toBe(5n);
+    expect(await tally.batch([])).toEqual([]);
+    await tally.batch([{ name: 'a' }], { idempotencyKey: 'k' });
+    await tally.batch([{ name: 'a' }], { idempotencyKey: 'k' });
+    expect(await tally.get('a')).toBe(6n);
+    const tooMany = Array.from({ length: 10_001 }, () => ({ name: 'a' }));
+    await expect(tally.batch(tooMany)).rejects.toMatchObject({ code: 'atomic_too_large' });
+  });
+
+  it('list names every counter once, by pattern too', async () => {
+    const tally = await start();
+    for (let i = 0; i < 2_500; i++) tally.add(`views:${i}`);
+    tally.add('likes:1');
+    await tally.flush();
+    const all = await names(tally);
+    expect(all).toHaveLength(2_501);
+    expect(new Set(all).size).toBe(2_501);
+    expect(await names(tally, 'likes:*')).toEqual(['likes:1']);
+  });
+
+  it('a handle counts like its name', async () => {
+    const tally = await start();
+    const views = tally.counter('views');
+    views.add();
+    views.add(2);
+    expect(await views.increment(3)).toBe(6n);
+    expect(await views.get()).toBe(6n);
+    expect(() => tally.counter('\udfff')).toThrow(/1 to 255 bytes/);
+  });
+
+  it('snapshot tells what it wrote', async () => {
+    const tally = await start();
+    for (let i = 0; i < 100; i++) tally.add(`c${i}`);
+    expect(await tally.snapshot()).toMatchObject({ counters: 100 });
+    const again = await restart(tally);
+    expect(again.info().counters).toBe(100);
+  });
+});
+
+describe('open and close', () => {
+  it('a second open of a directory is refused until the first is closed', async () => {
+    const tally = await start();
+    await expect(start()).rejects.toThrow(/already open in this process/);
+    await restart(tally);
+  });
+
+  it('several directories live side by side', async () => {
+    const [a, b] = [await start({ dir: join(root, 'a') }), await start({ dir: join(root, 'b') })];
+    await Promise.all([a.increment('x', 1), b.increment('x', 2)]);
+    expect([await a.get('x'), await b.get('x')]).toEqual([1n, 2n]);
+  });
+
+  it('close makes everything durable and refuses what comes later', async () => {
+    const tally = await start();
+    tally.add('a', 7);
+    const [closed] = [tally.close(), tally.close()];
+    expect(codeOf(() => tally.add('a'))).toBe('shutting_down');
+    await expect(tally.get('a')).rejects.toMatchObject({ code: 'shutting_down' });
+    await closed;
+    expect(await (await start()).get('a')).toBe(7n);
+  });
+
+  it('await using closes', async () => {
+    {
+      await using tally = await open({ dir: join(root, 'data') });
+      tally.add('a');
+    }
+    expect(await (await start()).get('a')).toBe(1n);
+  });
+
+  it.each(['always', 'interval', 'off'] as const)(
+    'durability %s: a clean stop keeps everything',
+    async (durability) => {
+      const tally = await start({ durability });
+      for (let i = 0; i < 100; i++) await tally.increment('a');
+      const again = await restart(tally, { durability });
+      expect(await again.get('a')).toBe(100n);
+    },
+  );
+
+  it('the limit of counters refuses new names only', async () => {
+    const tally = await start({ countersMax: 2 });
+    tally.add('a');
+    tally.add('b');
+    expect(codeOf(() => tally.add('c'))).toBe('too_many_counters');
+    tally.add('a');
+    expect(await tally.get('a')).toBe(2n);
+  });
+});

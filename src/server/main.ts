@@ -1,0 +1,147 @@
+/**
+ * `tallyd serve` and `tallyd verify`: the commands that open a data directory themselves.
+ *
+ * A stop is asked for by SIGTERM, SIGINT or SIGHUP: everything accepted is finished and synced, exit code 0,
+ * within ten seconds or not at all (exit code 1). Anything unforeseen ends the process at once: recovery after
+ * it is the same as after `kill -9`, and that is tested; tidying up in a broken process is not.
+ */
+import closeWithGrace from 'close-with-grace';
+import { Command, CommanderError, Option } from 'commander';
+import { type Logger, pino } from 'pino';
+import { type Flags, loadConfig, type ServerConfig } from './config.ts';
+import { Server } from './serve.ts';
+import { SETTINGS, variableOf } from './settings.ts';
+import { ExitCode, StartError } from './start-error.ts';
+import { verifyCommand } from './verify.ts';
+
+/** Below the ten seconds that are promised, so that the log line still gets out. */
+const STOP_TIMEOUT_MS = 9_500;
+/** Not asked for a stop: what the system means by them is better. */
+const LEFT_ALONE = ['SIGQUIT', 'SIGILL', 'SIGTRAP', 'SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGSEGV', 'SIGUSR2'] as const;
+const HANDLED_HERE = ['uncaughtException', 'unhandledRejection', 'beforeExit'] as const;
+
+/**
+ * Runs `serve` or `verify`.
+ * @param argv without the program's own name
+ * @returns the exit code; `serve` ends the process itself when it was asked to stop
+ */
+export async function main(argv: string[]): Promise<number> {
+  let exitCode: ExitCode = ExitCode.done;
+  const program = commandLine((code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+  } catch (error) {
+    // Its sentence is out already.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.done : ExitCode.usage;
+    if (!(error instanceof StartError)) throw error;
+    process.stderr.write(`tallyd: ${error.message}\n`);
+    return error.exitCode;
+  }
+  return exitCode;
+}
+
+function commandLine(setExitCode: (code: ExitCode) => void): Command {
+  const program = new Command('tallyd');
+  program.exitOverride().configureOutput({
+    outputError: (text, write) => write(text.replace(/^error: /, 'tallyd: ')),
+  });
+  const serve = program
+    .command('serve')
+    .summary('run the server')
+    .description('Runs the server on a data directory until SIGTERM, SIGINT or SIGHUP.')
+    .option('--config <file>', 'read settings and policies from this YAML file (TALLYD_CONFIG)')
+    .addHelpText('after', SERVE_EXAMPLES);
+  for (const { key, argument, meaning, default: fallback } of SETTINGS) {
+    const flag = argument === undefined ? `--${key}` : `--${key} ${argument}`;
+    const origin = fallback === undefined ? variableOf(key) : `${variableOf(key)}, default ${fallback}`;
+    // Without commander's own default: whether a flag was given decides what outranks what.
+    serve.addOption(new Option(flag, `${meaning} (${origin})`));
+  }
+  serve.action(async (flags: Readonly<Record<string, unknown>>) => {
+    await runServer(await loadConfig(byKey(flags), process.env));
+  });
+  program
+    .command('verify')
+    .summary('read a data directory and say what is whole')
+    .description('Reads every file of a data directory, says what is whole and what is not, and changes nothing.')
+    .argument('<dir>', 'the data directory')
+    .option('--json', 'answer as JSON')
+    .addHelpText('after', VERIFY_EXAMPLES)
+    .action(async (directory: string, options: { readonly json?: boolean }) => {
+      setExitCode(await verifyCommand(directory, options.json === true));
+    });
+  return program;
+}
+
+/** Commander names options in camel case, the settings table as they are written. */
+function byKey(flags: Readonly<Record<string, unknown>>): Flags {
+  const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  return Object.fromEntries(Object.entries(flags).map(([name, value]) => [kebab(name), value]));
+}
+
+/** Starts the server; from its ready line on the process lives until it is asked to stop. */
+async function runServer(config: ServerConfig): Promise<void> {
+  const log = pino({ level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
+  process.on('uncaughtException', (error, origin) => {
+    log.fatal({ err: error, origin }, 'unforeseen: ending at once, the next start recovers');
+    process.exit(ExitCode.internal);
+  });
+  // Nobody may read the ready line; that is no reason to stop.
+  process.stdout.on('error', (error) => log.warn({ err: error }, 'the standard output is closed'));
+  const starting = Server.start(config, log);
+  const grace = stopOnSignal(starting, log);
+  try {
+    const server = await starting;
+    process.stdout.write(`${server.readyLine}\n`);
+    log.info(server.readyLine);
+  } catch (error) {
+    grace.uninstall();
+    throw error;
+  }
+}
+
+function stopOnSignal(starting: Promise<Server>, log: Logger): { uninstall(): void } {
+  let server: Server | undefined;
+  const options = {
+    delay: STOP_TIMEOUT_MS,
+    logger: { error: (reason: unknown) => log.error({ err: reason }, 'the stop failed') },
+    skip: [...LEFT_ALONE, ...HANDLED_HERE],
+    onSecondSignal: (signal: string) => log.warn(`second ${signal}: ending at once, the next start recovers`),
+    onTimeout: () => log.fatal(unfinished(server), 'not finished in time: ending, the next start recovers'),
+  };
+  return closeWithGrace(options, async ({ signal }) => {
+    log.info(`${signal}: finishing what was accepted`);
+    server = await starting;
+    await server.stop();
+    log.info('stopped');
+  });
+}
+
+/** What a stop that took too long was at. */
+function unfinished(server: Server | undefined): Readonly<Record<string, unknown>> {
+  if (server === undefined) return { phase: 'starting' };
+  const { state, failure, sequence, durableSequence } = server.info();
+  const groups = String(sequence - durableSequence);
+  return { phase: server.phase, state, failure, groupsNotDurable: groups };
+}
+
+const SERVE_EXAMPLES = `
+A flag outranks its variable, the variable the config file, the file the default.
+
+Examples:
+  tallyd serve
+  tallyd serve --http 127.0.0.1:8080 --resp off --data /var/lib/tallyd
+  tallyd serve --config /etc/tallyd.yaml --secret-file /etc/tallyd.secret --http 0.0.0.0:7070
+
+Exit codes: 0 stopped cleanly, 1 could not start or not finish, 2 wrong setting, 70 internal error.
+`;
+
+const VERIFY_EXAMPLES = `
+Examples:
+  tallyd verify ./data
+  tallyd verify --json /backup/tallyd
+
+Exit codes: 0 everything is whole, 1 something is damaged or cannot be read, 2 wrong usage.
+`;

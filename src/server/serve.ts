@@ -1,0 +1,169 @@
+/**
+ * Wires one server: ownership, engine, doors; and takes it down in the opposite order. What fails on the way
+ * up takes down what stands already, so that a refused start leaves no process, port or ownership behind.
+ */
+import { readFileSync } from 'node:fs';
+import type { Logger } from 'pino';
+import type { ServiceInfo } from '../counter/service.ts';
+import type { Engine } from '../engine/engine.ts';
+import { HttpGateway } from '../gateway/http/gateway.ts';
+import { RespGateway } from '../gateway/resp/gateway.ts';
+import type { ServerConfig } from './config.ts';
+import { definedOnly, host, type OwnedEngine, openEngine } from './open-engine.ts';
+import type { Ownership } from './owner.ts';
+import { type ListenAddress, showAddress } from './setting-values.ts';
+import { reasonOf, StartError, systemCode } from './start-error.ts';
+
+/** After this a door drops the connections whose clients do not read their last replies. */
+const DOOR_CLOSE_MS = 5_000;
+
+/** What the server does right now, for the log line of a stop that did not finish. */
+export type Phase = 'open' | 'closing the doors' | 'waiting for the disk' | 'releasing the data directory' | 'stopped';
+
+interface Door {
+  readonly address: ListenAddress;
+  close(deadlineMs: number): Promise<void>;
+}
+
+interface Doors {
+  readonly http: Door | undefined;
+  readonly resp: Door | undefined;
+}
+
+export class Server {
+  readonly #ownership: Ownership;
+  readonly #engine: Engine;
+  readonly #doors: Doors;
+  readonly #log: Logger;
+  #phase: Phase = 'open';
+
+  private constructor(ownership: Ownership, engine: Engine, doors: Doors, log: Logger) {
+    this.#ownership = ownership;
+    this.#engine = engine;
+    this.#doors = doors;
+    this.#log = log;
+  }
+
+  /**
+   * Resolves when both doors take traffic.
+   * @throws StartError when the directory, the journal or a port says no
+   */
+  static async start(config: ServerConfig, log: Logger): Promise<Server> {
+    for (const warning of config.warnings) log.warn(warning);
+    const { engine, ownership } = await openDirectory(config, log);
+    const opened: Door[] = [];
+    try {
+      const common = { service: engine, clock: host.clock, secret: config.secret, log };
+      const resp = await openDoor('resp', config.resp, opened, (at) => RespGateway.open({ ...common, ...at }));
+      const { corsOrigins } = config;
+      const http = await openDoor('http', config.http, opened, (at) =>
+        HttpGateway.open({ ...common, ...at, corsOrigins, version: packageVersion() }),
+      );
+      return new Server(ownership, engine, { http, resp }, log);
+    } catch (error) {
+      await Promise.all(opened.map((door) => door.close(0)));
+      await engine.close();
+      await ownership.release();
+      throw error;
+    }
+  }
+
+  /** The line that tells whoever started the server that it takes traffic, and where. */
+  get readyLine(): string {
+    const { http, resp } = this.#doors;
+    const show = (door: Door | undefined): string => (door === undefined ? 'off' : showAddress(door.address));
+    return `tallyd ready http=${show(http)} resp=${show(resp)} data=${this.#ownership.directory}`;
+  }
+
+  get phase(): Phase {
+    return this.#phase;
+  }
+
+  info(): ServiceInfo {
+    return this.#engine.info();
+  }
+
+  /**
+   * Takes no new connection or command, finishes what was accepted, syncs it, and gives the directory away.
+   * @throws what kept it from finishing; the directory then still counts as left by a crash
+   */
+  async stop(): Promise<void> {
+    this.#phase = 'closing the doors';
+    const doors = [this.#doors.http, this.#doors.resp].filter((door) => door !== undefined);
+    const closings = await Promise.allSettled(doors.map((door) => door.close(DOOR_CLOSE_MS)));
+    for (const closing of closings) {
+      // What was accepted must reach the disk all the same.
+      if (closing.status === 'rejected') this.#log.error({ err: closing.reason }, 'a door did not close');
+    }
+    this.#phase = 'waiting for the disk';
+    await this.#engine.close();
+    this.#phase = 'releasing the data directory';
+    await this.#ownership.release().catch((error: unknown) => {
+      // Everything is durable; only another host would now ask for --take-over.
+      this.#log.warn({ err: error }, 'owner.json does not say that the data directory was left cleanly');
+    });
+    this.#phase = 'stopped';
+  }
+}
+
+async function openDirectory(config: ServerConfig, log: Logger): Promise<OwnedEngine> {
+  const since = performance.now();
+  const owned = await openEngine({
+    directory: config.data,
+    takeOver: config.takeOver,
+    durability: config.durability,
+    policies: config.policies,
+    idempotency: definedOnly(config.idempotency),
+    snapshotJournalBytes: config.snapshotJournalBytes,
+    countersMax: config.countersMax,
+    onFailure: (error) => log.error({ err: error }, 'the journal or a snapshot cannot be written; trying again'),
+    onRepaired: () => log.info('the journal can be written again'),
+  });
+  const { counters, sequence } = owned.engine.info();
+  const tookMs = Math.round(performance.now() - since);
+  const { directory } = owned.ownership;
+  log.info({ directory, counters, sequence: String(sequence), tookMs }, 'recovered');
+  return owned;
+}
+
+async function openDoor(
+  name: string,
+  address: ListenAddress | undefined,
+  opened: Door[],
+  open: (address: ListenAddress) => Promise<Door>,
+): Promise<Door | undefined> {
+  if (address === undefined) return undefined;
+  try {
+    const door = await open(address);
+    opened.push(door);
+    return door;
+  } catch (error) {
+    throw listenRefusal(name, address, error);
+  }
+}
+
+function listenRefusal(name: string, address: ListenAddress, cause: unknown): unknown {
+  const because = (what: string): StartError =>
+    new StartError(`${name} cannot listen on ${showAddress(address)}: ${what}`, { cause });
+  switch (systemCode(cause)) {
+    case 'EADDRINUSE':
+      return because(`the port is taken; stop the process that has it, or name another with --${name}`);
+    case 'EADDRNOTAVAIL':
+      return because('this machine has no such address');
+    case 'EACCES':
+      return because('this user may not use the port; name one above 1023');
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return because('the host name cannot be resolved');
+    case undefined:
+      return cause;
+    default:
+      return because(reasonOf(cause));
+  }
+}
+
+function packageVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  const { version } = JSON.parse(text) as { version: string };
+  return version;
+}
