@@ -27,6 +27,8 @@ export interface Recovered {
   /** Larger than that of any file here, temporary ones included. */
   readonly nextNumber: number;
   readonly tail: Tail | undefined;
+  /** The files that were read, in order: the snapshot where there is one, then segments. */
+  readonly used: readonly string[];
   /** Nothing here needs them any more, once the next segment is there. */
   readonly obsolete: readonly string[];
   /** Of the frames that were replayed. */
@@ -71,12 +73,13 @@ export async function recover(disk: Disk, replay: Replay): Promise<Recovered> {
   for (const link of links) await walk.segment(link);
   requireReach(links, walk.sequence, snapshot);
   const last = links.at(-1);
-  const used = new Set([...links.map((link) => link.name), snapshot?.name]);
+  const used = [...(snapshot === undefined ? [] : [snapshot.name]), ...links.map((link) => link.name)];
   return {
     sequence: walk.sequence,
     continues: last === undefined ? undefined : continuation(last, walk),
     nextNumber: 1 + Math.max(0, ...names.map((name) => (name.kind === 'snapshot' ? 0 : name.number))),
     tail: walk.tail,
+    used,
     obsolete: names.filter((name) => isObsolete(name, used, begin)).map((name) => name.name),
     bytes: walk.bytes,
   };
@@ -139,9 +142,9 @@ function requireReach(links: readonly Link[], sequence: bigint, snapshot: Loaded
   throw new DamageError(links.at(-1)?.name ?? snapshot.name, FILE_HEADER_BYTES, reason);
 }
 
-function isObsolete(name: FileName, used: ReadonlySet<string | undefined>, begin: bigint): boolean {
+function isObsolete(name: FileName, used: readonly string[], begin: bigint): boolean {
   // A damaged newer snapshot stays for whoever wants to look at it; the next one replaces it.
-  return !used.has(name.name) && (name.kind !== 'snapshot' || name.sequence < begin);
+  return !used.includes(name.name) && (name.kind !== 'snapshot' || name.sequence < begin);
 }
 
 function readHeaderOf(disk: Disk, name: string, number: number): Promise<SegmentHeader> {
