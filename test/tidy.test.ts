@@ -94,7 +94,10 @@ const samples: Record<keyof typeof rules, Samples> = {
       ['src/engine/index.ts', ''],
       ['test/common/server.ts', ''],
     ],
-    accepted: [['src/counter/policy.ts', '']],
+    accepted: [
+      ['src/counter/policy.ts', ''],
+      ['src/engine/name-index.ts', ''],
+    ],
   },
   'no default export': {
     refused: [

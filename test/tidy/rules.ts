@@ -12,6 +12,7 @@ const FILE_LINES_MAX = 400;
 const FUNCTION_LINES_MAX = 70;
 const FILE_BYTES_MAX = 1024 * 1024;
 const BANNED_NAMES = ['utils', 'util', 'common', 'types', 'core', 'helpers', 'helper', 'misc', 'index'];
+const BANNED_ENDINGS = /-(utils?|helpers?|misc)$/;
 const PUT_OFF = /\b(TODO|FIXME|XXX|HACK)\b/;
 const SILENCED = /@ts-(ignore|nocheck)/;
 // In pieces, so that this file passes its own rule.
@@ -73,8 +74,7 @@ function bannedName(source: Source): Finding[] {
   if (!/^(src|test|bench)\//.test(source.path)) return [];
   return source.path.split('/').flatMap((part) => {
     const stem = part.split('.')[0] ?? part;
-    const last = stem.split('-').at(-1) ?? stem;
-    if (!BANNED_NAMES.includes(last.toLowerCase())) return [];
+    if (!BANNED_NAMES.includes(stem.toLowerCase()) && !BANNED_ENDINGS.test(stem)) return [];
     return [{ line: 1, complaint: `'${part}' names no concept: call it after the one thing that is in it` }];
   });
 }
