@@ -13,6 +13,7 @@ import { ERRORS } from '../counter/errors.ts';
 import { GROUP_RECORDS_MAX } from '../counter/limits.ts';
 import type { Durability } from '../counter/service.ts';
 import type { Clock, Timer } from '../host/host.ts';
+import { GroupBuffer } from '../journal/group.ts';
 import type { Journal } from '../journal/journal.ts';
 import { assert } from '../std/assert.ts';
 import { Group, type Waiter } from './group.ts';
@@ -21,8 +22,10 @@ import { NO_GROUP } from './records.ts';
 
 /** What the engine does at the steps of a group. */
 export interface CommitterEvents {
-  /** Encodes the group's records into its buffer. */
-  readonly encode: (group: Group) => void;
+  /** Encodes the group's records into the buffer, which has begun. */
+  readonly encode: (group: Group, buffer: GroupBuffer) => void;
+  /** Whether `durable` needs the encoding: it is then kept from the write to the sync. */
+  readonly isStreamed: () => boolean;
   /** The group is durable and out of `groups`; whoever waited has not been told yet. */
   readonly durable: (group: Group) => void;
   /** There is room in the gathering group again, or everything is refused now. */
@@ -46,6 +49,7 @@ export class Committer {
   readonly #durability: Durability;
   readonly #events: CommitterEvents;
   readonly #spare: Group[] = [];
+  readonly #spareBuffers: GroupBuffer[] = [];
   #nextOrder = 0;
   #sequence: bigint;
   #durableSequence: bigint;
@@ -190,15 +194,10 @@ export class Committer {
     }
     const unwritten = this.groups.filter((group) => group !== this.gathering && !group.written);
     const isSyncDue = this.#durability === 'always' || this.#isSyncDue;
-    if (unwritten.length === 0 && !isSyncDue) {
-      this.#scheduleSync();
-      return false;
-    }
+    if (unwritten.length === 0 && !isSyncDue) return false;
     this.#markTimer?.cancel();
     try {
-      if (unwritten.length > 0) await this.#journal.write(unwritten.map((group) => group.buffer));
-      for (const group of unwritten) group.written = true;
-      if (this.#durability !== 'always') for (const group of unwritten) tell(group);
+      if (unwritten.length > 0) await this.#write(unwritten);
       if (isSyncDue) {
         this.#isSyncDue = false;
         await this.#journal.sync();
@@ -208,8 +207,19 @@ export class Committer {
       return true;
     }
     if (isSyncDue) this.#becomeDurable();
+    else this.#scheduleSync();
     this.#events.room();
     return true;
+  }
+
+  async #write(groups: readonly Group[]): Promise<void> {
+    await this.#journal.write(groups.map(bufferOf));
+    const isStreamed = this.#events.isStreamed();
+    for (const group of groups) {
+      group.written = true;
+      if (!isStreamed) this.#release(group);
+      if (this.#durability !== 'always') tell(group);
+    }
   }
 
   /** The groups that were written before the sync are durable. */
@@ -218,8 +228,9 @@ export class Committer {
     const count = this.groups.findIndex((group) => !group.written);
     // Out of `groups` first: then the table may forget what they deleted, and a callback sees the new state.
     for (const group of this.groups.splice(0, count)) {
-      this.#durableSequence = group.buffer.sequence;
+      this.#durableSequence = group.sequence;
       this.#events.durable(group);
+      this.#release(group);
       if (this.#durability === 'always') tell(group);
       for (const waiter of group.waiters) waiter.durable();
       if (this.#spare.length < SEALED_GROUPS_MAX) this.#spare.push(group);
@@ -227,9 +238,16 @@ export class Committer {
   }
 
   #seal(group: Group): void {
-    this.#sequence++;
-    group.buffer.begin(this.#sequence, this.#clock.nowMs());
-    this.#events.encode(group);
+    group.sequence = ++this.#sequence;
+    group.buffer = this.#spareBuffers.pop() ?? new GroupBuffer();
+    group.buffer.begin(group.sequence, this.#clock.nowMs());
+    this.#events.encode(group, group.buffer);
+  }
+
+  #release(group: Group): void {
+    if (group.buffer !== undefined && this.#spareBuffers.length < SEALED_GROUPS_MAX)
+      this.#spareBuffers.push(group.buffer);
+    group.buffer = undefined;
   }
 
   #gather(): void {
@@ -317,7 +335,7 @@ export class Committer {
       this.#seal(group);
       told.push(group);
     }
-    await this.#journal.write(told.map((group) => group.buffer));
+    await this.#journal.write(told.map(bufferOf));
     await this.#journal.sync();
     this.#syncs++;
     for (const record of this.#unsettled) record.unsettled = false;
@@ -325,10 +343,15 @@ export class Committer {
     this.#unsettled.length = 0;
     this.#untoldHorizonMs = 0;
     for (const group of told) {
-      this.#durableSequence = group.buffer.sequence;
+      this.#durableSequence = group.sequence;
       this.#events.durable(group);
     }
   }
+}
+
+function bufferOf(group: Group): GroupBuffer {
+  assert(group.buffer !== undefined, 'a sealed group keeps its encoding until it is written');
+  return group.buffer;
 }
 
 /** Tells whoever waits for the group's durability as the mode understands it. */

@@ -6,9 +6,8 @@ import type { IdempotencyStore, StoredRecord } from './idempotency.ts';
 import type { Records } from './records.ts';
 import { Meta, Slab } from './slab.ts';
 
-/** Fills a sealed group's buffer, which has begun, with the state of everything that it touched. */
-export function encodeGroup(group: Group, records: Records): void {
-  const { buffer } = group;
+/** Fills the buffer of a sealed group, which has begun, with the state of everything that it touched. */
+export function encodeGroup(group: Group, buffer: GroupBuffer, records: Records): void {
   for (let i = 0; i < group.count; i++) encodeRecord(buffer, records, group.refs[i]);
   for (const record of group.records) buffer.putIdempotency(record);
   if (group.horizonMs > 0) buffer.putHorizon(group.horizonMs);

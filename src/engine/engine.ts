@@ -122,7 +122,8 @@ export class Engine implements CountingService {
       durability: options.durability,
       groups,
       events: {
-        encode: (group) => encodeGroup(group, records),
+        encode: (group, buffer) => encodeGroup(group, buffer, records),
+        isStreamed: () => this.#listeners.length > 0,
         durable: (group) => this.#onDurable(group),
         room: () => this.#drain(),
         failed: (error) => this.#onFailed(error),
@@ -207,7 +208,7 @@ export class Engine implements CountingService {
     return this.#snapshot;
   }
 
-  /** Adds a reader of the durable stream. */
+  /** Adds a reader of the durable stream: it gets every group that is sealed from now on. */
   subscribe(listener: DurableListener): void {
     this.#listeners.push(listener);
   }
@@ -269,7 +270,9 @@ export class Engine implements CountingService {
   #onDurable(group: Group): void {
     this.#groupCount++;
     this.#records.settle(group);
-    for (const listener of this.#listeners) listener(group.buffer);
+    const { buffer } = group;
+    if (buffer === undefined) return;
+    for (const listener of this.#listeners) listener(buffer);
   }
 
   #onFailed(error: unknown): void {

@@ -9,7 +9,7 @@
  */
 import type { Chunk } from '../counter/chunk.ts';
 import { GROUP_RECORDS_MAX } from '../counter/limits.ts';
-import { GroupBuffer } from '../journal/group.ts';
+import type { GroupBuffer } from '../journal/group.ts';
 import { assert } from '../std/assert.ts';
 import type { StoredRecord } from './idempotency.ts';
 
@@ -22,8 +22,10 @@ export interface Waiter {
 export class Group {
   /** Position in the engine's order of groups; grows by one a group, failed ones included. */
   order = 0;
-  /** The journal's encoding, made when the group is sealed. */
-  readonly buffer = new GroupBuffer();
+  /** Given when the group is sealed. */
+  sequence = 0n;
+  /** The journal's encoding: from the seal until it is written, and if anyone reads the durable stream until it is durable. */
+  buffer: GroupBuffer | undefined = undefined;
   /** The records touched: `refs[0, count)`. */
   refs = new Int32Array(256);
   count = 0;
@@ -57,6 +59,8 @@ export class Group {
 
   reset(order: number): void {
     this.order = order;
+    this.sequence = 0n;
+    this.buffer = undefined;
     this.count = 0;
     this.records.length = 0;
     this.horizonMs = 0;
