@@ -132,9 +132,19 @@ export function pageOf({ body }: Answer): Page {
   return { entries, cursor: body.cursor === null ? undefined : textOf(body.cursor, 'cursor') };
 }
 
-export function batchOf({ body, replayed }: Answer): BatchResult {
-  const outcomes = listOf(body.results, 'results').map(outcomeOf);
-  return { outcomes, replayed: replayed || body.replayed === true };
+/** @param updates how many outcomes there must be. */
+export function batchOf({ body, replayed }: Answer, updates: number): BatchResult {
+  const result = {
+    outcomes: listOf(body.results, 'results').map(outcomeOf),
+    replayed: replayed || body.replayed === true,
+  };
+  if (result.outcomes.length === updates) return result;
+  throw new SyntaxError(`${result.outcomes.length} results for ${updates} updates`);
+}
+
+/** A chunk of an import: whether it was imported before is kept for good, what its outcomes were is not. */
+export function chunkOf(answer: Answer, updates: number): BatchResult {
+  return answer.body.replayed === true ? { outcomes: [], replayed: true } : batchOf(answer, updates);
 }
 
 function outcomeOf(entry: Record<string, unknown>): Outcome {

@@ -215,7 +215,8 @@ function refusal(response: FetchResponse, text: string): Failure {
   if (typeof problem.code === 'string') {
     const { code } = problem;
     const detail = typeof problem.detail === 'string' ? problem.detail : code;
-    return { code, detail, details, mayBeApplied: UNKNOWN.has(code), retry: UNKNOWN.has(code) || PASSING.has(code) };
+    const mayBeApplied = UNKNOWN.has(code);
+    return { code, detail, details, mayBeApplied, retry: mayBeApplied || PASSING.has(code) };
   }
   const detail = `an answer with status ${status} that is none of a Tallyd server; is a proxy in between?`;
   return {

@@ -14,6 +14,7 @@ import {
   batchOf,
   type Change,
   changeOf,
+  chunkOf,
   type Deletion,
   deletionOf,
   type Entry,
@@ -218,12 +219,13 @@ export class TallydClient {
    */
   async batch(updates: readonly BatchUpdate[], options: BatchOptions = {}): Promise<BatchResult> {
     if (updates.length === 0) return { outcomes: [], replayed: false };
-    return this.#caller.call({ ...this.#batch(updates, options), ...keyOf(options), read: batchOf });
+    const read = (answer: Answer) => batchOf(answer, updates.length);
+    return this.#caller.call({ ...this.#batch(updates, options), ...keyOf(options), read });
   }
 
   /**
    * One chunk of an import: a batch under an id that the server keeps for good, so that the same chunk, sent again at
-   * any later time, counts nothing and comes back as `replayed`.
+   * any later time, counts nothing and comes back as `replayed`, without outcomes.
    * @param chunkId 1 to 255 printable ASCII characters; by convention a hash of all content through the chunk's end.
    */
   async importChunk(
@@ -232,7 +234,8 @@ export class TallydClient {
     options: ChunkOptions = {},
   ): Promise<BatchResult> {
     const key = { key: checkKey(chunkId), keyHeader: 'tallyd-import-chunk' } as const;
-    return this.#caller.call({ ...this.#batch(updates, options), ...key, read: batchOf });
+    const read = (answer: Answer) => chunkOf(answer, updates.length);
+    return this.#caller.call({ ...this.#batch(updates, options), ...key, read });
   }
 
   async info(options: CallOptions = {}): Promise<ServerInfo> {

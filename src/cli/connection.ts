@@ -1,0 +1,44 @@
+/** From the options that every command has to a client. */
+import { readFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import { TallydClient } from '../client/client.ts';
+import { durationMs } from './arguments.ts';
+import { FileError, fileTrouble, UsageError } from './failure.ts';
+import type { World } from './terminal.ts';
+
+interface ConnectionOptions {
+  readonly url?: string;
+  readonly secretFile?: string;
+  readonly timeout?: string;
+}
+
+/**
+ * @param timeoutMs the command's own default deadline.
+ * @throws UsageError, FileError
+ */
+export function clientOf(command: Command, world: World, timeoutMs = 10_000): TallydClient {
+  const options = command.optsWithGlobals<ConnectionOptions>();
+  const limitMs = options.timeout === undefined ? timeoutMs : durationMs(options.timeout, '--timeout');
+  // An empty variable counts as none: that is how a shell script clears one.
+  const url = options.url ?? (world.env['TALLYD_URL'] || undefined);
+  const secret = secretOf(options, world);
+  try {
+    return new TallydClient({ url, secret, timeoutMs: limitMs, fetch: world.fetch });
+  } catch (error) {
+    if (error instanceof TypeError) throw new UsageError(error.message);
+    throw error;
+  }
+}
+
+function secretOf({ secretFile }: ConnectionOptions, world: World): string | undefined {
+  if (secretFile === undefined) return world.env['TALLYD_SECRET'] || undefined;
+  let text: string;
+  try {
+    text = readFileSync(secretFile, 'utf8');
+  } catch (error) {
+    throw new FileError('file_unreadable', `cannot read the secret file ${secretFile}: ${fileTrouble(error)}`, error);
+  }
+  const secret = text.replace(/\r?\n$/, '');
+  if (secret === '') throw new UsageError(`the secret file ${secretFile} is empty`);
+  return secret;
+}

@@ -1,0 +1,98 @@
+/** `tallyd export`: every counter as one line that `tallyd import` takes, streamed page by page. */
+import { open, rename, rm, stat } from 'node:fs/promises';
+import type { Command } from 'commander';
+import type { Entry } from '../client/client.ts';
+import { clientOf } from './connection.ts';
+import { Exit, FileError, fileTrouble } from './failure.ts';
+import type { Action } from './program.ts';
+import { PAGE_ENTRIES } from './reads.ts';
+import { jsonOf, type Terminal } from './terminal.ts';
+
+/** Where an export goes; `write` tells whether somebody still takes it. */
+type Write = (text: string) => Promise<boolean>;
+
+export function addExportCommand(program: Command, action: Action): void {
+  program
+    .command('export [file]')
+    .description("write all counters as NDJSON that import takes, to a file or to stdout ('-', the default)")
+    .option('--match <pattern>', 'only the counters that match, as in list')
+    .addHelpText(
+      'after',
+      '\nNames and values are kept, deadlines are not. Counters that change meanwhile have one of their values.\n' +
+        "\nExamples:\n  tallyd export counters.ndjson\n  tallyd export - --match 'likes:*' | gzip > likes.ndjson.gz\n" +
+        '  tallyd export | tallyd import - --url http://other:7070',
+    )
+    .action(
+      action(async (terminal, command, file: string = '-') => {
+        const { match } = command.opts<{ match?: string }>();
+        const entries = clientOf(command, terminal.world).list({ match, pageSize: PAGE_ENTRIES });
+        if (file !== '-') {
+          const count = await exportToFile(entries, file);
+          await terminal.result(`${count} counters`, { counters: count, file });
+          return Exit.done;
+        }
+        await exportTo(entries, (text) => writtenTo(terminal, text));
+        return Exit.done;
+      }),
+    );
+}
+
+async function writtenTo(terminal: Terminal, text: string): Promise<boolean> {
+  await terminal.write(text);
+  return !terminal.closed;
+}
+
+/** @returns how many counters were written. */
+async function exportTo(entries: AsyncIterable<Entry>, write: Write): Promise<number> {
+  let lines: string[] = [];
+  let count = 0;
+  for await (const { name, value } of entries) {
+    lines.push(`${jsonOf({ name, by: value })}\n`);
+    count += 1;
+    if (lines.length < PAGE_ENTRIES) continue;
+    if (!(await write(lines.join('')))) return count;
+    lines = [];
+  }
+  await write(lines.join(''));
+  return count;
+}
+
+/** The file gets its name only when it is whole: half an export must not look like one. */
+async function exportToFile(entries: AsyncIterable<Entry>, path: string): Promise<number> {
+  const isPlain = await trying(path, () => isFileOrAbsent(path));
+  // A device or a named pipe must be written as it is.
+  const target = isPlain ? `${path}.partial` : path;
+  const file = await trying(path, () => open(target, 'w'));
+  try {
+    const count = await exportTo(entries, async (text) => {
+      await trying(path, () => file.writeFile(text));
+      return true;
+    });
+    if (isPlain) await trying(path, () => file.sync());
+    await file.close();
+    if (isPlain) await trying(path, () => rename(target, path));
+    return count;
+  } catch (error) {
+    await file.close();
+    if (isPlain) await rm(target, { force: true });
+    throw error;
+  }
+}
+
+async function isFileOrAbsent(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isFile();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true;
+    throw error;
+  }
+}
+
+/** @throws FileError for whatever goes wrong with the file. */
+async function trying<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw new FileError('file_unwritable', `cannot write ${path}: ${fileTrouble(error)}`, error);
+  }
+}

@@ -1,0 +1,76 @@
+/** How a command fails: one sentence or one JSON object on stderr, and the exit code by what the caller may conclude. */
+import { CommanderError } from 'commander';
+import { RefusedError, UnknownOutcomeError } from '../client/client.ts';
+import { OutputError, type Terminal } from './terminal.ts';
+
+/** Exit codes, documented in docs/cli.md. */
+export const Exit = {
+  done: 0,
+  /** Nothing was changed by what failed; the code is on stderr. Also: a file or the output failed. */
+  refused: 1,
+  usage: 2,
+  /** The update may or may not count. */
+  unknown: 3,
+  /** No connection, or no answer to a read in time; nothing was changed. */
+  unreachable: 4,
+  /** A mistake in this program. */
+  internal: 70,
+} as const;
+
+/** The command line does not make sense. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** Work on a file or stream failed; `code` says at what, as in `file_unreadable`, `malformed_line`. */
+export class FileError extends Error {
+  override readonly name = 'FileError';
+  readonly code: string;
+
+  constructor(code: string, sentence: string, cause?: unknown) {
+    super(sentence, { cause });
+    this.code = code;
+  }
+}
+
+/** What went wrong with a file, without the path and call that Node's message has. */
+export function fileTrouble(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const known: Record<string, string> = {
+    ENOENT: 'there is no such file or directory',
+    EACCES: 'permission denied',
+    EISDIR: 'it is a directory',
+    ENOSPC: 'the disk is full',
+  };
+  return known[code ?? ''] ?? message;
+}
+
+/** Says what went wrong. @returns the exit code. */
+export function report(error: unknown, terminal: Terminal): number {
+  if (error instanceof CommanderError) {
+    // Commander has said it already; help and version are no failure.
+    return error.exitCode === 0 ? Exit.done : Exit.usage;
+  }
+  if (error instanceof UsageError) {
+    terminal.complain(`${error.message}; see --help`, { code: 'usage', detail: error.message });
+    return Exit.usage;
+  }
+  if (error instanceof RefusedError) {
+    const { code, detail, status, index } = error;
+    terminal.complain(`${code}: ${detail}`, { outcome: 'refused', code, detail, status, index });
+    return code === 'unreachable' || code === 'timeout' ? Exit.unreachable : Exit.refused;
+  }
+  if (error instanceof UnknownOutcomeError) {
+    const { code, key, message } = error;
+    terminal.complain(message, { outcome: 'unknown', code, detail: message, key });
+    return Exit.unknown;
+  }
+  if (error instanceof FileError || error instanceof OutputError) {
+    const code = error instanceof FileError ? error.code : 'output_failed';
+    terminal.complain(`${code}: ${error.message}`, { outcome: 'refused', code, detail: error.message });
+    return Exit.refused;
+  }
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  terminal.complain(`internal error, please report it: ${text}`, { code: 'internal', detail: text });
+  return Exit.internal;
+}

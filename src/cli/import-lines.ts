@@ -1,0 +1,135 @@
+/**
+ * Lines of an import: `{"name", "by", "at"?, "id"?}`, one JSON object each. Read strictly: what the server would
+ * refuse in a whole batch (an unknown field, a fraction) is refused here, with the line's number.
+ */
+import { Buffer } from 'node:buffer';
+import type { BatchUpdate } from '../client/client.ts';
+
+/** A line is no event. The message says what is wrong with it. */
+export class MalformedLine extends Error {
+  override readonly name = 'MalformedLine';
+  /** 1-based. */
+  readonly line: number;
+
+  constructor(line: number, reason: string) {
+    super(reason);
+    this.line = line;
+  }
+}
+
+/** One line, the bytes between two newlines, and its 1-based number. */
+export interface Line {
+  readonly number: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Longest line that is taken: an event with the longest name and id, escaped byte by byte, is shorter. */
+export const LINE_BYTES_MAX = 16 * 1024;
+
+const NEWLINE = 10;
+const NAME_BYTES_MAX = 255;
+const FIELDS = new Set(['name', 'by', 'at', 'id']);
+/** Digits that a double may round, or a number that is no integer literal; also matches inside texts, harmlessly. */
+const MAYBE_INEXACT = /\d{16}|\d[.eE]/;
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+/** Cuts blocks of bytes, however they are split, into lines. */
+export class LineSplitter {
+  #number = 0;
+  #rest: Uint8Array = new Uint8Array(0);
+
+  /** @returns the lines that end in this block. @throws MalformedLine when the line behind them is too long to be one. */
+  push(block: Uint8Array): Line[] {
+    const bytes = this.#rest.length === 0 ? block : Buffer.concat([this.#rest, block]);
+    const lines: Line[] = [];
+    let start = 0;
+    for (let end = bytes.indexOf(NEWLINE); end !== -1; end = bytes.indexOf(NEWLINE, start)) {
+      lines.push({ number: ++this.#number, bytes: bytes.subarray(start, end) });
+      start = end + 1;
+    }
+    this.#rest = bytes.subarray(start);
+    if (lines.length === 0) checkLength({ number: this.#number + 1, bytes: this.#rest });
+    return lines;
+  }
+
+  /** The last line when no newline ended it. */
+  end(): Line | undefined {
+    if (this.#rest.length === 0) return undefined;
+    const bytes = this.#rest;
+    this.#rest = new Uint8Array(0);
+    return { number: ++this.#number, bytes };
+  }
+}
+
+/** Whether a line has nothing but spaces; such lines are no part of the content. */
+export function isBlank(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte === 32 || byte === 9 || byte === 13);
+}
+
+/** @throws MalformedLine */
+export function parseLine(line: Line): BatchUpdate & { readonly by: bigint } {
+  try {
+    checkLength(line);
+    return eventOf(decoder.decode(line.bytes));
+  } catch (error) {
+    if (error instanceof MalformedLine) throw error;
+    throw new MalformedLine(line.number, reasonOf(error));
+  }
+}
+
+function checkLength({ number, bytes }: Line): void {
+  if (bytes.length > LINE_BYTES_MAX) throw new MalformedLine(number, `the line is longer than ${LINE_BYTES_MAX} bytes`);
+}
+
+/** What the text decoder, the JSON parser or a check below has to say. */
+function reasonOf(error: unknown): string {
+  if (error instanceof RangeError) return error.message;
+  return error instanceof SyntaxError ? `not valid JSON (${error.message})` : 'not valid UTF-8';
+}
+
+/** @throws SyntaxError when the text is no JSON, RangeError when it is no event. */
+function eventOf(text: string): BatchUpdate & { readonly by: bigint } {
+  const event: unknown = JSON.parse(text);
+  if (typeof event !== 'object' || event === null || Array.isArray(event)) {
+    throw new RangeError('not a JSON object such as {"name":"likes:42","by":1}');
+  }
+  for (const field of Object.keys(event)) {
+    if (!FIELDS.has(field))
+      throw new RangeError(`unknown field ${JSON.stringify(field)}; an event has name, by, at, id`);
+  }
+  const { name, by, at, id } = event as Record<string, unknown>;
+  if (typeof name !== 'string' || name === '' || !name.isWellFormed() || Buffer.byteLength(name) > NAME_BYTES_MAX) {
+    throw new RangeError('"name" must be a string of 1 to 255 bytes of valid UTF-8');
+  }
+  if (at !== undefined && !(Number.isSafeInteger(at) && (at as number) >= 0)) {
+    throw new RangeError('"at" must be Unix seconds, a whole number');
+  }
+  if (id !== undefined && (typeof id !== 'string' || !/^[\x20-\x7e]{1,255}$/.test(id))) {
+    throw new RangeError('"id" must be a string of 1 to 255 printable ASCII characters');
+  }
+  return { name, by: amountOf(by, text), at: at as number | undefined, id };
+}
+
+/** The amount exactly as it is written: an integer literal or a decimal string. */
+function amountOf(by: unknown, text: string): bigint {
+  const source = typeof by === 'number' && MAYBE_INEXACT.test(text) ? sourceOf(text) : by;
+  if ((typeof source !== 'number' && typeof source !== 'string') || !/^-?\d{1,19}$/.test(String(source))) {
+    throw new RangeError('"by" must be an integer such as 5 or "-5", without fraction or exponent');
+  }
+  const amount = BigInt(source);
+  if (BigInt.asIntN(64, amount) !== amount) {
+    throw new RangeError('"by" must fit in 64 bits: -9223372036854775808 to 9223372036854775807');
+  }
+  return amount;
+}
+
+/** The source text of the number `by`. */
+function sourceOf(text: string): string {
+  let source = '';
+  const reviver = (key: string, value: unknown, context?: { source?: string }): unknown => {
+    if (key === 'by') source = context?.source ?? '';
+    return value;
+  };
+  JSON.parse(text, reviver);
+  return source;
+}

@@ -1,0 +1,181 @@
+/**
+ * `tallyd import`: sends events to a server, chunk by chunk, so that importing the same content again, for whatever
+ * reason, counts nothing twice. Chunks go one after the other: bounds and ids make their order matter. The next one
+ * is read and parsed while the one before it is on its way.
+ */
+import { randomBytes } from 'node:crypto';
+import { type FileHandle, open } from 'node:fs/promises';
+import type { Command } from 'commander';
+import type { TallydClient } from '../client/client.ts';
+import { clientOf } from './connection.ts';
+import { Exit, FileError, fileTrouble, UsageError } from './failure.ts';
+import { chunksOf, type ImportChunk } from './import-chunks.ts';
+import { type Content, openContent } from './import-content.ts';
+import { MalformedLine } from './import-lines.ts';
+import { ImportProgress } from './import-progress.ts';
+import { ImportSummary } from './import-summary.ts';
+import type { Action } from './program.ts';
+import type { Terminal } from './terminal.ts';
+
+/** Long enough for a server to be restarted meanwhile. */
+const CHUNK_TIMEOUT_MS = 60_000;
+const NEWLINE = Buffer.from('\n');
+
+interface ImportFlags {
+  readonly again?: boolean;
+  readonly againAs?: string;
+  /** False with --no-ids. */
+  readonly ids: boolean;
+  readonly dryRun?: boolean;
+  readonly refused?: string;
+}
+
+const HELP = `
+Each line is one event: {"name": "likes:42", "by": 1, "at": 1700000000, "id": "event-7"}; at (Unix seconds) and id are
+optional. What was imported once is known for good by its content: after an interruption run the same command again.
+
+Examples:
+  tallyd import events.ndjson.gz
+  zcat events.ndjson.gz | tallyd import -
+  tallyd import events.ndjson --refused refused.ndjson
+  tallyd import daily.ndjson --again     count equal content once more`;
+
+export function addImportCommand(program: Command, action: Action): void {
+  program
+    .command('import <file>')
+    .description("count the events of an NDJSON file, gzipped or not; '-' reads stdin")
+    .option('--again', 'count the content once more, though it was imported before')
+    .option('--again-as <salt>', 'go on with an interrupted --again, under the salt that it printed')
+    .option('--no-ids', "leave out the events' ids, so that equal ids count each time")
+    .option('--refused <file>', 'append the lines that the server refused to this file')
+    .option('--dry-run', 'read and check everything, send nothing')
+    .addHelpText('after', HELP)
+    .action(
+      action(async (terminal, command, file: string) => {
+        const flags = command.opts<ImportFlags>();
+        const salt = saltOf(flags);
+        const client = clientOf(command, terminal.world, CHUNK_TIMEOUT_MS);
+        const refusedLines = flags.refused === undefined ? undefined : await openForAppending(flags.refused);
+        const content = await openContent(file, terminal.world);
+        return new Import(terminal, client, content, flags, salt, refusedLines).run();
+      }),
+    );
+}
+
+function saltOf({ again, againAs }: ImportFlags): string | undefined {
+  if (againAs === undefined) return again === true ? randomBytes(8).toString('hex') : undefined;
+  if (/^[0-9a-f]{16}$/.test(againAs)) return againAs;
+  throw new UsageError('--again-as takes the 16 hex digits that the interrupted import printed');
+}
+
+async function openForAppending(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'a');
+  } catch (error) {
+    throw new FileError('file_unwritable', `cannot write ${path}: ${fileTrouble(error)}`, error);
+  }
+}
+
+class Import {
+  readonly #terminal: Terminal;
+  readonly #client: TallydClient;
+  readonly #content: Content;
+  readonly #flags: ImportFlags;
+  readonly #salt: string | undefined;
+  readonly #refusedLines: FileHandle | undefined;
+  readonly #summary = new ImportSummary();
+  readonly #progress: ImportProgress;
+
+  constructor(
+    terminal: Terminal,
+    client: TallydClient,
+    content: Content,
+    flags: ImportFlags,
+    salt: string | undefined,
+    refusedLines: FileHandle | undefined,
+  ) {
+    this.#terminal = terminal;
+    this.#client = client;
+    this.#content = content;
+    this.#flags = flags;
+    this.#salt = salt;
+    this.#refusedLines = refusedLines;
+    this.#progress = new ImportProgress(terminal, content);
+  }
+
+  /** @returns the exit code. */
+  async run(): Promise<number> {
+    const { again, dryRun } = this.#flags;
+    if (again === true && dryRun !== true && this.#salt !== undefined) {
+      this.#terminal.hint(`if this is interrupted, go on with --again-as ${this.#salt}`, { againAs: this.#salt });
+    }
+    let isComplete = false;
+    try {
+      await this.#sendAll();
+      isComplete = true;
+    } catch (error) {
+      throw this.#explained(error);
+    } finally {
+      this.#progress.stop();
+      this.#content.close();
+      await this.#refusedLines?.close();
+      await this.#conclude(isComplete);
+    }
+    return this.#summary.refused > 0 ? Exit.refused : Exit.done;
+  }
+
+  async #sendAll(): Promise<void> {
+    const chunks = chunksOf(this.#content.blocks, { salt: this.#salt, withIds: this.#flags.ids });
+    let next = chunks.next();
+    for (let { done, value } = await next; done !== true; { done, value } = await next) {
+      const sending = this.#send(value);
+      next = chunks.next();
+      next.catch(() => {
+        // Comes out of the loop's await, once the chunk before it has been answered.
+      });
+      await sending;
+      this.#progress.update(this.#summary.lines);
+    }
+  }
+
+  async #send(chunk: ImportChunk): Promise<void> {
+    if (this.#flags.dryRun === true) return this.#summary.addDry(chunk);
+    const result = await this.#client.importChunk(chunk.id, chunk.updates);
+    const refused = this.#summary.add(chunk, result, this.#content.source);
+    for (const i of refused) {
+      const line = chunk.lines[i];
+      if (line !== undefined) await this.#refusedLines?.appendFile(Buffer.concat([line.bytes, NEWLINE]));
+    }
+  }
+
+  /** Tells what was done, also when not all could be. */
+  async #conclude(isComplete: boolean): Promise<void> {
+    const { alreadyImported, reasons, refused } = this.#summary;
+    for (const reason of reasons) this.#terminal.hint(`refused: ${reason}`, { refused: reason });
+    if (refused > reasons.length) {
+      const others = refused - reasons.length;
+      this.#terminal.hint(`refused: ${others} more; --refused FILE keeps such lines`, { refusedMore: others });
+    }
+    if (alreadyImported > 0 && isComplete) {
+      this.#terminal.hint(
+        `${alreadyImported} lines had been imported before and were not counted again (see --again)`,
+        {},
+      );
+    }
+    await this.#terminal.write(this.#terminal.json ? this.#summary.json(isComplete) : this.#summary.text());
+  }
+
+  /** The error, with the place and the way to go on. */
+  #explained(error: unknown): unknown {
+    const way =
+      this.#flags.again === true ? `with --again-as ${this.#salt} instead of --again` : 'with the same command';
+    const goOn = `go on ${way}: what was imported is not counted again`;
+    if (error instanceof MalformedLine) {
+      const place = `${this.#content.source}:${error.line}`;
+      const before = `${this.#summary.lines} lines before it are imported`;
+      return new FileError('malformed_line', `${place}: ${error.message}; ${before}; mend it and ${goOn}`, error);
+    }
+    if (this.#flags.dryRun !== true) this.#terminal.hint(`stopped after ${this.#summary.lines} lines; ${goOn}`, {});
+    return error;
+  }
+}
