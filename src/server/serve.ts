@@ -31,13 +31,15 @@ interface Doors {
 }
 
 export class Server {
+  readonly #data: string;
   readonly #ownership: Ownership;
   readonly #engine: Engine;
   readonly #doors: Doors;
   readonly #log: Logger;
   #phase: Phase = 'open';
 
-  private constructor(ownership: Ownership, engine: Engine, doors: Doors, log: Logger) {
+  private constructor(data: string, ownership: Ownership, engine: Engine, doors: Doors, log: Logger) {
+    this.#data = data;
     this.#ownership = ownership;
     this.#engine = engine;
     this.#doors = doors;
@@ -59,7 +61,7 @@ export class Server {
       const http = await openDoor('http', config.http, opened, (at) =>
         HttpGateway.open({ ...common, ...at, corsOrigins, version: packageVersion() }),
       );
-      return new Server(ownership, engine, { http, resp }, log);
+      return new Server(config.data, ownership, engine, { http, resp }, log);
     } catch (error) {
       await Promise.all(opened.map((door) => door.close(0)));
       await engine.close();
@@ -68,11 +70,11 @@ export class Server {
     }
   }
 
-  /** The line that tells whoever started the server that it takes traffic, and where. */
+  /** The line that tells whoever started the server that it takes traffic, and where; the directory as it was given. */
   get readyLine(): string {
     const { http, resp } = this.#doors;
     const show = (door: Door | undefined): string => (door === undefined ? 'off' : showAddress(door.address));
-    return `tallyd ready http=${show(http)} resp=${show(resp)} data=${this.#ownership.directory}`;
+    return `tallyd ready http=${show(http)} resp=${show(resp)} data=${this.#data}`;
   }
 
   get phase(): Phase {
