@@ -1,0 +1,55 @@
+/**
+ * A chunk with the replies planned for it: the requests of one connection that are under way together. A batch
+ * belongs to a connection only while it is; an idle connection has none, and ten thousand idle ones cost little.
+ */
+import { Chunk } from '../../counter/chunk.ts';
+import type { CommandContext, Door } from './command.ts';
+import { Replies } from './replies.ts';
+import type { Request } from './request.ts';
+import type { Session } from './session.ts';
+
+export class Batch implements CommandContext {
+  readonly chunk = new Chunk();
+  readonly replies = new Replies();
+  readonly door: Door;
+  readonly request: Request;
+  session: Session;
+
+  constructor(door: Door, request: Request, session: Session) {
+    this.door = door;
+    this.request = request;
+    this.session = session;
+  }
+
+  get isEmpty(): boolean {
+    return this.replies.length === 0;
+  }
+}
+
+/** Beyond these a batch that comes back is left to the garbage collector: they may have grown to a megabyte. */
+const IDLE_BATCHES_MAX = 64;
+
+export class BatchPool {
+  readonly #idle: Batch[] = [];
+  readonly #door: Door;
+  readonly #request: Request;
+
+  /** @param request what the door's reader reads into. */
+  constructor(door: Door, request: Request) {
+    this.#door = door;
+    this.#request = request;
+  }
+
+  take(session: Session): Batch {
+    const batch = this.#idle.pop() ?? new Batch(this.#door, this.#request, session);
+    batch.session = session;
+    return batch;
+  }
+
+  /** Takes a batch back that nobody uses any more. */
+  give(batch: Batch): void {
+    batch.chunk.reset();
+    batch.replies.clear();
+    if (this.#idle.length < IDLE_BATCHES_MAX) this.#idle.push(batch);
+  }
+}

@@ -1,0 +1,132 @@
+/** CLIENT: what libraries say about themselves when they connect, and what they ask about their connection. */
+import { type CommandContext, type CommandSpec, container, ok, SYNTAX_ERROR, subcommand } from '../command.ts';
+import type { Planned } from '../replies.ts';
+import { help } from './help.ts';
+
+/** Printable ASCII without blanks: what goes into the line that CLIENT INFO tells. */
+export function isPlainName(name: string): boolean {
+  return /^[!-~]*$/.test(name);
+}
+
+/** The connection as CLIENT INFO tells it; what has no meaning here has the value of an idle connection. */
+function describe({ door, session }: CommandContext): string {
+  const fields = {
+    id: session.id,
+    addr: session.peer,
+    laddr: session.local,
+    name: session.name,
+    age: Math.floor((door.clock.monotonicMs() - session.openedMs) / 1000),
+    idle: 0,
+    flags: session.transaction === undefined ? 'N' : 'x',
+    db: 0,
+    sub: 0,
+    psub: 0,
+    multi: session.transaction?.commands.length ?? -1,
+    cmd: 'client|info',
+    user: 'default',
+    'lib-name': session.libraryName,
+    'lib-ver': session.libraryVersion,
+    resp: session.protocol,
+  };
+  return `${Object.entries(fields)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(' ')}\n`;
+}
+
+function setInfo(context: CommandContext): Planned {
+  const { request, replies, session } = context;
+  const option = request.word(2);
+  const value = request.latin1(3);
+  if (option !== 'lib-name' && option !== 'lib-ver') {
+    return replies.error(`ERR Unrecognized option '${request.latin1(2)}'`);
+  }
+  if (!isPlainName(value)) {
+    return replies.error(`ERR ${option} cannot contain spaces, newlines or special characters.`);
+  }
+  if (option === 'lib-name') session.libraryName = value;
+  else session.libraryVersion = value;
+  return ok(context);
+}
+
+/** ON and OFF are taken, and mean nothing. */
+function toggle(context: CommandContext): Planned {
+  const word = context.request.word(2);
+  if (word !== 'on' && word !== 'off') return context.replies.error(SYNTAX_ERROR);
+  return ok(context);
+}
+
+const PART = { group: 'connection', flags: ['noscript', 'loading', 'stale'] } as const;
+
+const SUBCOMMANDS: readonly CommandSpec[] = [
+  subcommand({
+    ...PART,
+    syntax: 'CLIENT ID',
+    summary: 'The number of this connection.',
+    since: '5.0.0',
+    arity: 2,
+    handle: ({ replies, session }) => replies.say((writer) => writer.number(session.id)),
+  }),
+  subcommand({
+    ...PART,
+    syntax: 'CLIENT INFO',
+    summary: 'This connection, as one line.',
+    since: '6.2.0',
+    arity: 2,
+    handle: (context) => context.replies.say((writer) => writer.verbatim(describe(context))),
+  }),
+  subcommand({
+    ...PART,
+    syntax: 'CLIENT GETNAME',
+    summary: 'The name of this connection, or null.',
+    since: '2.6.9',
+    arity: 2,
+    handle: ({ replies, session }) => {
+      const { name } = session;
+      return replies.say((writer) => (name === '' ? writer.null() : writer.bulk(name)));
+    },
+  }),
+  subcommand({
+    ...PART,
+    syntax: 'CLIENT SETNAME connection-name',
+    summary: 'Names this connection.',
+    since: '2.6.9',
+    arity: 3,
+    handle: (context) => {
+      const name = context.request.latin1(2);
+      if (!isPlainName(name)) {
+        return context.replies.error('ERR Client names cannot contain spaces, newlines or special characters.');
+      }
+      context.session.name = name;
+      return ok(context);
+    },
+  }),
+  subcommand({
+    ...PART,
+    syntax: 'CLIENT SETINFO LIB-NAME | LIB-VER value',
+    summary: 'Says what library the client uses.',
+    since: '7.2.0',
+    arity: 4,
+    handle: setInfo,
+  }),
+  subcommand({
+    ...PART,
+    syntax: 'CLIENT NO-EVICT ON | OFF',
+    summary: 'Taken without effect: no connection is evicted.',
+    since: '7.0.0',
+    arity: 3,
+    handle: toggle,
+  }),
+  subcommand({
+    ...PART,
+    syntax: 'CLIENT NO-TOUCH ON | OFF',
+    summary: 'Taken without effect: there is nothing to touch.',
+    since: '7.2.0',
+    arity: 3,
+    handle: toggle,
+  }),
+];
+
+export const CLIENT: CommandSpec = container(
+  { syntax: 'CLIENT', summary: 'Commands about this connection.', since: '2.4.0', group: 'connection' },
+  [...SUBCOMMANDS, help('CLIENT', SUBCOMMANDS)],
+);

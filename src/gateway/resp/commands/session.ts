@@ -1,0 +1,180 @@
+/** What a client says about its connection: AUTH, HELLO, PING, QUIT and their kin. */
+import {
+  type CommandContext,
+  type CommandSpec,
+  command,
+  NOT_AN_INTEGER,
+  ok,
+  SYNTAX_ERROR,
+  wrongArity,
+} from '../command.ts';
+import type { Planned } from '../replies.ts';
+import type { Session } from '../session.ts';
+import { isPlainName } from './client.ts';
+
+const WRONG_PASSWORD = 'WRONGPASS invalid username-password pair or user is disabled.';
+const NO_PASSWORD =
+  'ERR AUTH <password> called without any password configured for the default user. ' +
+  'Are you sure your configuration is correct?';
+const HELLO_WITHOUT_AUTH =
+  'NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> ' +
+  'option can be used to authenticate the client and select the RESP protocol version at the same time';
+
+/** Whether the user in argument `userAt` (0: the default one) has the password in argument `passwordAt`. */
+function authenticate({ door, request, session }: CommandContext, userAt: number, passwordAt: number): boolean {
+  const isUser = userAt === 0 || request.latin1(userAt) === 'default';
+  // Without a secret every password is right, as for a Redis user with `nopass`.
+  const isRight = isUser && (door.secret === undefined || door.secret.matches(request.view(passwordAt)));
+  if (isRight) session.authenticated = true;
+  return isRight;
+}
+
+function auth(context: CommandContext): Planned {
+  const { door, request, replies } = context;
+  if (request.count > 3) return replies.error(SYNTAX_ERROR);
+  if (request.count === 2 && door.secret === undefined) return replies.error(NO_PASSWORD);
+  const isRight = request.count === 2 ? authenticate(context, 0, 1) : authenticate(context, 1, 2);
+  if (!isRight) return replies.error(WRONG_PASSWORD);
+  return ok(context);
+}
+
+function hello(context: CommandContext): Planned {
+  const { door, request, replies, session } = context;
+  const version = request.count > 1 ? request.integer(1) : undefined;
+  if (request.count > 1 && version === undefined) {
+    return replies.error('ERR Protocol version is not an integer or out of range');
+  }
+  if (version !== undefined && version !== 2n && version !== 3n) {
+    return replies.error('NOPROTO unsupported protocol version');
+  }
+  let name: string | undefined;
+  let passwordAt = 0;
+  for (let i = 2; i < request.count; i++) {
+    const word = request.word(i);
+    if (word === 'auth' && i + 2 < request.count) {
+      passwordAt = i + 2;
+      i += 2;
+    } else if (word === 'setname' && i + 1 < request.count) name = request.latin1(++i);
+    else return replies.error(`ERR Syntax error in HELLO option '${request.latin1(i)}'`);
+  }
+  if (passwordAt > 0 && !authenticate(context, passwordAt - 1, passwordAt)) return replies.error(WRONG_PASSWORD);
+  if (!session.authenticated) return replies.error(HELLO_WITHOUT_AUTH);
+  if (name !== undefined && !isPlainName(name)) {
+    return replies.error('ERR Client names cannot contain spaces, newlines or special characters.');
+  }
+  if (name !== undefined) session.name = name;
+  return replies.say((writer) => {
+    // Only now: the replies before this one are in the protocol before it.
+    if (version !== undefined) session.protocol = version === 2n ? 2 : 3;
+    writer.protocol = session.protocol;
+    writer.map(7);
+    writer.bulk('server');
+    writer.bulk('redis');
+    writer.bulk('version');
+    writer.bulk(door.facts.version);
+    writer.bulk('proto');
+    writer.number(session.protocol);
+    writer.bulk('id');
+    writer.number(session.id);
+    writer.bulk('mode');
+    writer.bulk('standalone');
+    writer.bulk('role');
+    writer.bulk('master');
+    writer.bulk('modules');
+    writer.array(0);
+  });
+}
+
+const ping: CommandSpec = command({
+  syntax: 'PING [message]',
+  summary: '`PONG`, or the message.',
+  group: 'connection',
+  arity: -1,
+  flags: ['fast'],
+  handle: ({ request, replies }) => {
+    if (request.count > 2) return replies.error(wrongArity(ping));
+    if (request.count === 1) return replies.say((writer) => writer.simple('PONG'));
+    const message = request.view(1);
+    return replies.say((writer) => writer.bulk(message));
+  },
+});
+
+function reset(session: Session, isSecretAsked: boolean): void {
+  session.transaction = undefined;
+  session.name = '';
+  session.authenticated = !isSecretAsked;
+}
+
+export const SESSION_COMMANDS: readonly CommandSpec[] = [
+  command({
+    syntax: 'AUTH [username] password',
+    summary: 'Says the secret; the user is `default`.',
+    group: 'connection',
+    arity: -2,
+    flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth'],
+    handle: auth,
+  }),
+  command({
+    syntax: 'HELLO [protocol-version [AUTH username password] [SETNAME name]]',
+    summary: 'Selects RESP2 or RESP3, and tells what the server is.',
+    since: '6.0.0',
+    group: 'connection',
+    arity: -1,
+    flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth'],
+    handle: hello,
+  }),
+  ping,
+  command({
+    syntax: 'ECHO message',
+    summary: 'The message.',
+    group: 'connection',
+    arity: 2,
+    flags: ['loading', 'stale', 'fast'],
+    handle: ({ request, replies }) => {
+      const message = request.view(1);
+      return replies.say((writer) => writer.bulk(message));
+    },
+  }),
+  command({
+    syntax: 'SELECT index',
+    summary: 'There is one database, number 0.',
+    group: 'connection',
+    arity: 2,
+    flags: ['loading', 'stale', 'fast'],
+    handle: (context) => {
+      const index = context.request.integer(1);
+      if (index === undefined) return context.replies.error(NOT_AN_INTEGER);
+      if (index !== 0n) return context.replies.error('ERR DB index is out of range');
+      return ok(context);
+    },
+  }),
+  command({
+    syntax: 'RESET',
+    summary: 'Back to how the connection began: RESP2, no name, no transaction, not authenticated.',
+    since: '6.2.0',
+    group: 'connection',
+    arity: 1,
+    flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth'],
+    immediate: true,
+    handle: ({ door, replies, session }) => {
+      reset(session, door.secret !== undefined);
+      return replies.say((writer) => {
+        session.protocol = 2;
+        writer.protocol = 2;
+        writer.simple('RESET');
+      });
+    },
+  }),
+  command({
+    syntax: 'QUIT',
+    summary: 'Closes the connection when everything before it is answered.',
+    group: 'connection',
+    arity: -1,
+    flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth'],
+    immediate: true,
+    handle: (context) => {
+      context.session.quitting = true;
+      return ok(context);
+    },
+  }),
+];

@@ -1,0 +1,58 @@
+/** MULTI, EXEC, DISCARD: what lies between them becomes one group, durable together or not at all. */
+import { type CommandContext, type CommandSpec, command, ok } from '../command.ts';
+import type { Planned } from '../replies.ts';
+import { Transaction } from '../transaction.ts';
+
+const PART = { group: 'transactions', arity: 1, immediate: true } as const;
+
+function exec(context: CommandContext): Planned {
+  const { replies, request, session } = context;
+  const { transaction } = session;
+  if (transaction === undefined) return replies.error('ERR EXEC without MULTI');
+  session.transaction = undefined;
+  if (transaction.spoiled) {
+    return replies.error('EXECABORT Transaction discarded because of previous errors.');
+  }
+  const planned = replies.group(transaction.commands.length);
+  transaction.replay(request, transaction.buffer ?? request.bytes, (spec) => spec.handle?.(context));
+  return planned;
+}
+
+export const TRANSACTION_COMMANDS: readonly CommandSpec[] = [
+  command({
+    ...PART,
+    syntax: 'MULTI',
+    summary: 'Starts a transaction: what follows is queued.',
+    since: '1.2.0',
+    flags: ['noscript', 'loading', 'stale', 'fast'],
+    handle: (context) => {
+      if (context.session.transaction !== undefined) {
+        return context.replies.error('ERR MULTI calls can not be nested');
+      }
+      context.session.transaction = new Transaction();
+      return ok(context);
+    },
+  }),
+  command({
+    ...PART,
+    syntax: 'EXEC',
+    summary: 'Carries out what is queued, as one group; the replies as an array.',
+    since: '1.2.0',
+    flags: ['noscript', 'loading', 'stale'],
+    handle: exec,
+  }),
+  command({
+    ...PART,
+    syntax: 'DISCARD',
+    summary: 'Forgets what is queued.',
+    since: '2.0.0',
+    flags: ['noscript', 'loading', 'stale', 'fast'],
+    handle: (context) => {
+      if (context.session.transaction === undefined) {
+        return context.replies.error('ERR DISCARD without MULTI');
+      }
+      context.session.transaction = undefined;
+      return ok(context);
+    },
+  }),
+];

@@ -1,0 +1,304 @@
+/**
+ * One client. Requests are read from what has arrived into a batch, the batch's chunk goes to the counting
+ * service, and when it comes back the replies are written, in one piece. One batch is under way at a time; what
+ * arrives meanwhile waits, within bounds, and then becomes the next batch: so a busy client's pipeline fills the
+ * chunks by itself, and order needs no bookkeeping.
+ *
+ * A connection ends in one way: nothing more is read as requests, the replies that are due are written, then the
+ * sending side is closed. What the client still sends is thrown away until it closes too or a time has passed;
+ * closing at once would make the kernel reset the connection and take replies away that the client has not read.
+ */
+import type { Socket } from 'node:net';
+import { CountingError } from '../../counter/errors.ts';
+import { CHUNK_COMMANDS_MAX } from '../../counter/limits.ts';
+import type { Batch, BatchPool } from './batch.ts';
+import type { CommandSpec, Door } from './command.ts';
+import { dispatch, findCommand, isHttp } from './dispatch.ts';
+import { readSimpleRequests } from './fast-path.ts';
+import { Input } from './input.ts';
+import type { Planned } from './replies.ts';
+import type { ReplyWriter } from './reply-writer.ts';
+import { Reading, type RequestReader } from './request-reader.ts';
+import type { Session } from './session.ts';
+
+export interface ConnectionLimits {
+  /** Bytes that wait while a batch is under way, before no more is taken from the socket. */
+  readonly unreadBytesMax: number;
+  /** Replies that the client has not taken; beyond it the connection is cut. */
+  readonly outputBytesMax: number;
+  /** From a request's first byte to its last. */
+  readonly requestMs: number;
+  /** From the end of the replies to the client's end. */
+  readonly lingerMs: number;
+}
+
+/** What a connection needs from its door. */
+export interface ConnectionHost {
+  readonly door: Door;
+  readonly limits: ConnectionLimits;
+  readonly reader: RequestReader;
+  readonly writer: ReplyWriter;
+  readonly batches: BatchPool;
+  /** Asks for `checkTime` about once a second, until `unwatch`. */
+  watch(connection: Connection): void;
+  unwatch(connection: Connection): void;
+  /** The connection holds so many bytes more (or fewer). @returns false when all together hold too many. */
+  account(bytes: number): boolean;
+  closed(connection: Connection): void;
+}
+
+/** Output that a socket holds without having been asked to drain. */
+const OUTPUT_BYTES_FREE = 64 * 1024;
+/** A connection that holds no more than this is not cut for what others hold. */
+const HELD_BYTES_FREE = 128 * 1024;
+
+export class Connection {
+  readonly session: Session;
+  readonly #host: ConnectionHost;
+  readonly #socket: Socket;
+  readonly #input = new Input();
+  #state: 'open' | 'ending' | 'closed' = 'open';
+  #underWay: Batch | undefined = undefined;
+  /** Between `submit` and its return: a completion that comes then is taken when it has returned. */
+  #isSubmitting = false;
+  #isComplete = false;
+  /** Bytes without which there is no whole request. */
+  #bytesNeeded = 1;
+  #hasProgressed = false;
+  /** The client has sent its last byte, or the server wants to stop: end when everything is answered. */
+  #isLast = false;
+  /** Since when a request is half there, or the connection is ending; 0: neither. */
+  #waitsSinceMs = 0;
+  #heldBytes = 0;
+
+  constructor(host: ConnectionHost, socket: Socket, session: Session) {
+    this.#host = host;
+    this.#socket = socket;
+    this.session = session;
+    socket.on('data', (bytes: Buffer) => this.#receive(bytes));
+    socket.on('end', () => this.finish());
+    socket.on('drain', () => this.#account());
+    socket.on('error', () => {
+      // The peer is gone; 'close' follows.
+    });
+    socket.on('close', () => this.#close());
+  }
+
+  /** Answers what has arrived whole, then ends. */
+  finish(): void {
+    if (this.#state !== 'open') return;
+    this.#isLast = true;
+    if (this.#underWay === undefined) this.#process();
+    else this.#pace();
+  }
+
+  /** Cuts the connection. */
+  cut(reason: string): void {
+    if (this.#state === 'closed') return;
+    this.#host.door.log.warn({ client: this.session.peer, reason }, 'connection cut');
+    this.#socket.destroy();
+  }
+
+  /** Cuts the connection when it has been waiting for too long. */
+  checkTime(nowMs: number): void {
+    const waitsMs = nowMs - this.#waitsSinceMs;
+    if (this.#state === 'ending') {
+      if (waitsMs >= this.#host.limits.lingerMs) this.#socket.destroy();
+    } else if (this.#underWay === undefined && waitsMs >= this.#host.limits.requestMs) {
+      this.cut('a request was not complete in time');
+    }
+  }
+
+  #receive(bytes: Buffer): void {
+    if (this.#state !== 'open') return;
+    this.#input.receive(bytes);
+    if (this.#underWay === undefined) {
+      this.#process();
+    } else {
+      this.#pace();
+      this.#account();
+    }
+  }
+
+  /** Reads and runs batches until one is under way or nothing whole is left. */
+  #process(): void {
+    const input = this.#input;
+    while (this.#underWay === undefined && this.#state === 'open') {
+      input.advance();
+      if (input.length < this.#bytesNeeded) break;
+      const batch = this.#host.batches.take(this.session);
+      const from = input.start;
+      const task = this.#read(batch);
+      if (input.start > from) this.#hasProgressed = true;
+      this.#underWay = batch;
+      if (task !== undefined) this.#await(task, batch);
+      else if (batch.chunk.count > 0) this.#submit(batch);
+      else this.#answer();
+    }
+    if (this.#state !== 'open') return;
+    if (this.#underWay === undefined) this.#rest();
+    else this.#pace();
+  }
+
+  /** Takes more from the socket, unless enough is waiting for what is under way. */
+  #pace(): void {
+    const isEnough = this.#underWay !== undefined && this.#input.unreadBytes > this.#host.limits.unreadBytesMax;
+    if (this.#isLast || isEnough) this.#socket.pause();
+    else if (this.#socket.isPaused()) this.#socket.resume();
+  }
+
+  /** Fills the batch. @returns the promise of a command that takes time. */
+  #read(batch: Batch): Promise<Planned> | undefined {
+    const { session } = this;
+    const { reader } = this.#host;
+    const { chunk, replies } = batch;
+    const { bytes, end } = this.#input;
+    let at = this.#input.start;
+    let task: Promise<Planned> | undefined;
+    let isFull = false;
+    chunk.names = bytes;
+    this.#bytesNeeded = 1;
+    while (!isFull && !session.quitting) {
+      if (session.authenticated && session.transaction === undefined) {
+        at = readSimpleRequests(bytes, at, end, chunk, replies);
+      }
+      const reading = reader.read(bytes, at, end, session.authenticated);
+      if (reading === Reading.incomplete) {
+        this.#bytesNeeded = reader.bytesNeeded;
+        break;
+      }
+      if (reading === Reading.broken || isHttp(reader.request)) {
+        if (reading === Reading.broken) replies.error(reader.error);
+        this.#host.door.log.info({ client: session.peer, error: reader.error }, 'not a RESP client');
+        session.quitting = true;
+        break;
+      }
+      if (reader.request.count > 0) {
+        const found = findCommand(reader.request);
+        if (this.#mustWait(batch, found)) break;
+        isFull = this.#ownsBatch(batch, found);
+        task = dispatch(batch, found);
+      }
+      at = reader.end;
+    }
+    this.#input.start = at;
+    session.transaction?.detach(bytes);
+    return task;
+  }
+
+  /** Whether the batch must run before the command can be carried out. */
+  #mustWait({ chunk, isEmpty, request }: Batch, found: CommandSpec | string): boolean {
+    if (typeof found === 'string' || isEmpty) return false;
+    if (found.perform !== undefined) return true;
+    const { transaction } = this.session;
+    if (transaction === undefined) return chunk.count + found.weight(request.count) > CHUNK_COMMANDS_MAX;
+    if (found.name !== 'exec') return false;
+    return transaction.buffer !== undefined || chunk.count + transaction.weight > CHUNK_COMMANDS_MAX;
+  }
+
+  /** Whether nothing may follow the command in its batch. Gives EXEC the names of its transaction. */
+  #ownsBatch({ chunk }: Batch, found: CommandSpec | string): boolean {
+    if (typeof found === 'string') return false;
+    const { transaction } = this.session;
+    if (found.name === 'exec' && transaction?.buffer !== undefined) {
+      transaction.detach(this.#input.bytes);
+      chunk.names = transaction.buffer;
+      return true;
+    }
+    return found.large || found.perform !== undefined;
+  }
+
+  #submit({ chunk }: Batch): void {
+    chunk.complete = this.#complete;
+    this.#isSubmitting = true;
+    this.#host.door.service.submit(chunk);
+    this.#isSubmitting = false;
+    if (!this.#isComplete) return;
+    this.#isComplete = false;
+    this.#answer();
+  }
+
+  readonly #complete = (): void => {
+    if (this.#isSubmitting) {
+      this.#isComplete = true;
+      return;
+    }
+    this.#answer();
+    this.#process();
+  };
+
+  #await(task: Promise<Planned>, batch: Batch): void {
+    const goOn = () => {
+      this.#answer();
+      this.#process();
+    };
+    void task.then(goOn, (error: unknown) => {
+      const isKnown = error instanceof CountingError;
+      if (!isKnown) this.#host.door.log.error({ err: error }, 'a command failed');
+      batch.replies.error(isKnown ? error.entry.resp : 'ERR internal error');
+      goOn();
+    });
+  }
+
+  /** Writes the replies of the batch under way, now that its outcomes are known. */
+  #answer(): void {
+    const { batches, limits, writer } = this.#host;
+    const batch = this.#underWay;
+    if (batch === undefined) return;
+    this.#underWay = undefined;
+    if (this.#state === 'open') {
+      writer.begin(this.session.protocol);
+      // Unknown: the client must not take silence for an answer, so the connection ends without one.
+      if (batch.replies.write(writer, batch.chunk)) writer.send(this.#socket);
+      else this.session.quitting = true;
+      if (this.#socket.writableLength > limits.outputBytesMax) this.cut('replies are not being read');
+      else if (this.session.quitting) this.#end();
+    }
+    batches.give(batch);
+  }
+
+  /** Nothing is under way, and no whole request is there. */
+  #rest(): void {
+    this.#input.release();
+    if (this.#isLast) {
+      this.#end();
+      return;
+    }
+    this.#pace();
+    if (this.#input.length === 0) {
+      if (this.#waitsSinceMs !== 0) this.#host.unwatch(this);
+      this.#waitsSinceMs = 0;
+    } else if (this.#hasProgressed || this.#waitsSinceMs === 0) {
+      this.#waitsSinceMs = this.#host.door.clock.monotonicMs();
+      this.#host.watch(this);
+    }
+    this.#hasProgressed = false;
+    this.#account();
+  }
+
+  #end(): void {
+    this.#state = 'ending';
+    this.#waitsSinceMs = this.#host.door.clock.monotonicMs();
+    this.#host.watch(this);
+    this.#socket.end();
+    this.#socket.resume();
+  }
+
+  #close(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.session.transaction = undefined;
+    this.#host.account(-this.#heldBytes);
+    this.#host.unwatch(this);
+    this.#host.closed(this);
+  }
+
+  #account(): void {
+    if (this.#state === 'closed') return;
+    const output = Math.max(0, this.#socket.writableLength - OUTPUT_BYTES_FREE);
+    const held = this.#input.heldBytes + (this.session.transaction?.buffer?.length ?? 0) + output;
+    const areFew = held === this.#heldBytes || this.#host.account(held - this.#heldBytes);
+    this.#heldBytes = held;
+    if (!areFew && held > HELD_BYTES_FREE) this.cut('all connections together hold too many bytes');
+  }
+}

@@ -1,0 +1,185 @@
+/**
+ * The RESP door: a TCP server that speaks RESP2 and RESP3 in front of a counting service. It holds what the
+ * connections share and nothing that counts.
+ */
+import { randomBytes } from 'node:crypto';
+import { createServer, type Server, type Socket } from 'node:net';
+import { CONNECTIONS_MAX, OUTPUT_BYTES_MAX } from '../../counter/limits.ts';
+import type { CountingService } from '../../counter/service.ts';
+import type { Clock, Timer } from '../../host/host.ts';
+import type { Secret } from '../auth/secret.ts';
+import { BatchPool } from './batch.ts';
+import type { Door, DoorFacts, Log } from './command.ts';
+import { Connection, type ConnectionHost, type ConnectionLimits } from './connection.ts';
+import { ReplyWriter } from './reply-writer.ts';
+import { RequestReader } from './request-reader.ts';
+import { Session } from './session.ts';
+
+export interface RespLimits extends ConnectionLimits {
+  readonly connectionsMax: number;
+  /** Received, queued and not yet taken bytes of all connections together, beyond what each may hold anyway. */
+  readonly heldBytesMax: number;
+}
+
+export const RESP_LIMITS: RespLimits = {
+  connectionsMax: CONNECTIONS_MAX,
+  heldBytesMax: 1024 * 1024 * 1024,
+  unreadBytesMax: 256 * 1024,
+  outputBytesMax: OUTPUT_BYTES_MAX,
+  requestMs: 60_000,
+  lingerMs: 5_000,
+};
+
+export interface RespGatewayOptions {
+  readonly service: CountingService;
+  readonly clock: Clock;
+  readonly host: string;
+  /** 0: any free one, see `RespGateway.address`. */
+  readonly port: number;
+  /** Without it everyone who can connect may do everything. */
+  readonly secret?: Secret | undefined;
+  readonly log: Log;
+  readonly limits?: Partial<RespLimits>;
+}
+
+/** The version of Redis whose replies and texts these are. */
+const REDIS_VERSION = '7.0.15';
+/** TCP keepalive, as Redis sets it: finds clients that are gone without a word. */
+const KEEP_ALIVE_MS = 300_000;
+const WATCH_MS = 1000;
+
+export class RespGateway {
+  readonly address: { readonly host: string; readonly port: number };
+  readonly #server: Server;
+  readonly #door: Door;
+  readonly #limits: RespLimits;
+  readonly #host: ConnectionHost;
+  readonly #connections = new Set<Connection>();
+  readonly #watched = new Set<Connection>();
+  #watchTimer: Timer | undefined;
+  #heldBytes = 0;
+  #accepted = 0;
+  #refused = 0;
+  #onEmpty: (() => void) | undefined;
+
+  private constructor(server: Server, options: RespGatewayOptions) {
+    const address = server.address();
+    const port = typeof address === 'object' && address !== null ? address.port : options.port;
+    this.address = { host: options.host, port };
+    this.#server = server;
+    this.#limits = { ...RESP_LIMITS, ...options.limits };
+    const { service, clock, secret, log } = options;
+    this.#door = { service, clock, secret, log, facts: this.#facts(clock) };
+    const reader = new RequestReader();
+    this.#host = {
+      door: this.#door,
+      limits: this.#limits,
+      reader,
+      writer: new ReplyWriter(),
+      batches: new BatchPool(this.#door, reader.request),
+      watch: (connection) => this.#watch(connection),
+      unwatch: (connection) => this.#watched.delete(connection),
+      account: (bytes) => {
+        this.#heldBytes += bytes;
+        return this.#heldBytes <= this.#limits.heldBytesMax;
+      },
+      closed: (connection) => {
+        this.#connections.delete(connection);
+        if (this.#connections.size === 0) this.#onEmpty?.();
+      },
+    };
+    server.on('connection', (socket) => this.#accept(socket));
+    // Running out of file descriptors, for one: the next accept may succeed again.
+    server.on('error', (error) => log.error({ err: error }, 'the RESP port failed to accept a connection'));
+  }
+
+  /** Listens, and serves from then on. @throws the system's error when it cannot listen. */
+  static async open(options: RespGatewayOptions): Promise<RespGateway> {
+    const server = createServer({
+      allowHalfOpen: true,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_MS,
+    });
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ host: options.host, port: options.port, backlog: 1024 }, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+    return new RespGateway(server, options);
+  }
+
+  /** Open connections. */
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  /** Stops accepting, answers what has arrived, closes; what is still open after `deadlineMs` is cut. */
+  async close(deadlineMs: number): Promise<void> {
+    this.#server.close();
+    if (this.#connections.size > 0) {
+      await new Promise<void>((resolve) => {
+        const timer = this.#door.clock.schedule(deadlineMs, () => {
+          for (const connection of this.#connections) connection.cut('the server is shutting down');
+        });
+        this.#onEmpty = () => {
+          timer.cancel();
+          resolve();
+        };
+        for (const connection of this.#connections) connection.finish();
+      });
+    }
+    this.#watchTimer?.cancel();
+  }
+
+  #accept(socket: Socket): void {
+    if (this.#connections.size >= this.#limits.connectionsMax) {
+      this.#refused++;
+      socket.on('error', () => {
+        // It was to be closed anyway.
+      });
+      socket.end('-ERR max number of clients reached\r\n', () => socket.destroy());
+      return;
+    }
+    this.#accepted++;
+    const peer = `${socket.remoteAddress}:${socket.remotePort}`;
+    const local = `${socket.localAddress}:${socket.localPort}`;
+    const openedMs = this.#door.clock.monotonicMs();
+    const session = new Session(this.#accepted, peer, local, openedMs, this.#door.secret === undefined);
+    this.#connections.add(new Connection(this.#host, socket, session));
+  }
+
+  #watch(connection: Connection): void {
+    this.#watched.add(connection);
+    this.#watchTimer ??= this.#door.clock.schedule(WATCH_MS, () => {
+      this.#watchTimer = undefined;
+      const nowMs = this.#door.clock.monotonicMs();
+      for (const each of this.#watched) each.checkTime(nowMs);
+      const next = this.#watched.values().next().value;
+      if (next !== undefined) this.#watch(next);
+    });
+  }
+
+  #facts(clock: Clock): DoorFacts {
+    const gateway = this;
+    return {
+      version: REDIS_VERSION,
+      runId: randomBytes(20).toString('hex'),
+      port: this.address.port,
+      openedMs: clock.monotonicMs(),
+      connectionsMax: this.#limits.connectionsMax,
+      savedAtSeconds: Math.floor(clock.nowMs() / 1000),
+      get connections() {
+        return gateway.#connections.size;
+      },
+      get connectionsAccepted() {
+        return gateway.#accepted;
+      },
+      get connectionsRefused() {
+        return gateway.#refused;
+      },
+    };
+  }
+}

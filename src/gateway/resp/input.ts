@@ -1,0 +1,87 @@
+/**
+ * What a connection has received and not yet read. Mostly that is one buffer as the socket delivered it, read
+ * where it lies. Only when a request is torn between two deliveries are bytes copied, into a buffer of the
+ * connection's own.
+ *
+ * Names in a chunk under way point into `bytes`, so it changes only in `advance` and `release`, which the
+ * connection calls when nothing is under way.
+ */
+const EMPTY: Buffer = Buffer.alloc(0);
+const OWN_BYTES_MIN = 1024;
+
+export class Input {
+  /** Not yet read: `bytes[start, end)`. */
+  bytes = EMPTY;
+  start = 0;
+  end = 0;
+  /** `bytes` is the connection's own buffer, with room behind `end`. */
+  #isOwn = false;
+  readonly #waiting: Buffer[] = [];
+  #waitingBytes = 0;
+
+  /** Bytes that can be read now. */
+  get length(): number {
+    return this.end - this.start;
+  }
+
+  /** Bytes received and not yet read. */
+  get unreadBytes(): number {
+    return this.length + this.#waitingBytes;
+  }
+
+  /** Memory that is held, in bytes. */
+  get heldBytes(): number {
+    return this.bytes.length + this.#waitingBytes;
+  }
+
+  receive(bytes: Buffer): void {
+    this.#waiting.push(bytes);
+    this.#waitingBytes += bytes.length;
+  }
+
+  /** Makes readable what has been received. */
+  advance(): void {
+    if (this.#waiting.length === 0) return;
+    if (this.length === 0 && this.#waiting.length === 1) {
+      this.bytes = this.#waiting[0];
+      this.start = 0;
+      this.end = this.bytes.length;
+      this.#isOwn = false;
+    } else {
+      this.#append();
+    }
+    this.#waiting.length = 0;
+    this.#waitingBytes = 0;
+  }
+
+  /** Lets go of a buffer that has been read to its end. */
+  release(): void {
+    if (this.length > 0) return;
+    this.bytes = EMPTY;
+    this.start = 0;
+    this.end = 0;
+    this.#isOwn = false;
+  }
+
+  #append(): void {
+    const { length } = this;
+    const needed = length + this.#waitingBytes;
+    if (!this.#isOwn || this.bytes.length - this.end < this.#waitingBytes) {
+      if (this.#isOwn && this.bytes.length >= needed) {
+        this.bytes.copyWithin(0, this.start, this.end);
+      } else {
+        // Twice what is needed: bytes that trickle in are then copied a few times, not once per delivery.
+        const larger = Buffer.allocUnsafeSlow(Math.max(needed * 2, OWN_BYTES_MIN));
+        this.bytes.copy(larger, 0, this.start, this.end);
+        this.bytes = larger;
+        this.#isOwn = true;
+      }
+      this.start = 0;
+      this.end = length;
+    }
+    for (const bytes of this.#waiting) {
+      this.bytes.set(bytes, this.end);
+      this.end += bytes.length;
+    }
+  }
+}

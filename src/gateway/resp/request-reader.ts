@@ -1,0 +1,155 @@
+/**
+ * Reads one request from a buffer: an array of bulk strings, as clients send it, or a line, as people type it.
+ * Stateless between calls: of a request that is not whole yet it only says how many bytes there must be before
+ * it is worth another look, so that a request that trickles in byte by byte is not read from its start for
+ * each byte. Errors are worded as in Redis.
+ */
+import {
+  RESP_ARGUMENT_BYTES_MAX,
+  RESP_ARGUMENTS_MAX,
+  RESP_COMMAND_BYTES_MAX,
+  RESP_INLINE_BYTES_MAX,
+} from '../../counter/limits.ts';
+import { splitLine } from './inline.ts';
+import { Request } from './request.ts';
+
+const STAR = 42;
+const DOLLAR = 36;
+const DASH = 45;
+const ZERO = 48;
+const CR = 13;
+const LF = 10;
+/** `*` or `$`, a number that could be in range, and some: a header that has not ended here never will. */
+const HEADER_BYTES_MAX = 64;
+/** The shortest argument: `$0`, an end of line, nothing, an end of line. */
+const ARGUMENT_BYTES_MIN = 6;
+/** What a connection that has not authenticated may send at most, as in Redis. */
+const UNAUTHENTICATED_ARGUMENTS_MAX = 10;
+const UNAUTHENTICATED_ARGUMENT_BYTES_MAX = 16_384;
+
+export const Reading = {
+  /** Nothing was read; see `bytesNeeded`. */
+  incomplete: 0,
+  /** `request` is filled (it has no arguments for an empty line or array) and ends at `end`. */
+  whole: 1,
+  /** No request can follow; see `error`. */
+  broken: 2,
+} as const;
+export type Reading = (typeof Reading)[keyof typeof Reading];
+
+export class RequestReader {
+  readonly request = new Request();
+  /** Position behind the request. */
+  end = 0;
+  /** Bytes from the request's start without which it cannot be whole. */
+  bytesNeeded = 1;
+  /** Text of the protocol error. */
+  error = '';
+  /** The end of the header line last read, -1 when it has not arrived. */
+  #lineEnd = 0;
+  /** The length of the argument last looked at. */
+  #length = 0;
+
+  /** Reads the request that starts at `start` from `bytes[start, end)`. */
+  read(bytes: Buffer, start: number, end: number, authenticated: boolean): Reading {
+    if (start === end) return this.#incomplete(1);
+    this.request.begin(bytes);
+    return bytes[start] === STAR
+      ? this.#readArray(bytes, start, end, authenticated)
+      : this.#readLine(bytes, start, end);
+  }
+
+  #readArray(bytes: Buffer, start: number, end: number, authenticated: boolean): Reading {
+    const count = this.#readHeader(bytes, start, end);
+    if (this.#lineEnd < 0) {
+      if (end - start > HEADER_BYTES_MAX) return this.#broken('too big mbulk count string');
+      return this.#incomplete(end - start + 1);
+    }
+    if (!(count <= RESP_ARGUMENTS_MAX)) return this.#broken('invalid multibulk length');
+    if (count > UNAUTHENTICATED_ARGUMENTS_MAX && !authenticated) {
+      return this.#broken('unauthenticated multibulk length');
+    }
+    let at = this.#lineEnd + 2;
+    for (let left = count; left > 0; left--) {
+      const length = this.#readLength(bytes, at, end, authenticated);
+      if (length === Reading.broken) return length;
+      const argumentAt = this.#lineEnd < 0 ? at : this.#lineEnd + 2;
+      const behind = this.#lineEnd < 0 ? at + ARGUMENT_BYTES_MIN : argumentAt + this.#length + 2;
+      if (behind - start > RESP_COMMAND_BYTES_MAX) return this.#broken('too big request');
+      if (this.#lineEnd < 0 || behind > end) {
+        const whole = behind - start + (left - 1) * ARGUMENT_BYTES_MIN;
+        return this.#incomplete(Math.max(whole, end - start + 1));
+      }
+      this.request.push(argumentAt, this.#length);
+      at = behind;
+    }
+    return this.#whole(at);
+  }
+
+  #readLength(bytes: Buffer, at: number, end: number, authenticated: boolean): Reading {
+    if (at < end && bytes[at] !== DOLLAR) {
+      return this.#broken(`expected '$', got '${String.fromCharCode(bytes[at])}'`);
+    }
+    const length = this.#readHeader(bytes, at, end);
+    if (this.#lineEnd < 0) {
+      return end - at > HEADER_BYTES_MAX ? this.#broken('too big bulk count string') : Reading.incomplete;
+    }
+    if (!(length >= 0 && length <= RESP_ARGUMENT_BYTES_MAX)) return this.#broken('invalid bulk length');
+    if (length > UNAUTHENTICATED_ARGUMENT_BYTES_MAX && !authenticated) {
+      return this.#broken('unauthenticated bulk length');
+    }
+    this.#length = length;
+    return Reading.whole;
+  }
+
+  /**
+   * The number between the type byte at `at` and the end of its line; NaN when it is none. Sets `#lineEnd`.
+   * Like Redis it takes the byte behind the carriage return for a line feed, whatever it is.
+   */
+  #readHeader(bytes: Buffer, at: number, end: number): number {
+    const last = Math.min(end - 1, at + HEADER_BYTES_MAX);
+    let lineEnd = at + 1;
+    while (lineEnd < last && bytes[lineEnd] !== CR) lineEnd++;
+    this.#lineEnd = lineEnd < last ? lineEnd : -1;
+    if (this.#lineEnd < 0) return Number.NaN;
+    const negative = bytes[at + 1] === DASH;
+    const first = negative ? at + 2 : at + 1;
+    const digits = lineEnd - first;
+    if (digits < 1 || digits > 10 || (bytes[first] === ZERO && (digits > 1 || negative))) return Number.NaN;
+    let value = 0;
+    for (let i = first; i < lineEnd; i++) {
+      const digit = bytes[i] - ZERO;
+      if (digit < 0 || digit > 9) return Number.NaN;
+      value = value * 10 + digit;
+    }
+    return negative ? -value : value;
+  }
+
+  #readLine(bytes: Buffer, start: number, end: number): Reading {
+    const length = bytes.subarray(start, end).indexOf(LF);
+    if (length < 0) {
+      if (end - start > RESP_INLINE_BYTES_MAX) return this.#broken('too big inline request');
+      return this.#incomplete(end - start + 1);
+    }
+    const lineFeed = start + length;
+    const lineEnd = length > 0 && bytes[lineFeed - 1] === CR ? lineFeed - 1 : lineFeed;
+    if (!splitLine(this.request, start, lineEnd)) return this.#broken('unbalanced quotes in request');
+    if (this.request.count > RESP_ARGUMENTS_MAX) return this.#broken('too big inline request');
+    return this.#whole(lineFeed + 1);
+  }
+
+  #incomplete(bytesNeeded: number): Reading {
+    this.bytesNeeded = bytesNeeded;
+    return Reading.incomplete;
+  }
+
+  #whole(end: number): Reading {
+    this.end = end;
+    return Reading.whole;
+  }
+
+  #broken(text: string): Reading {
+    this.error = `ERR Protocol error: ${text}`;
+    return Reading.broken;
+  }
+}

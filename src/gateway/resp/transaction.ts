@@ -1,0 +1,81 @@
+/**
+ * What a client has queued since MULTI. While everything lies in the buffer that is being read, only positions
+ * are kept, so that EXEC joins the chunk of the requests around it: many small transactions in one pipeline
+ * share one sync. When the buffer goes before EXEC has come, the arguments are copied, and EXEC gets a chunk of
+ * its own.
+ *
+ * Bounded in commands, in what they will put into a chunk, and in bytes: beyond it the transaction is spoiled,
+ * as by any other error between MULTI and EXEC.
+ */
+import { CHUNK_COMMANDS_MAX, RESP_COMMAND_BYTES_MAX, RESP_TRANSACTION_COMMANDS_MAX } from '../../counter/limits.ts';
+import type { CommandSpec } from './command.ts';
+import type { Request } from './request.ts';
+
+export class Transaction {
+  /** An error came between MULTI and EXEC: EXEC will refuse. */
+  spoiled = false;
+  /** Chunk commands that EXEC will push. */
+  weight = 0;
+  readonly commands: CommandSpec[] = [];
+  /** Per command: how many arguments. */
+  readonly #counts: number[] = [];
+  /** Per argument. */
+  readonly #starts: number[] = [];
+  readonly #lengths: number[] = [];
+  #bytes = 0;
+  /** The arguments copied so far: the first `#copied` of them, in `buffer[0, #used)`. */
+  #buffer: Buffer | undefined;
+  #copied = 0;
+  #used = 0;
+
+  /** The buffer of its own that its arguments lie in; undefined while they lie in the one being read. */
+  get buffer(): Buffer | undefined {
+    return this.#buffer;
+  }
+
+  /** Queues a request whose arguments lie in the buffer being read. @returns false when it is too much. */
+  add(command: CommandSpec, request: Request): boolean {
+    let bytes = this.#bytes;
+    for (let i = 0; i < request.count; i++) bytes += request.lengths[i];
+    const weight = this.weight + command.weight(request.count);
+    const fits =
+      this.commands.length < RESP_TRANSACTION_COMMANDS_MAX &&
+      weight <= CHUNK_COMMANDS_MAX &&
+      bytes <= RESP_COMMAND_BYTES_MAX;
+    if (!fits) return false;
+    this.#bytes = bytes;
+    this.weight = weight;
+    this.commands.push(command);
+    this.#counts.push(request.count);
+    for (let i = 0; i < request.count; i++) {
+      this.#starts.push(request.starts[i]);
+      this.#lengths.push(request.lengths[i]);
+    }
+    return true;
+  }
+
+  /** Copies what still lies in `bytes`, the buffer being read. */
+  detach(bytes: Buffer): void {
+    if (this.#copied === this.#starts.length) return;
+    if (this.#buffer === undefined || this.#buffer.length < this.#bytes) {
+      const larger = Buffer.allocUnsafeSlow(Math.min(this.#bytes * 2, RESP_COMMAND_BYTES_MAX));
+      if (this.#buffer !== undefined) larger.set(this.#buffer.subarray(0, this.#used));
+      this.#buffer = larger;
+    }
+    for (; this.#copied < this.#starts.length; this.#copied++) {
+      const start = this.#starts[this.#copied];
+      this.#starts[this.#copied] = this.#used;
+      this.#used += bytes.copy(this.#buffer, this.#used, start, start + this.#lengths[this.#copied]);
+    }
+  }
+
+  /** Calls back for each queued command, with its arguments in `request`. */
+  replay(request: Request, bytes: Buffer, each: (command: CommandSpec) => void): void {
+    let at = 0;
+    this.commands.forEach((command, i) => {
+      request.begin(bytes);
+      for (const end = at + this.#counts[i]; at < end; at++) request.push(this.#starts[at], this.#lengths[at]);
+      each(command);
+    });
+  }
+}
