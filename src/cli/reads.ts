@@ -20,7 +20,7 @@ export function addReadCommands(program: Command, action: Action): void {
     .action(
       action(async (terminal, command, names: string[]) => {
         if (names.length > 1) return printMany(terminal, command, names);
-        const [reading] = await clientOf(command, terminal.world).getMany(names);
+        const [reading] = await clientOf(command, terminal.world).read(names);
         if (reading !== undefined) await terminal.result(`${reading.value}`, { ...reading });
         return Exit.done;
       }),
@@ -54,7 +54,7 @@ export function addReadCommands(program: Command, action: Action): void {
 }
 
 async function printMany(terminal: Terminal, command: Command, names: readonly string[]): Promise<number> {
-  const readings = await clientOf(command, terminal.world).getMany(names);
+  const readings = await clientOf(command, terminal.world).read(names);
   if (terminal.json) {
     await terminal.write(readings.map((reading) => `${jsonOf({ ...reading })}\n`).join(''));
   } else {

@@ -29,8 +29,9 @@ export function addUpdateCommands(program: Command, action: Action): void {
         const { ttl, key } = command.opts<IncrementFlags>();
         const ttlSeconds = optionalWhole(ttl, '--ttl');
         const options = { ttlSeconds, idempotencyKey: key };
-        const change = await clientOf(command, terminal.world).set(name, countArgument(value, 'VALUE'), options);
-        await terminal.result(`${change.previous}`, { name, ...change });
+        const count = countArgument(value, 'VALUE');
+        const previous = await clientOf(command, terminal.world).set(name, count, options);
+        await terminal.result(`${previous}`, { name, value: count, previous });
         return Exit.done;
       }),
     );
@@ -43,8 +44,8 @@ export function addUpdateCommands(program: Command, action: Action): void {
     .action(
       action(async (terminal, command, name: string) => {
         const { key } = command.opts<IncrementFlags>();
-        const change = await clientOf(command, terminal.world).reset(name, { idempotencyKey: key });
-        await terminal.result(`${change.previous}`, { name, ...change });
+        const previous = await clientOf(command, terminal.world).reset(name, { idempotencyKey: key });
+        await terminal.result(`${previous}`, { name, value: 0, previous });
         return Exit.done;
       }),
     );
@@ -57,7 +58,7 @@ export function addUpdateCommands(program: Command, action: Action): void {
       action(async (terminal, command, names: string[]) => {
         const client = clientOf(command, terminal.world);
         let deleted = 0;
-        for (const name of names) if ((await client.delete(name)).deleted) deleted += 1;
+        for (const name of names) if (await client.delete(name)) deleted += 1;
         await terminal.result(`${deleted}`, { deleted });
         return Exit.done;
       }),
@@ -91,9 +92,7 @@ function addIncrement(program: Command, action: Action, verb: 'incr' | 'decr', d
         };
         const amount = countArgument(by, 'BY');
         const client = clientOf(command, terminal.world);
-        const done = await (verb === 'incr'
-          ? client.increment(name, amount, options)
-          : client.decrement(name, amount, options));
+        const done = await client.adjust(name, amount, { ...options, subtract: verb === 'decr' });
         await terminal.result(`${done.value}`, { name, ...done });
         return Exit.done;
       }),

@@ -1,30 +1,14 @@
 /** What calls return, and how it is read out of an answer's JSON. Each reader throws when the shape is another one. */
-import type { Answer } from './call.ts';
+import { type Answer, isPassing, PassingRefusal } from './call.ts';
 import { countOf, numberOf } from './count.ts';
 
-/** What an increment did. */
-export interface Increment {
+/** What an increment or decrement did. */
+export interface Adjustment {
   /** The count afterwards. */
   readonly value: bigint;
-  /** What was added; less than asked for only with `saturate`. */
+  /** By how much the count has changed; less than asked for only with `saturate`. */
   readonly applied: bigint;
   /** An earlier attempt with the same idempotency key had been applied, and this is its answer. */
-  readonly replayed: boolean;
-}
-
-/** What a set did. */
-export interface Change {
-  readonly value: bigint;
-  /** The count before, 0n when the counter was absent. */
-  readonly previous: bigint;
-  readonly replayed: boolean;
-}
-
-export interface Deletion {
-  /** False when there was no such counter. */
-  readonly deleted: boolean;
-  /** The count before. */
-  readonly previous: bigint;
   readonly replayed: boolean;
 }
 
@@ -95,16 +79,16 @@ const UNKNOWN_ENTRY = new Set([
   'timeout',
 ]);
 
-export function incrementOf({ body, replayed }: Answer): Increment {
-  return { value: countOf(body.value, 'value'), applied: countOf(body.applied, 'applied'), replayed };
+export function adjustmentOf({ body, replayed }: Answer): Adjustment {
+  return { value: countOf(body['value'], 'value'), applied: countOf(body['applied'], 'applied'), replayed };
 }
 
-export function changeOf({ body, replayed }: Answer): Change {
-  return { value: countOf(body.value, 'value'), previous: countOf(body.previous, 'previous'), replayed };
+export function previousOf({ body }: Answer): bigint {
+  return countOf(body['previous'], 'previous');
 }
 
-export function deletionOf({ body, replayed }: Answer): Deletion {
-  return { deleted: flagOf(body.deleted, 'deleted'), previous: countOf(body.previous, 'previous'), replayed };
+export function deletedOf({ body }: Answer): boolean {
+  return flagOf(body['deleted'], 'deleted');
 }
 
 export function readingOf(body: Record<string, unknown>): Reading {
@@ -132,19 +116,25 @@ export function pageOf({ body }: Answer): Page {
   return { entries, cursor: body.cursor === null ? undefined : textOf(body.cursor, 'cursor') };
 }
 
-/** @param updates how many outcomes there must be. */
+/**
+ * @param updates how many outcomes there must be.
+ * @throws PassingRefusal when nothing was applied, for a reason that passes.
+ */
 export function batchOf({ body, replayed }: Answer, updates: number): BatchResult {
-  const result = {
-    outcomes: listOf(body.results, 'results').map(outcomeOf),
-    replayed: replayed || body.replayed === true,
-  };
-  if (result.outcomes.length === updates) return result;
-  throw new SyntaxError(`${result.outcomes.length} results for ${updates} updates`);
+  const outcomes = listOf(body['results'], 'results').map(outcomeOf);
+  if (outcomes.length !== updates) throw new SyntaxError(`${outcomes.length} results for ${updates} updates`);
+  const [first] = outcomes;
+  if (first !== undefined && first.outcome === 'refused' && isPassing(first.code)) {
+    // A server that cannot write its journal refuses every entry alike, and remembers no key.
+    const isAlike = outcomes.every((outcome) => outcome.outcome === 'refused' && outcome.code === first.code);
+    if (isAlike) throw new PassingRefusal(first.code, first.detail);
+  }
+  return { outcomes, replayed: replayed || body['replayed'] === true };
 }
 
 /** A chunk of an import: whether it was imported before is kept for good, what its outcomes were is not. */
 export function chunkOf(answer: Answer, updates: number): BatchResult {
-  return answer.body.replayed === true ? { outcomes: [], replayed: true } : batchOf(answer, updates);
+  return answer.body['replayed'] === true ? { outcomes: [], replayed: true } : batchOf(answer, updates);
 }
 
 function outcomeOf(entry: Record<string, unknown>): Outcome {

@@ -69,6 +69,22 @@ interface Failure {
 const UNKNOWN = new Set(['outcome_unknown', 'timeout', 'internal', 'idempotency_unsettled', 'idempotency_in_flight']);
 /** Codes worth another attempt; those of `UNKNOWN` are too. */
 const PASSING = new Set(['unavailable', 'overloaded', 'shutting_down', 'idempotency_full', 'request_timeout']);
+/** Whether another attempt may well be accepted, after a refusal that changed nothing. */
+export function isPassing(code: string): boolean {
+  return PASSING.has(code);
+}
+
+/** Thrown while an answer is read: it says done, but that nothing was changed for a reason that passes. */
+export class PassingRefusal extends Error {
+  override readonly name = 'PassingRefusal';
+  readonly code: string;
+
+  constructor(code: string, detail: string) {
+    super(detail);
+    this.code = code;
+  }
+}
+
 /** Refusals that come after the lookup of the key: no attempt with this key has been applied. */
 const DECIDES = new Set(['overflow', 'below_floor', 'above_ceiling', 'atomic_refused', 'too_many_counters']);
 /** The same for answers without a code, by status. All other statuses below 500 are refusals for good. */
@@ -138,6 +154,10 @@ export class Caller {
       const replayed = response.headers.get('idempotency-replayed') === 'true';
       return { value: request.read({ body: objectOf(text), replayed }) };
     } catch (error) {
+      if (error instanceof PassingRefusal) {
+        const { code, message } = error;
+        return { failure: { code, detail: message, details: {}, mayBeApplied: false, retry: true } };
+      }
       const detail = `what answers there is no Tallyd server, or another version: ${messageOf(error)}`;
       const details = { status: response.status, cause: error };
       return { failure: { code: 'bad_answer', detail, details, mayBeApplied: true, retry: false } };

@@ -3,26 +3,24 @@
  *
  *     import { TallydClient } from 'tallyd/client';
  *     const client = new TallydClient({ url: 'http://127.0.0.1:7070' });
- *     const { value } = await client.increment('likes:42');     // 1n
+ *     await client.increment('likes:42');     // 1n, the new count
  *
  * Every call has a deadline and ends in one of three ways: it returns (done), it throws RefusedError (nothing was
  * changed) or UnknownOutcomeError (an update may or may not count). Until the deadline, updates are retried under one
  * idempotency key, so that a retry never counts twice. Counts are `bigint`.
  */
 import {
+  type Adjustment,
+  adjustmentOf,
   type BatchResult,
   batchOf,
-  type Change,
-  changeOf,
   chunkOf,
-  type Deletion,
-  deletionOf,
+  deletedOf,
   type Entry,
-  type Increment,
-  incrementOf,
   infoOf,
   type Page,
   pageOf,
+  previousOf,
   type Reading,
   readingsOf,
   type ServerInfo,
@@ -38,13 +36,10 @@ import { checkKey, freshKey } from './key.ts';
 import { checkName, fitsPath, queriesOf } from './names.ts';
 
 export type {
+  Adjustment,
   BatchResult,
-  Change,
-  Deletion,
   Entry,
-  Increment,
   Outcome,
-  Page,
   Reading,
   ServerInfo,
   SnapshotSummary,
@@ -88,6 +83,11 @@ export interface IncrementOptions extends UpdateOptions {
   readonly saturate?: boolean | undefined;
   /** The counter expires this long after this update; a whole number. */
   readonly ttlSeconds?: number | undefined;
+}
+
+export interface AdjustOptions extends IncrementOptions {
+  /** Subtract instead of adding. */
+  readonly subtract?: boolean | undefined;
 }
 
 export interface SetOptions extends UpdateOptions {
@@ -142,14 +142,22 @@ export class TallydClient {
     this.#caller = new Caller(baseUrlOf(options.url ?? 'http://127.0.0.1:7070'), headers, options.fetch ?? webFetch);
   }
 
-  /** Adds `by`, which may be negative; creates the counter when it is absent. */
-  async increment(name: string, by: Count = 1, options: IncrementOptions = {}): Promise<Increment> {
-    return this.#add('increment', name, by, options);
+  /** Adds `by`, which may be negative; creates the counter when it is absent. @returns the new count. */
+  async increment(name: string, by: Count = 1, options: IncrementOptions = {}): Promise<bigint> {
+    return (await this.adjust(name, by, options)).value;
   }
 
-  /** Subtracts `by`. */
-  async decrement(name: string, by: Count = 1, options: IncrementOptions = {}): Promise<Increment> {
-    return this.#add('decrement', name, by, options);
+  /** Subtracts `by`. @returns the new count. */
+  async decrement(name: string, by: Count = 1, options: IncrementOptions = {}): Promise<bigint> {
+    return (await this.adjust(name, by, { ...options, subtract: true })).value;
+  }
+
+  /** Increments, or with `subtract` decrements, and tells more: how much was applied, and whether by an earlier attempt. */
+  async adjust(name: string, by: Count, options: AdjustOptions = {}): Promise<Adjustment> {
+    if (!fitsPath(checkName(name))) return this.#adjustInBatch(name, by, options);
+    const body = { by: countText(by, 'by'), ...boundsOf(options) };
+    const path = `${counterPath(name)}/${options.subtract === true ? 'decrement' : 'increment'}`;
+    return this.#update('POST', path, body, options, adjustmentOf);
   }
 
   /** @returns the count, 0n for a counter that is absent. */
@@ -161,8 +169,13 @@ export class TallydClient {
     return (await this.#readOne(name, options)).exists;
   }
 
-  /** Reads many counters, in the order of the names. Long lists take several requests, each within the deadline. */
-  async getMany(names: readonly string[], options: CallOptions = {}): Promise<Reading[]> {
+  /** @returns the counts in the order of the names. */
+  async getMany(names: readonly string[], options: CallOptions = {}): Promise<bigint[]> {
+    return (await this.read(names, options)).map(({ value }) => value);
+  }
+
+  /** Like `getMany`, and tells which counters exist. Long lists take several requests, each within the deadline. */
+  async read(names: readonly string[], options: CallOptions = {}): Promise<Reading[]> {
     const readings: Reading[] = [];
     for (const query of queriesOf(names, QUERY_LENGTH_MAX)) {
       readings.push(...(await this.#read(`/v1/counters?${query.join('&')}`, options, readingsOf)));
@@ -170,19 +183,20 @@ export class TallydClient {
     return readings;
   }
 
-  /** Sets the count, whatever it was. */
-  async set(name: string, value: Count, options: SetOptions = {}): Promise<Change> {
+  /** Sets the count, whatever it was. @returns what it was, 0n for a counter that was absent. */
+  async set(name: string, value: Count, options: SetOptions = {}): Promise<bigint> {
     const body = { value: countText(value, 'value'), ttl: wholeSeconds(options.ttlSeconds) };
-    return this.#update('PUT', counterPath(name), body, options, changeOf);
+    return this.#update('PUT', counterPath(name), body, options, previousOf);
   }
 
   /** Sets the count to 0. @returns what it was. */
-  async reset(name: string, options: UpdateOptions = {}): Promise<Change> {
+  async reset(name: string, options: UpdateOptions = {}): Promise<bigint> {
     return this.set(name, 0, options);
   }
 
-  async delete(name: string, options: UpdateOptions = {}): Promise<Deletion> {
-    return this.#update('DELETE', counterPath(name), undefined, options, deletionOf);
+  /** @returns whether there was such a counter. */
+  async delete(name: string, options: UpdateOptions = {}): Promise<boolean> {
+    return this.#update('DELETE', counterPath(name), undefined, options, deletedOf);
   }
 
   /** Lets the counter expire. @returns whether there is such a counter. */
@@ -248,20 +262,9 @@ export class TallydClient {
     return this.#caller.call({ ...limits, method: 'POST', path: '/v1/snapshot', key: undefined, read: snapshotOf });
   }
 
-  async #add(verb: 'increment' | 'decrement', name: string, by: Count, options: IncrementOptions): Promise<Increment> {
-    if (!fitsPath(checkName(name))) return this.#addInBatch(verb, name, by, options);
-    const body = { by: countText(by, 'by'), ...boundsOf(options) };
-    return this.#update('POST', `${counterPath(name)}/${verb}`, body, options, incrementOf);
-  }
-
-  async #addInBatch(
-    verb: 'increment' | 'decrement',
-    name: string,
-    by: Count,
-    options: IncrementOptions,
-  ): Promise<Increment> {
+  async #adjustInBatch(name: string, by: Count, options: AdjustOptions): Promise<Adjustment> {
     const amount = BigInt(countText(by, 'by'));
-    const update = { ...options, name, by: verb === 'increment' ? amount : -amount };
+    const update = { ...options, name, by: options.subtract === true ? -amount : amount };
     const { outcomes, replayed } = await this.batch([update], options);
     const [outcome] = outcomes;
     if (outcome?.outcome === 'done') return { value: outcome.value, applied: outcome.applied, replayed };
@@ -273,7 +276,7 @@ export class TallydClient {
   }
 
   async #readOne(name: string, options: CallOptions): Promise<Reading> {
-    const [reading] = await this.getMany([name], options);
+    const [reading] = await this.read([name], options);
     if (reading === undefined) throw new RefusedError('bad_answer', 'the answer has no counter in it');
     return reading;
   }
