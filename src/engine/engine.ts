@@ -141,11 +141,6 @@ export class Engine implements CountingService {
     return this.#committer.isFailing ? 'failing' : 'open';
   }
 
-  /** A chunk submitted now would wait for room before it is applied. */
-  get full(): boolean {
-    return this.#waiting.length > 0 || !this.#committer.hasRoom(1);
-  }
-
   submit(chunk: Chunk): void {
     if (this.#closing !== undefined) {
       chunk.refusal = ERRORS.shutting_down.id;

@@ -1,0 +1,230 @@
+/**
+ * The real engine over a simulated disk, from one seed: clients call it, the disk fails and the power goes at any
+ * operation, and after every recovery an oracle compares what is there with what the clients were told.
+ */
+import { Chunk, Flag, Op } from '../../src/counter/chunk.ts';
+import { DONE } from '../../src/counter/errors.ts';
+import type { Policy } from '../../src/counter/policy.ts';
+import type { Durability } from '../../src/counter/service.ts';
+import { Engine } from '../../src/engine/engine.ts';
+import type { Disk } from '../../src/host/host.ts';
+import { SeededRandom } from '../../src/std/random.ts';
+import { type Fault, SimulatedDisk } from './disk.ts';
+import { digits, SHARED, SimulatedClient } from './engine-client.ts';
+import { type SimulatedHost, simulatedHost } from './host.ts';
+
+export interface EngineWorldOptions {
+  readonly seed: number;
+  readonly durability?: Durability;
+  readonly policies?: readonly Policy[];
+  /** Puts something between the engine and the disk: the mutations. */
+  readonly between?: (disk: Disk) => Disk;
+}
+
+const CLIENTS = 4;
+const STEP_MS = 2;
+
+export class EngineWorld {
+  readonly #options: EngineWorldOptions;
+  readonly #random: SeededRandom;
+  readonly #host: SimulatedHost;
+  #disk: SimulatedDisk;
+  #engine: Engine | undefined;
+  #clients: SimulatedClient[] = [];
+  /** What the runs met, so that a test can tell that it tested something. */
+  readonly counts = { crashes: 0, kills: 0, faults: 0, repairs: 0, snapshots: 0, calls: 0 };
+
+  constructor(options: EngineWorldOptions) {
+    this.#options = options;
+    this.#random = new SeededRandom(options.seed);
+    this.#host = simulatedHost(options.seed + 1);
+    this.#disk = new SimulatedDisk({ seed: options.seed + 2, clock: this.#host.clock, latencyMs: 3 });
+  }
+
+  /** A life: opens, lets the clients work with faults under way, and ends by a crash, a kill or a clean stop. */
+  async live(steps: number): Promise<void> {
+    await this.#open();
+    const random = this.#random;
+    this.#plan();
+    const stopped = random.chance(0.7) ? this.#stopAt(random.below(steps) + 1) : undefined;
+    for (let step = 0; step < steps && !stopped?.isOver(); step++) {
+      for (const client of this.#clients) if (random.chance(0.8)) this.#step(client);
+      if (random.chance(0.01)) this.#snapshot();
+      if (random.chance(0.02)) this.#disk.release();
+      await this.#host.clock.advance(random.fraction() * STEP_MS);
+      this.#complain();
+    }
+    this.#disk.release();
+    if (stopped === undefined && random.chance(0.3)) await this.#inTime(this.#running.close());
+    if (random.chance(0.7)) {
+      this.#disk = this.#disk.crash();
+      this.counts.crashes++;
+    } else {
+      this.#disk = this.#disk.kill();
+      this.counts.kills++;
+    }
+  }
+
+  /** The end: no more faults, every open key is settled, and every number is exact. */
+  async settle(): Promise<void> {
+    await this.#open();
+    while (this.#clients.some((client) => client.isKeyOpen || client.isBusy)) {
+      for (const client of this.#clients) client.step(this.#host.clock.nowMs(), true);
+      await this.#host.clock.advance(STEP_MS);
+    }
+    this.#complain();
+    await this.#inTime(this.#running.close());
+    this.#disk = this.#disk.crash();
+    await this.#open();
+  }
+
+  get #running(): Engine {
+    if (this.#engine === undefined) throw new Error('no engine runs');
+    return this.#engine;
+  }
+
+  #step(client: SimulatedClient): void {
+    this.counts.calls++;
+    client.step(this.#host.clock.nowMs());
+  }
+
+  async #open(): Promise<void> {
+    const { durability = 'always', policies = [], between = (disk: Disk) => disk } = this.#options;
+    this.#engine = await this.#inTime(
+      Engine.open({
+        disk: between(this.#disk),
+        host: this.#host,
+        durability,
+        policies,
+        segmentBytesMax: 20_000,
+        snapshotJournalBytes: 60_000,
+        onFailure: () => {
+          this.counts.faults++;
+        },
+        onRepaired: () => {
+          this.counts.repairs++;
+        },
+      }),
+    );
+    if (this.#clients.length === 0) {
+      for (let index = 0; index < CLIENTS; index++) {
+        this.#clients.push(new SimulatedClient(index, CLIENTS, this.#random, this.#engine));
+      }
+    }
+    for (const client of this.#clients) client.reconnect(this.#engine);
+    await this.#judge();
+  }
+
+  /** Some of the next operations fail or hang. */
+  #plan(): void {
+    if (this.#random.chance(0.4)) return;
+    const count = 1 + this.#random.below(4);
+    const first = this.#disk.operations + this.#random.below(300);
+    const isBurst = this.#random.chance(0.5);
+    for (let i = 0; i < count; i++) {
+      const operation = isBurst ? first + i : this.#disk.operations + 1 + this.#random.below(600);
+      this.#disk.failAt(operation, this.#random.pick<Fault>(['ENOSPC', 'EIO', 'hang']));
+    }
+  }
+
+  #stopAt(operations: number): { isOver: () => boolean } {
+    let isOver = false;
+    void this.#disk.stopAt(this.#disk.operations + operations).then(() => {
+      isOver = true;
+    });
+    return { isOver: () => isOver };
+  }
+
+  #snapshot(): void {
+    this.#running.snapshot().then(
+      () => {
+        this.counts.snapshots++;
+      },
+      () => {
+        this.counts.faults++;
+      },
+    );
+  }
+
+  #complain(): void {
+    for (const { index, complaint } of this.#clients) {
+      if (complaint !== undefined) throw new Error(`seed ${this.#options.seed}: client ${index}: ${complaint}`);
+    }
+  }
+
+  /** The oracle: what is there against what the clients were told. */
+  async #judge(): Promise<void> {
+    const names = this.#clients.flatMap((client) => [client.keyedName, ...client.pairNames, client.ownName]);
+    const values = await this.#readAll([SHARED, ...names]);
+    const complain = (what: string): never => {
+      throw new Error(`seed ${this.#options.seed}: ${what}`);
+    };
+    const shared = digits(values.get(SHARED) ?? 0n, CLIENTS);
+    for (const client of this.#clients) {
+      const { index } = client;
+      within(`client ${index} in the shared counter`, shared[index], client.shared, complain);
+      for (const other of this.#clients) {
+        if (shared[index] < other.seen[index])
+          complain(`client ${other.index} read ${other.seen[index]} of client ${index}`);
+      }
+      const keyed = Number(values.get(client.keyedName) ?? 0n);
+      within(
+        `keys of client ${index}`,
+        keyed,
+        { acknowledged: client.settledKeys, unknown: client.isKeyOpen ? 1 : 0 },
+        complain,
+      );
+      const [a, b] = client.pairNames.map((name) => Number(values.get(name) ?? 0n));
+      within(`pairs of client ${index}`, a, client.pair, complain);
+      if (a !== b) complain(`an atomic pair of client ${index} was torn: ${a} and ${b}`);
+      const own = values.get(client.ownName);
+      if (!client.own.has(own)) complain(`${client.ownName} is ${own}, expected one of ${[...client.own].join(', ')}`);
+      client.own = new Set([own]);
+      // What this recovery shows is durable, so it is settled from here on.
+      client.shared.acknowledged = shared[index];
+      client.shared.unknown = 0;
+      client.pair.acknowledged = a;
+      client.pair.unknown = 0;
+    }
+  }
+
+  async #readAll(names: readonly string[]): Promise<Map<string, bigint>> {
+    const chunk = new Chunk();
+    for (const name of names) chunk.pushName(Op.get, name);
+    await this.#inTime(
+      new Promise<void>((resolve) => {
+        chunk.complete = resolve;
+        this.#running.submit(chunk);
+      }),
+    );
+    const values = new Map<string, bigint>();
+    for (const [i, name] of names.entries()) {
+      if (chunk.code[i] !== DONE) throw new Error(`seed ${this.#options.seed}: ${name} cannot be read`);
+      if (chunk.hasFlag(i, Flag.existed)) values.set(name, chunk.valueAt(i));
+    }
+    return values;
+  }
+
+  async #inTime<T>(work: Promise<T>): Promise<T> {
+    let isSettled = false;
+    const settle = (): void => {
+      isSettled = true;
+    };
+    work.then(settle, settle);
+    await Promise.resolve();
+    while (!isSettled) await this.#host.clock.advance(20);
+    return work;
+  }
+}
+
+function within(
+  what: string,
+  count: number,
+  account: { readonly acknowledged: number; readonly unknown: number },
+  complain: (what: string) => never,
+): void {
+  const { acknowledged, unknown } = account;
+  if (count < acknowledged) complain(`${what}: ${acknowledged} were acknowledged, ${count} are there`);
+  if (count > acknowledged + unknown)
+    complain(`${what}: ${acknowledged} acknowledged and ${unknown} unknown, ${count} are there`);
+}
