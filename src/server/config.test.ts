@@ -70,6 +70,13 @@ describe('settings', () => {
     expect(await fromYaml('http: off\n')).toMatchObject({ http: undefined });
   });
 
+  it('take origins as a list, with blanks or commas, and all', async () => {
+    const environment = { TALLYD_CORS: 'https://a.example, http://localhost:3000' };
+    expect((await loadConfig({}, environment)).corsOrigins).toEqual(['https://a.example', 'http://localhost:3000']);
+    expect((await fromYaml('cors: [https://a.example]\n')).corsOrigins).toEqual(['https://a.example']);
+    expect((await loadConfig({ cors: ['*'] }, {})).corsOrigins).toEqual(['*']);
+  });
+
   it('take units', async () => {
     const yaml = 'idempotency-retention: 90\nidempotency-bytes: 1GiB\nidempotency-clock-skew: 500ms\n';
     expect((await fromYaml(yaml)).idempotency).toEqual({
@@ -90,7 +97,7 @@ describe('settings', () => {
     ['a duration without meaning', { 'idempotency-retention': '1.5h' }, {}, /"1.5h" is not a duration/],
     ['a size of nothing', { 'idempotency-bytes': '0' }, {}, /is not a size/],
     ['an origin with a path', { cors: ['https://example.com/x'] }, {}, /^--cors: .* is not the origin/],
-    ['any origin', {}, { TALLYD_CORS: '*' }, /is not the origin/],
+    ['an origin without scheme', {}, { TALLYD_CORS: 'example.com' }, /is not the origin/],
     ['two doors that are off', { http: 'off', resp: 'off' }, {}, /both off/],
     ['a config file that is not there', { config: '/nowhere/tallyd.yaml' }, {}, /config file .* cannot be read/],
   ])('refuse %s', (_what, flags, environment, sentence) => refused(loadConfig(flags, environment), sentence));

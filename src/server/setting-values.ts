@@ -112,13 +112,15 @@ export function parseInt64Value(value: unknown): bigint {
   );
 }
 
-/** Origins of web pages: a list, or one text with blanks or commas between them. */
+/** Origins of web pages, `*` for all: a list, or one text with blanks or commas between them. */
 export function parseOrigins(value: unknown): readonly string[] {
   const items: readonly unknown[] = Array.isArray(value) ? value : [value];
   return items.flatMap((item) => parseText(item).split(/[\s,]+/)).map(parseOrigin);
 }
 
 function parseOrigin(text: string): string {
-  if (URL.canParse(text) && new URL(text).origin === text) return text;
-  throw new ValueError(`${shown(text)} is not the origin of a page, as https://example.com or http://localhost:3000`);
+  if (text === '*' || (URL.canParse(text) && new URL(text).origin === text)) return text;
+  throw new ValueError(
+    `${shown(text)} is not the origin of a page, as https://example.com or http://localhost:3000, or * for all`,
+  );
 }

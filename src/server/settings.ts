@@ -94,7 +94,7 @@ export const SETTINGS: readonly Setting[] = [
   {
     key: 'cors',
     argument: '<origin...>',
-    meaning: 'web pages of these origins may call the HTTP door',
+    meaning: 'web pages of these origins may call the HTTP door; * for all',
     default: 'none',
     parse: parseOrigins,
   },

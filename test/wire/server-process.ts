@@ -3,6 +3,8 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const TALLYD = fileURLToPath(new URL('../../bin/tallyd.js', import.meta.url));
@@ -34,18 +36,20 @@ export class ServerProcess {
   readonly http: Address | undefined;
   readonly resp: Address | undefined;
   readonly directory: string;
+  /** Of the server itself, also when it runs under another program. */
+  readonly pid: number;
   /** Resolves when the process is gone. */
   readonly ended: Promise<Ended>;
-  readonly #child: ChildProcess;
   readonly #output: { stdout: string; stderr: string };
 
-  private constructor(child: ChildProcess, output: ServerProcess['output'], ended: Promise<Ended>, ready: string[]) {
-    this.#child = child;
+  private constructor(output: ServerProcess['output'], ended: Promise<Ended>, ready: string[]) {
     this.#output = output;
     this.ended = ended;
     this.http = address(ready[1]);
     this.resp = address(ready[2]);
     this.directory = ready[3] ?? '';
+    const owner = JSON.parse(readFileSync(join(this.directory, 'owner.json'), 'utf8')) as { pid: number };
+    this.pid = owner.pid;
     started.add(this);
     void ended.then(() => started.delete(this));
   }
@@ -65,7 +69,7 @@ export class ServerProcess {
       ready = READY.exec(output.stdout);
     }
     if (ready === null) throw new Error(`the server did not start: ${JSON.stringify(await ended)}\n${output.stderr}`);
-    return new ServerProcess(child, output, ended, ready);
+    return new ServerProcess(output, ended, ready);
   }
 
   /** Everything it wrote so far. */
@@ -73,15 +77,15 @@ export class ServerProcess {
     return this.#output;
   }
 
-  /** Undefined only when it could not be started at all. */
-  get pid(): number | undefined {
-    return this.#child.pid;
-  }
-
   /** Sends a signal and waits for the end. */
   async end(signal: NodeJS.Signals): Promise<Ended> {
-    this.#child.kill(signal);
+    this.signal(signal);
     return this.ended;
+  }
+
+  /** Sends a signal to the server itself, not to a program that it runs under. */
+  signal(signal: NodeJS.Signals): void {
+    if (started.has(this)) process.kill(this.pid, signal);
   }
 }
 
