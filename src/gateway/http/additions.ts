@@ -1,0 +1,38 @@
+/** What an increment asks for, out of a body or a batch entry that its schema has let through. */
+import type { CommandOptions } from '../../counter/chunk.ts';
+import { CountingError } from '../../counter/errors.ts';
+import { INT64_MIN } from '../../counter/int64.ts';
+import { countOf, deadlineOf } from './integers.ts';
+import type { IntegerText } from './schemas.ts';
+
+interface Bounded {
+  readonly floor?: IntegerText;
+  readonly ceiling?: IntegerText;
+  readonly saturate?: boolean;
+  readonly ttl?: IntegerText;
+}
+
+/** How much to add: 1 when nothing is said. @throws CountingError invalid_number, overflow */
+export function amountOf(by: IntegerText | undefined, field: string, isDecrement: boolean): bigint {
+  const amount = by === undefined ? 1n : countOf(by, field);
+  if (!isDecrement) return amount;
+  if (amount === INT64_MIN) {
+    throw new CountingError(
+      'overflow',
+      `${field}: the opposite of ${INT64_MIN} does not fit in 64 bits; nothing was changed`,
+    );
+  }
+  return -amount;
+}
+
+/** The bounds and the deadline, if any. @throws CountingError invalid_number, invalid_deadline */
+export function boundsOf(asked: Bounded): CommandOptions | undefined {
+  const { floor, ceiling, saturate, ttl } = asked;
+  if (floor === undefined && ceiling === undefined && saturate === undefined && ttl === undefined) return undefined;
+  return {
+    floor: floor === undefined ? undefined : countOf(floor, 'floor'),
+    ceiling: ceiling === undefined ? undefined : countOf(ceiling, 'ceiling'),
+    saturate,
+    deadline: ttl === undefined ? undefined : deadlineOf(ttl),
+  };
+}

@@ -1,0 +1,132 @@
+/** The Fastify application: its options, its routes, and what happens to a body on its way to them. */
+
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import cors from '@fastify/cors';
+import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify';
+import type { CountingError } from '../../counter/errors.ts';
+import { batchRoutes } from './batch-routes.ts';
+import type { Bodies } from './bodies.ts';
+import { counterRoutes } from './counter-routes.ts';
+import { describeRoutes, documentationRoutes } from './documentation.ts';
+import type { Door } from './door.ts';
+import { HEADER_BYTES_MAX, type HttpLimits } from './door-limits.ts';
+import { type Guard, NO_BODY } from './guard.ts';
+import { fingerprintOf, isKeyed } from './idempotency.ts';
+import { parseJson } from './json.ts';
+import type { Log } from './log.ts';
+import { manyRoutes } from './many-routes.ts';
+import { watchMethods } from './methods.ts';
+import { operationRoutes } from './operations.ts';
+import { postRoutes } from './post-routes.ts';
+import { connectionProblem, rawProblem, sendError, sendFrameworkError } from './problems.ts';
+import { parseQuery } from './query-string.ts';
+import { simpleRoutes } from './simple-routes.ts';
+import { ttlRoutes } from './ttl-routes.ts';
+import { validatorCompiler } from './validation.ts';
+
+export interface AppOptions {
+  readonly door: Door;
+  readonly guard: Guard;
+  readonly limits: HttpLimits;
+  readonly log: Log;
+  readonly corsOrigins: readonly string[];
+}
+
+const CHECK_CONNECTIONS_MS = 5_000;
+const NOT_ASCII = /[\x80-\xff]/;
+
+/** Builds the application; it does not listen yet. */
+export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
+  const { door, guard, corsOrigins } = options;
+  const app = createApp(options.limits);
+  app.setErrorHandler((error, _request, reply) => sendError(reply, error, options.log));
+  app.setValidatorCompiler(validatorCompiler);
+  // Answers are rendered by hand: the schemas of responses are for the documentation.
+  app.setSerializerCompiler(() => JSON.stringify);
+  app.decorateRequest('fingerprint', '');
+  if (corsOrigins.length > 0) await allowOrigins(app, corsOrigins);
+  app.addHook('onRequest', guard.onRequest);
+  readJsonBodies(app, door.bodies);
+
+  const refuseOtherMethods = watchMethods(app);
+  await describeRoutes(app, door.version);
+  counterRoutes(app, door);
+  ttlRoutes(app, door);
+  manyRoutes(app, door);
+  await batchRoutes(app, door);
+  simpleRoutes(app, door);
+  await postRoutes(app, door);
+  operationRoutes(app, door);
+  await documentationRoutes(app);
+  refuseOtherMethods();
+  await app.ready();
+  return app;
+}
+
+function createApp(limits: HttpLimits): FastifyInstance {
+  const app = fastify({
+    logger: false,
+    bodyLimit: limits.bodyBytesMax,
+    connectionTimeout: limits.silenceTimeoutMs,
+    requestTimeout: limits.receiveTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    return503OnClosing: false,
+    routerOptions: { querystringParser: parseQuery, maxParamLength: HEADER_BYTES_MAX },
+    rewriteUrl: (request) => encodeBytes(request.url ?? '/'),
+    frameworkErrors: sendFrameworkError,
+    clientErrorHandler: endConnection,
+    http: {
+      headersTimeout: limits.headersTimeoutMs,
+      connectionsCheckingInterval: Math.min(CHECK_CONNECTIONS_MS, limits.headersTimeoutMs),
+      maxHeaderSize: HEADER_BYTES_MAX,
+      // The guard says it, in our words.
+      requireHostHeader: false,
+    },
+  });
+  app.server.maxConnections = limits.connectionsMax;
+  return app;
+}
+
+async function allowOrigins(app: FastifyInstance, origins: readonly string[]): Promise<void> {
+  await app.register(cors, {
+    origin: origins.includes('*') ? '*' : [...origins],
+    methods: ['GET', 'HEAD', 'POST', 'PUT', 'DELETE'],
+    exposedHeaders: ['etag', 'idempotency-replayed', 'retry-after'],
+    maxAge: 600,
+  });
+}
+
+/** Any content type: `curl -d` sends JSON as a form, and a form is never what is meant. */
+function readJsonBodies(app: FastifyInstance, bodies: Bodies): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (request: FastifyRequest, stream: IncomingMessage, done) => {
+    bodies.receive(stream, (error, bytes) => {
+      if (error !== undefined) return done(error);
+      if (isKeyed(request)) request.fingerprint = fingerprintOf(request, bytes);
+      if (bytes.length === 0) return done(null, NO_BODY);
+      let body: unknown;
+      try {
+        body = parseJson(bytes);
+      } catch (refusal) {
+        return done(refusal as CountingError);
+      }
+      done(null, body);
+    });
+  });
+}
+
+/** Bytes that a client did not encode, as if it had: otherwise they would be read as Latin-1, another name. */
+function encodeBytes(url: string): string {
+  if (!NOT_ASCII.test(url)) return url;
+  return url.replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16)}`);
+}
+
+/** What came was no HTTP, or did not come in time. */
+function endConnection(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  socket.end(rawProblem(connectionProblem(error)));
+}

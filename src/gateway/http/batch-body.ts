@@ -1,0 +1,173 @@
+/**
+ * Reads the body of a batch into a chunk's columns: a JSON array of entries, an object `{"atomic", "updates"}`, or
+ * NDJSON, one entry a line. Text that is no JSON refuses the whole body before anything changed. What is wrong
+ * with one entry is that entry's own outcome, unless the batch is all or nothing.
+ *
+ * Nearly all entries are `{"name", "by"}` with small numbers: those go from the parsed object straight into the
+ * columns. All others are checked against the schema.
+ */
+import { type Chunk, type CommandOptions, Op } from '../../counter/chunk.ts';
+import { CountingError, type ErrorCode } from '../../counter/errors.ts';
+import { writeInt64 } from '../../counter/int64.ts';
+import { BATCH_ENTRIES_MAX } from '../../counter/limits.ts';
+import { amountOf, boundsOf } from './additions.ts';
+import { entryKey } from './idempotency.ts';
+import { countOf } from './integers.ts';
+import { parseJson, parseJsonLines } from './json.ts';
+import { BatchEntry, BatchUpdates } from './schemas.ts';
+import { compileCheck } from './validation.ts';
+
+/** The body of a batch before its entries are looked at. */
+export interface BatchBody {
+  readonly entries: readonly unknown[];
+  /** What the body itself says; undefined when it says nothing. */
+  readonly atomic: boolean | undefined;
+  /** An upper bound of what all names take. */
+  readonly bytes: number;
+}
+
+/** An entry that never reaches the service. */
+export interface EntryRefusal {
+  readonly name: string | undefined;
+  readonly code: ErrorCode;
+  readonly detail: string;
+}
+
+const LINES_TYPE = /^application\/(x-ndjson|ndjson|jsonl|x-jsonlines)\b/i;
+const OPENING_BRACE = 123;
+const checkEntry = compileCheck(BatchEntry, 'body');
+const checkUpdates = compileCheck(BatchUpdates, 'body');
+const encoder = new TextEncoder();
+
+/** @throws CountingError invalid_body, body_too_large */
+export function readBatch(bytes: Buffer, contentType: string | undefined): BatchBody {
+  const areLines = contentType !== undefined && LINES_TYPE.test(contentType);
+  const body = areLines ? lines(bytes) : anyShape(bytes);
+  if (body.entries.length > BATCH_ENTRIES_MAX) {
+    const code = body.atomic === true ? 'atomic_too_large' : 'body_too_large';
+    throw new CountingError(code, `a batch takes up to ${BATCH_ENTRIES_MAX} entries, not ${body.entries.length}`);
+  }
+  return body;
+}
+
+function lines(bytes: Buffer): BatchBody {
+  return { entries: parseJsonLines(bytes), atomic: undefined, bytes: bytes.length };
+}
+
+function anyShape(bytes: Buffer): BatchBody {
+  let value: unknown;
+  try {
+    value = parseJson(bytes);
+  } catch (error) {
+    // Several lines, each an object of its own, are no JSON as a whole.
+    if (firstByte(bytes) === OPENING_BRACE && bytes.includes('\n')) return lines(bytes);
+    throw error;
+  }
+  if (Array.isArray(value)) return { entries: value, atomic: undefined, bytes: bytes.length };
+  if (typeof value !== 'object' || value === null) {
+    throw new CountingError('invalid_body', 'a batch is a JSON array, an object with "updates", or NDJSON');
+  }
+  if (!('updates' in value)) return { entries: [value], atomic: undefined, bytes: bytes.length };
+  const { updates, ...rest } = value as { updates: unknown };
+  // The entries have checks of their own.
+  const error = checkUpdates({ ...rest, updates: Array.isArray(updates) ? [] : updates });
+  if (error !== undefined) throw error;
+  return { entries: updates as unknown[], atomic: (rest as { atomic?: boolean }).atomic, bytes: bytes.length };
+}
+
+function firstByte(bytes: Buffer): number {
+  for (const byte of bytes) if (byte > 32) return byte;
+  return 0;
+}
+
+/** Fills chunks from batches. */
+export class BatchReader {
+  readonly #chunk: Chunk;
+  readonly #names: Uint8Array;
+  #namesUsed = 0;
+  /** @param names takes all names of the batch. */
+  constructor(chunk: Chunk, names: Uint8Array) {
+    this.#chunk = chunk;
+    this.#names = names;
+    chunk.names = names;
+  }
+
+  /**
+   * Appends all entries, up to the first refused one when the batch is `atomic`.
+   * @returns the refused ones by their position; those that are not there are in the chunk, in their order.
+   */
+  read(entries: readonly unknown[], atomic: boolean): Map<number, EntryRefusal> {
+    const refusals = new Map<number, EntryRefusal>();
+    for (let i = 0; i < entries.length; i++) {
+      const entry = entries[i];
+      if (this.#readPlain(entry)) continue;
+      try {
+        this.#readAny(entry);
+      } catch (error) {
+        if (!(error instanceof CountingError)) throw error;
+        refusals.set(i, { name: nameOf(entry), code: error.code, detail: error.message });
+        if (atomic) break;
+      }
+    }
+    return refusals;
+  }
+
+  /** Takes an entry that has only a name and perhaps a small amount; false: not such a one, nothing was done. */
+  #readPlain(entry: unknown): boolean {
+    if (typeof entry !== 'object' || entry === null) return false;
+    const { name, by } = entry as { name?: unknown; by?: unknown };
+    if (typeof name !== 'string' || !(by === undefined || Number.isSafeInteger(by))) return false;
+    let fields = 0;
+    for (const _ in entry) fields++;
+    if (fields !== (by === undefined ? 1 : 2)) return false;
+    const amount = (by ?? 1) as number;
+    return this.#push(name, amount | 0, Math.floor(amount / 4294967296)) >= 0;
+  }
+
+  /** @throws CountingError what is wrong with it */
+  #readAny(entry: unknown): void {
+    const error = checkEntry(entry);
+    if (error !== undefined) throw error;
+    const checked = entry as BatchEntry;
+    const amount = amountOf(checked.by, 'by', false);
+    const bounds = boundsOf(checked);
+    if (checked.at !== undefined) countOf(checked.at, 'at');
+    const options =
+      checked.id === undefined ? bounds : { ...bounds, id: entryKey(checked.id, asked(checked.name, amount, bounds)) };
+    const position = this.#push(checked.name, 0, 0);
+    if (position < 0) throw new CountingError('invalid_name', 'the counter name is not valid UTF-8');
+    writeInt64(this.#chunk.amount, 2 * position, amount);
+    if (options !== undefined) this.#chunk.options[position] = options;
+  }
+
+  /** Appends an add. @returns its position, or -1 for a name that has no UTF-8. */
+  #push(name: string, low: number, high: number): number {
+    const start = this.#namesUsed;
+    const names = this.#names;
+    let at = start;
+    for (let i = 0; i < name.length; i++) {
+      const unit = name.charCodeAt(i);
+      if (unit > 127) {
+        if (!name.isWellFormed()) return -1;
+        at = start + encoder.encodeInto(name, names.subarray(start)).written;
+        break;
+      }
+      names[at++] = unit;
+    }
+    this.#namesUsed = at;
+    return this.#chunk.push(Op.add, start, at - start, low, high);
+  }
+}
+
+/** What an entry asks for, in one form whatever way it was written. */
+function asked(name: string, amount: bigint, bounds: CommandOptions | undefined): string {
+  const { floor, ceiling, saturate = false, deadline } = bounds ?? {};
+  const ms = deadline?.kind === 'in' ? deadline.ms : undefined;
+  return JSON.stringify([name, `${amount}`, floor?.toString(), ceiling?.toString(), saturate, ms]);
+}
+
+function nameOf(entry: unknown): string | undefined {
+  if (typeof entry !== 'object' || entry === null) return undefined;
+  const { name } = entry as { name?: unknown };
+  return typeof name === 'string' ? name : undefined;
+}

@@ -1,0 +1,76 @@
+/**
+ * Receives request bodies. Fastify could, but one body at a time: here all large bodies that are arriving are
+ * bounded together, so that many clients sending at once cannot fill the memory. A body that is refused is read
+ * to its end (within reason) and thrown away, because a client that is still sending does not see an answer.
+ */
+import type { IncomingMessage } from 'node:http';
+import { CountingError } from '../../counter/errors.ts';
+import { type HttpLimits, SMALL_BODY_BYTES_MAX } from './door-limits.ts';
+
+/** How many times the allowed size is read and thrown away before the connection is closed in the middle. */
+const DISCARD_FACTOR = 4;
+const NO_BYTES = Buffer.alloc(0);
+
+/** Called once per body. The bytes may share memory with others: to be read, not written, and not to be kept. */
+export type Received = (error: CountingError | undefined, bytes: Buffer) => void;
+
+export class Bodies {
+  readonly #limits: HttpLimits;
+  #bytesArriving = 0;
+
+  constructor(limits: HttpLimits) {
+    this.#limits = limits;
+  }
+
+  /** Collects the request's body. */
+  receive(request: IncomingMessage, received: Received): void {
+    const encoding = request.headers['content-encoding'];
+    const declaredBytes = Number(request.headers['content-length'] ?? 0);
+    if (encoding !== undefined && encoding !== 'identity') {
+      received(new CountingError('unsupported_media_type'), NO_BYTES);
+    } else if (declaredBytes > this.#limits.bodyBytesMax * DISCARD_FACTOR) {
+      received(new CountingError('body_too_large'), NO_BYTES);
+    } else {
+      this.#collect(request, received);
+    }
+  }
+
+  #collect(request: IncomingMessage, received: Received): void {
+    const pieces: Buffer[] = [];
+    let length = 0;
+    let counted = 0;
+    let refusal: CountingError | undefined;
+    const finish = (error: CountingError | undefined): void => {
+      request.off('data', onData).off('end', onEnd).off('error', onError);
+      const bytes = pieces.length === 1 ? pieces[0] : Buffer.concat(pieces);
+      try {
+        received(error, bytes);
+      } finally {
+        this.#bytesArriving -= counted;
+      }
+    };
+    const onData = (piece: Buffer): void => {
+      length += piece.length;
+      refusal ??= this.#refuse(length);
+      if (refusal === undefined) {
+        pieces.push(piece);
+        if (length <= SMALL_BODY_BYTES_MAX) return;
+        this.#bytesArriving += length - counted;
+        counted = length;
+      } else {
+        pieces.length = 0;
+        if (length > this.#limits.bodyBytesMax * DISCARD_FACTOR) finish(refusal);
+      }
+    };
+    const onEnd = (): void => finish(refusal);
+    // The client is gone in the middle of its body: nobody reads the answer.
+    const onError = (): void => finish(new CountingError('invalid_request', 'the body ended too early'));
+    request.on('data', onData).on('end', onEnd).on('error', onError);
+  }
+
+  #refuse(length: number): CountingError | undefined {
+    if (length > this.#limits.bodyBytesMax) return new CountingError('body_too_large');
+    if (length <= SMALL_BODY_BYTES_MAX || this.#bytesArriving + length <= this.#limits.bodyBytesArrivingMax) return;
+    return new CountingError('overloaded', 'too many large bodies are arriving at once; try again later');
+  }
+}

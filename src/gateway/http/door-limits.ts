@@ -1,0 +1,43 @@
+/** The limits of the HTTP door, besides those of `counter/limits.ts`. A test may set its own. */
+import { CONNECTIONS_MAX, HTTP_BODY_BYTES_MAX } from '../../counter/limits.ts';
+import { assert } from '../../std/assert.ts';
+
+export interface HttpLimits {
+  /** One request's body. */
+  readonly bodyBytesMax: number;
+  /** All large bodies that are arriving, together; beyond it: `overloaded`. */
+  readonly bodyBytesArrivingMax: number;
+  /** Commands handed to the service and not answered; beyond it: `overloaded`. */
+  readonly commandsUnderWayMax: number;
+  readonly connectionsMax: number;
+  /** From a request's first byte (or a fresh connection) to the end of its headers. */
+  readonly headersTimeoutMs: number;
+  /** From a request's first byte to the end of its body. */
+  readonly receiveTimeoutMs: number;
+  /** From the hand-over to the service to its answer; then: `timeout`. */
+  readonly answerTimeoutMs: number;
+  /** Silence on a connection in the middle of an exchange: a client that does not read is cut off. */
+  readonly silenceTimeoutMs: number;
+  /** Silence between two requests. Longer than what load balancers keep, so that they close first. */
+  readonly keepAliveTimeoutMs: number;
+}
+
+export const HTTP_LIMITS: HttpLimits = {
+  bodyBytesMax: HTTP_BODY_BYTES_MAX,
+  bodyBytesArrivingMax: 256 * 1024 * 1024,
+  commandsUnderWayMax: 500_000,
+  connectionsMax: CONNECTIONS_MAX,
+  headersTimeoutMs: 15_000,
+  receiveTimeoutMs: 60_000,
+  answerTimeoutMs: 35_000,
+  silenceTimeoutMs: 60_000,
+  keepAliveTimeoutMs: 75_000,
+};
+
+/** Request line and headers of one request. */
+export const HEADER_BYTES_MAX = 16 * 1024;
+/** Bodies up to this size are bounded by the number of connections, and not added up. */
+export const SMALL_BODY_BYTES_MAX = 64 * 1024;
+
+assert(HTTP_LIMITS.answerTimeoutMs < HTTP_LIMITS.silenceTimeoutMs, 'an answer in time comes before the silence ends');
+assert(HTTP_LIMITS.bodyBytesMax <= HTTP_LIMITS.bodyBytesArrivingMax, 'one body of any allowed size is admitted');

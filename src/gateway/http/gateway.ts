@@ -1,0 +1,101 @@
+/**
+ * The HTTP door: JSON over HTTP/1.1 to a counting service. It holds no counts and decides nothing about them:
+ * each request becomes a chunk of commands, and the chunk's outcomes become the answer.
+ *
+ * The life of a request: Node reads its head, the guard looks at it (`guard.ts`), its body is collected
+ * (`bodies.ts`) and read exactly (`json.ts`), checked against the route's schema (`schemas.ts`), and its commands
+ * go to the service in an exchange (`exchanges.ts`). What goes wrong on the way is answered as a problem
+ * (`problems.ts`), and what was refused has changed nothing.
+ */
+import type { AddressInfo, Socket } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import type { CountingService } from '../../counter/service.ts';
+import type { Clock } from '../../host/host.ts';
+import type { Secret } from '../auth/secret.ts';
+import { buildApp } from './app.ts';
+import { Bodies } from './bodies.ts';
+import { HTTP_LIMITS, type HttpLimits } from './door-limits.ts';
+import { Exchanges } from './exchanges.ts';
+import { Guard } from './guard.ts';
+import type { Log } from './log.ts';
+
+export interface HttpGatewayOptions {
+  readonly service: CountingService;
+  readonly clock: Clock;
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  /** When given, every request but those for `/livez` and `/readyz` has to show it. */
+  readonly secret?: Secret | undefined;
+  /** Origins whose pages may call this server, such as `https://example.org`; `*`: all. */
+  readonly corsOrigins?: readonly string[] | undefined;
+  readonly log: Log;
+  readonly version: string;
+  readonly limits?: Partial<HttpLimits> | undefined;
+}
+
+/** How often a closing door looks for connections that have fallen idle. */
+const CLOSING_CHECK_MS = 20;
+
+export class HttpGateway {
+  /** Where it listens. */
+  readonly address: { readonly host: string; readonly port: number };
+  readonly #app: FastifyInstance;
+  readonly #guard: Guard;
+  readonly #exchanges: Exchanges;
+  readonly #clock: Clock;
+  readonly #sockets = new Set<Socket>();
+
+  private constructor(app: FastifyInstance, guard: Guard, exchanges: Exchanges, clock: Clock) {
+    this.#app = app;
+    this.#guard = guard;
+    this.#exchanges = exchanges;
+    this.#clock = clock;
+    const { address, port } = app.server.address() as AddressInfo;
+    this.address = { host: address, port };
+    app.server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
+  }
+
+  /** Listens. @throws what the system says when the address cannot be had (EADDRINUSE, EACCES, ...). */
+  static async open(options: HttpGatewayOptions): Promise<HttpGateway> {
+    const { service, clock, log, version, secret, corsOrigins = [] } = options;
+    const limits = { ...HTTP_LIMITS, ...options.limits };
+    const exchanges = new Exchanges(service, clock, limits, log);
+    const guard = new Guard({ secret, corsOrigins });
+    const door = { service, clock, exchanges, bodies: new Bodies(limits), version };
+    const app = await buildApp({ door, guard, limits, log, corsOrigins });
+    try {
+      await app.listen({ host: options.host, port: options.port });
+    } catch (error) {
+      exchanges.close();
+      await app.close();
+      throw error;
+    }
+    return new HttpGateway(app, guard, exchanges, clock);
+  }
+
+  /**
+   * Stops accepting, answers what was accepted, closes each connection with its last answer. What is not done
+   * after `deadlineMs` is cut off.
+   */
+  async close(deadlineMs: number): Promise<void> {
+    const { server } = this.#app;
+    this.#guard.close();
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    this.#exchanges.closeConnections();
+    // Node does not count a connection as idle before its first request.
+    for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy();
+    const startedMs = this.#clock.monotonicMs();
+    const check = setInterval(() => {
+      if (this.#clock.monotonicMs() - startedMs < deadlineMs) server.closeIdleConnections();
+      else server.closeAllConnections();
+    }, CLOSING_CHECK_MS);
+    await closed;
+    clearInterval(check);
+    this.#exchanges.close();
+    await this.#app.close();
+  }
+}

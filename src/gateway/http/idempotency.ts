@@ -1,0 +1,64 @@
+/**
+ * Idempotency keys of requests. The fingerprint is a digest of what was asked (method, address, body as bytes),
+ * so the same key with another request is refused instead of answered with something that was never asked.
+ */
+import { hash } from 'node:crypto';
+import type { FastifyRequest } from 'fastify';
+import type { IdempotencyKey } from '../../counter/chunk.ts';
+import { CountingError } from '../../counter/errors.ts';
+import { IDEMPOTENCY_KEY_BYTES_MAX } from '../../counter/limits.ts';
+
+const PRINTABLE = /^[\x20-\x7e]+$/;
+/** 16 bytes: nobody searches for collisions with requests of their own. */
+const FINGERPRINT_DIGITS = 32;
+/** An import chunk's id is a digest of its content already. */
+const IMPORT_FINGERPRINT = '00';
+const NO_BODY = new Uint8Array(0);
+
+/** Whether the request has a key of its own, so that its body's digest is needed. */
+export function isKeyed(request: FastifyRequest): boolean {
+  return request.headers['idempotency-key'] !== undefined;
+}
+
+/** Digest of method, address and body. */
+export function fingerprintOf(request: FastifyRequest, body: Uint8Array = NO_BODY): string {
+  const head = Buffer.from(`${request.method} ${request.raw.url}\n`);
+  return hash('sha256', Buffer.concat([head, body])).slice(0, FINGERPRINT_DIGITS);
+}
+
+/**
+ * The key in the `Idempotency-Key` header, if there is one. The draft standard writes it in quotes, most callers
+ * don't: both are the same key.
+ * @throws CountingError invalid_idempotency_key
+ */
+export function keyOf(request: FastifyRequest): IdempotencyKey | undefined {
+  const header = request.headers['idempotency-key'];
+  if (header === undefined) return undefined;
+  const key = validKey(String(header).replace(/^"([^"\\]+)"$/, '$1'));
+  return { scope: 'request', key, fingerprint: request.fingerprint || fingerprintOf(request) };
+}
+
+/**
+ * The key of a batch: `Idempotency-Key`, or `Tallyd-Import-Chunk`, whose id is kept for good.
+ * @throws CountingError invalid_idempotency_key
+ */
+export function batchKeyOf(request: FastifyRequest): IdempotencyKey | undefined {
+  const header = request.headers['tallyd-import-chunk'];
+  if (header === undefined) return keyOf(request);
+  if (isKeyed(request)) {
+    const detail = 'a batch has either an Idempotency-Key or a Tallyd-Import-Chunk, not both';
+    throw new CountingError('invalid_idempotency_key', detail);
+  }
+  return { scope: 'import', key: validKey(String(header)), fingerprint: IMPORT_FINGERPRINT };
+}
+
+/** The key of one entry in a batch; `asked`: what the entry asks for. @throws CountingError invalid_idempotency_key */
+export function entryKey(id: string, asked: string): IdempotencyKey {
+  const fingerprint = hash('sha256', asked).slice(0, FINGERPRINT_DIGITS);
+  return { scope: 'request', key: validKey(id), fingerprint };
+}
+
+function validKey(key: string): string {
+  if (key.length <= IDEMPOTENCY_KEY_BYTES_MAX && PRINTABLE.test(key)) return key;
+  throw new CountingError('invalid_idempotency_key');
+}

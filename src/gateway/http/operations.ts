@@ -1,0 +1,51 @@
+/** How the server is doing, and what operators ask it for. */
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import { asStrings, type Door } from './door.ts';
+import { JSON_TYPE } from './exchanges.ts';
+import { sendProblem } from './problems.ts';
+import * as schemas from './schemas.ts';
+
+const tags = ['operations'];
+/** Registers `/livez`, `/readyz`, `/v1/info` and `/v1/snapshot`. */
+export function operationRoutes(app: FastifyInstance, door: Door): void {
+  const live = { tags, operationId: 'live', summary: 'Whether the process lives. Needs no secret.' };
+  app.get('/livez', { schema: live, config: { isOpen: true } }, (_request, reply) => sendOk(reply));
+
+  const ready = { tags, operationId: 'ready', summary: 'Whether updates are accepted: 200 or 503. Needs no secret.' };
+  app.get('/readyz', { schema: ready, config: { isOpen: true } }, (_request, reply) => {
+    const { state } = door.service.info();
+    if (state === 'open') sendOk(reply);
+    else sendProblem(reply, state === 'failing' ? 'unavailable' : 'shutting_down');
+  });
+
+  const querystring = schemas.NumbersQuery;
+  const info = { tags, operationId: 'info', querystring, summary: 'State and size of the server.' };
+  app.get('/v1/info', { schema: info }, (request, reply) => {
+    reply.header('cache-control', 'no-cache');
+    sendJson(reply, { version: door.version, ...door.service.info() }, asStrings(request));
+  });
+
+  const response = schemas.answers(schemas.SnapshotAnswer);
+  const summary = 'Write a snapshot and drop the journal that it replaces.';
+  const snapshot = { tags, operationId: 'snapshot', querystring, body: schemas.EmptyBody, response, summary };
+  app.post('/v1/snapshot', { schema: snapshot }, async (request, reply) => {
+    sendJson(reply, await door.service.snapshot(), asStrings(request));
+    return reply;
+  });
+}
+
+function sendOk(reply: FastifyReply): void {
+  reply.header('content-type', JSON_TYPE).header('cache-control', 'no-cache');
+  reply.send('{"status":"ok"}');
+}
+
+/** A flat object; its numbers, which may be larger than a double can tell, as literals or as strings. */
+function sendJson(reply: FastifyReply, fields: object, asStrings: boolean): void {
+  const members = Object.entries(fields).map(([name, value]) => {
+    const isNumber = typeof value === 'number' || typeof value === 'bigint';
+    const quote = asStrings ? '"' : '';
+    const text = isNumber ? `${quote}${value}${quote}` : JSON.stringify(value ?? null);
+    return `"${name}":${text}`;
+  });
+  reply.header('content-type', JSON_TYPE).send(`{${members.join(',')}}`);
+}

@@ -1,0 +1,64 @@
+/**
+ * The second shape that requirement documents ask for: likes, views and another count of a post. They are the
+ * counters `{post_id}:likes`, `{post_id}:views` and `{post_id}:counter`, and are counters like any other.
+ */
+import compress from '@fastify/compress';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { Op } from '../../counter/chunk.ts';
+import { CountingError } from '../../counter/errors.ts';
+import { asStrings, type Door } from './door.ts';
+import { type Exchange, single } from './exchanges.ts';
+import { keyOf } from './idempotency.ts';
+import * as schemas from './schemas.ts';
+
+type OfPost = FastifyRequest<{ Params: schemas.PostParams }>;
+
+const COUNTS = ['counter', 'likes', 'views'];
+
+// A replayed update tells the original's time.
+const answerUpdate = single((exchange) => send(exchange, exchange.chunk.appliedAtMs));
+const answerRead = single((exchange) => send(exchange, exchange.chunk.updatedAt[0] * 1000));
+
+/** Registers the routes in a scope of their own, where even small answers are compressed, as the document shows them. */
+export async function postRoutes(app: FastifyInstance, door: Door): Promise<void> {
+  await app.register(async (scope) => {
+    await scope.register(compress, { threshold: 0, encodings: ['gzip'], globalDecompression: false });
+    for (const kind of COUNTS) routesOf(scope, door, kind);
+  });
+}
+
+function routesOf(app: FastifyInstance, door: Door, kind: string): void {
+  const common = {
+    tags: ['posts'],
+    params: schemas.PostParams,
+    querystring: schemas.NumbersQuery,
+    response: schemas.answers(schemas.PostAnswer),
+  };
+  const put = { ...common, body: schemas.ActionBody, summary: `Add 1 to \`{post_id}:${kind}\`, or take it away.` };
+  app.put(`/v1/:post_id/${kind}`, { schema: put, config: { isUpdate: true } }, (request: OfPost, reply) => {
+    const { action } = request.body as schemas.ActionBody;
+    const exchange = door.exchanges.begin(reply, answerUpdate, asStrings(request));
+    exchange.push(Op.add, counterOf(request, kind), action === 'increment' ? 1n : -1n);
+    exchange.chunk.key = keyOf(request);
+    door.exchanges.submit(exchange);
+  });
+
+  const get = { ...common, summary: `Read \`{post_id}:${kind}\`.` };
+  app.get(`/v1/:post_id/${kind}`, { schema: get }, (request: OfPost, reply) => {
+    reply.header('cache-control', 'no-cache');
+    const exchange = door.exchanges.begin(reply, answerRead, asStrings(request));
+    exchange.push(Op.get, counterOf(request, kind));
+    door.exchanges.submit(exchange);
+  });
+}
+
+function counterOf(request: OfPost, kind: string): string {
+  const { post_id: post } = request.params;
+  if (post === '') throw new CountingError('invalid_name', 'the post id is empty');
+  return `${post}:${kind}`;
+}
+
+function send(exchange: Exchange, updatedAtMs: number): void {
+  const updatedAt = updatedAtMs === 0 ? 'null' : `"${new Date(updatedAtMs).toISOString().slice(0, 19)}Z"`;
+  exchange.send(`{"count":${exchange.valueText(0)},"updated_at":${updatedAt}}`);
+}

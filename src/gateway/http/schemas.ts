@@ -1,0 +1,239 @@
+/**
+ * What the routes take and answer, as JSON Schema: requests are checked against it and OpenAPI is made of it.
+ * Nothing is coerced, and a field that is not named here is refused.
+ */
+import { type Static, type TSchema, Type } from 'typebox';
+import { BATCH_ENTRIES_MAX, PAGE_ENTRIES_MAX } from '../../counter/limits.ts';
+
+const CLOSED = { additionalProperties: false } as const;
+const DECIMAL = '^(0|-?[1-9][0-9]{0,18})$';
+
+/** An integer as a caller writes it: a literal, or a decimal string. */
+export type IntegerText = number | string;
+
+function integer(description: string) {
+  return Type.Unsafe<IntegerText>({ type: ['integer', 'string'], pattern: DECIMAL, description, examples: [1] });
+}
+
+/** A count in an answer. */
+function count(description: string) {
+  return Type.Unsafe<IntegerText>({
+    type: ['integer', 'string'],
+    description: `${description} A signed 64-bit integer; a string with \`numbers=string\`.`,
+    examples: [42],
+  });
+}
+
+const name = Type.String({ description: 'The counter, 1 to 255 bytes of UTF-8.', examples: ['likes:42'] });
+const ttl = integer('Seconds, counted from this update, after which the counter expires. A positive whole number.');
+const bounds = {
+  floor: Type.Optional(integer('Refuse when the result would be below.')),
+  ceiling: Type.Optional(integer('Refuse when the result would be above.')),
+  saturate: Type.Optional(
+    Type.Boolean({ description: 'At a bound, or at the end of 64 bits, apply what fits instead of refusing.' }),
+  ),
+  ttl: Type.Optional(ttl),
+};
+const by = Type.Optional(integer('How much; 1 without it. May be negative.'));
+const numbers = Type.Optional(
+  Type.Unsafe<'literal' | 'string'>({
+    type: 'string',
+    enum: ['literal', 'string'],
+    description: 'Counts in the answer as integer literals (default) or, for clients that round them, as strings.',
+  }),
+);
+
+export const NumbersQuery = Type.Object({ numbers }, CLOSED);
+export type NumbersQuery = Static<typeof NumbersQuery>;
+
+export const NameParams = Type.Object({ name });
+export type NameParams = Static<typeof NameParams>;
+
+export const AddBody = Type.Object({ by, ...bounds }, CLOSED);
+export type AddBody = Static<typeof AddBody>;
+
+export const SetBody = Type.Object({ value: integer('The new count.'), ttl: Type.Optional(ttl) }, CLOSED);
+export type SetBody = Static<typeof SetBody>;
+
+export const TtlBody = Type.Object(
+  {
+    ttl: Type.Unsafe<IntegerText | null>({
+      type: ['integer', 'string', 'null'],
+      pattern: DECIMAL,
+      description: 'Seconds from now until the counter expires; null: it does not.',
+      examples: [60, null],
+    }),
+  },
+  CLOSED,
+);
+export type TtlBody = Static<typeof TtlBody>;
+
+export const EmptyBody = Type.Object({}, CLOSED);
+
+const consistency = Type.Optional(
+  Type.Unsafe<'local' | 'region' | 'strong'>({
+    type: 'string',
+    enum: ['local', 'region', 'strong'],
+    description: 'What the read must have seen. On a single node all three are the same.',
+  }),
+);
+
+export const ReadQuery = Type.Object({ numbers, consistency }, CLOSED);
+
+export const ReadManyQuery = Type.Object(
+  {
+    name: Type.Optional(
+      Type.Unsafe<string | string[]>({
+        type: ['string', 'array'],
+        items: { type: 'string' },
+        maxItems: PAGE_ENTRIES_MAX,
+        description: 'A counter to read; give it once for each. Not together with `match`, `cursor` or `limit`.',
+      }),
+    ),
+    match: Type.Optional(
+      Type.String({
+        description: 'List the counters whose name matches: `*`, `?`, `[a-z]`, `[^x]`, backslash. Without it: all.',
+        examples: ['likes:*'],
+      }),
+    ),
+    cursor: Type.Optional(Type.String({ description: 'From the page before; empty or absent to start.' })),
+    limit: Type.Optional(
+      Type.String({
+        pattern: '^[1-9][0-9]{0,4}$',
+        description: `Counters in a page at most, 1 to ${PAGE_ENTRIES_MAX}; 100 without it.`,
+        examples: ['100'],
+      }),
+    ),
+    numbers,
+    consistency,
+  },
+  CLOSED,
+);
+export type ReadManyQuery = Static<typeof ReadManyQuery>;
+
+export const BatchEntry = Type.Object(
+  {
+    name,
+    by,
+    ...bounds,
+    id: Type.Optional(
+      Type.String({ description: 'Idempotency key of this entry: 1 to 255 printable ASCII characters.' }),
+    ),
+    at: Type.Optional(integer('When it happened, Unix seconds. Checked, and not used yet.')),
+  },
+  CLOSED,
+);
+export type BatchEntry = Static<typeof BatchEntry>;
+
+const entries = Type.Array(BatchEntry, { maxItems: BATCH_ENTRIES_MAX });
+export const BatchUpdates = Type.Object({ atomic: Type.Optional(Type.Boolean()), updates: entries }, CLOSED);
+/** For the documentation: bodies are read entry by entry, since each entry has its own outcome. */
+export const BatchBody = Type.Union([entries, BatchUpdates]);
+
+export const BatchQuery = Type.Object(
+  {
+    atomic: Type.Optional(
+      Type.Unsafe<'true' | 'false'>({
+        type: 'string',
+        enum: ['true', 'false'],
+        description: 'All or nothing: when one entry is refused, none is applied.',
+      }),
+    ),
+    numbers,
+  },
+  CLOSED,
+);
+export type BatchQuery = Static<typeof BatchQuery>;
+
+const counterId = Type.Optional(
+  Type.String({ description: 'The counter; `default` without it. In the query or in the body, not in both.' }),
+);
+export const SimpleQuery = Type.Object({ counter_id: counterId, numbers }, CLOSED);
+export type SimpleQuery = Static<typeof SimpleQuery>;
+export const SimpleBody = Type.Object(
+  { value: Type.Optional(integer('How much; 1 without it.')), counter_id: counterId },
+  CLOSED,
+);
+export type SimpleBody = Static<typeof SimpleBody>;
+
+export const PostParams = Type.Object({ post_id: Type.String({ description: 'The post, page or video.' }) });
+export type PostParams = Static<typeof PostParams>;
+export const ActionBody = Type.Object(
+  { action: Type.Unsafe<'increment' | 'decrement'>({ type: 'string', enum: ['increment', 'decrement'] }) },
+  CLOSED,
+);
+export type ActionBody = Static<typeof ActionBody>;
+
+// Answers, for the documentation.
+const value = count('The count.');
+export const AddAnswer = Type.Object({ name, value, applied: count('By how much the count changed.') });
+export const Reading = Type.Object({ name, value, exists: Type.Boolean() });
+export const SetAnswer = Type.Object({ name, value, previous: count('The count before, 0 when absent.') });
+export const DeleteAnswer = Type.Object({ name, deleted: Type.Boolean(), previous: count('The count before.') });
+export const TtlAnswer = Type.Object({
+  name,
+  ttl: Type.Unsafe<number | null>({ type: ['integer', 'null'], description: 'Seconds left, rounded up.' }),
+  exists: Type.Boolean(),
+});
+export const ReadManyAnswer = Type.Object({
+  counters: Type.Array(Type.Object({ name, value, exists: Type.Optional(Type.Boolean()) })),
+  cursor: Type.Optional(
+    Type.Unsafe<string | null>({
+      type: ['string', 'null'],
+      description: 'Of a listing: for the next page; null at the end.',
+    }),
+  ),
+});
+const entryError = Type.Object({ code: Type.String(), detail: Type.String() });
+export const BatchAnswer = Type.Object({
+  results: Type.Array(
+    Type.Object({
+      name: Type.Optional(name),
+      value: Type.Optional(value),
+      applied: Type.Optional(count('By how much the count changed.')),
+      replayed: Type.Optional(Type.Boolean({ description: 'True when its `id` was applied before; else absent.' })),
+      error: Type.Optional(entryError),
+    }),
+    { description: 'In the order of the entries. Empty when an import chunk is replayed.' },
+  ),
+  refused: Type.Integer({ description: 'How many entries have an error.' }),
+  replayed: Type.Boolean({ description: 'The whole batch was applied before: this time nothing changed.' }),
+});
+export const SimpleUpdateAnswer = Type.Object({ success: Type.Boolean(), new_value: value });
+export const SimpleReadAnswer = Type.Object({ current_value: value });
+export const PostAnswer = Type.Object({
+  count: value,
+  updated_at: Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time' }),
+});
+export const SnapshotAnswer = Type.Object({
+  file: Type.String(),
+  counters: Type.Integer(),
+  bytes: Type.Integer(),
+  sequence: count('Of the last group that it covers.'),
+});
+
+export const Problem = Type.Object(
+  {
+    type: Type.String(),
+    title: Type.String(),
+    status: Type.Integer(),
+    code: Type.String({ description: 'Stable; see the list in docs/http.md.' }),
+    outcome: Type.Unsafe<'refused' | 'unknown'>({
+      type: 'string',
+      enum: ['refused', 'unknown'],
+      description: 'refused: nothing changed. unknown: it may or may not count; retry with the same Idempotency-Key.',
+    }),
+    detail: Type.String(),
+    index: Type.Optional(Type.Integer({ description: 'Of an atomic batch: the entry that was refused.' })),
+    name: Type.Optional(Type.String({ description: 'Of an atomic batch: the counter of that entry.' })),
+  },
+  { description: 'RFC 9457' },
+);
+
+/** The `response` part of a route's schema. */
+export function answers(schema: TSchema): Record<string, unknown> {
+  return {
+    200: { description: 'Done.', content: { 'application/json': { schema } } },
+    default: { description: 'Refused or unknown.', content: { 'application/problem+json': { schema: Problem } } },
+  };
+}
