@@ -27,10 +27,12 @@ export const Frame = {
   sequence: 24,
   timeMs: 32,
   durableOffset: 40,
-  entries: 48,
+  /** Its own: a frame that lies anywhere else is none, whichever way it got there. */
+  offset: 48,
+  entries: 56,
   /** Over everything else of the frame, padding included. */
-  crc: 52,
-  payload: 56,
+  crc: 60,
+  payload: 64,
 } as const;
 
 /** An entry begins with one word: payload length, type, and whether a reader must understand the type. */

@@ -4,7 +4,7 @@
  *
  * Invariants:
  * - A frame is looked at only when it lies whole in the window, and believed only when its magic, the file's
- *   random id, its length and its checksum agree.
+ *   random id, its length, its offset and its checksum agree.
  * - The window begins at a multiple of a sector, so the words of a frame are aligned in it.
  */
 import { GROUP_BYTES_MAX } from '../counter/limits.ts';
@@ -105,6 +105,9 @@ export class FrameReader {
     if (padded > room) return this.#refuse('the file ends within a frame');
     const view = this.#view;
     const frame = this.window.bytes.subarray(start, start + padded);
+    if (view.getBigUint64(start + Frame.offset, true) !== BigInt(offset)) {
+      return this.#refuse('the frame belongs elsewhere in the file');
+    }
     if (view.getUint32(start + Frame.crc, true) !== frameChecksum([frame])) {
       return this.#refuse('the checksum of the frame is wrong');
     }

@@ -170,10 +170,11 @@ export class GroupBuffer {
   /**
    * Completes the frame: header, padding, checksum.
    * @param id of the file that it goes into.
+   * @param offset of the frame in that file.
    * @param durableOffset through which that file is known to be durable.
    * @returns the frame's parts in order; valid until the next `begin`.
    */
-  seal(id: Uint8Array, durableOffset: number): Uint8Array[] {
+  seal(id: Uint8Array, offset: number, durableOffset: number): Uint8Array[] {
     assert(id.length === ID_BYTES, 'a file id has 16 bytes');
     assert(this.bytes <= GROUP_BYTES_MAX, 'a frame is at most GROUP_BYTES_MAX long');
     const { bytes } = this.#pieces[0];
@@ -184,6 +185,7 @@ export class GroupBuffer {
     header.setBigUint64(Frame.sequence, this.#sequence, true);
     header.setBigUint64(Frame.timeMs, BigInt(this.#timeMs), true);
     header.setBigUint64(Frame.durableOffset, BigInt(durableOffset), true);
+    header.setBigUint64(Frame.offset, BigInt(offset), true);
     header.setUint32(Frame.entries, this.#entries, true);
     this.#piece.used = this.#used;
     const end = this.#used + wholeSectors(this.bytes) - this.bytes;

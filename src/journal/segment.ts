@@ -104,7 +104,7 @@ export class Segment {
     const { clock, writeDeadlineMs } = this.#site;
     const stated = this.#durableOffset;
     let offset = this.#offset;
-    for (const part of group.seal(this.header.id, stated)) {
+    for (const part of group.seal(this.header.id, this.#offset, stated)) {
       await within(clock, writeDeadlineMs, `writing ${this.name}`, this.#file.write(part, offset));
       offset += part.length;
     }

@@ -129,7 +129,7 @@ class PartWriter {
   async #writePart(): Promise<void> {
     this.#parts++;
     this.#entries += this.#part.entries;
-    for (const bytes of this.#part.seal(this.#id, 0)) await this.#write(bytes);
+    for (const bytes of this.#part.seal(this.#id, this.offset, 0)) await this.#write(bytes);
     if (this.offset - this.#synced >= SYNC_EVERY_BYTES) await this.#sync();
   }
 
