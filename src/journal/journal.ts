@@ -11,6 +11,7 @@
  */
 import type { Clock, Disk, Host, Random } from '../host/host.ts';
 import { assert } from '../std/assert.ts';
+import { within } from './deadline.ts';
 import { type JournalFailure, journalFailure } from './errors.ts';
 import { ID_BYTES, parseFileName } from './format.ts';
 import type { GroupBuffer } from './group.ts';
@@ -66,8 +67,7 @@ export class Journal {
     if (found.tail !== undefined) await repairTail(disk, found.tail);
     const segment = await Segment.create(site, newHeader(site.clock, host.random, found.nextNumber, found.continues));
     assert(segment.sequence === found.sequence, 'a new segment goes on where recovery ended');
-    // What cannot be removed is ignored, and the next start's or snapshot's to remove.
-    await Promise.allSettled(found.obsolete.map((name) => disk.unlink(name)));
+    await remove(site, found.obsolete);
     return new Journal(site, options, segment, found.bytes);
   }
 
@@ -201,14 +201,25 @@ export class Journal {
     return Segment.create(this.#site, newHeader(this.#site.clock, this.#random, this.#nextNumber++, continues));
   }
 
-  /** Removes segments and snapshots that a start no longer needs. What cannot be removed is the next one's to remove. */
+  /** Removes segments and snapshots that a start no longer needs. */
   async #removeBefore(number: number, sequence: bigint): Promise<void> {
     const names = (await this.#site.disk.list()).map(parseFileName).filter((name) => name !== undefined);
     const old = names.filter((name) =>
       name.kind === 'snapshot' ? name.sequence < sequence : name.kind === 'segment' && name.number < number,
     );
-    await Promise.allSettled(old.map((name) => this.#site.disk.unlink(name.name)));
+    await remove(
+      this.#site,
+      old.map((name) => name.name),
+    );
   }
+}
+
+/** What cannot be removed does no harm, and is the next start's or snapshot's to remove. */
+async function remove(site: SegmentSite, names: readonly string[]): Promise<void> {
+  const unlinks = names.map((name) =>
+    within(site.clock, site.writeDeadlineMs, `removing ${name}`, site.disk.unlink(name)),
+  );
+  await Promise.allSettled(unlinks);
 }
 
 function newHeader(clock: Clock, random: Random, number: number, continues: Continuation | undefined): SegmentHeader {

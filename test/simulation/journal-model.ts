@@ -1,0 +1,120 @@
+/** What the journal is held against: entries as plain data, and the state that they add up to. */
+import { SUFFIX_BYTES } from '../../src/counter/key.ts';
+import type { GroupBuffer } from '../../src/journal/group.ts';
+import type { IdempotencyRecord, Replay } from '../../src/journal/replay.ts';
+
+/** A record's key: kind, and name with suffix as Latin-1. */
+export interface ModelKey {
+  readonly kind: number;
+  readonly bytes: string;
+}
+
+export type ModelEntry =
+  | {
+      readonly entry: 'value';
+      readonly key: ModelKey;
+      readonly low: number;
+      readonly high: number;
+      readonly at: number;
+    }
+  | { readonly entry: 'deadline'; readonly key: ModelKey; readonly ms: number }
+  | { readonly entry: 'delete'; readonly key: ModelKey }
+  | { readonly entry: 'idempotency'; readonly key: string; readonly answer: string; readonly ms: number }
+  | { readonly entry: 'horizon'; readonly ms: number };
+
+export interface ModelGroup {
+  readonly sequence: bigint;
+  readonly entries: readonly ModelEntry[];
+}
+
+/** What is there: by name, the entries that state it. */
+export type ModelState = Map<string, readonly ModelEntry[]>;
+
+export function apply(state: ModelState, entry: ModelEntry): void {
+  const name = nameOf(entry);
+  if (entry.entry === 'delete') state.delete(name);
+  else if (entry.entry === 'deadline') state.set(name, [...(state.get(name) ?? []), entry]);
+  else state.set(name, [entry]);
+}
+
+/** What an entry is about: a record, with its deadline; an idempotency key; the horizon. */
+export function nameOf(entry: ModelEntry): string {
+  if (entry.entry === 'horizon') return 'horizon';
+  if (entry.entry === 'idempotency') return `answer to ${entry.key}`;
+  return `record ${entry.key.kind}/${entry.key.bytes}`;
+}
+
+export function stateText(state: ModelState): string {
+  return JSON.stringify([...state].sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+export function put(buffer: GroupBuffer, entry: ModelEntry): void {
+  switch (entry.entry) {
+    case 'idempotency': {
+      const outcomes = Buffer.from(entry.answer);
+      const fingerprint = outcomes.subarray(0, 32).toString('hex');
+      buffer.putIdempotency({ scope: 'request', key: entry.key, fingerprint, appliedAtMs: entry.ms, outcomes });
+      return;
+    }
+    case 'horizon':
+      buffer.putHorizon(entry.ms);
+      return;
+    default:
+  }
+  // A key lies somewhere in a larger buffer, as it does in the engine.
+  const start = entry.key.bytes.length % 3;
+  const key = Buffer.concat([Buffer.alloc(start, 0x55), Buffer.from(entry.key.bytes, 'latin1')]);
+  const { kind } = entry.key;
+  const nameLength = entry.key.bytes.length - SUFFIX_BYTES[kind];
+  if (entry.entry === 'value') buffer.putValue(entry.low, entry.high, entry.at, kind, nameLength, key, start);
+  else if (entry.entry === 'deadline') buffer.putDeadline(entry.ms, kind, nameLength, key, start);
+  else buffer.putDelete(kind, nameLength, key, start);
+}
+
+/** Keeps what recovery feeds. */
+export class Recorder implements Replay {
+  readonly groups: { readonly sequence: bigint; readonly entries: ModelEntry[] }[] = [];
+  readonly state: ModelState = new Map();
+
+  group(sequence: bigint, _timeMs: number): void {
+    this.groups.push({ sequence, entries: [] });
+  }
+
+  value(
+    low: number,
+    high: number,
+    at: number,
+    kind: number,
+    nameLength: number,
+    bytes: Uint8Array,
+    start: number,
+  ): void {
+    this.#keep({ entry: 'value', key: keyAt(kind, nameLength, bytes, start), low, high, at });
+  }
+
+  deadline(ms: number, kind: number, nameLength: number, bytes: Uint8Array, start: number): void {
+    this.#keep({ entry: 'deadline', key: keyAt(kind, nameLength, bytes, start), ms });
+  }
+
+  delete(kind: number, nameLength: number, bytes: Uint8Array, start: number): void {
+    this.#keep({ entry: 'delete', key: keyAt(kind, nameLength, bytes, start) });
+  }
+
+  idempotency({ key, appliedAtMs, outcomes }: IdempotencyRecord): void {
+    this.#keep({ entry: 'idempotency', key, answer: Buffer.from(outcomes).toString(), ms: appliedAtMs });
+  }
+
+  horizon(ms: number): void {
+    this.#keep({ entry: 'horizon', ms });
+  }
+
+  #keep(entry: ModelEntry): void {
+    this.groups.at(-1)?.entries.push(entry);
+    apply(this.state, entry);
+  }
+}
+
+function keyAt(kind: number, nameLength: number, bytes: Uint8Array, start: number): ModelKey {
+  const key = Buffer.from(bytes.subarray(start, start + nameLength + SUFFIX_BYTES[kind]));
+  return { kind, bytes: key.toString('latin1') };
+}

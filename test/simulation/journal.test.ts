@@ -1,0 +1,76 @@
+// The journal on a disk that does everything a disk is allowed to. Each test goes through every operation of a
+// random run; a complaint names the seed, and the run is the same for the same seed.
+
+import { describe, expect, it } from 'vitest';
+import { type Fault, SimulatedDisk } from './disk.ts';
+import { JournalWorld } from './journal-world.ts';
+
+const SEEDS = [1, 2, 3];
+const STEPS = 40;
+
+function newWorld(seed: number): JournalWorld {
+  const world = new JournalWorld(seed, new SimulatedDisk({ seed }));
+  return world;
+}
+
+/** A run without faults. @returns how many operations it takes. */
+async function undisturbed(seed: number): Promise<number> {
+  const world = newWorld(seed);
+  await world.open();
+  await world.run(STEPS);
+  expect(world.counts.snapshots, 'the run holds a snapshot').toBeGreaterThan(0);
+  return world.disk.operations;
+}
+
+/** Opens the journal, with the power going again and again at some operation of the start. */
+async function openAtLast(world: JournalWorld, crashes: number): Promise<void> {
+  for (let i = 0; i < crashes; i++) {
+    const stopped = world.disk.stopAt(1 + ((world.seed + i * 3) % 12));
+    const opened = await Promise.race([world.open().then(() => true), stopped.then(() => false)]);
+    world.disk = world.disk.crash();
+    if (opened) break;
+  }
+  await world.open();
+}
+
+describe.each(SEEDS)('seed %i', (seed) => {
+  it('recovers what was durable after a crash at any operation', async () => {
+    const operations = await undisturbed(seed);
+    const total = { recoveries: 0, lostGroups: 0, keptGroups: 0 };
+    for (let operation = 1; operation <= operations; operation++) {
+      const world = newWorld(seed);
+      const stopped = world.disk.stopAt(operation);
+      await Promise.race([world.open().then(() => world.run(STEPS)), stopped]);
+      world.disk = world.disk.crash();
+      await openAtLast(world, operation % 3);
+      await world.run(5);
+      world.disk = world.disk.crash();
+      await world.open();
+      for (const count of ['recoveries', 'lostGroups', 'keptGroups'] as const) total[count] += world.counts[count];
+    }
+    expect(total.recoveries).toBeGreaterThan(operations);
+    expect(total.lostGroups, 'some crash lost something').toBeGreaterThan(0);
+    expect(total.keptGroups, 'some crash kept something that was not synced').toBeGreaterThan(0);
+  });
+
+  it.each<Fault>(['ENOSPC', 'EIO', 'hang'])('goes on after %s at any operation', async (fault) => {
+    const operations = await undisturbed(seed);
+    let failures = 0;
+    for (let operation = 1; operation <= operations; operation++) {
+      const world = newWorld(seed);
+      world.disk.failAt(operation, fault);
+      // A start may fail, and then the next one has to succeed, on what the first one has left in the cache.
+      await world.open().catch(async () => {
+        world.disk = world.disk.kill();
+        await world.open();
+      });
+      await world.run(STEPS);
+      world.disk.release();
+      await world.run(3);
+      failures += world.counts.failures + world.counts.failedSnapshots;
+      world.disk = world.disk.crash();
+      await world.open();
+    }
+    expect(failures, 'faults were noticed').toBeGreaterThan(operations / 3);
+  });
+});
