@@ -206,6 +206,10 @@ export class RespConnection {
     });
   }
 
+  get localPort(): number {
+    return this.#socket.localPort ?? 0;
+  }
+
   send(text: string): void {
     if (!this.#isOver) this.#socket.write(text);
   }
