@@ -85,20 +85,20 @@ export class JournalWorld {
   }
 
   /** Goes on for so many random steps, and ends with everything durable. */
-  async run(steps: number): Promise<void> {
-    for (let step = 0; step < steps; step++) await this.#step();
+  async run(steps: number, hasSnapshots = true): Promise<void> {
+    for (let step = 0; step < steps; step++) await this.#step(hasSnapshots);
     await this.#commit();
     if (this.#snapshot !== undefined) await this.#inTime(this.#snapshot);
     await this.#commit();
   }
 
-  async #step(): Promise<void> {
+  async #step(hasSnapshots: boolean): Promise<void> {
     const chance = this.#random.below(100);
     if (chance < 45) this.#gather();
     else if (chance < 65) await this.#guarded((journal) => this.#write(journal));
     else if (chance < 88) await this.#commit();
     else if (chance < 94) await this.#mark();
-    else if (this.#snapshot === undefined) this.#startSnapshot();
+    else if (hasSnapshots && this.#snapshot === undefined) this.#startSnapshot();
   }
 
   async #commit(): Promise<void> {
