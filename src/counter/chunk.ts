@@ -16,7 +16,7 @@ import { CHUNK_COMMANDS_MAX } from './limits.ts';
 export const Op = {
   /** `value`: the count, 0 when absent; EXISTED. */
   get: 0,
-  /** `value`: the new count; `other`: what was applied (differs from the amount when saturated); EXISTED before; CHANGED unless a condition held it back. */
+  /** `value`: the new count; `other`: what was applied (differs from the amount when saturated); EXISTED before; CHANGED unless a condition held it back. Refused for overflow or a bound, `value` and EXISTED tell the count as it stays. */
   add: 1,
   /** `value`: the count afterwards; `other`: the count before; EXISTED before; CHANGED unless a condition held it back. */
   set: 2,

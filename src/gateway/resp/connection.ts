@@ -167,9 +167,15 @@ export class Connection {
         this.#bytesNeeded = reader.bytesNeeded;
         break;
       }
-      if (reading === Reading.broken || isHttp(reader.request)) {
-        if (reading === Reading.broken) replies.error(reader.error);
-        this.#host.door.log.info({ client: session.peer, error: reader.error }, 'not a RESP client');
+      if (reading === Reading.broken) {
+        replies.error(reader.error);
+        session.quitting = true;
+        break;
+      }
+      if (isHttp(reader.request)) {
+        this.#host.door.log.warn({ client: session.peer }, 'HTTP came to the RESP port: nothing of it is carried out');
+        chunk.reset();
+        replies.clear();
         session.quitting = true;
         break;
       }

@@ -49,8 +49,13 @@ export function dispatch(context: CommandContext, found: CommandSpec | string): 
   return undefined;
 }
 
-/** An error that also spoils an open transaction. */
-function reject({ replies, session }: CommandContext, error: string): undefined {
+/** An error that also spoils an open transaction, and ends it when it is EXEC that is refused. */
+function reject({ replies, request, session }: CommandContext, error: string): undefined {
+  if (request.word(0) === 'exec') {
+    session.transaction = undefined;
+    replies.error(`EXECABORT Transaction discarded because of: ${error.replace(/^ERR /, '')}`);
+    return;
+  }
   if (session.transaction !== undefined) session.transaction.spoiled = true;
   replies.error(error);
 }

@@ -1,12 +1,19 @@
 /**
- * INCREX as Redis 8.8 and Valkey 9.2 define it: an increment with bounds and an expire time. Out of bounds it
- * is no error: without SATURATE nothing changes and the reply is `[value, 0]`. The value then comes from a read
- * that follows the increment in the same chunk.
+ * INCREX as Redis 8.8 and Valkey 9.2 define it: an increment with bounds and an expire time. Out of bounds is no
+ * error: without SATURATE nothing changes and the reply is `[value, 0]`.
  */
 import { type CommandOptions, type DeadlineChange, Flag, Op } from '../../../counter/chunk.ts';
 import { DONE, ERRORS } from '../../../counter/errors.ts';
 import { writeInt64 } from '../../../counter/int64.ts';
-import { type CommandContext, type CommandSpec, command, NOT_AN_INTEGER, ONE_KEY, SYNTAX_ERROR } from '../command.ts';
+import {
+  type CommandContext,
+  type CommandSpec,
+  command,
+  NOT_AN_INTEGER,
+  ONE_KEY,
+  one,
+  SYNTAX_ERROR,
+} from '../command.ts';
 import { errorText, type Planned, type ReplyFormat } from '../replies.ts';
 import type { Request } from '../request.ts';
 import { deadlineIn, type ExpiryKind, invalidExpireTime, isExpiryKind } from './expiry.ts';
@@ -15,20 +22,18 @@ const OUT_OF_BOUNDS = new Set<number>([ERRORS.overflow.id, ERRORS.below_floor.id
 
 const incrementReply: ReplyFormat = Object.assign(
   ((writer, chunk, first) => {
-    const read = first + 1;
-    const error =
-      chunk.code[first] === DONE ? DONE : OUT_OF_BOUNDS.has(chunk.code[first]) ? chunk.code[read] : chunk.code[first];
-    if (error !== DONE) return writer.error(errorText(error));
-    const applied = chunk.code[first] === DONE;
-    // Done but not changed: NX or XX held it back.
-    if (applied && !chunk.hasFlag(first, Flag.changed)) return writer.nullArray();
-    writer.array(2);
-    if (applied) {
-      writer.integer(chunk.value[2 * first], chunk.value[2 * first + 1]);
-      writer.integer(chunk.other[2 * first], chunk.other[2 * first + 1]);
+    const code = chunk.code[first];
+    const isOutOfBounds = OUT_OF_BOUNDS.has(code);
+    if (code !== DONE && !isOutOfBounds) {
+      writer.error(errorText(code));
+    } else if (code === DONE && !chunk.hasFlag(first, Flag.changed)) {
+      // NX or XX held it back.
+      writer.nullArray();
     } else {
-      writer.integer(chunk.value[2 * read], chunk.value[2 * read + 1]);
-      writer.number(0);
+      writer.array(2);
+      writer.integer(chunk.value[2 * first], chunk.value[2 * first + 1]);
+      if (isOutOfBounds) writer.number(0);
+      else writer.integer(chunk.other[2 * first], chunk.other[2 * first + 1]);
     }
   }) satisfies ReplyFormat,
   { takesErrors: true as const },
@@ -102,8 +107,7 @@ function increment(context: CommandContext): Planned {
   }
   const deadline = readDeadline(context, options);
   if (typeof deadline === 'string') return replies.error(deadline);
-  const { starts, lengths } = request;
-  const i = chunk.push(Op.add, starts[1], lengths[1], 0, 0);
+  const i = chunk.push(Op.add, request.starts[1], request.lengths[1], 0, 0);
   writeInt64(chunk.amount, 2 * i, by);
   const commandOptions: CommandOptions = {
     floor,
@@ -114,8 +118,7 @@ function increment(context: CommandContext): Planned {
     onlyIf: options.onlyIf,
   };
   chunk.options[i] = commandOptions;
-  chunk.push(Op.get, starts[1], lengths[1], 0, 0);
-  return replies.add(incrementReply, 2);
+  return replies.add(incrementReply, 1);
 }
 
 /** The deadline that the options ask for, or the text of an error. */
@@ -138,6 +141,6 @@ export const INCREX: CommandSpec = command({
   arity: -2,
   flags: ['write', 'denyoom', 'fast'],
   keys: ONE_KEY,
-  weight: () => 2,
+  weight: one,
   handle: increment,
 });

@@ -1,15 +1,17 @@
 /** COMMAND: the command table, told to clients. */
-import { type CommandContext, type CommandSpec, container, SYNTAX_ERROR, subcommand } from '../command.ts';
+import { type CommandContext, type CommandSpec, container, subcommand } from '../command.ts';
+import type { Planned } from '../replies.ts';
 import type { ReplyWriter } from '../reply-writer.ts';
 import { help } from './help.ts';
 
+type Table = ReadonlyMap<string, CommandSpec>;
+
+const PART = { group: 'server', flags: ['loading', 'stale'] } as const;
+
+const WHOLE_TABLE = { ...PART, flags: [...PART.flags, 'no_multi'], large: true } as const;
+
 /** The table is handed in: it holds this command too. */
-export function introspection(table: ReadonlyMap<string, CommandSpec>): CommandSpec {
-  const tellAll = ({ replies }: CommandContext) =>
-    replies.say((writer) => {
-      writer.array(table.size);
-      for (const spec of table.values()) writeSpec(writer, spec);
-    });
+export function introspection(table: Table): CommandSpec {
   const subcommands = [
     subcommand({
       ...PART,
@@ -24,77 +26,50 @@ export function introspection(table: ReadonlyMap<string, CommandSpec>): CommandS
       syntax: 'COMMAND LIST',
       summary: 'The names of all commands.',
       since: '7.0.0',
-      arity: -2,
+      arity: 2,
       large: true,
-      handle: ({ replies, request }) => {
-        if (request.count > 2) return replies.error(SYNTAX_ERROR);
-        return replies.say((writer) => {
+      handle: ({ replies }) =>
+        replies.say((writer) => {
           writer.set(table.size);
           for (const name of table.keys()) writer.bulk(name);
-        });
-      },
+        }),
     }),
     subcommand({
-      ...PART,
+      ...WHOLE_TABLE,
       syntax: 'COMMAND INFO [command-name ...]',
       summary: 'Arity, flags and positions of names of commands; null for one that there is not.',
       since: '2.8.13',
       arity: -2,
-      flags: [...PART.flags, 'no_multi'],
-      large: true,
-      handle: (context) => {
-        if (context.request.count === 2) return tellAll(context);
-        const specs = namedSpecs(table, context);
-        return context.replies.say((writer) => {
-          writer.array(specs.length);
-          for (const spec of specs) {
-            if (spec === undefined) writer.nullArray();
-            else writeSpec(writer, spec);
-          }
-        });
-      },
+      handle: (context) => tellSpecs(context, context.request.count === 2 ? all(table) : named(table, context)),
     }),
     subcommand({
-      ...PART,
+      ...WHOLE_TABLE,
       syntax: 'COMMAND DOCS [command-name ...]',
       summary: 'Summaries of commands.',
       since: '7.0.0',
       arity: -2,
-      flags: [...PART.flags, 'no_multi'],
-      large: true,
-      handle: (context) => {
-        const named = context.request.count === 2 ? [...table.values()] : namedSpecs(table, context);
-        // Each once: the reply is a map.
-        const specs = [...new Set(named)].filter((spec) => spec !== undefined);
-        return context.replies.say((writer) => {
-          writer.map(specs.length);
-          for (const spec of specs) writeDocs(writer, spec);
-        });
-      },
+      handle: (context) => tellDocs(context, context.request.count === 2 ? all(table) : named(table, context)),
     }),
   ];
   return container(
     {
-      ...PART,
+      ...WHOLE_TABLE,
       syntax: 'COMMAND',
       summary: 'All commands.',
       since: '2.8.13',
       arity: -1,
-      flags: [...PART.flags, 'no_multi'],
-      large: true,
-      handle: tellAll,
+      handle: (context) => tellSpecs(context, all(table)),
     },
     [...subcommands, help('COMMAND', subcommands)],
   );
 }
 
-const PART = { group: 'server', flags: ['loading', 'stale'] } as const;
+function all(table: Table): readonly CommandSpec[] {
+  return [...table.values()];
+}
 
 /** The commands that the arguments from 2 on name. */
-function namedSpecs(
-  table: ReadonlyMap<string, CommandSpec>,
-  { request }: CommandContext,
-): readonly (CommandSpec | undefined)[] {
+function named(table: Table, { request }: CommandContext): readonly (CommandSpec | undefined)[] {
   const specs: (CommandSpec | undefined)[] = [];
   for (let i = 2; i < request.count; i++) {
     const [name, part] = request.word(i).split('|');
@@ -102,6 +77,25 @@ function namedSpecs(
     specs.push(part === undefined ? spec : spec?.subcommands?.get(part));
   }
   return specs;
+}
+
+function tellSpecs({ replies }: CommandContext, specs: readonly (CommandSpec | undefined)[]): Planned {
+  return replies.say((writer) => {
+    writer.array(specs.length);
+    for (const spec of specs) {
+      if (spec === undefined) writer.null();
+      else writeSpec(writer, spec);
+    }
+  });
+}
+
+function tellDocs({ replies }: CommandContext, specs: readonly (CommandSpec | undefined)[]): Planned {
+  // Each once: the reply is a map.
+  const known = [...new Set(specs)].filter((spec) => spec !== undefined);
+  return replies.say((writer) => {
+    writer.map(known.length);
+    for (const spec of known) writeDocs(writer, spec);
+  });
 }
 
 function categories({ flags, group }: CommandSpec): readonly string[] {

@@ -17,8 +17,10 @@ const NO_PASSWORD =
   'ERR AUTH <password> called without any password configured for the default user. ' +
   'Are you sure your configuration is correct?';
 const HELLO_WITHOUT_AUTH =
-  'NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> ' +
+  'NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> ' +
   'option can be used to authenticate the client and select the RESP protocol version at the same time';
+
+const OUT_OF_INT_RANGE = 'ERR value is out of range, value must between -2147483648 and 2147483647';
 
 /** Whether the user in argument `userAt` (0: the default one) has the password in argument `passwordAt`. */
 function authenticate({ door, request, session }: CommandContext, userAt: number, passwordAt: number): boolean {
@@ -144,6 +146,7 @@ export const SESSION_COMMANDS: readonly CommandSpec[] = [
     handle: (context) => {
       const index = context.request.integer(1);
       if (index === undefined) return context.replies.error(NOT_AN_INTEGER);
+      if (index !== BigInt.asIntN(32, index)) return context.replies.error(OUT_OF_INT_RANGE);
       if (index !== 0n) return context.replies.error('ERR DB index is out of range');
       return ok(context);
     },

@@ -134,8 +134,14 @@ function getAndExpire(context: CommandContext): Planned {
   const { expiry } = options;
   const deadline =
     expiry !== undefined && isExpiryKind(expiry) ? readDeadline(context, expiry, options.expiryAt) : undefined;
-  if (typeof deadline === 'string') return replies.error(deadline);
   pushGet(context, 1);
+  if (typeof deadline === 'string') {
+    // Redis looks for the counter before it looks at the time.
+    return replies.add((writer, { flags }, first) => {
+      if ((flags[first] & Flag.existed) !== 0) writer.error(deadline);
+      else writer.null();
+    }, 1);
+  }
   if (expiry === undefined) return replies.add(readReply, 1);
   const i = chunk.push(Op.expire, request.starts[1], request.lengths[1], 0, 0);
   chunk.options[i] = { deadline: deadline ?? { kind: 'persist' } };
