@@ -1,0 +1,50 @@
+/** The report as a table: for the terminal and, the same, as Markdown. */
+import Table from 'cli-table3';
+import { METRICS } from '../row.ts';
+import type { RowResult } from '../runner.ts';
+import type { Line } from './summary.ts';
+import { goalText, quantity, spread, times } from './wording.ts';
+
+const COLUMNS = ['row', 'what', 'compared with', 'Tallyd', 'ratio', 'goal', '', 'generator CPU'] as const;
+const VERDICTS: Readonly<Record<Line['verdict'], string>> = {
+  stretch: 'stretch met',
+  met: 'met',
+  missed: 'MISSED',
+  'no goal': '',
+};
+
+/** For the terminal. */
+export function terminalTable(lines: readonly Line[], results: readonly RowResult[]): string {
+  const table = new Table({ head: [...COLUMNS], style: { head: [], border: [], compact: true } });
+  for (const line of lines) table.push(cells(line));
+  return `${table.toString()}\n${failures(results)
+    .map((text) => `${text}\n`)
+    .join('')}`;
+}
+
+/** For docs/benchmarks. */
+export function markdownTable(lines: readonly Line[], results: readonly RowResult[]): string {
+  const rows = [COLUMNS, COLUMNS.map(() => '---'), ...lines.map(cells)];
+  const table = rows.map((row) => `| ${row.join(' | ')} |`).join('\n');
+  const missing = failures(results).map((text) => `- ${text}`);
+  return [table, ...(missing.length === 0 ? [] : ['', ...missing])].join('\n');
+}
+
+function cells(line: Line): string[] {
+  const { row, metric, other, subject, ratio, goal, verdict, generatorCpu } = line;
+  const show = (value: number): string => quantity(value, metric);
+  return [
+    row,
+    METRICS[metric].title,
+    other === undefined ? '' : `${other.label}: ${spread(other.spread, show)}`,
+    spread(subject.spread, show),
+    ratio === undefined ? '' : spread(ratio, times),
+    goalText(goal),
+    VERDICTS[verdict],
+    generatorCpu === undefined ? '' : `${(generatorCpu * 100).toFixed(0)} %`,
+  ];
+}
+
+function failures(results: readonly RowResult[]): string[] {
+  return results.flatMap(({ row, failure }) => (failure === undefined ? [] : [`${row.name} failed: ${failure}`]));
+}

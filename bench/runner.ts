@@ -1,0 +1,68 @@
+/**
+ * Runs rows: round by round, and in every round the contenders one after the other, so that whatever else the machine
+ * does meets all of them. After each row the stored sums are compared with the acknowledged ones.
+ */
+import { SumMismatch } from './ledger.ts';
+import type { Row, Sample } from './row.ts';
+import type { Bench } from './work/bench.ts';
+import { perform, setupOf } from './work/perform.ts';
+
+export interface RowResult {
+  readonly row: Row;
+  /** Per contender, per round. Empty when the row failed. */
+  readonly samples: readonly (readonly Sample[])[];
+  /** Why there are no samples. */
+  readonly failure: string | undefined;
+}
+
+export type Progress = (line: string) => void;
+
+/**
+ * @throws SumMismatch at once, since nothing that was measured means anything then. Whatever else keeps a row from
+ *   being measured is that row's result, and the others are measured all the same.
+ */
+export async function runRows(
+  rows: readonly Row[],
+  rounds: number,
+  bench: Bench,
+  progress: Progress,
+): Promise<RowResult[]> {
+  const results: RowResult[] = [];
+  for (const row of rows) {
+    const setups = row.contenders.map(({ work }) => setupOf(work)).filter((setup) => setup !== undefined);
+    await bench.targets.keepOnly(setups);
+    try {
+      const samples = await runRow(row, Math.min(rounds, row.roundsMax ?? rounds), bench, progress);
+      bench.onVerified(await bench.targets.verify());
+      results.push({ row, samples, failure: undefined });
+    } catch (error) {
+      if (error instanceof SumMismatch) throw error;
+      const failure = error instanceof Error ? error.message : String(error);
+      progress(`${row.name}: FAILED: ${failure}`);
+      results.push({ row, samples: [], failure });
+      // What was acknowledged before the failure is not known, so these servers can't be asked for their sums.
+      await bench.targets.keepOnly([]);
+    }
+  }
+  await bench.targets.keepOnly([]);
+  return results;
+}
+
+async function runRow(row: Row, rounds: number, bench: Bench, progress: Progress): Promise<Sample[][]> {
+  const samples: Sample[][] = row.contenders.map(() => []);
+  for (let round = 0; round < rounds; round++) {
+    for (const [at, { label, work }] of row.contenders.entries()) {
+      const sample = await perform(work, { ...bench, seed: bench.seed + round });
+      samples[at].push(sample);
+      progress(`${row.name}, round ${round + 1} of ${rounds}: ${label}: ${inShort(sample)}`);
+    }
+  }
+  return samples;
+}
+
+function inShort(sample: Sample): string {
+  const entries = Object.entries(sample).filter(([metric]) => !HIDDEN.includes(metric));
+  return entries.map(([metric, value]) => `${metric} ${Number(value.toPrecision(4)).toLocaleString('en')}`).join(', ');
+}
+
+const HIDDEN: readonly string[] = ['latencyP50', 'latencyP999', 'latencyMax'];
