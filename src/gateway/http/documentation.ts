@@ -39,15 +39,38 @@ export async function describeRoutes(app: FastifyInstance, version: string): Pro
       schema: documented(schema ?? {}, url, route.config?.isUpdate === true),
       url,
     }),
+    transformObject: (document) => ('openapiObject' in document ? withOptionalBodies(document.openapiObject) : {}),
   });
 }
 
 /** What a route takes, besides what Fastify checks. */
-function documented(schema: FastifySchema, url: string, isUpdate: boolean): FastifySchema {
+function documented(checked: FastifySchema, url: string, isUpdate: boolean): FastifySchema {
+  const { body, ...rest } = checked;
+  const schema = body === undefined || isEmpty(body) ? rest : checked;
   if (!isUpdate) return schema;
   if (url !== '/v1/batch') return { ...schema, headers: UpdateHeaders };
   const consumes = ['application/json', 'application/x-ndjson'];
   return { ...schema, headers: BatchHeaders, body: BatchBody, consumes };
+}
+
+function isEmpty(body: unknown): boolean {
+  return Object.keys((body as { properties?: object }).properties ?? {}).length === 0;
+}
+
+interface Operation {
+  readonly requestBody?: { required: boolean; readonly content: Record<string, { schema?: { required?: unknown } }> };
+}
+
+/** A body whose fields are all optional need not be sent; the plugin calls every body required. */
+function withOptionalBodies<T extends { paths?: object }>(document: T): T {
+  for (const path of Object.values(document.paths ?? {}) as Record<string, Operation>[]) {
+    for (const { requestBody } of Object.values(path)) {
+      const schemas = Object.values(requestBody?.content ?? {}).map(({ schema }) => schema ?? {});
+      const isOptional = schemas.every((schema) => !('required' in schema || 'anyOf' in schema));
+      if (requestBody !== undefined) requestBody.required = !isOptional;
+    }
+  }
+  return document;
 }
 
 /** The page and the document. All assets come from this server. */

@@ -9,6 +9,8 @@ export interface HttpLimits {
   readonly bodyBytesArrivingMax: number;
   /** Commands handed to the service and not answered; beyond it: `overloaded`. */
   readonly commandsUnderWayMax: number;
+  /** Requests handed to the service and not answered: a client may send many without waiting. */
+  readonly requestsUnderWayMax: number;
   readonly connectionsMax: number;
   /** From a request's first byte (or a fresh connection) to the end of its headers. */
   readonly headersTimeoutMs: number;
@@ -26,6 +28,7 @@ export const HTTP_LIMITS: HttpLimits = {
   bodyBytesMax: HTTP_BODY_BYTES_MAX,
   bodyBytesArrivingMax: 256 * 1024 * 1024,
   commandsUnderWayMax: 500_000,
+  requestsUnderWayMax: 2 * CONNECTIONS_MAX,
   connectionsMax: CONNECTIONS_MAX,
   headersTimeoutMs: 15_000,
   receiveTimeoutMs: 60_000,

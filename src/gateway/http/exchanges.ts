@@ -103,7 +103,9 @@ export class Exchanges {
   /** Hands the exchange's chunk to the service. @throws CountingError overloaded */
   submit(exchange: Exchange): void {
     const { chunk } = exchange;
-    if (this.#commandsUnderWay + chunk.count > this.#limits.commandsUnderWayMax) {
+    const { commandsUnderWayMax, requestsUnderWayMax } = this.#limits;
+    const isFull = this.#commandsUnderWay + chunk.count > commandsUnderWayMax;
+    if (isFull || this.#waiting.size >= requestsUnderWayMax) {
       throw new CountingError('overloaded', undefined, { retryAfterMs: 1000 });
     }
     this.#commandsUnderWay += chunk.count;

@@ -34,6 +34,14 @@ export interface HttpGatewayOptions {
   readonly limits?: Partial<HttpLimits> | undefined;
 }
 
+interface Parts {
+  readonly app: FastifyInstance;
+  readonly guard: Guard;
+  readonly exchanges: Exchanges;
+  readonly clock: Clock;
+  readonly sockets: ReadonlySet<Socket>;
+}
+
 /** How often a closing door looks for connections that have fallen idle. */
 const CLOSING_CHECK_MS = 20;
 
@@ -44,19 +52,16 @@ export class HttpGateway {
   readonly #guard: Guard;
   readonly #exchanges: Exchanges;
   readonly #clock: Clock;
-  readonly #sockets = new Set<Socket>();
+  readonly #sockets: ReadonlySet<Socket>;
 
-  private constructor(app: FastifyInstance, guard: Guard, exchanges: Exchanges, clock: Clock) {
-    this.#app = app;
-    this.#guard = guard;
-    this.#exchanges = exchanges;
-    this.#clock = clock;
-    const { address, port } = app.server.address() as AddressInfo;
+  private constructor(parts: Parts) {
+    this.#app = parts.app;
+    this.#guard = parts.guard;
+    this.#exchanges = parts.exchanges;
+    this.#clock = parts.clock;
+    this.#sockets = parts.sockets;
+    const { address, port } = parts.app.server.address() as AddressInfo;
     this.address = { host: address, port };
-    app.server.on('connection', (socket: Socket) => {
-      this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
-    });
   }
 
   /** Listens. @throws what the system says when the address cannot be had (EADDRINUSE, EACCES, ...). */
@@ -67,6 +72,7 @@ export class HttpGateway {
     const guard = new Guard({ secret, corsOrigins });
     const door = { service, clock, exchanges, bodies: new Bodies(limits), version };
     const app = await buildApp({ door, guard, limits, log, corsOrigins });
+    const sockets = watchSockets(app);
     try {
       await app.listen({ host: options.host, port: options.port });
     } catch (error) {
@@ -74,7 +80,7 @@ export class HttpGateway {
       await app.close();
       throw error;
     }
-    return new HttpGateway(app, guard, exchanges, clock);
+    return new HttpGateway({ app, guard, exchanges, clock, sockets });
   }
 
   /**
@@ -98,4 +104,13 @@ export class HttpGateway {
     this.#exchanges.close();
     await this.#app.close();
   }
+}
+
+function watchSockets(app: FastifyInstance): ReadonlySet<Socket> {
+  const sockets = new Set<Socket>();
+  app.server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  return sockets;
 }

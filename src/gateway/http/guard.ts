@@ -46,7 +46,7 @@ export class Guard {
 
   #refusal(request: FastifyRequest, reply: FastifyReply): CountingError | undefined {
     const { headers, raw } = request;
-    const isOpen = request.routeOptions.config.isOpen === true;
+    const { isOpen = false, allow } = request.routeOptions.config;
     if (this.#isClosing) {
       reply.header('connection', 'close');
       if (!isOpen) return new CountingError('shutting_down');
@@ -58,7 +58,10 @@ export class Guard {
       return new CountingError('origin_refused');
     }
     const unknown = isOpen || this.#secret === undefined ? undefined : this.#checkSecret(this.#secret, headers);
-    return unknown ?? noSuchRoute(request, reply);
+    if (unknown !== undefined) return unknown;
+    // Said before the body is read, which may be anything.
+    if (allow !== undefined) return methodRefusal(reply, allow);
+    return request.is404 ? new CountingError('not_found') : undefined;
   }
 
   #checkSecret(secret: Secret, headers: FastifyRequest['headers']): CountingError | undefined {
@@ -79,12 +82,7 @@ export class Guard {
   }
 }
 
-/** Said before the body is read, which may be anything. */
-function noSuchRoute(request: FastifyRequest, reply: FastifyReply): CountingError | undefined {
-  const { allow } = request.routeOptions.config;
-  if (allow !== undefined) {
-    reply.header('allow', allow);
-    return new CountingError('method_not_allowed', `this route takes ${allow}; see /docs`);
-  }
-  return request.is404 ? new CountingError('not_found') : undefined;
+function methodRefusal(reply: FastifyReply, allow: string): CountingError {
+  reply.header('allow', allow);
+  return new CountingError('method_not_allowed', `this route takes ${allow}; see /docs`);
 }

@@ -2,8 +2,11 @@
 import type { DeadlineChange } from '../../counter/chunk.ts';
 import { parseDecimal, readInt64 } from '../../counter/int64.ts';
 import { DEADLINE_MS_MAX } from '../../counter/limits.ts';
+import { assert } from '../../std/assert.ts';
 import type { IntegerText } from './schemas.ts';
-import { invalidCount, invalidTtl } from './validation.ts';
+import { invalidCount, invalidTtl, TTL_SECONDS_MAX } from './validation.ts';
+
+assert(2 * TTL_SECONDS_MAX * 1000 <= DEADLINE_MS_MAX, 'now and a ttl together are an exact time');
 
 /** @throws CountingError invalid_number when it does not fit 64 bits. */
 export function countOf(value: IntegerText, field: string): bigint {
@@ -16,9 +19,9 @@ export function countOf(value: IntegerText, field: string): bigint {
 /** The deadline that a ttl in seconds asks for. @throws CountingError invalid_deadline */
 export function deadlineOf(ttl: IntegerText): DeadlineChange {
   // A string beyond 2^53 is rounded here, and too large all the same.
-  const ms = Number(ttl) * 1000;
-  if (!(ms > 0 && ms <= DEADLINE_MS_MAX)) throw invalidTtl();
-  return { kind: 'in', ms };
+  const seconds = Number(ttl);
+  if (!(seconds > 0 && seconds <= TTL_SECONDS_MAX)) throw invalidTtl();
+  return { kind: 'in', ms: seconds * 1000 };
 }
 
 /** The decimal text of the lane pair at `at`, in quotes when asked for. */

@@ -12,6 +12,9 @@ export type Check = (value: unknown) => CountingError | undefined;
 /** Fields whose values are counts: what is wrong with one has its own code. */
 const COUNTS: ReadonlySet<string> = new Set(['by', 'value', 'floor', 'ceiling', 'at']);
 
+/** 142 000 years, so that adding the present time stays exact. */
+export const TTL_SECONDS_MAX = 4_503_599_627_370;
+
 interface SchemaError {
   readonly keyword: string;
   readonly instancePath: string;
@@ -38,7 +41,7 @@ export function validatorCompiler(route: { schema: unknown; httpPart?: string })
 
 /** A ttl that is no positive whole number of seconds, or too large. */
 export function invalidTtl(): CountingError {
-  return new CountingError('invalid_deadline', 'ttl: a positive whole number of seconds, up to 9007199254740');
+  return new CountingError('invalid_deadline', `ttl: a positive whole number of seconds, up to ${TTL_SECONDS_MAX}`);
 }
 
 /** A count that is none, or does not fit 64 bits. */
