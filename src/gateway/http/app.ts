@@ -34,7 +34,6 @@ export interface AppOptions {
 }
 
 const CHECK_CONNECTIONS_MS = 5_000;
-const NOT_ASCII = /[\x80-\xff]/;
 
 /** Builds the application; it does not listen yet. */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
@@ -73,7 +72,6 @@ function createApp(limits: HttpLimits): FastifyInstance {
     keepAliveTimeout: limits.keepAliveTimeoutMs,
     return503OnClosing: false,
     routerOptions: { querystringParser: parseQuery, maxParamLength: HEADER_BYTES_MAX },
-    rewriteUrl: (request) => encodeBytes(request.url ?? '/'),
     frameworkErrors: sendFrameworkError,
     clientErrorHandler: endConnection,
     http: {
@@ -116,12 +114,6 @@ function readJsonBodies(app: FastifyInstance, bodies: Bodies): void {
       done(null, body);
     });
   });
-}
-
-/** Bytes that a client did not encode, as if it had: otherwise they would be read as Latin-1, another name. */
-function encodeBytes(url: string): string {
-  if (!NOT_ASCII.test(url)) return url;
-  return url.replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16)}`);
 }
 
 /** What came was no HTTP, or did not come in time. */
