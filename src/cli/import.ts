@@ -5,6 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { TallydClient } from '../client/client.ts';
 import { clientOf } from './connection.ts';
@@ -129,6 +130,8 @@ class Import {
     let next = chunks.next();
     for (let { done, value } = await next; done !== true; { done, value } = await next) {
       const sending = this.#send(value);
+      // Let the request go out before parsing takes the thread.
+      await setImmediate();
       next = chunks.next();
       next.catch(() => {
         // Comes out of the loop's await, once the chunk before it has been answered.

@@ -178,18 +178,18 @@ describe('the connection', () => {
   const respond = answer({ counters: [{ name: 'a', value: '1', exists: true }] });
 
   it('is told by option, else by environment', async () => {
-    const env = { TALLYD_URL: 'http://there:1', TALLYD_SECRET: 'from the environment' };
+    const env = { TALLYD_URL: 'http://there:1', TALLYD_SECRET: 'from-the-environment' };
     const file = join(directory, 'secret');
-    await writeFile(file, 'from the file\n');
+    await writeFile(file, 'from-the-file\n');
     const byEnvironment = await run(['get', 'a'], { respond, env });
     expect(byEnvironment.sent[0]).toMatchObject({
       url: expect.stringContaining('http://there:1/'),
-      headers: { authorization: 'Bearer from the environment' },
+      headers: { authorization: 'Bearer from-the-environment' },
     });
     const byOption = await run(['get', 'a', '--url', 'http://here:2', '--secret-file', file], { respond, env });
     expect(byOption.sent[0]).toMatchObject({
       url: expect.stringContaining('http://here:2/'),
-      headers: { authorization: 'Bearer from the file' },
+      headers: { authorization: 'Bearer from-the-file' },
     });
     expect((await run(['get', 'a'], { respond })).sent[0]?.url).toContain('http://127.0.0.1:7070/');
   });

@@ -31,6 +31,11 @@ it('a closed port is unreachable, not unknown', async () => {
   expect([error.name, error.code]).toEqual(['RefusedError', 'unreachable']);
 });
 
+it('a port that fetch does not connect to is unreachable', async () => {
+  const error = await failureOf(new TallydClient({ url: 'http://127.0.0.1:6000', timeoutMs: 200 }).increment('a'));
+  expect([error.name, error.code]).toEqual(['RefusedError', 'unreachable']);
+});
+
 it('a name that does not resolve is unreachable', async () => {
   const error = await failureOf(new TallydClient({ url: 'http://tallyd.invalid', timeoutMs: 300 }).increment('a'));
   expect(error.code === 'unreachable' || error.code === 'timeout').toBe(true);

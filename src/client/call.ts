@@ -207,9 +207,11 @@ function networkFailure(error: unknown, deadline: Deadline): Failure {
 
 /** Whether the error proves that nothing was sent. Only Node tells; a browser's fetch does not say why it failed. */
 function neverConnected(error: unknown): boolean {
-  const cause = rootCause(error) as { syscall?: unknown; code?: unknown; errors?: unknown } | null | undefined;
+  const cause = rootCause(error) as { [key in 'syscall' | 'code' | 'errors' | 'message']?: unknown } | null | undefined;
   if (Array.isArray(cause?.errors)) return cause.errors.length > 0 && cause.errors.every(neverConnected);
-  return cause?.syscall === 'connect' || cause?.syscall === 'getaddrinfo' || cause?.code === 'UND_ERR_CONNECT_TIMEOUT';
+  if (cause?.syscall === 'connect' || cause?.syscall === 'getaddrinfo') return true;
+  // The web's fetch does not connect to the ports of other protocols, such as 6000.
+  return cause?.code === 'UND_ERR_CONNECT_TIMEOUT' || cause?.message === 'bad port';
 }
 
 function rootCause(error: unknown): unknown {

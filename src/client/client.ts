@@ -356,8 +356,8 @@ function checkTimeout(timeoutMs: number): number {
 }
 
 function checkSecret(secret: string): string {
-  if (/^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/.test(secret)) return secret;
-  throw new TypeError('the secret must be printable ASCII, without spaces at its ends and not empty');
+  if (/^[\x21-\x7e]+$/.test(secret)) return secret;
+  throw new TypeError('the secret must be printable ASCII without blanks, and not empty');
 }
 
 /** @returns the address without a slash at its end, so that paths can be appended. */
