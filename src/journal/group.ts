@@ -231,6 +231,7 @@ export class GroupBuffer {
   #enterNext(): void {
     this.#piece.used = this.#used;
     this.#bytesBefore += this.#used;
+    assert(this.#bytesBefore <= GROUP_BYTES_MAX, 'a frame is at most GROUP_BYTES_MAX long');
     if (this.#last + 1 === this.#pieces.length) this.#pieces.push(newPiece());
     this.#enter(this.#last + 1);
     this.#used = 0;

@@ -72,15 +72,17 @@ export async function recover(disk: Disk, replay: Replay): Promise<Recovered> {
   const walk = new Walk(disk, window, replay, begin);
   for (const link of links) await walk.segment(link);
   requireReach(links, walk.sequence, snapshot);
-  const last = links.at(-1);
   const used = [...(snapshot === undefined ? [] : [snapshot.name]), ...links.map((link) => link.name)];
+  // A last segment that holds nothing is stepped over, so that starts without traffic leave no files behind.
+  const isLastEmpty = walk.tail?.wholeOffset === FILE_HEADER_BYTES;
+  const needed = isLastEmpty ? used.slice(0, -1) : used;
   return {
     sequence: walk.sequence,
-    continues: last === undefined ? undefined : continuation(last, walk),
-    nextNumber: 1 + Math.max(0, ...names.map((name) => (name.kind === 'snapshot' ? 0 : name.number))),
+    continues: continuation(links.at(-1), isLastEmpty, walk),
+    nextNumber: 1 + names.reduce((most, name) => (name.kind === 'snapshot' ? most : Math.max(most, name.number)), 0),
     tail: walk.tail,
     used,
-    obsolete: names.filter((name) => isObsolete(name, used, begin)).map((name) => name.name),
+    obsolete: names.filter((name) => isObsolete(name, needed, begin)).map((name) => name.name),
     bytes: walk.bytes,
   };
 }
@@ -129,11 +131,10 @@ async function chain(disk: Disk, segments: readonly FileName[], begin: bigint): 
 }
 
 /** Behind what the last segment holds; when it holds nothing, behind what it continues itself. */
-function continuation(last: Link, walk: Walk): Continuation | undefined {
-  const { header } = last;
-  const offset = walk.tail?.wholeOffset ?? FILE_HEADER_BYTES;
-  if (offset === FILE_HEADER_BYTES) return header.continues;
-  return { number: header.number, id: header.id, offset, sequence: walk.sequence };
+function continuation(last: Link | undefined, isEmpty: boolean, walk: Walk): Continuation | undefined {
+  if (last === undefined || walk.tail === undefined || isEmpty) return last?.header.continues;
+  const { number, id } = last.header;
+  return { number, id, offset: walk.tail.wholeOffset, sequence: walk.sequence };
 }
 
 function requireReach(links: readonly Link[], sequence: bigint, snapshot: LoadedSnapshot | undefined): void {
@@ -142,9 +143,9 @@ function requireReach(links: readonly Link[], sequence: bigint, snapshot: Loaded
   throw new DamageError(links.at(-1)?.name ?? snapshot.name, FILE_HEADER_BYTES, reason);
 }
 
-function isObsolete(name: FileName, used: readonly string[], begin: bigint): boolean {
+function isObsolete(name: FileName, needed: readonly string[], begin: bigint): boolean {
   // A damaged newer snapshot stays for whoever wants to look at it; the next one replaces it.
-  return !used.includes(name.name) && (name.kind !== 'snapshot' || name.sequence < begin);
+  return !needed.includes(name.name) && (name.kind !== 'snapshot' || name.sequence < begin);
 }
 
 function readHeaderOf(disk: Disk, name: string, number: number): Promise<SegmentHeader> {

@@ -1,0 +1,348 @@
+import { describe, expect, it } from 'vitest';
+import { SimulatedDisk } from '../../test/simulation/disk.ts';
+import { simulatedHost } from '../../test/simulation/host.ts';
+import { type ModelEntry, put, Recorder } from '../../test/simulation/journal-model.ts';
+import { JournalFailure } from './errors.ts';
+import { FILE_HEADER_BYTES, Frame, SECTOR_BYTES, segmentName } from './format.ts';
+import { frameChecksum, GroupBuffer } from './group.ts';
+import { Journal, type JournalOptions } from './journal.ts';
+import type { SnapshotSource } from './snapshot.ts';
+
+const EMPTY: SnapshotSource = { next: () => false };
+const durableAlready = async () => undefined;
+
+function group(sequence: bigint, ...names: string[]): GroupBuffer {
+  const buffer = new GroupBuffer();
+  buffer.begin(sequence, 1_700_000_000_000);
+  for (const name of names) put(buffer, value(name));
+  return buffer;
+}
+
+function value(name: string): ModelEntry {
+  return { entry: 'value', key: { kind: 0, bytes: name }, low: 1, high: 0, at: 3 };
+}
+
+function open(disk: SimulatedDisk, more: Partial<JournalOptions> = {}): Promise<Journal> {
+  return Journal.open({ disk, host: simulatedHost(1), replay: new Recorder(), ...more });
+}
+
+/** Opens the journal and closes it again. @returns what it recovered. */
+async function recovered(disk: SimulatedDisk): Promise<Recorder> {
+  const replay = new Recorder();
+  await (await open(disk, { replay })).close();
+  return replay;
+}
+
+async function commit(journal: Journal, ...groups: GroupBuffer[]): Promise<void> {
+  await journal.write(groups);
+  await journal.sync();
+}
+
+/** The marks in the frames of a segment, in order. */
+function marks(bytes: Uint8Array): number[] {
+  const view = new DataView(bytes.buffer);
+  const found: number[] = [];
+  for (let at = FILE_HEADER_BYTES; at < bytes.length; ) {
+    found.push(Number(view.getBigUint64(at + Frame.durableOffset, true)));
+    at += Math.ceil(view.getUint32(at + Frame.length, true) / SECTOR_BYTES) * SECTOR_BYTES;
+  }
+  return found;
+}
+
+describe('writing', () => {
+  it('states in each frame the offset that was durable before it', async () => {
+    const disk = new SimulatedDisk({ seed: 1 });
+    const journal = await open(disk);
+    await commit(journal, group(1n, 'a'), group(2n, 'b'));
+    await journal.write([group(3n, 'c')]);
+    await commit(journal, group(4n, 'd'));
+    await commit(journal, group(5n));
+    expect(marks(disk.content(segmentName(1)))).toEqual([512, 512, 1536, 1536, 2560]);
+  });
+
+  it('needs a mark until a frame states the last content durable; the mark itself needs none', async () => {
+    const journal = await open(new SimulatedDisk({ seed: 1 }));
+    expect(journal.needsMark).toBe(false);
+    await commit(journal, group(1n, 'a'));
+    expect(journal.needsMark).toBe(true);
+    await commit(journal, group(2n));
+    expect(journal.needsMark).toBe(false);
+    await commit(journal, group(3n, 'a'));
+    expect(journal.needsMark).toBe(true);
+  });
+
+  it('tells what is written and what is durable', async () => {
+    const journal = await open(new SimulatedDisk({ seed: 1 }));
+    await commit(journal, group(1n, 'a'));
+    await journal.write([group(2n, 'a'), group(3n, 'a')]);
+    expect([journal.sequence, journal.durableSequence]).toEqual([3n, 1n]);
+    await journal.sync();
+    expect([journal.sequence, journal.durableSequence]).toEqual([3n, 3n]);
+    expect(journal.bytesSinceSnapshot).toBe(3 * SECTOR_BYTES);
+  });
+
+  it('refuses a gap in the sequence', async () => {
+    const journal = await open(new SimulatedDisk({ seed: 1 }));
+    await expect(journal.write([group(2n, 'a')])).rejects.toThrow('gapless');
+  });
+
+  it('does not sync what is durable already', async () => {
+    const disk = new SimulatedDisk({ seed: 1 });
+    const journal = await open(disk);
+    await commit(journal, group(1n, 'a'));
+    const { operations } = disk;
+    await journal.sync();
+    expect(disk.operations).toBe(operations);
+  });
+
+  it('goes on in a new segment when one is full, behind all of the old one', async () => {
+    const disk = new SimulatedDisk({ seed: 1 });
+    const journal = await open(disk, { segmentBytesMax: 2048 });
+    for (let i = 1n; i <= 7n; i++) await journal.write([group(i, 'a')]);
+    expect((await disk.list()).sort()).toEqual([1, 2, 3].map(segmentName));
+    expect(disk.content(segmentName(1)).length).toBe(2048);
+    expect(journal.durableSequence, 'the old segments are durable').toBe(6n);
+    await journal.sync();
+    const replay = await recovered(disk.crash());
+    expect(replay.groups.map(({ sequence }) => sequence)).toEqual([1n, 2n, 3n, 4n, 5n, 6n, 7n]);
+  });
+});
+
+describe('starting', () => {
+  it('begins with an empty directory', async () => {
+    const disk = new SimulatedDisk({ seed: 1 });
+    const journal = await open(disk);
+    expect([journal.sequence, await disk.list()]).toEqual([0n, [segmentName(1)]]);
+  });
+
+  it('truncates a torn tail and goes on in a new segment', async () => {
+    const disk = new SimulatedDisk({ seed: 1 });
+    await commit(await open(disk), group(1n, 'a'), group(2n, 'b'));
+    const file = await disk.open(segmentName(1), 'write');
+    await file.write(new Uint8Array(700).fill(7), 3 * SECTOR_BYTES - 100);
+    const replay = new Recorder();
+    const journal = await open(disk, { replay });
+    expect(replay.groups.map(({ sequence }) => sequence)).toEqual([1n]);
+    expect(disk.content(segmentName(1)).length).toBe(2 * SECTOR_BYTES);
+    await commit(journal, group(2n, 'again'));
+    expect((await recovered(disk)).groups.map(({ entries }) => entries)).toEqual([[value('a')], [value('again')]]);
+  });
+
+  it('ignores frames of another file, also where the next frame belongs', async () => {
+    const other = new SimulatedDisk({ seed: 1 });
+    await commit(await open(other), group(1n, 'ghost'));
+    const ghost = other.content(segmentName(1)).slice(FILE_HEADER_BYTES);
+    const disk = new SimulatedDisk({ seed: 2 });
+    await open(disk, { host: simulatedHost(2) });
+    await (await disk.open(segmentName(1), 'write')).write(ghost, FILE_HEADER_BYTES);
+    expect((await recovered(disk)).groups).toEqual([]);
+  });
+
+  it('refuses a gap in the sequence of whole frames', async () => {
+    const disk = new SimulatedDisk({ seed: 1 });
+    await commit(await open(disk), group(1n, 'a'), group(2n, 'b'), group(3n, 'c'));
+    const bytes = disk.content(segmentName(1)).slice(2 * SECTOR_BYTES, 3 * SECTOR_BYTES);
+    new DataView(bytes.buffer).setBigUint64(Frame.sequence, 5n, true);
+    new DataView(bytes.buffer).setUint32(Frame.crc, frameChecksum([bytes]), true);
+    await (await disk.open(segmentName(1), 'write')).write(bytes, 2 * SECTOR_BYTES);
+    await expect(open(disk)).rejects.toThrow('offset 1024: group 5 stands where 2 belongs');
+  });
+
+  it('removes what is left over: temporary files, and empty segments of earlier starts', async () => {
+    const disk = new SimulatedDisk({ seed: 1 });
+    await commit(await open(disk), group(1n, 'a'));
+    await disk.open('journal-00000009.log.new', 'create');
+    await disk.open('snapshot-00000000000000000001.snap.new', 'create');
+    await disk.open('notes.txt', 'create');
+    for (let i = 0; i < 3; i++) await recovered(disk);
+    expect((await disk.list()).sort()).toEqual([segmentName(1), segmentName(12), 'notes.txt']);
+  });
+
+  it('starts even when that cannot be removed', async () => {
+    const disk = new SimulatedDisk({ seed: 1 });
+    await commit(await open(disk), group(1n, 'a'));
+    await disk.open('journal-00000002.log.new', 'create');
+    // Writing and syncing the tail takes two operations, the new segment five.
+    disk.failAt(disk.operations + 8, 'EIO');
+    const journal = await open(disk);
+    await commit(journal, group(2n, 'b'));
+    expect((await recovered(disk.crash())).groups.length).toBe(2);
+  });
+});
+
+describe('a failure', () => {
+  it.each(['ENOSPC', 'EIO'] as const)(
+    'of a write (%s) makes the journal unusable until it is replaced',
+    async (fault) => {
+      const disk = new SimulatedDisk({ seed: 1 });
+      const journal = await open(disk);
+      await commit(journal, group(1n, 'a'));
+      disk.failAt(disk.operations + 1, fault);
+      await expect(journal.write([group(2n, 'lost')])).rejects.toThrow(JournalFailure);
+      expect(journal.failure?.message).toContain(fault);
+      const { operations } = disk;
+      await expect(journal.write([group(2n, 'b')])).rejects.toThrow(fault);
+      await expect(journal.sync()).rejects.toThrow(fault);
+      await expect(journal.snapshot(EMPTY, () => 1n, durableAlready)).rejects.toThrow(fault);
+      expect(disk.operations, 'nothing is tried').toBe(operations);
+      await journal.replace();
+      expect([journal.failure, journal.sequence]).toEqual([undefined, 1n]);
+      await commit(journal, group(2n, 'restated'));
+      const replay = await recovered(disk.crash());
+      expect(replay.groups.map(({ entries }) => entries)).toEqual([[value('a')], [value('restated')]]);
+    },
+  );
+
+  it('of a sync gives up everything since the last one that succeeded, though it can be read', async () => {
+    const disk = new SimulatedDisk({ seed: 1 });
+    const journal = await open(disk);
+    await commit(journal, group(1n, 'a'));
+    await journal.write([group(2n, 'b'), group(3n, 'c')]);
+    disk.failAt(disk.operations + 1, 'EIO');
+    await expect(journal.sync()).rejects.toThrow(JournalFailure);
+    await journal.replace();
+    expect(journal.sequence).toBe(1n);
+    await commit(journal, group(2n, 'b and c'));
+    // Not a crash: the cache still shows whole frames behind the point that the new segment continues.
+    const replay = await recovered(disk.kill());
+    expect(replay.groups.map(({ entries }) => entries)).toEqual([[value('a')], [value('b and c')]]);
+  });
+
+  it('is what takes longer than the deadline, whatever comes of it later', async () => {
+    const disk = new SimulatedDisk({ seed: 1 });
+    const host = simulatedHost(1);
+    const journal = await open(disk, { host, writeDeadlineMs: 1000 });
+    await commit(journal, group(1n, 'a'));
+    disk.failAt(disk.operations + 1, 'hang');
+    const writing = journal.write([group(2n, 'late')]);
+    const refused = expect(writing).rejects.toThrow('writing journal-00000001.log took longer than 1000 ms');
+    await host.clock.advance(1000);
+    await refused;
+    await journal.replace();
+    await commit(journal, group(2n, 'in time'));
+    disk.release();
+    await host.clock.settle();
+    expect(disk.content(segmentName(1)).length, 'the late write has arrived').toBe(3 * SECTOR_BYTES);
+    await commit(journal, group(3n, 'more'));
+    const replay = await recovered(disk.crash());
+    expect(replay.groups.map(({ entries }) => entries)).toEqual([[value('a')], [value('in time')], [value('more')]]);
+  });
+
+  it('of a replacement leaves the journal as it was, and the next attempt succeeds', async () => {
+    const disk = new SimulatedDisk({ seed: 1 });
+    const journal = await open(disk);
+    await commit(journal, group(1n, 'a'));
+    disk.failAt(disk.operations + 1, 'EIO');
+    await expect(journal.write([group(2n, 'lost')])).rejects.toThrow(JournalFailure);
+    // Each of its steps: create, write, sync, rename, directory sync; and the clean-up behind them.
+    for (let step = 1; step <= 5; step++) {
+      disk.failAt(disk.operations + step, 'ENOSPC');
+      await expect(journal.replace()).rejects.toThrow('ENOSPC');
+      expect(journal.failure).toBeInstanceOf(JournalFailure);
+    }
+    await journal.replace();
+    await commit(journal, group(2n, 'b'));
+    expect((await recovered(disk.crash())).groups.length).toBe(2);
+  });
+
+  it('is needed for a replacement', async () => {
+    const journal = await open(new SimulatedDisk({ seed: 1 }));
+    await expect(journal.replace()).rejects.toThrow('only a journal that has failed is replaced');
+  });
+});
+
+describe('a snapshot', () => {
+  it('states what it covers, replaces the segments before it, and is replayed before those behind it', async () => {
+    const disk = new SimulatedDisk({ seed: 1 });
+    const journal = await open(disk);
+    await commit(journal, group(1n, 'a'), group(2n, 'b'));
+    const parts = ['a', 'b', 'c'];
+    const source: SnapshotSource = {
+      next: (part) => {
+        put(part, value(parts.shift() as string));
+        return parts.length > 0;
+      },
+    };
+    const asked: bigint[] = [];
+    const durableThrough = async (sequence: bigint) => {
+      asked.push(sequence);
+      expect(await disk.list(), 'nothing is removed before the journal is durable').toContain(segmentName(1));
+      await commit(journal, group(3n, 'c'));
+    };
+    const { file, bytes, sequence } = await journal.snapshot(source, () => 3n, durableThrough);
+    expect([sequence, asked, file]).toEqual([2n, [3n], 'snapshot-00000000000000000002.snap']);
+    expect(disk.content(file).length).toBe(bytes);
+    expect((await disk.list()).sort()).toEqual([segmentName(2), file]);
+    expect(journal.bytesSinceSnapshot).toBe(SECTOR_BYTES);
+    const replay = await recovered(disk.crash());
+    const found = replay.groups.map((part) => [part.sequence, part.entries.length]);
+    expect(found).toEqual([
+      [2n, 1],
+      [2n, 1],
+      [2n, 1],
+      [2n, 0],
+      [3n, 1],
+    ]);
+  });
+
+  it('replaces the one before it', async () => {
+    const disk = new SimulatedDisk({ seed: 1 });
+    const journal = await open(disk);
+    for (let i = 1n; i <= 3n; i++) {
+      await commit(journal, group(i, 'a'));
+      await journal.snapshot(EMPTY, () => i, durableAlready);
+      await journal.snapshot(EMPTY, () => i, durableAlready);
+    }
+    const names = await disk.list();
+    expect(names.filter((name) => name.endsWith('.snap'))).toEqual(['snapshot-00000000000000000003.snap']);
+    expect(names.length).toBe(2);
+    expect((await recovered(disk.crash())).groups.map(({ sequence }) => sequence)).toEqual([3n]);
+  });
+
+  it('is not installed when the journal does not become durable through its end', async () => {
+    const disk = new SimulatedDisk({ seed: 1 });
+    const journal = await open(disk);
+    await commit(journal, group(1n, 'a'));
+    const never = async () => {
+      throw new Error('the journal has failed');
+    };
+    await expect(journal.snapshot(EMPTY, () => 2n, never)).rejects.toThrow('the journal has failed');
+    expect(journal.failure).toBe(undefined);
+    await commit(journal, group(2n, 'b'));
+    expect(await disk.list()).toEqual([segmentName(1), segmentName(2)]);
+    expect((await recovered(disk.crash())).groups.length).toBe(2);
+  });
+
+  it('that fails leaves everything else as it was, and the next one succeeds', async () => {
+    // Opening takes five operations, the commit two, the rotation five; behind them comes what is the snapshot's alone.
+    for (let operation = 13; operation <= 19; operation++) {
+      const disk = new SimulatedDisk({ seed: operation });
+      const journal = await open(disk);
+      await commit(journal, group(1n, 'a'));
+      disk.failAt(operation, 'ENOSPC');
+      await journal.snapshot(EMPTY, () => 1n, durableAlready).catch((error) => expect(error).toBeInstanceOf(Error));
+      expect(journal.failure).toBe(undefined);
+      await commit(journal, group(2n, 'b'));
+      await journal.snapshot(EMPTY, () => 2n, durableAlready);
+      expect((await disk.list()).filter((name) => name.endsWith('.new'))).toEqual([]);
+      expect((await recovered(disk.crash())).groups.map(({ sequence }) => sequence)).toEqual([2n]);
+    }
+  });
+
+  it('is given up when the journal is closed', async () => {
+    const disk = new SimulatedDisk({ seed: 1 });
+    const journal = await open(disk);
+    await commit(journal, group(1n, 'a'));
+    let parts = 0;
+    const source: SnapshotSource = {
+      next: (part) => {
+        put(part, value('a'));
+        if (++parts === 3) void journal.close();
+        return true;
+      },
+    };
+    await expect(journal.snapshot(source, () => 1n, durableAlready)).rejects.toThrow('closed');
+    expect(parts).toBe(3);
+    await expect(journal.write([group(2n, 'b')])).rejects.toThrow('a closed journal is not used');
+  });
+});
