@@ -38,10 +38,13 @@ export async function send(
   body?: Body,
   headers: Record<string, string> = {},
 ): Promise<Answer> {
-  const length: Record<string, string> = body === undefined ? {} : { 'content-length': `${Buffer.byteLength(body)}` };
+  const isChunked = 'transfer-encoding' in headers;
+  const length: Record<string, string> =
+    body === undefined || isChunked ? {} : { 'content-length': `${Buffer.byteLength(body)}` };
   const all = { connection: 'close', ...length, ...headers };
   const outgoing = request({ host: '127.0.0.1', port, method, path, headers: all });
-  outgoing.end(body);
+  // Never as a string: Node would then write the headers as UTF-8 too.
+  outgoing.end(body === undefined ? undefined : Buffer.from(body as string));
   const [incoming] = (await once(outgoing, 'response')) as [import('node:http').IncomingMessage];
   const pieces: Buffer[] = [];
   for await (const piece of incoming) pieces.push(piece as Buffer);
@@ -71,7 +74,7 @@ export class RawConnection {
 
   /** Everything that came, once the server has closed. */
   async rest(): Promise<string> {
-    if (!this.socket.closed) await once(this.socket, 'close');
+    if (!this.socket.closed) await new Promise((resolve) => this.socket.once('close', resolve));
     return this.text;
   }
 

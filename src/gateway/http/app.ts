@@ -19,7 +19,7 @@ import { manyRoutes } from './many-routes.ts';
 import { watchMethods } from './methods.ts';
 import { operationRoutes } from './operations.ts';
 import { postRoutes } from './post-routes.ts';
-import { connectionProblem, rawProblem, sendError, sendFrameworkError } from './problems.ts';
+import { connectionProblem, rawProblem, sendError, sendFrameworkError, sendProblem } from './problems.ts';
 import { parseQuery } from './query-string.ts';
 import { simpleRoutes } from './simple-routes.ts';
 import { ttlRoutes } from './ttl-routes.ts';
@@ -40,6 +40,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { door, guard, corsOrigins } = options;
   const app = createApp(options.limits);
   app.setErrorHandler((error, _request, reply) => sendError(reply, error, options.log));
+  // The guard says it of unknown routes; this is for a file that the documentation does not have.
+  app.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not_found'));
   app.setValidatorCompiler(validatorCompiler);
   // Answers are rendered by hand: the schemas of responses are for the documentation.
   app.setSerializerCompiler(() => JSON.stringify);

@@ -51,7 +51,7 @@ export class Bodies {
     };
     const onData = (piece: Buffer): void => {
       length += piece.length;
-      refusal ??= this.#refuse(length);
+      refusal ??= this.#refuse(length, counted);
       if (refusal === undefined) {
         pieces.push(piece);
         if (length <= SMALL_BODY_BYTES_MAX) return;
@@ -59,6 +59,8 @@ export class Bodies {
         counted = length;
       } else {
         pieces.length = 0;
+        this.#bytesArriving -= counted;
+        counted = 0;
         if (length > this.#limits.bodyBytesMax * DISCARD_FACTOR) finish(refusal);
       }
     };
@@ -68,9 +70,11 @@ export class Bodies {
     request.on('data', onData).on('end', onEnd).on('error', onError);
   }
 
-  #refuse(length: number): CountingError | undefined {
+  /** @param counted what of this body is in `#bytesArriving` already. */
+  #refuse(length: number, counted: number): CountingError | undefined {
     if (length > this.#limits.bodyBytesMax) return new CountingError('body_too_large');
-    if (length <= SMALL_BODY_BYTES_MAX || this.#bytesArriving + length <= this.#limits.bodyBytesArrivingMax) return;
+    const arriving = this.#bytesArriving - counted + length;
+    if (length <= SMALL_BODY_BYTES_MAX || arriving <= this.#limits.bodyBytesArrivingMax) return undefined;
     return new CountingError('overloaded', 'too many large bodies are arriving at once; try again later');
   }
 }

@@ -33,7 +33,7 @@ export const HTTP_LIMITS: HttpLimits = {
   headersTimeoutMs: 15_000,
   receiveTimeoutMs: 60_000,
   answerTimeoutMs: 35_000,
-  silenceTimeoutMs: 60_000,
+  silenceTimeoutMs: 90_000,
   keepAliveTimeoutMs: 75_000,
 };
 
@@ -42,5 +42,6 @@ export const HEADER_BYTES_MAX = 16 * 1024;
 /** Bodies up to this size are bounded by the number of connections, and not added up. */
 export const SMALL_BODY_BYTES_MAX = 64 * 1024;
 
+assert(HTTP_LIMITS.receiveTimeoutMs < HTTP_LIMITS.silenceTimeoutMs, 'a half-sent request gets its 408 before the cut');
 assert(HTTP_LIMITS.answerTimeoutMs < HTTP_LIMITS.silenceTimeoutMs, 'an answer in time comes before the silence ends');
 assert(HTTP_LIMITS.bodyBytesMax <= HTTP_LIMITS.bodyBytesArrivingMax, 'one body of any allowed size is admitted');
