@@ -3,7 +3,7 @@ import { open, rename, rm, stat } from 'node:fs/promises';
 import type { Command } from 'commander';
 import type { Entry } from '../client/client.ts';
 import { clientOf } from './connection.ts';
-import { Exit, FileError, fileTrouble } from './failure.ts';
+import { Exit, writing } from './failure.ts';
 import type { Action } from './program.ts';
 import { PAGE_ENTRIES } from './reads.ts';
 import { jsonOf, type Terminal } from './terminal.ts';
@@ -59,18 +59,18 @@ async function exportTo(entries: AsyncIterable<Entry>, write: Write): Promise<nu
 
 /** The file gets its name only when it is whole: half an export must not look like one. */
 async function exportToFile(entries: AsyncIterable<Entry>, path: string): Promise<number> {
-  const isPlain = await trying(path, () => isFileOrAbsent(path));
+  const isPlain = await writing(path, () => isFileOrAbsent(path));
   // A device or a named pipe must be written as it is.
   const target = isPlain ? `${path}.partial` : path;
-  const file = await trying(path, () => open(target, 'w'));
+  const file = await writing(path, () => open(target, 'w'));
   try {
     const count = await exportTo(entries, async (text) => {
-      await trying(path, () => file.writeFile(text));
+      await writing(path, () => file.writeFile(text));
       return true;
     });
-    if (isPlain) await trying(path, () => file.sync());
+    if (isPlain) await writing(path, () => file.sync());
     await file.close();
-    if (isPlain) await trying(path, () => rename(target, path));
+    if (isPlain) await writing(path, () => rename(target, path));
     return count;
   } catch (error) {
     await file.close();
@@ -85,14 +85,5 @@ async function isFileOrAbsent(path: string): Promise<boolean> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true;
     throw error;
-  }
-}
-
-/** @throws FileError for whatever goes wrong with the file. */
-async function trying<T>(path: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw new FileError('file_unwritable', `cannot write ${path}: ${fileTrouble(error)}`, error);
   }
 }

@@ -45,6 +45,15 @@ export function fileTrouble(error: unknown): string {
   return known[code ?? ''] ?? message;
 }
 
+/** Does something with a file that is written. @throws FileError for whatever goes wrong. */
+export async function writing<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw new FileError('file_unwritable', `cannot write ${path}: ${fileTrouble(error)}`, error);
+  }
+}
+
 /** Says what went wrong. @returns the exit code. */
 export function report(error: unknown, terminal: Terminal): number {
   if (error instanceof CommanderError) {
@@ -61,8 +70,9 @@ export function report(error: unknown, terminal: Terminal): number {
     return code === 'unreachable' || code === 'timeout' ? Exit.unreachable : Exit.refused;
   }
   if (error instanceof UnknownOutcomeError) {
-    const { code, key, message } = error;
-    terminal.complain(message, { outcome: 'unknown', code, detail: message, key });
+    const { code, detail, key } = error;
+    const sentence = `${code}: ${detail}; it may or may not count (idempotency key ${key})`;
+    terminal.complain(sentence, { outcome: 'unknown', code, detail, key });
     return Exit.unknown;
   }
   if (error instanceof FileError || error instanceof OutputError) {

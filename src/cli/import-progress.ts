@@ -4,28 +4,27 @@ import type { Content } from './import-content.ts';
 import type { Terminal } from './terminal.ts';
 
 export class ImportProgress {
-  readonly #bar: SingleBar | undefined;
-  readonly #content: Content;
+  #bar: SingleBar | undefined;
 
-  constructor(terminal: Terminal, content: Content) {
-    this.#content = content;
+  start(terminal: Terminal, { bytesTotal }: Content): void {
     const { stderr } = terminal.world;
     if (stderr.isTTY !== true || terminal.json) return;
-    const isSized = content.bytesTotal !== undefined;
+    const sized = 'import {bar} {percentage} % | {lines} lines | {eta_formatted} left';
     const options: Options = {
-      format: isSized ? 'import {bar} {percentage} % | {lines} lines | {eta_formatted} left' : 'import {lines} lines',
+      format: bytesTotal === undefined ? 'import {lines} lines' : sized,
       stream: stderr as NodeJS.WritableStream,
       barsize: 30,
       clearOnComplete: true,
-      // The bar's own default leaves the cursor where a message would overwrite it.
+      // The bar would change the terminal's wrapping, and a Ctrl-C must find everything as it was.
+      linewrap: true,
       gracefulExit: false,
     };
     this.#bar = new SingleBar(options);
-    this.#bar.start(content.bytesTotal ?? 0, 0, { lines: 0 });
+    this.#bar.start(bytesTotal ?? 0, 0, { lines: 0 });
   }
 
-  update(lines: number): void {
-    this.#bar?.update(this.#content.bytesRead, { lines });
+  update({ bytesRead }: Content, lines: number): void {
+    this.#bar?.update(bytesRead, { lines });
   }
 
   stop(): void {

@@ -5,11 +5,12 @@
  */
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { TallydClient } from '../client/client.ts';
 import { clientOf } from './connection.ts';
-import { Exit, FileError, fileTrouble, UsageError } from './failure.ts';
+import { Exit, FileError, UsageError, writing } from './failure.ts';
 import { chunksOf, type ImportChunk } from './import-chunks.ts';
 import { type Content, openContent } from './import-content.ts';
 import { MalformedLine } from './import-lines.ts';
@@ -56,7 +57,11 @@ export function addImportCommand(program: Command, action: Action): void {
         const flags = command.opts<ImportFlags>();
         const salt = saltOf(flags);
         const client = clientOf(command, terminal.world, CHUNK_TIMEOUT_MS);
-        const refusedLines = flags.refused === undefined ? undefined : await openForAppending(flags.refused);
+        const { refused } = flags;
+        if (refused !== undefined && resolve(refused) === resolve(file)) {
+          throw new UsageError('--refused must be another file than the one that is imported');
+        }
+        const refusedLines = refused === undefined ? undefined : await writing(refused, () => open(refused, 'a'));
         const content = await openContent(file, terminal.world);
         return new Import(terminal, client, content, flags, salt, refusedLines).run();
       }),
@@ -69,12 +74,12 @@ function saltOf({ again, againAs }: ImportFlags): string | undefined {
   throw new UsageError('--again-as takes the 16 hex digits that the interrupted import printed');
 }
 
-async function openForAppending(path: string): Promise<FileHandle> {
-  try {
-    return await open(path, 'a');
-  } catch (error) {
-    throw new FileError('file_unwritable', `cannot write ${path}: ${fileTrouble(error)}`, error);
-  }
+/** A promise whose failure is dealt with where it is awaited, which may be after it has failed. */
+function awaitedLater<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {
+    // Comes out of the await.
+  });
+  return promise;
 }
 
 class Import {
@@ -85,7 +90,7 @@ class Import {
   readonly #salt: string | undefined;
   readonly #refusedLines: FileHandle | undefined;
   readonly #summary = new ImportSummary();
-  readonly #progress: ImportProgress;
+  readonly #progress = new ImportProgress();
 
   constructor(
     terminal: Terminal,
@@ -101,7 +106,6 @@ class Import {
     this.#flags = flags;
     this.#salt = salt;
     this.#refusedLines = refusedLines;
-    this.#progress = new ImportProgress(terminal, content);
   }
 
   /** @returns the exit code. */
@@ -110,6 +114,7 @@ class Import {
     if (again === true && dryRun !== true && this.#salt !== undefined) {
       this.#terminal.hint(`if this is interrupted, go on with --again-as ${this.#salt}`, { againAs: this.#salt });
     }
+    this.#progress.start(this.#terminal, this.#content);
     let isComplete = false;
     try {
       await this.#sendAll();
@@ -129,15 +134,12 @@ class Import {
     const chunks = chunksOf(this.#content.blocks, { salt: this.#salt, withIds: this.#flags.ids });
     let next = chunks.next();
     for (let { done, value } = await next; done !== true; { done, value } = await next) {
-      const sending = this.#send(value);
+      const sending = awaitedLater(this.#send(value));
       // Let the request go out before parsing takes the thread.
       await setImmediate();
-      next = chunks.next();
-      next.catch(() => {
-        // Comes out of the loop's await, once the chunk before it has been answered.
-      });
+      next = awaitedLater(chunks.next());
       await sending;
-      this.#progress.update(this.#summary.lines);
+      this.#progress.update(this.#content, this.#summary.lines);
     }
   }
 
@@ -147,8 +149,13 @@ class Import {
     const refused = this.#summary.add(chunk, result, this.#content.source);
     for (const i of refused) {
       const line = chunk.lines[i];
-      if (line !== undefined) await this.#refusedLines?.appendFile(Buffer.concat([line.bytes, NEWLINE]));
+      if (line !== undefined) await this.#keepRefused(line.bytes);
     }
+  }
+
+  async #keepRefused(line: Uint8Array): Promise<void> {
+    const { refused = '' } = this.#flags;
+    await writing(refused, async () => this.#refusedLines?.appendFile(Buffer.concat([line, NEWLINE])));
   }
 
   /** Tells what was done, also when not all could be. */
@@ -175,8 +182,9 @@ class Import {
     const goOn = `go on ${way}: what was imported is not counted again`;
     if (error instanceof MalformedLine) {
       const place = `${this.#content.source}:${error.line}`;
-      const before = `${this.#summary.lines} lines before it are imported`;
-      return new FileError('malformed_line', `${place}: ${error.message}; ${before}; mend it and ${goOn}`, error);
+      const before = `${this.#summary.lines} lines before it are imported; mend it and ${goOn}`;
+      const state = this.#flags.dryRun === true ? '' : `; ${before}`;
+      return new FileError('malformed_line', `${place}: ${error.message}${state}`, error);
     }
     if (this.#flags.dryRun !== true) this.#terminal.hint(`stopped after ${this.#summary.lines} lines; ${goOn}`, {});
     return error;

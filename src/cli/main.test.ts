@@ -28,6 +28,7 @@ describe('a command line', () => {
     [['list', '--limit', 'all']],
     [['get', 'a', '--url', 'localhost:7070']],
     [['import', '-', '--again-as', 'xyz']],
+    [['import', 'events', '--refused', './events']],
     [['--url', 'http://127.0.0.1:1', 'serve']],
     [['--json', 'verify', 'data']],
   ])('%j is refused with exit code 2 and a sentence, and nothing is sent', async (argv) => {

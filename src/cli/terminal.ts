@@ -130,7 +130,7 @@ function tableOf(entries: readonly { readonly name: string; readonly value: bigi
   const table = new Table({
     head: ['value', 'name'],
     colAligns: ['right', 'left'],
-    style: { head: [], border: [] },
+    style: { head: [], border: [], compact: true },
   });
   for (const { name, value } of entries) table.push([value.toString(), shown(name)]);
   return table.toString();

@@ -56,11 +56,14 @@ export class UnknownOutcomeError extends Error {
   readonly key: string;
   /** The server's code, or why there was no answer (a `ClientCode`). */
   readonly code: string;
+  /** What happened, for people. */
+  readonly detail: string;
 
   /** @param cause the last thing that went wrong. */
   constructor(key: string, code: string, detail: string, cause: unknown) {
     super(`${code}: ${detail}; it may or may not count: repeat it with idempotency key ${key}`, { cause });
     this.key = key;
     this.code = code;
+    this.detail = detail;
   }
 }
