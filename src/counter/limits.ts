@@ -9,11 +9,22 @@ export const BATCH_ENTRIES_MAX = 10_000;
 export const CHUNK_COMMANDS_MAX = 16_384;
 /** Different counters that one group can touch: a record keeps its place in the group in 16 bits. */
 export const GROUP_RECORDS_MAX = 65_536;
+/** Groups that are sealed and not yet written; beyond it chunks wait. */
+export const SEALED_GROUPS_MAX = 4;
+/** What is written and not yet synced; beyond it a sync is due in every durability mode. */
+export const UNSYNCED_BYTES_MAX = 64 * 1024 * 1024;
+/** The idempotency records of a group, as the journal encodes them; by its last chunk it may have more. */
+export const GROUP_IDEMPOTENCY_BYTES_MAX = 4 * 1024 * 1024;
+/** What an idempotency record keeps of one command: see `engine/outcomes.ts`. */
+export const OUTCOME_BYTES = 22;
 /** An idempotency key, in bytes. */
 export const IDEMPOTENCY_KEY_BYTES_MAX = 255;
-/** A group as the journal encodes it: recovery must hold one in memory to check it. */
-export const GROUP_BYTES_MAX = 128 * 1024 * 1024;
-/** One entry of a group: the outcomes of a whole chunk, 18 bytes a command, are the longest. */
+/**
+ * A group as the journal encodes it: recovery must hold one in memory to check it. Nearly all are a few KiB; the
+ * longest is the one that states again, all or nothing, what a failing disk has left in doubt.
+ */
+export const GROUP_BYTES_MAX = 512 * 1024 * 1024;
+/** One entry of a group: the outcomes of a whole chunk are the longest. */
 export const GROUP_ENTRY_BYTES_MAX = 512 * 1024;
 /** Names per page of a listing, and per multi-get over HTTP. */
 export const PAGE_ENTRIES_MAX = 10_000;
@@ -39,9 +50,14 @@ export const DEADLINE_MS_MAX = Number.MAX_SAFE_INTEGER;
 assert(BATCH_ENTRIES_MAX <= CHUNK_COMMANDS_MAX, 'a batch fits in a chunk');
 assert(RESP_TRANSACTION_COMMANDS_MAX <= CHUNK_COMMANDS_MAX, 'a transaction fits in a chunk');
 assert(CHUNK_COMMANDS_MAX * 2 <= GROUP_RECORDS_MAX, 'a chunk fits in a group, a counter and one derived record each');
-assert(CHUNK_COMMANDS_MAX * 18 + 1024 <= GROUP_ENTRY_BYTES_MAX, 'the outcomes of a chunk fit in one entry');
+assert(CHUNK_COMMANDS_MAX * OUTCOME_BYTES + 1024 <= GROUP_ENTRY_BYTES_MAX, 'the outcomes of a chunk fit in one entry');
+
+/** The longest group of ordinary traffic: all records with deadlines, and a chunk with an id for each command. */
+const ORDINARY_GROUP_BYTES_MAX =
+  GROUP_RECORDS_MAX * 2 * (NAME_BYTES_MAX + 32) +
+  GROUP_IDEMPOTENCY_BYTES_MAX +
+  CHUNK_COMMANDS_MAX * (IDEMPOTENCY_KEY_BYTES_MAX + OUTCOME_BYTES + 64);
 assert(
-  GROUP_RECORDS_MAX * 2 * (NAME_BYTES_MAX + 64) + CHUNK_COMMANDS_MAX * (IDEMPOTENCY_KEY_BYTES_MAX + 128) <=
-    GROUP_BYTES_MAX,
-  'a group that touches all it can, with deadlines, and one keyed chunk fit in a frame',
+  UNSYNCED_BYTES_MAX + (SEALED_GROUPS_MAX + 2) * ORDINARY_GROUP_BYTES_MAX <= GROUP_BYTES_MAX,
+  'everything that is not durable fits in one group, which is all or nothing',
 );

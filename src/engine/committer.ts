@@ -10,7 +10,12 @@
  *   table. No update is applied until a new segment holds, durably, everything that those groups touched.
  */
 import { ERRORS } from '../counter/errors.ts';
-import { GROUP_RECORDS_MAX } from '../counter/limits.ts';
+import {
+  GROUP_IDEMPOTENCY_BYTES_MAX,
+  GROUP_RECORDS_MAX,
+  SEALED_GROUPS_MAX,
+  UNSYNCED_BYTES_MAX,
+} from '../counter/limits.ts';
 import type { Durability } from '../counter/service.ts';
 import type { Clock, Timer } from '../host/host.ts';
 import { GroupBuffer } from '../journal/group.ts';
@@ -37,8 +42,6 @@ export interface CommitterEvents {
 /** How often `interval` syncs; `off` syncs too, so that what a failure would have to restate stays bounded. */
 const SYNC_INTERVAL_MS: Readonly<Record<Durability, number>> = { always: 0, interval: 1000, off: 10_000 };
 const MARK_DELAY_MS = 5;
-const SEALED_GROUPS_MAX = 4;
-const RECORD_BYTES_MAX = 4 * 1024 * 1024;
 const REPAIR_DELAY_MS_MIN = 50;
 const REPAIR_DELAY_MS_MAX = 1000;
 
@@ -55,6 +58,8 @@ export class Committer {
   #durableSequence: bigint;
   #isRunning = false;
   #isSyncDue = false;
+  /** Written and not durable. */
+  #unsyncedBytes = 0;
   #syncTimer: Timer | undefined;
   #markTimer: Timer | undefined;
   /** What failed groups touched and no durable group has told since. */
@@ -123,7 +128,7 @@ export class Committer {
   /** Whether the gathering group can take so many more records; seals it and opens another when that helps. */
   hasRoom(records: number): boolean {
     const group = this.gathering;
-    const fits = group.count + records <= GROUP_RECORDS_MAX && group.recordBytes < RECORD_BYTES_MAX;
+    const fits = group.count + records <= GROUP_RECORDS_MAX && group.recordBytes < GROUP_IDEMPOTENCY_BYTES_MAX;
     if (fits || group.isEmpty) return true;
     const sealed = this.groups.reduce((count, other) => count + (other.written ? 0 : 1), -1);
     if (sealed >= SEALED_GROUPS_MAX) return false;
@@ -193,7 +198,7 @@ export class Committer {
       this.#gather();
     }
     const unwritten = this.groups.filter((group) => group !== this.gathering && !group.written);
-    const isSyncDue = this.#durability === 'always' || this.#isSyncDue;
+    const isSyncDue = this.#durability === 'always' || this.#isSyncDue || this.#unsyncedBytes > UNSYNCED_BYTES_MAX;
     if (unwritten.length === 0 && !isSyncDue) return false;
     this.#markTimer?.cancel();
     try {
@@ -217,6 +222,7 @@ export class Committer {
     const isStreamed = this.#events.isStreamed();
     for (const group of groups) {
       group.written = true;
+      this.#unsyncedBytes += bufferOf(group).bytes;
       if (!isStreamed) this.#release(group);
       if (this.#durability !== 'always') tell(group);
     }
@@ -225,6 +231,7 @@ export class Committer {
   /** The groups that were written before the sync are durable. */
   #becomeDurable(): void {
     this.#syncs++;
+    this.#unsyncedBytes = 0;
     const count = this.groups.findIndex((group) => !group.written);
     // Out of `groups` first: then the table may forget what they deleted, and a callback sees the new state.
     for (const group of this.groups.splice(0, count)) {
@@ -286,13 +293,14 @@ export class Committer {
   /** Ends everything that is not durable as unknown, then repairs the journal until it holds again. */
   async #fail(error: unknown): Promise<void> {
     this.#failures++;
+    this.#unsyncedBytes = 0;
     this.#isRepairing = true;
     const failed = this.groups.splice(0);
     this.#gather();
     for (const group of failed) {
       for (let i = 0; i < group.count; i++) this.#untold.add(group.refs[i]);
       for (const record of group.records) record.unsettled = true;
-      this.#unsettled.push(...group.records);
+      for (const record of group.records) this.#unsettled.push(record);
       this.#untoldHorizonMs = Math.max(this.#untoldHorizonMs, group.horizonMs);
     }
     this.#events.failed(error);
@@ -319,33 +327,25 @@ export class Committer {
     this.#events.room();
   }
 
-  /** Opens a new segment and tells it everything that the failed groups touched. */
+  /** Opens a new segment and tells it, in one group, everything that the failed groups touched: all of it or nothing. */
   async #restate(): Promise<void> {
     await this.#journal.replace();
     this.#sequence = this.#journal.sequence;
-    const refs = [...this.#untold];
-    const told: Group[] = [];
-    for (let at = 0; at < refs.length || at === 0; at += GROUP_RECORDS_MAX) {
-      const group = new Group();
-      for (const ref of refs.slice(at, at + GROUP_RECORDS_MAX)) group.add(ref);
-      if (at === 0) {
-        group.records.push(...this.#unsettled);
-        group.horizonMs = this.#untoldHorizonMs;
-      }
-      this.#seal(group);
-      told.push(group);
-    }
-    await this.#journal.write(told.map(bufferOf));
+    const group = new Group();
+    group.refs = Int32Array.from(this.#untold);
+    group.count = group.refs.length;
+    for (const record of this.#unsettled) group.records.push(record);
+    group.horizonMs = this.#untoldHorizonMs;
+    this.#seal(group);
+    await this.#journal.write([bufferOf(group)]);
     await this.#journal.sync();
     this.#syncs++;
     for (const record of this.#unsettled) record.unsettled = false;
     this.#untold.clear();
     this.#unsettled.length = 0;
     this.#untoldHorizonMs = 0;
-    for (const group of told) {
-      this.#durableSequence = group.sequence;
-      this.#events.durable(group);
-    }
+    this.#durableSequence = group.sequence;
+    this.#events.durable(group);
   }
 }
 

@@ -1,10 +1,8 @@
 /** A chunk's outcomes as bytes, as an idempotency record keeps them. Little-endian. */
 import type { Chunk } from '../counter/chunk.ts';
+import { OUTCOME_BYTES } from '../counter/limits.ts';
 
-/** Code and flags (u8 each), updated at (u32), value and other (i64 each). */
-export const OUTCOME_BYTES = 22;
-
-/** Packs the outcomes of the commands [from, to). */
+/** Packs the outcomes of the commands [from, to): code and flags (u8 each), updated at (u32), value and other (i64 each). */
 export function packOutcomes(chunk: Chunk, from: number, to: number): Uint8Array {
   const packed = new Uint8Array((to - from) * OUTCOME_BYTES);
   const view = new DataView(packed.buffer);
