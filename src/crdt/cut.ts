@@ -1,0 +1,83 @@
+/**
+ * A cut: the one record by which a counter is reset, set, deleted, or rid of a dead replica's slot. It says "the
+ * value was `base` when these slots stood so"; what it had not seen survives it. Only one authority makes the cuts
+ * of a counter, by compare-and-set, so `(version, author)` names one content; and a cut is one atomic record,
+ * never merged field by field.
+ */
+import { assert } from '../std/assert.ts';
+import { mergeSlots, NO_SLOT, type Slots } from './slot.ts';
+
+export interface Cut<Replica> {
+  readonly version: bigint;
+  /** Who made it: the authority's incarnation, with its store's term where that store can roll back. */
+  readonly author: string;
+  readonly base: bigint;
+  /** The slots that `base` contains. */
+  readonly folded: Slots<Replica>;
+  readonly isDeleted: boolean;
+}
+
+/** A counter that was never cut. */
+export function noCut<Replica>(): Cut<Replica> {
+  return { version: 0n, author: '', base: 0n, folded: new Map(), isDeleted: false };
+}
+
+/** The count: what the cut says it was, and what came since. Wider than 64 bits; whoever shows it checks. */
+export function total<Replica>(slots: Slots<Replica>, cut: Cut<Replica>): bigint {
+  let value = cut.base;
+  for (const [replica, slot] of slots) {
+    const folded = cut.folded.get(replica) ?? NO_SLOT;
+    if (slot.version > folded.version) value += slot.net - folded.net;
+  }
+  return value;
+}
+
+/** Whether someone has counted whom the cut had not seen. */
+export function isCountedSince<Replica>(slots: Slots<Replica>, cut: Cut<Replica>): boolean {
+  for (const [replica, slot] of slots) {
+    if (slot.version > (cut.folded.get(replica) ?? NO_SLOT).version) return true;
+  }
+  return false;
+}
+
+/** Takes what is known into the base, so that slots may be dropped; value and existence stay as they are. */
+export function fold<Replica>(slots: Slots<Replica>, cut: Cut<Replica>, author: string): Cut<Replica> {
+  const isDeleted = cut.isDeleted && !isCountedSince(slots, cut);
+  return next(slots, cut, { author, base: total(slots, cut), isDeleted });
+}
+
+/** The value is `value` as of what is known here; what is not counts on top. */
+export function reset<Replica>(slots: Slots<Replica>, cut: Cut<Replica>, author: string, value: bigint): Cut<Replica> {
+  return next(slots, cut, { author, base: value, isDeleted: false });
+}
+
+/** The counter is gone, unless someone counts on it of whom is not known here. */
+export function remove<Replica>(slots: Slots<Replica>, cut: Cut<Replica>, author: string): Cut<Replica> {
+  return next(slots, cut, { author, base: 0n, isDeleted: true });
+}
+
+/** The larger by version, then author. @throws AssertionError when one name has two contents: two authorities. */
+export function newerCut<Replica>(a: Cut<Replica>, b: Cut<Replica>): Cut<Replica> {
+  if (a.version !== b.version) return b.version > a.version ? b : a;
+  if (a.author !== b.author) return b.author > a.author ? b : a;
+  assert(a === b || isSame(a, b), 'a version and an author name one cut');
+  return a;
+}
+
+function next<Replica>(
+  slots: Slots<Replica>,
+  cut: Cut<Replica>,
+  content: Pick<Cut<Replica>, 'author' | 'base' | 'isDeleted'>,
+): Cut<Replica> {
+  // A folded slot keeps its entry for good: a late or risen copy of it then adds only its excess.
+  return { version: cut.version + 1n, ...content, folded: mergeSlots(cut.folded, slots) };
+}
+
+function isSame<Replica>(a: Cut<Replica>, b: Cut<Replica>): boolean {
+  if (a.base !== b.base || a.isDeleted !== b.isDeleted || a.folded.size !== b.folded.size) return false;
+  for (const [replica, slot] of a.folded) {
+    const other = b.folded.get(replica);
+    if (other?.version !== slot.version || other.net !== slot.net) return false;
+  }
+  return true;
+}
