@@ -108,8 +108,8 @@ function stopOnSignal(starting: Promise<Server>, log: Logger): { uninstall(): vo
     delay: STOP_TIMEOUT_MS,
     logger: { error: (reason: unknown) => log.error({ err: reason }, 'the stop failed') },
     skip: [...LEFT_ALONE, ...HANDLED_HERE],
-    onSecondSignal: (signal: string) => log.warn(`second ${signal}: ending at once, the next start recovers`),
-    onTimeout: () => log.fatal(unfinished(server), 'not finished in time: ending, the next start recovers'),
+    onSecondSignal: (signal: string) => endAtOnce(server, log, `second ${signal}: ending at once`),
+    onTimeout: () => endAtOnce(server, log, 'not finished in time: ending'),
   };
   return closeWithGrace(options, async ({ signal }) => {
     log.info(`${signal}: finishing what was accepted`);
@@ -119,12 +119,19 @@ function stopOnSignal(starting: Promise<Server>, log: Logger): { uninstall(): vo
   });
 }
 
-/** What a stop that took too long was at. */
-function unfinished(server: Server | undefined): Readonly<Record<string, unknown>> {
-  if (server === undefined) return { phase: 'starting' };
+/**
+ * Says what was not finished. While the disk has not answered the process kills itself, for an exit would wait for
+ * the thread that waits for the disk; otherwise the exit with code 1 that follows is enough.
+ */
+function endAtOnce(server: Server | undefined, log: Logger, why: string): void {
+  if (server === undefined) {
+    log.fatal({ phase: 'starting' }, `${why}, the next start recovers`);
+    return;
+  }
   const { state, failure, sequence, durableSequence } = server.info();
-  const groups = String(sequence - durableSequence);
-  return { phase: server.phase, state, failure, groupsNotDurable: groups };
+  const groupsNotDurable = Number(sequence - durableSequence);
+  log.fatal({ phase: server.phase, state, failure, groupsNotDurable }, `${why}, the next start recovers`);
+  if (groupsNotDurable > 0) process.kill(process.pid, 'SIGKILL');
 }
 
 const SERVE_EXAMPLES = `
