@@ -30,8 +30,10 @@ export function clientOf(command: Command, world: World, timeoutMs = 10_000): Ta
   }
 }
 
-function secretOf({ secretFile }: ConnectionOptions, world: World): string | undefined {
-  if (secretFile === undefined) return world.env['TALLYD_SECRET'] || undefined;
+function secretOf(options: ConnectionOptions, { env }: World): string | undefined {
+  if (options.secretFile === undefined && env['TALLYD_SECRET']) return env['TALLYD_SECRET'];
+  const secretFile = options.secretFile ?? (env['TALLYD_SECRET_FILE'] || undefined);
+  if (secretFile === undefined) return undefined;
   let text: string;
   try {
     text = readFileSync(secretFile, 'utf8');

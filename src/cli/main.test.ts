@@ -192,6 +192,8 @@ describe('the connection', () => {
       url: expect.stringContaining('http://here:2/'),
       headers: { authorization: 'Bearer from-the-file' },
     });
+    const byFile = await run(['get', 'a'], { respond, env: { TALLYD_SECRET: '', TALLYD_SECRET_FILE: file } });
+    expect(byFile.sent[0]?.headers).toMatchObject({ authorization: 'Bearer from-the-file' });
     expect((await run(['get', 'a'], { respond })).sent[0]?.url).toContain('http://127.0.0.1:7070/');
   });
 

@@ -24,7 +24,7 @@ Examples:
   zcat events.ndjson.gz | tallyd import -
   tallyd export - | gzip > counters.ndjson.gz
 
-Environment: TALLYD_URL, TALLYD_SECRET, NO_COLOR.
+Environment: TALLYD_URL, TALLYD_SECRET, TALLYD_SECRET_FILE, NO_COLOR.
 Exit codes: 0 done, 1 refused (nothing changed), 2 wrong usage, 3 outcome unknown, 4 server unreachable.`;
 
 /** Builds the command line. @param onExit receives the exit code of the command that ran. */
@@ -33,7 +33,7 @@ export function programOf(terminal: Terminal, onExit: (code: number) => void): C
     .description('Counts exactly, and forgets nothing. These commands talk to a running server.')
     .version(versionOf(), '-V, --version')
     .option('--url <url>', "the server's HTTP address (default: TALLYD_URL, or http://127.0.0.1:7070)")
-    .option('--secret-file <file>', "file with the server's secret (default: the secret in TALLYD_SECRET)")
+    .option('--secret-file <file>', "file with the server's secret (default: TALLYD_SECRET, TALLYD_SECRET_FILE)")
     .option('--timeout <seconds>', 'deadline of each request with all its retries (default: 10; import, snapshot: 60)')
     .option('--json', 'print results and errors as JSON, one object a line')
     .configureHelp({ showGlobalOptions: true })
