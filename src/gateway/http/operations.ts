@@ -19,7 +19,13 @@ export function operationRoutes(app: FastifyInstance, door: Door): void {
   });
 
   const querystring = schemas.NumbersQuery;
-  const info = { tags, operationId: 'info', querystring, summary: 'State and size of the server.' };
+  const info = {
+    tags,
+    operationId: 'info',
+    querystring,
+    response: schemas.answers(schemas.InfoAnswer),
+    summary: 'State and size of the server.',
+  };
   app.get('/v1/info', { schema: info }, (request, reply) => {
     reply.header('cache-control', 'no-cache');
     sendJson(reply, { version: door.version, ...door.service.info() }, asStrings(request));

@@ -1,5 +1,7 @@
 import { gunzipSync } from 'node:zlib';
 import fc from 'fast-check';
+import type { TSchema } from 'typebox';
+import { Compile } from 'typebox/compile';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TestDoor } from '../../../test/http/door.ts';
 
@@ -322,6 +324,19 @@ describe('the shapes of the requirement documents', () => {
   });
 });
 
+interface OpenApi {
+  readonly paths: Record<
+    string,
+    Record<string, { responses: Record<string, { content?: Record<string, { schema: TSchema }> }> }>
+  >;
+}
+
+/** The schema with all objects taking no more than they name. */
+const closed = (schema: TSchema): TSchema =>
+  JSON.parse(JSON.stringify(schema), (_, value) =>
+    value?.type === 'object' ? { ...value, additionalProperties: false } : value,
+  );
+
 describe('operations', () => {
   it('tell that it lives and takes updates', async () => {
     expect(await door.text(200, 'GET', '/livez')).toBe('{"status":"ok"}');
@@ -337,6 +352,43 @@ describe('operations', () => {
       counters: expect.any(Number),
     });
     expect(await door.code('POST', '/v1/snapshot', '{"now":true}')).toBe('invalid_body');
+  });
+
+  it('are told truly: answers are what the document says', async () => {
+    await door.text(200, 'PUT', '/v1/counters/told', '{"value":5}');
+    const calls: [string, string, string?][] = [
+      ['POST', '/v1/counters/{name}/increment', '{"by":1}'],
+      ['POST', '/v1/counters/{name}/decrement', '{"by":1,"ttl":100}'],
+      ['GET', '/v1/counters/{name}'],
+      ['PUT', '/v1/counters/{name}', '{"value":1}'],
+      ['PUT', '/v1/counters/{name}/ttl', '{"ttl":9}'],
+      ['GET', '/v1/counters/{name}/ttl'],
+      ['GET', '/v1/counters'],
+      ['POST', '/v1/batch', '[{"name":"told","id":"t"},{"name":"told","by":1.5},{"by":1}]'],
+      ['POST', '/counter/increment'],
+      ['POST', '/counter/decrement'],
+      ['GET', '/counter/value'],
+      ...['counter', 'likes', 'views'].flatMap((kind): [string, string, string?][] => [
+        ['GET', `/v1/{post_id}/${kind}`],
+        ['PUT', `/v1/{post_id}/${kind}`, '{"action":"increment"}'],
+      ]),
+      ['GET', '/livez'],
+      ['GET', '/readyz'],
+      ['GET', '/v1/info'],
+      ['POST', '/v1/snapshot'],
+      ['DELETE', '/v1/counters/{name}'],
+    ];
+    const { paths } = JSON.parse(await door.text(200, 'GET', '/openapi.json')) as OpenApi;
+    for (const [method, path, body] of calls) {
+      const operation = paths[path]?.[method.toLowerCase()];
+      delete paths[path]?.[method.toLowerCase()];
+      const schema = operation?.responses['200']?.content?.['application/json']?.schema;
+      for (const query of schema === undefined ? [''] : ['', '?numbers=string']) {
+        const text = await door.text(200, method, path.replace(/\{\w+\}/, 'told') + query, body);
+        if (schema !== undefined) expect(Compile(closed(schema)).Errors(JSON.parse(text))).toEqual([]);
+      }
+    }
+    expect(Object.values(paths).flatMap(Object.keys)).toEqual([]);
   });
 
   it('describe the door as OpenAPI 3.1, and as a page without foreign assets', async () => {

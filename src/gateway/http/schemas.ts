@@ -207,9 +207,26 @@ export const PostAnswer = Type.Object({
 });
 export const SnapshotAnswer = Type.Object({
   file: Type.String(),
-  counters: Type.Integer(),
-  bytes: Type.Integer(),
+  counters: count('How many it holds.'),
+  bytes: count('Its size.'),
   sequence: count('Of the last group that it covers.'),
+});
+
+export const InfoAnswer = Type.Object({
+  version: Type.String(),
+  state: Type.String({ description: 'open, failing (updates are refused), closing or closed.' }),
+  durability: Type.String({ description: 'always, interval or off.' }),
+  counters: count('How many there are.'),
+  sequence: count('Of the newest group of updates.'),
+  durableSequence: count('Of the newest group that is durable.'),
+  groups: count('Written since the start.'),
+  syncs: count('Of the journal since the start.'),
+  commands: count('Taken since the start.'),
+  journalBytes: count('Written since the last snapshot.'),
+  tableBytes: count('Memory of the table.'),
+  idempotencyRecords: count('Keys that are remembered.'),
+  idempotencyBytes: count('Memory for them.'),
+  failure: Type.Unsafe<string | null>({ type: ['string', 'null'], description: 'What the journal fails with.' }),
 });
 
 export const Problem = Type.Object(
