@@ -14,7 +14,7 @@ export class DamageError extends Error {
   constructor(file: string, offset: number, reason: string) {
     super(
       `${file} is damaged at offset ${offset}: ${reason}; nothing was changed; ` +
-        'restore the data directory from a backup, or see docs/recovery.md; `tallyd verify DIR` lists what is whole',
+        'restore the data directory from a backup (docs/what-happens-when.md); `tallyd verify DIR` lists what is whole',
     );
     this.file = file;
     this.offset = offset;
