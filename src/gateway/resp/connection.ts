@@ -67,8 +67,8 @@ export class Connection {
   #hasProgressed = false;
   /** The client has sent its last byte, or the server wants to stop: end when everything is answered. */
   #isLast = false;
-  /** Since when a request is half there, or the connection is ending; 0: neither. */
-  #waitsSinceMs = 0;
+  /** Since when a request is half there, or the connection is ending; undefined: neither. */
+  #waitsSinceMs: number | undefined = undefined;
   #heldBytes = 0;
 
   constructor(host: ConnectionHost, socket: Socket, session: Session) {
@@ -101,7 +101,7 @@ export class Connection {
 
   /** Cuts the connection when it has been waiting for too long. */
   checkTime(nowMs: number): void {
-    const waitsMs = nowMs - this.#waitsSinceMs;
+    const waitsMs = nowMs - (this.#waitsSinceMs ?? nowMs);
     if (this.#state === 'ending') {
       if (waitsMs >= this.#host.limits.lingerMs) this.#socket.destroy();
     } else if (this.#underWay === undefined && waitsMs >= this.#host.limits.requestMs) {
@@ -272,9 +272,9 @@ export class Connection {
     }
     this.#pace();
     if (this.#input.length === 0) {
-      if (this.#waitsSinceMs !== 0) this.#host.unwatch(this);
-      this.#waitsSinceMs = 0;
-    } else if (this.#hasProgressed || this.#waitsSinceMs === 0) {
+      if (this.#waitsSinceMs !== undefined) this.#host.unwatch(this);
+      this.#waitsSinceMs = undefined;
+    } else if (this.#hasProgressed || this.#waitsSinceMs === undefined) {
       this.#waitsSinceMs = this.#host.door.clock.monotonicMs();
       this.#host.watch(this);
     }

@@ -2,6 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Input } from './input.ts';
 
+/** Bytes `[from, from + length)` of a stream in which every position can be told. */
+function stream(from: number, length: number): Buffer {
+  return Buffer.from(Uint8Array.from({ length }, (_, i) => (from + i) % 251));
+}
+
 describe('Input', () => {
   it('hands out what was received, in order, however it is delivered and read', () => {
     const steps = fc.array(
@@ -15,21 +20,28 @@ describe('Input', () => {
     fc.assert(
       fc.property(steps, (all) => {
         const input = new Input();
-        let next = 0;
-        let expected = 0;
+        let delivered = 0;
+        let read = 0;
+        const readTo = (end: number): void => {
+          expect(input.bytes.subarray(input.start, end)).toEqual(stream(read, end - input.start));
+          read += end - input.start;
+          input.start = end;
+        };
         for (const step of all) {
-          if ('deliver' in step) input.receive(Buffer.from(Array.from({ length: step.deliver }, () => next++ & 0xff)));
-          else if ('advance' in step) input.advance();
-          else {
-            const end = Math.min(input.start + step.read, input.end);
-            for (; input.start < end; input.start++) expect(input.bytes[input.start]).toBe(expected++ & 0xff);
+          if ('advance' in step) {
+            input.advance();
+          } else if ('deliver' in step) {
+            input.receive(stream(delivered, step.deliver));
+            delivered += step.deliver;
+          } else {
+            readTo(Math.min(input.start + step.read, input.end));
             input.release();
           }
-          expect(input.unreadBytes).toBe(next - expected);
+          expect(input.unreadBytes).toBe(delivered - read);
         }
         input.advance();
-        expect(input.length).toBe(next - expected);
-        for (; input.start < input.end; input.start++) expect(input.bytes[input.start]).toBe(expected++ & 0xff);
+        expect(input.length).toBe(delivered - read);
+        readTo(input.end);
       }),
     );
   });

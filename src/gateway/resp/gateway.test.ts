@@ -1,0 +1,165 @@
+// How requests become chunks, and outcomes replies. The service holds chunks until the test lets go.
+
+import { afterEach, describe, expect, it } from 'vitest';
+import { closeDoors, HeldDoor, until } from '../../../test/wire/held-door.ts';
+import { request, words } from '../../../test/wire/raw-client.ts';
+import { ERRORS } from '../../counter/errors.ts';
+import { CHUNK_COMMANDS_MAX } from '../../counter/limits.ts';
+
+afterEach(closeDoors);
+
+describe('chunks', () => {
+  it('what arrives while a chunk is under way becomes the next one', async () => {
+    const { connect, service } = await HeldDoor.open();
+    const client = await connect();
+    client.send(words('INCR a'));
+    await service.submitted(1);
+    for (const line of ['INCR a', 'GET a', 'PING', 'INCRBY b 5']) client.send(words(line));
+    client.send('INCR a\r\n');
+    await until(() => client.socket.writableLength === 0);
+    service.complete();
+    expect(await client.reply()).toBe(':1\r\n');
+    await service.submitted(2);
+    service.complete();
+    expect(await client.reply()).toBe(':2\r\n');
+    while (service.seen.flat().length < 5) {
+      await service.submitted(service.seen.length + 1);
+      service.complete();
+    }
+    expect(service.seen.flat()).toEqual(['add a', 'add a', 'get a', 'add b', 'add a']);
+    expect([await client.reply(), await client.reply(), await client.reply(), await client.reply()]).toEqual([
+      '$1\r\n2\r\n',
+      '+PONG\r\n',
+      ':5\r\n',
+      ':3\r\n',
+    ]);
+  });
+
+  it('a pipeline in one delivery is one chunk, whole transactions included', async () => {
+    const { connect, service } = await HeldDoor.open();
+    const client = await connect();
+    const lines = ['INCR a', 'MULTI', 'INCR b', 'GET a', 'EXEC', 'INCR c', 'MULTI', 'INCR d', 'EXEC'];
+    client.send(Buffer.concat(lines.map(words)));
+    await service.submitted(1);
+    expect(service.seen).toEqual([['add a', 'add b', 'get a', 'add c', 'add d']]);
+    service.complete();
+    let replies = '';
+    for (let i = 0; i < lines.length; i++) replies += await client.reply();
+    expect(replies).toBe(
+      ':1\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:1\r\n$1\r\n1\r\n:1\r\n+OK\r\n+QUEUED\r\n*1\r\n:1\r\n',
+    );
+  });
+
+  it('a transaction that arrives in parts keeps its names, and is a chunk of its own', async () => {
+    const { connect, service } = await HeldDoor.open();
+    const client = await connect();
+    expect(await client.call('MULTI')).toBe('+OK\r\n');
+    expect(await client.call('INCR', 'first')).toBe('+QUEUED\r\n');
+    client.send('incr "sec\\x6fnd"\r\n');
+    expect(await client.reply()).toBe('+QUEUED\r\n');
+    client.send(Buffer.concat([words('INCR third'), words('EXEC'), words('INCR fourth')]));
+    await service.submitted(1);
+    expect(service.seen).toEqual([['add first', 'add second', 'add third']]);
+    service.complete();
+    expect([await client.reply(), await client.reply()]).toEqual(['+QUEUED\r\n', '*3\r\n:1\r\n:1\r\n:1\r\n']);
+    await service.submitted(2);
+    expect(service.seen[1]).toEqual(['add fourth']);
+    service.complete();
+  });
+
+  it('never holds more commands than a chunk may, and never tears a command or a transaction', async () => {
+    const { connect, service } = await HeldDoor.open();
+    service.isImmediate = true;
+    const client = await connect();
+    const transaction = [words('MULTI'), ...Array(2000).fill(words('INCR t')), words('EXEC')];
+    const names = Array<string>(10_000).fill('m');
+    client.send(
+      Buffer.concat([...Array(15_000).fill(words('INCR a')), ...transaction, request('MGET', ...names), words('PING')]),
+    );
+    let reply = '';
+    while (reply !== '+PONG\r\n') reply = await client.reply();
+    for (const chunk of service.seen) expect(chunk.length).toBeLessThanOrEqual(CHUNK_COMMANDS_MAX);
+    const whole = (name: string, count: number) =>
+      service.seen.some((chunk) => chunk.filter((command) => command === name).length === count);
+    expect(whole('add t', 2000)).toBe(true);
+    expect(whole('get m', 10_000)).toBe(true);
+    expect(service.seen.flat().filter((command) => command === 'add a')).toHaveLength(15_000);
+  });
+
+  it('a command that takes time waits for those before it, and those behind it wait', async () => {
+    const { connect, service } = await HeldDoor.open();
+    const client = await connect();
+    client.send(Buffer.concat([words('INCR a'), words('SCAN 0'), words('INCR a')]));
+    await service.submitted(1);
+    expect(service.seen).toEqual([['add a']]);
+    service.complete();
+    await service.submitted(2);
+    service.complete();
+    expect([await client.reply(), await client.reply(), await client.reply()]).toEqual([
+      ':1\r\n',
+      '*2\r\n$1\r\n0\r\n*0\r\n',
+      ':2\r\n',
+    ]);
+  });
+
+  it('HELLO changes the protocol of the replies behind it only', async () => {
+    const { connect, service } = await HeldDoor.open();
+    service.isImmediate = true;
+    const client = await connect();
+    client.send(Buffer.concat([words('GET x'), words('HELLO 3'), words('GET x'), words('HELLO 2'), words('GET x')]));
+    expect(await client.reply()).toBe('$-1\r\n');
+    expect(await client.reply()).toMatch(/^%7\r\n/);
+    expect(await client.reply()).toBe('_\r\n');
+    expect(await client.reply()).toMatch(/^\*14\r\n/);
+    expect(await client.reply()).toBe('$-1\r\n');
+  });
+});
+
+describe('outcomes', () => {
+  it.each(['outcome_unknown', 'timeout', 'internal'] as const)(
+    '%s: closes without a reply for the chunk',
+    async (code) => {
+      const { connect, service } = await HeldDoor.open();
+      const client = await connect();
+      client.send(words('INCR a'));
+      await service.submitted(1);
+      service.complete();
+      client.send(Buffer.concat([words('PING'), words('INCR a'), words('INCR b'), words('PING')]));
+      await service.submitted(2);
+      service.fail(1, ERRORS[code]);
+      expect(await client.rest()).toBe(':1\r\n');
+    },
+  );
+
+  it('a chunk that is unknown as a whole closes too', async () => {
+    const { connect, service } = await HeldDoor.open();
+    const client = await connect();
+    client.send(words('INCR a'));
+    await service.submitted(1);
+    service.refuse(ERRORS.outcome_unknown);
+    expect(await client.rest()).toBe('');
+  });
+
+  it('a refused chunk is answered, and the connection goes on', async () => {
+    const { connect, service } = await HeldDoor.open();
+    const client = await connect();
+    client.send(Buffer.concat(['INCR a', 'PING', 'MULTI', 'INCR a', 'GET a', 'EXEC', 'MGET a b'].map(words)));
+    await service.submitted(1);
+    service.refuse(ERRORS.unavailable);
+    const refused = '-TRYAGAIN the journal cannot be written right now, nothing was changed\r\n';
+    const replies = [];
+    for (let i = 0; i < 7; i++) replies.push(await client.reply());
+    expect(replies).toEqual([refused, '+PONG\r\n', '+OK\r\n', '+QUEUED\r\n', '+QUEUED\r\n', refused, refused]);
+    client.send(words('INCR a'));
+    await service.submitted(2);
+    service.complete();
+    expect(await client.reply()).toBe(':1\r\n');
+  });
+
+  it('a chunk that completes within submit is answered as any other', async () => {
+    const { connect, service } = await HeldDoor.open();
+    service.isImmediate = true;
+    const client = await connect();
+    for (let i = 1; i <= 100; i++) expect(await client.call('INCR', 'a')).toBe(`:${i}\r\n`);
+  });
+});
