@@ -214,6 +214,11 @@ export class RespConnection {
     if (!this.#isOver) this.#socket.write(text);
   }
 
+  /** Takes nothing from the server any more. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
   /** The next lines with their ends, or undefined when the connection ended before. */
   async lines(count: number): Promise<string | undefined> {
     for (;;) {
