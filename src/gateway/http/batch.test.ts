@@ -205,7 +205,7 @@ describe('ids', () => {
 });
 
 describe('keys', () => {
-  it('repeat the answer, byte by byte', async () => {
+  it('repeat the outcomes', async () => {
     const name = fresh();
     const body = `[{"name":"${name}","by":5},{"name":"${name}","by":true},{"name":"${name}","by":-9,"floor":0}]`;
     const headers = { 'idempotency-key': `key-${name}` };

@@ -1,7 +1,18 @@
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HeldService, RawConnection, TestDoor } from '../../../test/http/door.ts';
 import { ERRORS } from '../../counter/errors.ts';
 import { Secret } from '../auth/secret.ts';
+
+it('the documentation has every code with its status', () => {
+  const page = readFileSync(new URL('../../../docs/http.md', import.meta.url), 'utf8');
+  for (const [code, { httpStatus, outcome }] of Object.entries(ERRORS)) {
+    const rows = page.split('\n').filter((line) => /^\| \d{3}/.test(line) && line.includes(`\`${code}\``));
+    expect(rows, code).toHaveLength(1);
+    expect(rows[0]?.split('|')[1], code).toContain(String(httpStatus));
+    if (outcome === 'unknown') expect(rows[0], code).toContain('unknown');
+  }
+});
 
 describe('every error is a problem', () => {
   let door: TestDoor;
