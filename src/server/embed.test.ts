@@ -132,6 +132,10 @@ describe('the other calls', () => {
     expect(await tally.expire('a', undefined)).toBe(true);
     expect(await tally.deadline('a')).toBeUndefined();
     expect(await tally.expire('none', 60_000)).toBe(false);
+    for (const ttlMs of [0, -1, 1.5, Number.NaN, 2 ** 53]) {
+      await expect(tally.expire('a', ttlMs)).rejects.toMatchObject({ code: 'invalid_deadline' });
+      await expect(tally.increment('a', 0, { ttlMs })).rejects.toMatchObject({ code: 'invalid_deadline' });
+    }
     await tally.increment('b', 1, { ttlMs: 60_000 });
     expect(await tally.deadline('b')).toBeGreaterThan(Date.now());
   });

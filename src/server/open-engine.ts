@@ -30,7 +30,9 @@ export async function openEngine(options: DirectoryOptions): Promise<OwnedEngine
     const engine = await Engine.open({ ...engineOptions, disk: new NodeDisk(ownership.directory), host });
     return { engine, ownership };
   } catch (error) {
-    await ownership.release();
+    await ownership.release().catch(() => {
+      // Why it cannot be opened matters more than that owner.json does not say it was left cleanly.
+    });
     throw openRefusal(ownership.directory, error);
   }
 }

@@ -64,8 +64,12 @@ export class Server {
       return new Server(config.data, ownership, engine, { http, resp }, log);
     } catch (error) {
       await Promise.all(opened.map((door) => door.close(0)));
-      await engine.close();
-      await ownership.release();
+      await engine.close().then(
+        () => ownership.release(),
+        () => {
+          // Why the door could not be opened matters more; the directory then counts as left by a crash.
+        },
+      );
       throw error;
     }
   }

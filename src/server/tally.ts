@@ -8,10 +8,10 @@
  * rejects with `outcome_unknown`.
  */
 import { createHash } from 'node:crypto';
-import { Chunk, type CommandOptions, Flag, type IdempotencyKey, Op } from '../counter/chunk.ts';
+import { Chunk, type CommandOptions, type DeadlineChange, Flag, type IdempotencyKey, Op } from '../counter/chunk.ts';
 import { CountingError, DONE, type ErrorCode, errorCode } from '../counter/errors.ts';
 import { fitsInt64 } from '../counter/int64.ts';
-import { BATCH_ENTRIES_MAX, IDEMPOTENCY_KEY_BYTES_MAX } from '../counter/limits.ts';
+import { BATCH_ENTRIES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, NAME_BYTES_MAX } from '../counter/limits.ts';
 import type { ServiceInfo, SnapshotSummary } from '../counter/service.ts';
 import type { OwnedEngine } from './open-engine.ts';
 
@@ -162,7 +162,7 @@ export class Tally implements AsyncDisposable {
    */
   async expire(name: string, ttlMs: number | undefined): Promise<boolean> {
     const chunk = new Chunk(1);
-    const deadline = ttlMs === undefined ? ({ kind: 'persist' } as const) : ({ kind: 'in', ms: ttlMs } as const);
+    const deadline = ttlMs === undefined ? ({ kind: 'persist' } as const) : deadlineIn(ttlMs);
     chunk.pushName(Op.expire, checkedName(name), 0n, { deadline });
     await this.#run(chunk);
     throwOutcome(chunk, 0);
@@ -263,7 +263,7 @@ function commandOptions(options: UpdateOptions, request?: readonly unknown[]): C
     floor: floor === undefined ? undefined : checkedCount(floor),
     ceiling: ceiling === undefined ? undefined : checkedCount(ceiling),
     saturate,
-    deadline: ttlMs === undefined ? undefined : { kind: 'in', ms: ttlMs },
+    deadline: ttlMs === undefined ? undefined : deadlineIn(ttlMs),
     id: idempotencyKey(key, [request, floor, ceiling, saturate, ttlMs]),
   };
 }
@@ -281,10 +281,20 @@ function idempotencyKey(key: string | undefined, request: readonly unknown[]): I
   return { scope: 'request', key, fingerprint: createHash('sha256').update(text).digest('hex').slice(0, 32) };
 }
 
-/** Lone surrogates have no UTF-8: encoded, different names would become one. */
+/**
+ * Lone surrogates have no UTF-8: encoded, different names would become one. What is certainly too long is refused
+ * before it takes memory; the engine counts the bytes.
+ */
 function checkedName(name: string): string {
-  if (typeof name !== 'string' || !name.isWellFormed()) throw new CountingError('invalid_name');
+  if (typeof name !== 'string' || name.length > NAME_BYTES_MAX || !name.isWellFormed())
+    throw new CountingError('invalid_name');
   return name;
+}
+
+/** Stricter than the engine, which deletes a counter whose time is over already, as Redis does. */
+function deadlineIn(ms: number): DeadlineChange {
+  if (!Number.isSafeInteger(ms) || ms < 1) throw new CountingError('invalid_deadline');
+  return { kind: 'in', ms };
 }
 
 function checkedCount(count: Count): bigint {

@@ -18,7 +18,7 @@ import {
 import { runTallyd, ServerProcess, stopServers } from './server-process.ts';
 
 const ROUNDS = 50;
-const ROUND_MS_MAX = 500;
+const ROUND_MS_MAX = 400;
 /** Keeps every digit below BASE over all rounds. */
 const UPDATES_PER_ROUND_MAX = 10_000;
 const seed = Number(process.env['TALLYD_TEST_SEED'] ?? Date.now() % 1_000_000);
