@@ -1,7 +1,12 @@
+import { appendFile, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { SimulatedDisk } from '../../test/simulation/disk.ts';
 import { simulatedHost } from '../../test/simulation/host.ts';
 import { type ModelEntry, put, Recorder } from '../../test/simulation/journal-model.ts';
+import { NodeDisk } from '../host/node/disk.ts';
+import { nodeHost } from '../host/node/node.ts';
 import { JournalFailure } from './errors.ts';
 import { FILE_HEADER_BYTES, Frame, SECTOR_BYTES, segmentName } from './format.ts';
 import { frameChecksum, GroupBuffer } from './group.ts';
@@ -167,6 +172,47 @@ describe('starting', () => {
     const journal = await open(disk);
     await commit(journal, group(2n, 'b'));
     expect((await recovered(disk.crash())).groups.length).toBe(2);
+  });
+});
+
+describe('reading', () => {
+  it('takes frames of every size from a file that is longer than its window', async () => {
+    const disk = new SimulatedDisk({ seed: 1 });
+    const journal = await open(disk);
+    const counts = [1, 20_000, 3, 40_000, 1, 1, 20_000];
+    for (const [i, count] of counts.entries()) {
+      const buffer = group(BigInt(i + 1));
+      for (let k = 0; k < count; k++) put(buffer, value(`${i}:${k}`.padEnd(200, '.')));
+      await journal.write([buffer]);
+    }
+    await journal.sync();
+    expect(disk.content(segmentName(1)).length).toBeGreaterThan(16 * 1024 * 1024);
+    const replay = await recovered(disk);
+    expect(replay.groups.map(({ entries }) => entries.length)).toEqual(counts);
+    for (const [i, { entries }] of replay.groups.entries()) {
+      expect(entries.at(-1)).toEqual(value(`${i}:${entries.length - 1}`.padEnd(200, '.')));
+    }
+  });
+
+  it('and everything else works on a real directory', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'tallyd-journal-'));
+    try {
+      const disk = new NodeDisk(directory);
+      const host = nodeHost();
+      const journal = await Journal.open({ disk, host, replay: new Recorder() });
+      for (let i = 1n; i <= 3n; i++) await commit(journal, group(i, 'a'));
+      await journal.snapshot(EMPTY, () => 3n, durableAlready);
+      await commit(journal, group(4n, 'b'));
+      await journal.close();
+      await appendFile(join(directory, segmentName(2)), 'torn');
+      const replay = new Recorder();
+      const again = await Journal.open({ disk, host, replay });
+      expect(replay.groups.map(({ sequence }) => sequence)).toEqual([3n, 4n]);
+      expect(again.sequence).toBe(4n);
+      await again.close();
+    } finally {
+      await rm(directory, { recursive: true });
+    }
   });
 });
 

@@ -151,15 +151,16 @@ export class Journal {
     this.#isSnapshotting = true;
     try {
       // What has been written by now is in the table, and the rotation makes it durable.
-      await this.#inTurn(() => this.#rotate());
-      const { header } = this.#segment;
-      const bytesBefore = this.#bytesSinceSnapshot;
+      const { header, bytesBefore } = await this.#inTurn(async () => {
+        await this.#rotate();
+        return { header: this.#segment.header, bytesBefore: this.#bytesSinceSnapshot };
+      });
       const beginSequence = header.firstSequence - 1n;
       const isCancelled = () => this.#isClosed;
       const request = { source, beginSequence, currentSequence, durableThrough, isCancelled };
       const { file, bytes } = await writeSnapshot(this.#site, this.#random, request);
       this.#bytesSinceSnapshot -= bytesBefore;
-      await this.#removeBefore(header.number, beginSequence);
+      await Promise.allSettled([this.#removeBefore(header.number, beginSequence)]);
       return { file, bytes, sequence: beginSequence };
     } finally {
       this.#isSnapshotting = false;
@@ -173,12 +174,12 @@ export class Journal {
   }
 
   /** Runs `work` when the operations before it have ended. A failure stays until a replacement has succeeded. */
-  #inTurn(work: () => Promise<void>, isReplacement = false): Promise<void> {
+  #inTurn<T>(work: () => Promise<T>, isReplacement = false): Promise<T> {
     const run = async () => {
       assert(!this.#isClosed, 'a closed journal is not used');
       if (this.#failure !== undefined && !isReplacement) throw this.#failure;
       try {
-        await work();
+        return await work();
       } catch (error) {
         this.#failure = journalFailure(error);
         throw this.#failure;
@@ -203,23 +204,20 @@ export class Journal {
 
   /** Removes segments and snapshots that a start no longer needs. */
   async #removeBefore(number: number, sequence: bigint): Promise<void> {
-    const names = (await this.#site.disk.list()).map(parseFileName).filter((name) => name !== undefined);
-    const old = names.filter((name) =>
-      name.kind === 'snapshot' ? name.sequence < sequence : name.kind === 'segment' && name.number < number,
-    );
-    await remove(
-      this.#site,
-      old.map((name) => name.name),
-    );
+    const { clock, disk, writeDeadlineMs } = this.#site;
+    const names = await within(clock, writeDeadlineMs, 'listing the directory', disk.list());
+    const old = names.filter((name) => {
+      const file = parseFileName(name);
+      if (file?.kind === 'snapshot') return file.sequence < sequence;
+      return file?.kind === 'segment' && file.number < number;
+    });
+    await remove(this.#site, old);
   }
 }
 
 /** What cannot be removed does no harm, and is the next start's or snapshot's to remove. */
-async function remove(site: SegmentSite, names: readonly string[]): Promise<void> {
-  const unlinks = names.map((name) =>
-    within(site.clock, site.writeDeadlineMs, `removing ${name}`, site.disk.unlink(name)),
-  );
-  await Promise.allSettled(unlinks);
+async function remove({ clock, disk, writeDeadlineMs }: SegmentSite, names: readonly string[]): Promise<void> {
+  await Promise.allSettled(names.map((name) => within(clock, writeDeadlineMs, `removing ${name}`, disk.unlink(name))));
 }
 
 function newHeader(clock: Clock, random: Random, number: number, continues: Continuation | undefined): SegmentHeader {

@@ -71,7 +71,7 @@ export async function recover(disk: Disk, replay: Replay): Promise<Recovered> {
   const links = await chain(disk, segments, begin);
   const walk = new Walk(disk, window, replay, begin);
   for (const link of links) await walk.segment(link);
-  requireReach(links, walk.sequence, snapshot);
+  requireReach(walk, snapshot);
   const used = [...(snapshot === undefined ? [] : [snapshot.name]), ...links.map((link) => link.name)];
   // A last segment that holds nothing is stepped over, so that starts without traffic leave no files behind.
   const isLastEmpty = walk.tail?.wholeOffset === FILE_HEADER_BYTES;
@@ -137,10 +137,11 @@ function continuation(last: Link | undefined, isEmpty: boolean, walk: Walk): Con
   return { number, id, offset: walk.tail.wholeOffset, sequence: walk.sequence };
 }
 
-function requireReach(links: readonly Link[], sequence: bigint, snapshot: LoadedSnapshot | undefined): void {
-  if (snapshot === undefined || sequence >= snapshot.endSequence) return;
-  const reason = `the journal ends at group ${sequence}, but ${snapshot.name} was installed when it reached ${snapshot.endSequence}`;
-  throw new DamageError(links.at(-1)?.name ?? snapshot.name, FILE_HEADER_BYTES, reason);
+function requireReach({ sequence, tail }: Walk, snapshot: LoadedSnapshot | undefined): void {
+  if (snapshot === undefined || tail === undefined || sequence >= snapshot.endSequence) return;
+  const { name, endSequence } = snapshot;
+  const reason = `the journal ends at group ${sequence}, but ${name} was installed when it reached ${endSequence}`;
+  throw new DamageError(tail.name, tail.wholeOffset, reason);
 }
 
 function isObsolete(name: FileName, needed: readonly string[], begin: bigint): boolean {
