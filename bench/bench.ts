@@ -13,7 +13,7 @@ import { processorModel, shareCores } from './machine/processor.ts';
 import { Supervisor } from './machine/supervisor.ts';
 import { type BenchOptions, parseOptions, selectRows, UsageError } from './options.ts';
 import { type Circumstances, sentence, writeReport } from './report/files.ts';
-import { summarize } from './report/summary.ts';
+import { spreadOf, summarize } from './report/summary.ts';
 import { terminalTable } from './report/table.ts';
 import { ROWS } from './rows.ts';
 import { runRows } from './runner.ts';
@@ -56,10 +56,11 @@ async function main(args: readonly string[]): Promise<number> {
     seed: options.seed,
     seconds: Math.round((performance.now() - since) / 1000),
     sumsVerified,
+    othersCpu: spreadOf(results.flatMap(({ samples }) => samples.flat().flatMap((sample) => sample.othersCpu ?? []))),
   };
   const lines = summarize(results);
   process.stdout.write(`\n${terminalTable(lines, results)}${sentence(circumstances)}.\n`);
-  const isWhole = options.patterns === undefined && !options.isQuick;
+  const isWhole = options.patterns === undefined && !options.isQuick && options.profile === undefined;
   const output = options.output ?? (isWhole ? REPORTS : undefined);
   if (output !== undefined) {
     writeReport(output, options.isLarge ? 'large' : 'results', circumstances, results, lines);
@@ -71,13 +72,14 @@ function openBench(options: BenchOptions, onVerified: Bench['onVerified']): Benc
   const supervisor = new Supervisor(TEMPORARY);
   const cores = shareCores();
   const generator = new GeneratorProcess(supervisor, cores.load);
+  const nodeOptions = options.profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', options.profile];
   const names = options.isQuick ? NAMES / QUICK_SHRINK : NAMES;
   return {
     supervisor,
     cores,
     generator,
     names,
-    targets: new Targets(supervisor, generator, cores, names),
+    targets: new Targets(supervisor, generator, cores, names, nodeOptions),
     times: options.isQuick ? QUICK_TIMES : TIMES,
     shrink: options.isQuick ? QUICK_SHRINK : 1,
     seed: options.seed,

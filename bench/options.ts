@@ -11,16 +11,19 @@ export interface BenchOptions {
   readonly seed: number;
   /** Where reports go, relative to where it is run; undefined: docs/benchmarks for a whole table, otherwise nowhere. */
   readonly output: string | undefined;
+  /** Where the CPU profiles of Tallyd go; undefined: it runs without the profiler. */
+  readonly profile: string | undefined;
 }
 
 export const HELP = `npm run bench -- [options]
 
   --rounds N       rounds of every row, the servers taking turns (default 3)
-  --rows PATTERN   only rows whose name contains PATTERN; several separated by commas
+  --rows PATTERN   only the row with this name, or all whose names contain it; several separated by commas
   --quick          one short round with a tenth of the counters: does it work? Not for numbers.
   --large          the rows with 100 M counters and with 30 minutes, and only these
   --seed N         of the random names (default: the time)
   --output DIR     write the report there (default docs/benchmarks, when the whole table was run)
+  --profile DIR    write CPU profiles of Tallyd there (they cost speed: not for numbers)
   --list           print the rows and end
   --help
 `;
@@ -39,6 +42,7 @@ const OPTIONS = {
   large: { type: 'boolean', default: false },
   seed: { type: 'string' },
   output: { type: 'string' },
+  profile: { type: 'string' },
   list: { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
 } as const;
@@ -56,6 +60,7 @@ export function parseOptions(args: readonly string[], rows: readonly Row[]): Ben
     patterns: values.rows?.split(','),
     seed: values.seed === undefined ? Date.now() % 2 ** 31 : wholeNumber('--seed', values.seed),
     output: values.output,
+    profile: values.profile,
   };
 }
 
@@ -69,10 +74,13 @@ function parsed(args: readonly string[]) {
 
 /** The rows that the options ask for. @throws UsageError when there are none */
 export function selectRows(rows: readonly Row[], { isLarge, patterns }: BenchOptions): Row[] {
-  const selected = rows.filter((row) => {
-    if ((row.isLarge === true) !== isLarge) return false;
-    return patterns === undefined || patterns.some((pattern) => row.name.includes(pattern));
-  });
+  const candidates = rows.filter((row) => (row.isLarge === true) === isLarge);
+  const matches = (pattern: string): Row[] => {
+    const exact = candidates.filter(({ name }) => name === pattern);
+    return exact.length > 0 ? exact : candidates.filter(({ name }) => name.includes(pattern));
+  };
+  const wanted = patterns?.flatMap(matches);
+  const selected = candidates.filter((row) => wanted === undefined || wanted.includes(row));
   if (selected.length === 0)
     throw new UsageError(`no ${isLarge ? 'large ' : ''}row has such a name: --list shows them`);
   return selected;

@@ -58,6 +58,7 @@ export const METRICS = {
   latencyMax: { title: 'longest', unit: 'ms', better: 'less' },
   serverCpu: { title: 'server CPU', unit: 'cores', better: 'less' },
   generatorCpu: { title: 'generator CPU', unit: 'cores', better: 'less' },
+  othersCpu: { title: 'CPU of other processes', unit: 'cores', better: 'less' },
   ratePerServerCpu: { title: 'rate per server CPU second', unit: '/s', better: 'more' },
   pacedRate: { title: 'given rate', unit: '/s', better: 'more' },
   sentLate: { title: 'sent late', unit: 'share', better: 'less' },

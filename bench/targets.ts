@@ -27,12 +27,24 @@ export class Targets {
   readonly #cores: Cores;
   readonly #names: number;
 
-  /** @param names counters that every server is filled with before it is measured */
-  constructor(supervisor: Supervisor, generator: GeneratorProcess, cores: Cores, names: number) {
+  readonly #nodeOptions: readonly string[];
+
+  /**
+   * @param names counters that every server is filled with before it is measured
+   * @param nodeOptions for Tallyd, before the program's name
+   */
+  constructor(
+    supervisor: Supervisor,
+    generator: GeneratorProcess,
+    cores: Cores,
+    names: number,
+    nodeOptions: readonly string[],
+  ) {
     this.#supervisor = supervisor;
     this.#generator = generator;
     this.#cores = cores;
     this.#names = names;
+    this.#nodeOptions = nodeOptions;
   }
 
   /** The server of a setup, filled; started now unless it runs already. */
@@ -40,7 +52,7 @@ export class Targets {
     const running = this.#open.get(setup);
     if (running !== undefined) return running;
     const directory = this.#supervisor.temporaryDirectory();
-    const server = await startServer(setup, directory, this.#supervisor, this.#cores.server);
+    const server = await startServer(setup, directory, this.#supervisor, this.#cores.server, this.#nodeOptions);
     const target = { setup, server, names: this.#names, acknowledged: 0n, directory };
     this.#open.set(setup, target);
     if (server.respPort !== undefined) {

@@ -3,7 +3,7 @@
  * Acknowledgements are counted outside of it, for the whole run: nothing of them may be lost with the warm-up.
  */
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
-import { cpuSecondsOf } from '../machine/processor.ts';
+import { cpuSecondsOf, cpuSecondsOfMachine } from '../machine/processor.ts';
 
 export interface Measured {
   readonly operations: number;
@@ -12,6 +12,8 @@ export interface Measured {
   /** Shares of one core. */
   readonly generatorCpu: number;
   readonly serverCpu: number;
+  /** What other processes took meanwhile: the more, the less the other numbers are worth. */
+  readonly othersCpu: number;
 }
 
 /** Milliseconds. */
@@ -32,6 +34,7 @@ export class Meter {
   #startedAtMs = 0;
   #cpuAtStart: NodeJS.CpuUsage = { user: 0, system: 0 };
   #serverCpuAtStart = 0;
+  #machineCpuAtStart = 0;
 
   constructor(serverPid: number) {
     this.#serverPid = serverPid;
@@ -42,6 +45,7 @@ export class Meter {
     this.#latency.reset();
     this.#serverCpuAtStart = cpuSecondsOf(this.#serverPid);
     this.#cpuAtStart = process.cpuUsage();
+    this.#machineCpuAtStart = cpuSecondsOfMachine();
     this.#startedAtMs = performance.now();
     this.#running = true;
   }
@@ -57,7 +61,10 @@ export class Meter {
   stop(): Measured {
     const seconds = (performance.now() - this.#startedAtMs) / 1000;
     const { user, system } = process.cpuUsage(this.#cpuAtStart);
+    const machineCpu = (cpuSecondsOfMachine() - this.#machineCpuAtStart) / seconds;
+    const generatorCpu = (user + system) / 1e6 / seconds;
     const serverCpuSeconds = cpuSecondsOf(this.#serverPid) - this.#serverCpuAtStart;
+    const serverCpu = serverCpuSeconds / seconds;
     this.#running = false;
     return {
       operations: this.#operations,
@@ -68,8 +75,9 @@ export class Meter {
         p999: this.#latency.percentile(99.9) / NANOSECONDS_PER_MS,
         max: this.#latency.max / NANOSECONDS_PER_MS,
       },
-      generatorCpu: (user + system) / 1e6 / seconds,
-      serverCpu: serverCpuSeconds / seconds,
+      generatorCpu,
+      serverCpu,
+      othersCpu: Math.max(0, machineCpu - generatorCpu - serverCpu),
     };
   }
 }

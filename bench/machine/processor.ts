@@ -42,6 +42,16 @@ export function cpuSecondsOfEndedChildren(): number {
   return fields === undefined ? 0 : (Number(fields[13]) + Number(fields[14])) / TICKS_PER_SECOND;
 }
 
+/** CPU seconds that the whole machine has spent so far, on anything; what a hypervisor took away counts, too. */
+export function cpuSecondsOfMachine(): number {
+  const [user, nice, system, , , interrupts, softInterrupts, steal] =
+    /^cpu +(.*)$/m
+      .exec(readProc('stat') ?? '')?.[1]
+      .split(' ')
+      .map(Number) ?? [];
+  return (user + nice + system + interrupts + softInterrupts + steal) / TICKS_PER_SECOND;
+}
+
 /** Resident memory in bytes, as the kernel tells it; 0 once the process is gone. */
 export function residentBytesOf(pid: number): number {
   const match = /^VmRSS:\s+(\d+) kB$/m.exec(readProc(`${pid}/status`) ?? '');

@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RowResult } from '../runner.ts';
 import { plot } from './plot.ts';
-import type { Line } from './summary.ts';
+import type { Line, Spread } from './summary.ts';
 import { markdownTable } from './table.ts';
 
 export interface Circumstances {
@@ -16,6 +16,8 @@ export interface Circumstances {
   readonly seed: number;
   readonly seconds: number;
   readonly sumsVerified: number;
+  /** CPU that other processes took during the measurements, in cores: the median, and the worst. */
+  readonly othersCpu: Spread;
 }
 
 const FORMAT = 1;
@@ -35,10 +37,7 @@ export function writeReport(
     failure,
     contenders: row.contenders.map(({ label }, at) => ({ label, rounds: samples[at] ?? [] })),
   }));
-  const summary = lines.map(({ row, metric, goal, other, subject, ratio, verdict }) => {
-    return { row, metric, other, subject, ratio, goal, verdict };
-  });
-  const json = { format: FORMAT, ...circumstances, lines: summary, rows };
+  const json = { format: FORMAT, ...circumstances, lines: lines.map(({ title, ...line }) => line), rows };
   writeFileSync(join(directory, `${name}.json`), `${JSON.stringify(json, rounded, 2)}\n`);
   writeFileSync(join(directory, `${name}.svg`), plot(lines, sentence(circumstances)));
   const text = ['# What was measured', '', `${sentence(circumstances)}.`, '', markdownTable(lines, results), ''];
@@ -46,10 +45,21 @@ export function writeReport(
 }
 
 /** One line about where the numbers come from. */
-export function sentence({ date, cpus, processor, isPinned, versions, rounds, sumsVerified }: Circumstances): string {
+export function sentence({
+  date,
+  cpus,
+  processor,
+  isPinned,
+  versions,
+  rounds,
+  sumsVerified,
+  othersCpu,
+}: Circumstances): string {
   const where = `${cpus} CPUs (${processor})${isPinned ? '' : ', nothing pinned'}`;
   const what = `Tallyd ${versions.tallyd}, Node ${versions.node}, Redis ${versions.redis}`;
-  return `${date}: ${what}; ${where}; ${rounds} round${rounds === 1 ? '' : 's'}; ${sumsVerified} stored sums equal to the acknowledged ones`;
+  const how = `${rounds} round${rounds === 1 ? '' : 's'}; ${sumsVerified} stored sums equal to the acknowledged ones`;
+  const noise = `other processes took ${othersCpu.median.toFixed(2)} cores in the median, ${othersCpu.most.toFixed(2)} at most`;
+  return `${date}: ${what}; ${where}; ${how}; ${noise}`;
 }
 
 /** Six digits are more than any of these numbers is worth. */

@@ -20,8 +20,12 @@ export interface Line {
   /** Of the rounds' ratios, each of two measurements that follow each other. */
   readonly ratio: Spread | undefined;
   readonly verdict: 'stretch' | 'met' | 'missed' | 'no goal';
-  /** Shares of one core, in the median; undefined where there is no load generator. */
+  /** Of a rate: the ratio of what each server did per second of its own CPU, which busy neighbours disturb less. */
+  readonly cpuRatio: Spread | undefined;
+  /** The most that the load generator took, in cores; undefined where there was none. */
   readonly generatorCpu: number | undefined;
+  /** Of a given rate: the share of the commands that were not sent in time. */
+  readonly sentLate: number | undefined;
 }
 
 /** One line per goal of every row that was measured. */
@@ -33,23 +37,36 @@ export function summarize(results: readonly RowResult[]): Line[] {
 
 function line({ row, samples }: RowResult, goal: Goal): Line {
   const { metric } = goal;
-  const subjectAt = samples.length - 1;
-  const subject = valuesOf(samples[subjectAt], metric);
-  const isRatio = goal.of === 'ratio';
-  const other = isRatio ? valuesOf(samples[0], metric) : [];
-  const ratio = isRatio ? spreadOf(subject.map((value, round) => value / other[round])) : undefined;
-  const generatorCpu = samples.flatMap((list) => list.map((sample) => sample.generatorCpu ?? Number.NaN));
+  const subject = samples[samples.length - 1];
+  const other = goal.of === 'ratio' ? samples[0] : undefined;
+  const reached = spreadOf(valuesOf(subject, metric));
+  const ratio = other === undefined ? undefined : ratioOf(subject, other, metric);
+  const hasCpu = metric === 'rate' && samples.flat().every(({ ratePerServerCpu }) => ratePerServerCpu !== undefined);
   return {
     row: row.name,
     title: row.title,
     metric,
     goal,
-    other: isRatio ? { label: row.contenders[0].label, spread: spreadOf(other) } : undefined,
-    subject: { label: row.contenders[subjectAt].label, spread: spreadOf(subject) },
+    other:
+      other === undefined ? undefined : { label: row.contenders[0].label, spread: spreadOf(valuesOf(other, metric)) },
+    subject: { label: row.contenders[samples.length - 1].label, spread: reached },
     ratio,
-    verdict: verdictOf(goal, (ratio ?? spreadOf(subject)).median),
-    generatorCpu: generatorCpu.some(Number.isNaN) ? undefined : Math.max(...generatorCpu),
+    verdict: verdictOf(goal, (ratio ?? reached).median),
+    cpuRatio: hasCpu && other !== undefined ? ratioOf(subject, other, 'ratePerServerCpu') : undefined,
+    generatorCpu: mostOf(samples.flat().map(({ generatorCpu }) => generatorCpu)),
+    sentLate: mostOf(subject.map(({ sentLate }) => sentLate)),
   };
+}
+
+/** Round by round: the two measurements of a round follow each other. */
+function ratioOf(subject: readonly Sample[], other: readonly Sample[], metric: Metric): Spread {
+  const divisors = valuesOf(other, metric);
+  return spreadOf(valuesOf(subject, metric).map((value, round) => value / divisors[round]));
+}
+
+function mostOf(values: readonly (number | undefined)[]): number | undefined {
+  const known = values.filter((value) => value !== undefined);
+  return known.length === 0 ? undefined : Math.max(...known);
 }
 
 function valuesOf(samples: readonly Sample[], metric: Metric): number[] {

@@ -5,7 +5,7 @@ import type { RowResult } from '../runner.ts';
 import type { Line } from './summary.ts';
 import { goalText, quantity, spread, times } from './wording.ts';
 
-const COLUMNS = ['row', 'what', 'compared with', 'Tallyd', 'ratio', 'goal', '', 'generator CPU'] as const;
+const COLUMNS = ['row', 'what', 'compared with', 'Tallyd', 'ratio', 'goal', '', 'by CPU', 'generator'] as const;
 const VERDICTS: Readonly<Record<Line['verdict'], string>> = {
   stretch: 'stretch met',
   met: 'met',
@@ -31,7 +31,7 @@ export function markdownTable(lines: readonly Line[], results: readonly RowResul
 }
 
 function cells(line: Line): string[] {
-  const { row, metric, other, subject, ratio, goal, verdict, generatorCpu } = line;
+  const { row, metric, other, subject, ratio, goal, verdict, cpuRatio } = line;
   const show = (value: number): string => quantity(value, metric);
   return [
     row,
@@ -41,8 +41,15 @@ function cells(line: Line): string[] {
     ratio === undefined ? '' : spread(ratio, times),
     goalText(goal),
     VERDICTS[verdict],
-    generatorCpu === undefined ? '' : `${(generatorCpu * 100).toFixed(0)} %`,
+    cpuRatio === undefined ? '' : spread(cpuRatio, times),
+    generator(line),
   ];
+}
+
+/** Whether the load generator kept up. At a given rate it spins, so its CPU says nothing there. */
+function generator({ generatorCpu, sentLate }: Line): string {
+  if (sentLate !== undefined) return `${quantity(sentLate, 'sentLate')} late`;
+  return generatorCpu === undefined ? '' : `${Math.round(generatorCpu * 100)} % CPU`;
 }
 
 function failures(results: readonly RowResult[]): string[] {

@@ -17,12 +17,13 @@ const REDIS_READY = /Ready to accept connections/;
 const TALLYD_READY = /^tallyd ready http=\S+:(\d+) resp=\S+:(\d+) /m;
 const ROUTE_READY = /^ready http=(\d+)$/m;
 
-/** Starts a server on `directory` and waits until it takes traffic. */
+/** Starts a server on `directory` and waits until it takes traffic. `nodeOptions` are for Tallyd. */
 export async function startServer(
   setup: SetupName,
   directory: string,
   supervisor: Supervisor,
   core: number | undefined,
+  nodeOptions: readonly string[] = [],
 ): Promise<Server> {
   switch (setup) {
     case 'redis-off':
@@ -37,7 +38,7 @@ export async function startServer(
     case 'tallyd-off':
     case 'tallyd-interval':
     case 'tallyd-always':
-      return startTallyd(setup.slice('tallyd-'.length), directory, supervisor, core);
+      return startTallyd(setup.slice('tallyd-'.length), directory, supervisor, core, nodeOptions);
     case 'empty-route':
       return startEmptyRoute(supervisor, core);
     default:
@@ -64,9 +65,10 @@ async function startTallyd(
   directory: string,
   supervisor: Supervisor,
   core: number | undefined,
+  nodeOptions: readonly string[],
 ): Promise<Server> {
   const place = ['--http', '127.0.0.1:0', '--resp', '127.0.0.1:0', '--data', directory];
-  const args = [TALLYD, 'serve', ...place, '--durability', durability, '--log-level', 'warn'];
+  const args = [...nodeOptions, TALLYD, 'serve', ...place, '--durability', durability, '--log-level', 'warn'];
   const since = performance.now();
   const { child, match } = await supervisor.startUntil({ command: process.execPath, args, core }, TALLYD_READY);
   const readyMs = performance.now() - since;

@@ -33,7 +33,7 @@ function portFor({ setup, server }: Target, { kind }: Load): number {
 
 export function sampleOf(measured: Measured, operationsEach: number): Sample {
   const rate = (measured.operations * operationsEach) / measured.seconds;
-  const { latency, generatorCpu, serverCpu } = measured;
+  const { latency, generatorCpu, serverCpu, othersCpu } = measured;
   return {
     rate,
     latencyP50: latency.p50,
@@ -42,6 +42,7 @@ export function sampleOf(measured: Measured, operationsEach: number): Sample {
     latencyMax: latency.max,
     serverCpu,
     generatorCpu,
+    othersCpu,
     ratePerServerCpu: rate / serverCpu,
   };
 }

@@ -14,7 +14,7 @@ import { runClosed } from './closed.ts';
 import { Lifecycle } from './lifecycle.ts';
 
 const PROBE = fileURLToPath(new URL('../load/pause-probe.ts', import.meta.url));
-const GROWING = { connections: 4, pipeline: 32 };
+const GROWING = { connections: 16, pipeline: 64 };
 const INCREMENTS = { kind: 'increment', pipeline: 128, connections: CONNECTIONS } as const;
 
 export async function measureGrowth(bench: Bench, names: number): Promise<Sample> {

@@ -17,18 +17,19 @@ export async function measureWithRedisBenchmark(bench: Bench, setup: SetupName, 
   const target = await bench.targets.get(setup);
   const { pid, respPort: port } = target.server;
   if (port === undefined) throw new Error(`${setup} does not speak RESP`);
-  const run = async (commands: number): Promise<Record<Column, number>> => {
-    const whole = Math.max(1, Math.round(commands / pipeline / CONNECTIONS)) * pipeline * CONNECTIONS;
-    const row = await runRedisBenchmark(bench, port, pipeline, whole);
-    target.acknowledged += BigInt(whole);
-    return row;
+  const run = async (about: number): Promise<Record<Column, number> & { readonly commands: number }> => {
+    const commands = Math.max(1, Math.round(about / pipeline / CONNECTIONS)) * pipeline * CONNECTIONS;
+    const row = await runRedisBenchmark(bench, port, pipeline, commands);
+    target.acknowledged += BigInt(commands);
+    return { ...row, commands };
   };
   const first = await run(FIRST_COMMANDS * Math.min(pipeline, 16));
   const serverCpuBefore = cpuSecondsOf(pid);
   const generatorCpuBefore = cpuSecondsOfEndedChildren();
-  const since = performance.now();
-  const { rate, latencyP50, latencyP99, latencyMax } = await run((first.rate * bench.times.durationMs) / 1000);
-  const seconds = (performance.now() - since) / 1000;
+  const { commands, rate, latencyP50, latencyP99, latencyMax } = await run(
+    (first.rate * bench.times.durationMs) / 1000,
+  );
+  const seconds = commands / rate;
   const serverCpu = (cpuSecondsOf(pid) - serverCpuBefore) / seconds;
   const generatorCpu = (cpuSecondsOfEndedChildren() - generatorCpuBefore) / seconds;
   return { rate, latencyP50, latencyP99, latencyMax, serverCpu, generatorCpu, ratePerServerCpu: rate / serverCpu };
