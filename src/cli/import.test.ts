@@ -85,7 +85,7 @@ describe('import', () => {
     const { code, stdout, stderr, sent } = await run(['import', '-'], { respond: applyAll, stdin });
     expect([code, sent.length]).toEqual([1, 1]);
     expect(stderr).toContain('malformed_line: stdin:5002: "by" must be an integer');
-    expect(stderr).toContain('5000 lines before it are imported');
+    expect(stderr).toContain('the first 5000 lines are imported');
     expect(stdout).toContain('lines             5000\n');
   });
 

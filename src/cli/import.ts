@@ -182,8 +182,9 @@ class Import {
     const goOn = `go on ${way}: what was imported is not counted again`;
     if (error instanceof MalformedLine) {
       const place = `${this.#content.source}:${error.line}`;
-      const before = `${this.#summary.lines} lines before it are imported; mend it and ${goOn}`;
-      const state = this.#flags.dryRun === true ? '' : `; ${before}`;
+      const { lines } = this.#summary;
+      const before = lines === 0 ? 'nothing before it is imported' : `the first ${lines} lines are imported`;
+      const state = this.#flags.dryRun === true ? '' : `; ${before}; mend it and ${goOn}`;
       return new FileError('malformed_line', `${place}: ${error.message}${state}`, error);
     }
     if (this.#flags.dryRun !== true) this.#terminal.hint(`stopped after ${this.#summary.lines} lines; ${goOn}`, {});

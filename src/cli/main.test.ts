@@ -38,6 +38,13 @@ describe('a command line', () => {
     expect(stderr).not.toContain('    at ');
   });
 
+  it('is refused as JSON where that is asked for', async () => {
+    for (const argv of [['frob'], ['incr'], ['incr', 'a', 'b'], ['incr', 'a', '--frob']]) {
+      const { code, stderr } = await run([...argv, '--json']);
+      expect([code, JSON.parse(stderr)]).toEqual([2, { code: 'usage', detail: expect.any(String) }]);
+    }
+  });
+
   it.each(['0', '-1', 'soon', '1e3', '9999999'])('with a deadline of %s is refused', async (timeout) => {
     expect((await run(['get', 'a', '--timeout', timeout])).code).toBe(2);
   });

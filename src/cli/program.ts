@@ -40,6 +40,13 @@ export function programOf(terminal: Terminal, onExit: (code: number) => void): C
     .configureOutput({
       writeOut: (text) => terminal.world.stdout.write(text),
       writeErr: (text) => terminal.world.stderr.write(text),
+      outputError: (text) => {
+        const sentence = text
+          .trim()
+          .replace(/^error: /, '')
+          .replace('\n', ' ');
+        terminal.complain(`${sentence}; see --help`, { code: 'usage', detail: sentence });
+      },
     })
     .showSuggestionAfterError()
     .exitOverride()
