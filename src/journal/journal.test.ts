@@ -143,6 +143,17 @@ describe('starting', () => {
     expect((await recovered(disk)).groups).toEqual([]);
   });
 
+  it('ignores a frame of this file that says that it lies elsewhere in it', async () => {
+    const disk = new SimulatedDisk({ seed: 1 });
+    await commit(await open(disk), group(1n, 'a'), group(2n, 'b'));
+    const bytes = disk.content(segmentName(1)).slice(2 * SECTOR_BYTES);
+    const view = new DataView(bytes.buffer);
+    view.setBigUint64(Frame.sequence, 3n, true);
+    view.setUint32(Frame.crc, frameChecksum([bytes]), true);
+    await (await disk.open(segmentName(1), 'write')).write(bytes, 3 * SECTOR_BYTES);
+    expect((await recovered(disk)).groups.length).toBe(2);
+  });
+
   it('refuses a gap in the sequence of whole frames', async () => {
     const disk = new SimulatedDisk({ seed: 1 });
     await commit(await open(disk), group(1n, 'a'), group(2n, 'b'), group(3n, 'c'));
@@ -291,6 +302,21 @@ describe('a failure', () => {
     expect((await recovered(disk.crash())).groups.length).toBe(2);
   });
 
+  it('before anything was durable in a segment leaves that one out of the chain', async () => {
+    const disk = new SimulatedDisk({ seed: 1 });
+    const journal = await open(disk);
+    await commit(journal, group(1n, 'a'));
+    for (let i = 0; i < 3; i++) {
+      disk.failAt(disk.operations + 1, 'EIO');
+      await expect(journal.write([group(2n, 'lost')])).rejects.toThrow('EIO');
+      await journal.replace();
+    }
+    await commit(journal, group(2n, 'b'));
+    expect((await disk.list()).length).toBe(4);
+    expect((await recovered(disk)).groups.length).toBe(2);
+    expect((await disk.list()).sort()).toEqual([1, 4, 5].map(segmentName));
+  });
+
   it('is needed for a replacement', async () => {
     const journal = await open(new SimulatedDisk({ seed: 1 }));
     await expect(journal.replace()).rejects.toThrow('only a journal that has failed is replaced');
@@ -390,5 +416,19 @@ describe('a snapshot', () => {
     await expect(journal.snapshot(source, () => 1n, durableAlready)).rejects.toThrow('closed');
     expect(parts).toBe(3);
     await expect(journal.write([group(2n, 'b')])).rejects.toThrow('a closed journal is not used');
+  });
+
+  it('is given up also when the journal is closed just before it is installed', async () => {
+    const disk = new SimulatedDisk({ seed: 1 });
+    const journal = await open(disk);
+    await expect(
+      journal.snapshot(
+        EMPTY,
+        () => 0n,
+        () => journal.close(),
+      ),
+    ).rejects.toThrow('closed');
+    await simulatedHost(1).clock.settle();
+    expect((await disk.list()).filter((name) => name.startsWith('snapshot'))).toEqual([]);
   });
 });

@@ -6,6 +6,7 @@ import type { Disk } from '../../src/host/host.ts';
 import { DamageError } from '../../src/journal/errors.ts';
 import { FILE_HEADER_BYTES, Frame, SECTOR_BYTES, wholeSectors } from '../../src/journal/format.ts';
 import { Window } from '../../src/journal/frame.ts';
+import { type Continuation, encodeSegmentHeader, readSegmentHeader } from '../../src/journal/header.ts';
 import { Journal } from '../../src/journal/journal.ts';
 import { recover } from '../../src/journal/recovery.ts';
 import { type LoadedSnapshot, loadSnapshot } from '../../src/journal/snapshot-reader.ts';
@@ -170,6 +171,18 @@ describe('a missing or wrong file', () => {
     expect((await refusal(disk)).message).toContain('by its header');
   });
 
+  it('is refused: a header that continues another group than the one before it ends with', async () => {
+    const disk = await directory();
+    const { used } = await recover(disk, new Recorder());
+    const name = used.at(-1) as string;
+    const file = await disk.open(name, 'write');
+    const header = await readSegmentHeader(file, name, Number(name.replace(/\D/g, '')));
+    const continues = header.continues as Continuation;
+    const offset = frameOffsets(disk.content(used.at(-2) as string)).findLast((start) => start < continues.offset);
+    await file.write(encodeSegmentHeader({ ...header, continues: { ...continues, offset: offset as number } }), 0);
+    expect((await refusal(disk)).message).toContain('is its last, but the next segment continues');
+  });
+
   it('is refused: a journal that was rolled back behind the end of the snapshot', async () => {
     const disk = await directory();
     const { used } = await recover(disk, new Recorder());
@@ -207,14 +220,18 @@ describe('a damaged snapshot', () => {
     return { disk, older: snapshots[0] as string, newer: snapshots[1] as string, state: stateText(replay.state) };
   }
 
-  it('gives way to an older one that still has all its segments', async () => {
+  it('gives way to an older one that still has all its segments, and nothing of it is taken', async () => {
     const { disk, older, newer, state } = await twoSnapshots();
-    disk.flip(newer, FILE_HEADER_BYTES + 20);
+    disk.flip(newer, disk.content(newer).length - 1);
     const replay = new Recorder();
     const { used, obsolete } = await recover(disk, replay);
     expect(used[0]).toBe(older);
     expect(stateText(replay.state)).toBe(state);
     expect(obsolete).not.toContain(newer);
+    await disk.unlink(newer);
+    const without = new Recorder();
+    await recover(disk, without);
+    expect(replay.groups).toEqual(without.groups);
   });
 
   it('stops the start when the older one lacks a segment', async () => {
@@ -223,6 +240,13 @@ describe('a damaged snapshot', () => {
     const { used } = await recover(disk, new Recorder());
     await disk.unlink(used[1] as string);
     expect((await refusal(disk)).file).toBe(newer);
+  });
+
+  it('is also one that goes on behind its end', async () => {
+    const { disk, newer } = await twoSnapshots();
+    const end = disk.content(newer).length;
+    await (await disk.open(newer, 'write')).write(new Uint8Array(SECTOR_BYTES), end);
+    await expect(loadOnly(disk, newer)).rejects.toThrow(`offset ${end}: it goes on behind its end`);
   });
 
   it('stops the start when there is no other', async () => {
