@@ -1,6 +1,6 @@
 // The embedded engine in a process that is killed: what was flushed is there, and nothing that was not added.
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -57,6 +57,22 @@ describe(`an embedding process, seed ${seed}`, () => {
     expect(total).toBeGreaterThanOrEqual(least);
     expect(total).toBeLessThanOrEqual(most);
     expect(total).toBeGreaterThan(0n);
+  });
+
+  it('imports the package by its name, and may end without closing', async () => {
+    const directory = join(root, 'package');
+    const script = `
+      const { CountingError, open, StartError } = await import('tallyd');
+      const tally = await open({ dir: ${JSON.stringify(directory)} });
+      tally.add('a', 3);
+      await tally.flush();
+      console.log(await tally.get('a'), CountingError.name, StartError.name);
+    `;
+    const cwd = fileURLToPath(new URL('../..', import.meta.url));
+    const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { cwd, encoding: 'utf8' });
+    expect(stdout).toBe('3n CountingError StartError\n');
+    await using tally = await open({ dir: directory });
+    expect(await tally.get('a')).toBe(3n);
   });
 
   it('keeps its directory from others while it lives', async () => {
