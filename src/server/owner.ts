@@ -157,7 +157,9 @@ class Contest {
     const unnamed = `owner.${id}.tmp`;
     const name = `owner.${id}.sock`;
     const describe = (): string => `${this.#owns ? 'owner' : 'candidate'} ${process.pid}`;
-    const server = await listenAt(this.#sockets.path(unnamed), describe);
+    const server = await listenAt(this.#sockets.path(unnamed), describe).catch((error: unknown) => {
+      throw this.#noSocket(error);
+    });
     this.#own = { name, server };
     try {
       await rename(join(this.#directory, unnamed), join(this.#directory, name));
@@ -207,6 +209,16 @@ class Contest {
   async #pause(): Promise<void> {
     if (performance.now() > this.#endMs) throw this.#inUse(undefined);
     await delay(CONTEST_PAUSE_MS * (1 + Math.random()));
+  }
+
+  /** Some shared file systems take files but no sockets; without one nobody could tell whether the owner lives. */
+  #noSocket(cause: unknown): unknown {
+    const code = systemCode(cause);
+    if (code === undefined || ['EACCES', 'EROFS', 'ENOSPC'].includes(code)) return cause;
+    return new StartError(
+      `data directory ${this.#directory}: no Unix socket can be made in it (${code}); name one on a local file system`,
+      { cause },
+    );
   }
 
   #inUse(pid: number | undefined): StartError {
