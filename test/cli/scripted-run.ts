@@ -18,7 +18,8 @@ export interface Run {
 }
 
 export interface Setting {
-  readonly respond?: Respond;
+  /** Default: an empty object. `server`: nothing is scripted, requests go out. */
+  readonly respond?: Respond | 'server';
   readonly stdin?: string | Uint8Array;
   readonly env?: Record<string, string>;
   readonly isTTY?: boolean;
@@ -31,7 +32,7 @@ export async function run(argv: string[], setting: Setting = {}): Promise<Run> {
   const sent: Sent[] = [];
   const fetch: Fetch = async (url, init) => {
     sent.push({ url, ...init });
-    return respond({ url, ...init }, sent.length - 1);
+    return (respond as Respond)({ url, ...init }, sent.length - 1);
   };
   let writes = 0;
   const stdout = sink(isTTY, () => {
@@ -39,8 +40,9 @@ export async function run(argv: string[], setting: Setting = {}): Promise<Run> {
     return fails ? Object.assign(new Error(stdoutFails.code), { code: stdoutFails.code }) : null;
   });
   const stderr = sink(isTTY, () => null);
-  const world = { stdin: Readable.from([Buffer.from(stdin)]), stdout, stderr, env, fetch };
-  const code = await main(['--timeout', '0.2', ...argv], world);
+  const scripted = respond === 'server' ? undefined : fetch;
+  const world = { stdin: Readable.from([Buffer.from(stdin)]), stdout, stderr, env, fetch: scripted };
+  const code = await main(['--timeout', respond === 'server' ? '10' : '0.2', ...argv], world);
   return { code, stdout: stdout.text(), stderr: stderr.text(), sent };
 }
 

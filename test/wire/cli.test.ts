@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TallydClient } from '../../src/client/client.ts';
+import { run } from '../cli/scripted-run.ts';
 import { CliProcess, cli } from './cli-process.ts';
 import { ServerProcess, stopServers } from './server-process.ts';
 
@@ -25,7 +26,8 @@ afterAll(async () => {
 async function outputs(...commands: (readonly string[])[]): Promise<string[]> {
   const found: string[] = [];
   for (const command of commands) {
-    const { code, stdout, stderr } = await cli(command, { TALLYD_URL: url });
+    // Inside this process: starting dozens of others would take most of the time.
+    const { code, stdout, stderr } = await run([...command], { respond: 'server', env: { TALLYD_URL: url } });
     found.push(code === 0 ? stdout : `exit ${code}: ${stderr}`);
   }
   return found;
@@ -45,6 +47,16 @@ describe('the command line', () => {
         ['incr', 'big', '-9223372036854775808'],
       ),
     ).toEqual(['1\n', '-4\n', '-1\n', '-8\n', `${max}\n`, expect.any(String), '-9223372036854775808\n']);
+  });
+
+  it('is what a shell sees', async () => {
+    expect(await cli(['incr', 'shell', '-5', '--url', url])).toEqual({
+      code: 0,
+      signal: null,
+      stdout: '-5\n',
+      stderr: '',
+    });
+    expect(await cli(['get', 'shell'], { TALLYD_URL: url })).toMatchObject({ code: 0, stdout: '-5\n', stderr: '' });
   });
 
   it('reads one, some and all', async () => {
@@ -160,7 +172,7 @@ describe('a server', () => {
       ['incr', 'a'],
       ['get', 'a'],
     ]) {
-      const { code, stderr } = await cli([...command, '--timeout', '0.3', '--url', `http://127.0.0.1:${port}`]);
+      const { code, stderr } = await cli([...command, '--timeout', '2', '--url', `http://127.0.0.1:${port}`]);
       expect([code, stderr]).toEqual([4, expect.stringContaining('unreachable')]);
     }
   });
@@ -170,7 +182,7 @@ describe('a server', () => {
     const silent = createServer((socket) => sockets.push(socket.on('error', () => socket.destroy()).resume()));
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
     const { port } = silent.address() as { port: number };
-    const flags = ['--timeout', '0.5', '--url', `http://127.0.0.1:${port}`];
+    const flags = ['--timeout', '2', '--url', `http://127.0.0.1:${port}`];
     expect(await cli(['incr', 'a', ...flags])).toMatchObject({ code: 3, stderr: expect.stringContaining('key') });
     expect(await cli(['get', 'a', ...flags])).toMatchObject({ code: 4 });
     for (const socket of sockets) socket.destroy();
