@@ -69,6 +69,14 @@ interface Failure {
 const UNKNOWN = new Set(['outcome_unknown', 'timeout', 'internal', 'idempotency_unsettled', 'idempotency_in_flight']);
 /** Codes worth another attempt; those of `UNKNOWN` are too. */
 const PASSING = new Set(['unavailable', 'overloaded', 'shutting_down', 'idempotency_full', 'request_timeout']);
+/** Refusals that come after the lookup of the key: no attempt with this key has been applied. */
+const DECIDES = new Set(['overflow', 'below_floor', 'above_ceiling', 'atomic_refused', 'too_many_counters']);
+/** Statuses worth another attempt where the answer has no code, as a proxy's. */
+const PASSING_STATUS = new Set([408, 429, 500, 502, 503, 504]);
+
+const BACKOFF_MS = 50;
+const BACKOFF_MS_MAX = 2_000;
+
 /** Whether another attempt may well be accepted, after a refusal that changed nothing. */
 export function isPassing(code: string): boolean {
   return PASSING.has(code);
@@ -84,14 +92,6 @@ export class PassingRefusal extends Error {
     this.code = code;
   }
 }
-
-/** Refusals that come after the lookup of the key: no attempt with this key has been applied. */
-const DECIDES = new Set(['overflow', 'below_floor', 'above_ceiling', 'atomic_refused', 'too_many_counters']);
-/** The same for answers without a code, by status. All other statuses below 500 are refusals for good. */
-const PASSING_STATUS = new Set([408, 429, 500, 502, 503, 504]);
-
-const BACKOFF_MS = 50;
-const BACKOFF_MS_MAX = 2_000;
 
 /** Sends requests to one server. */
 export class Caller {
@@ -237,7 +237,9 @@ function refusal(response: FetchResponse, text: string): Failure {
   if (typeof problem.code === 'string') {
     const { code } = problem;
     const detail = typeof problem.detail === 'string' ? problem.detail : code;
-    const mayBeApplied = UNKNOWN.has(code);
+    // A newer server may have codes that are not listed here; of an expired key see `ended`.
+    const isUnknown = problem['outcome'] === 'unknown' && code !== 'idempotency_expired';
+    const mayBeApplied = isUnknown || UNKNOWN.has(code);
     return { code, detail, details, mayBeApplied, retry: mayBeApplied || PASSING.has(code) };
   }
   const detail = `an answer with status ${status} that is none of a Tallyd server; is a proxy in between?`;

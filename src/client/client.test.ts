@@ -43,7 +43,7 @@ const notConnected = () =>
   new TypeError('fetch failed', { cause: Object.assign(new Error('refused'), { syscall: 'connect' }) });
 
 function clientOf(fetch: Fetch, options: ClientOptions = {}): TallydClient {
-  return new TallydClient({ url: 'http://test', fetch, timeoutMs: 250, ...options });
+  return new TallydClient({ url: 'http://test', fetch, timeoutMs: 500, ...options });
 }
 
 async function failureOf(call: Promise<unknown>): Promise<RefusedError | UnknownOutcomeError> {
@@ -170,6 +170,12 @@ describe('an update', () => {
     );
     const error = await failureOf(clientOf(scripted(reply(404, '<html>')).fetch).increment('a'));
     expect([error.name, error.code]).toEqual(['RefusedError', 'http_404']);
+  });
+
+  it('is unknown after a code of a newer server that says so', async () => {
+    const answer = reply(500, { code: 'split_brain', outcome: 'unknown', detail: 'who knows' });
+    const error = await failureOf(clientOf(scripted(answer).fetch).increment('a'));
+    expect([error.name, error.code]).toEqual(['UnknownOutcomeError', 'split_brain']);
   });
 
   it('does not follow a redirect', async () => {
