@@ -37,9 +37,10 @@ export async function runRows(
       results.push({ row, samples, failure: undefined });
     } catch (error) {
       if (error instanceof SumMismatch) throw error;
-      const failure = error instanceof Error ? error.message : String(error);
-      progress(`${row.name}: FAILED: ${failure}`);
-      results.push({ row, samples: [], failure });
+      const reason = error instanceof Error ? error.message : String(error);
+      progress(`${row.name}: FAILED: ${reason}`);
+      // What a server said before it died may name the directories of this machine.
+      results.push({ row, samples: [], failure: reason.split('\n', 1)[0] });
       // What was acknowledged before the failure is not known, so these servers can't be asked for their sums.
       await bench.targets.keepOnly([]);
     }

@@ -29,6 +29,8 @@ export interface LoadReport {
 export async function runClosedLoop(options: ClosedLoopOptions): Promise<LoadReport> {
   const meter = new Meter(options.serverPid);
   const { promise: finished, resolve: finish, reject: fail } = Promise.withResolvers<void>();
+  // It may fail while nobody waits for it yet.
+  finished.catch(() => undefined);
   let stopping = false;
   let busy = 0;
   let added = 0;
@@ -76,13 +78,18 @@ export async function runClosedLoop(options: ClosedLoopOptions): Promise<LoadRep
   }
 }
 
-/** Opens `count` connections that share one set of events. */
-export function openConnections(
+/** Opens `count` connections that share one set of events: all of them, or none. */
+export async function openConnections(
   port: number,
   protocol: Protocol,
   count: number,
   events: ConnectionEvents,
 ): Promise<Connection[]> {
   const open = (): Promise<Connection> => Connection.open(port, openReplyCounter(protocol), events);
-  return Promise.all(Array.from({ length: count }, open));
+  const settled = await Promise.allSettled(Array.from({ length: count }, open));
+  const opened = settled.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+  const refused = settled.find((result) => result.status === 'rejected');
+  if (refused === undefined) return opened;
+  for (const connection of opened) connection.close();
+  throw refused.reason;
 }

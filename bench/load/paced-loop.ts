@@ -34,6 +34,8 @@ export async function runPacedLoop(options: PacedLoopOptions): Promise<PacedRepo
   const { stream, warmUpMs, durationMs, rate } = options;
   const meter = new Meter(options.serverPid);
   const { promise: finished, resolve: finish, reject: fail } = Promise.withResolvers<void>();
+  // It may fail while nobody waits for it yet.
+  finished.catch(() => undefined);
   let added = 0;
   let acknowledged = 0;
   let due = 0;

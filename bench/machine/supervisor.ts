@@ -6,7 +6,7 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { pinned } from './processor.ts';
 
 /** A server may have to write everything that it holds before it ends. */
@@ -80,7 +80,9 @@ export class Supervisor {
     });
     child.once('error', reject);
     child.once('exit', (code, signal) => {
-      reject(new Error(`${start.command} ended (${signal ?? code}) before it was ready:\n${said}${complained}`));
+      reject(
+        new Error(`${basename(start.command)} ended (${signal ?? code}) before it was ready:\n${said}${complained}`),
+      );
     });
     return { child, match: await promise };
   }
