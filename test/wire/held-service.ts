@@ -41,6 +41,10 @@ export class HeldService implements CountingService {
     }
   }
 
+  get isHolding(): boolean {
+    return this.#held.length > 0;
+  }
+
   /** Completes the oldest chunk: adds add, everything else finds what adds have left. */
   complete(): void {
     const chunk = this.#take();

@@ -134,7 +134,9 @@ describe('limits', () => {
   it('does not blame a client for the time that the service takes', async () => {
     const { clock, connect, service } = await HeldDoor.open();
     const client = await connect();
-    client.send(Buffer.concat([words('INCR a'), Buffer.from('*2\r\n$4\r\nINCR\r\n')]));
+    client.send(Buffer.concat([words('PING'), Buffer.from('*2\r\n')]));
+    expect(await client.reply()).toBe('+PONG\r\n');
+    client.send('$4\r\nINCR\r\n$1\r\na\r\n*2\r\n$4\r\nINCR\r\n');
     await service.submitted(1);
     await clock.advance(600_000);
     service.complete();
@@ -157,8 +159,27 @@ describe('limits', () => {
     await until(() => gateway.connections === 0);
   });
 
+  it('keeps the replies of a slow reader as they are while others are answered', async () => {
+    const { connect, service } = await HeldDoor.open();
+    service.isImmediate = true;
+    const slow = await connect();
+    const other = await connect();
+    slow.socket.pause();
+    const texts = Array.from({ length: 300 }, (_, i) => String.fromCharCode(65 + (i % 26)).repeat(60_000 - i));
+    for (const text of texts) {
+      slow.send(request('ECHO', text));
+      other.send(words('INCR a'));
+      expect(await other.reply()).toMatch(/^:/);
+    }
+    slow.socket.resume();
+    for (const text of texts) {
+      const reply = await slow.reply();
+      expect(reply === `$${text.length}\r\n${text}\r\n`, reply.slice(0, 80)).toBe(true);
+    }
+  });
+
   it('cuts who asks for more when all connections together hold too many bytes', async () => {
-    const { connect, gateway, log } = await HeldDoor.open({ heldBytesMax: 1_000_000, requestMs: 1e9 });
+    const { connect, gateway, log, service } = await HeldDoor.open({ heldBytesMax: 1_000_000, requestMs: 1e9 });
     const half = Buffer.concat([Buffer.from('*100\r\n'), request('x'.repeat(60_000)).subarray(4)]);
     const holding = await Promise.all([connect(), connect(), connect(), connect(), connect(), connect()]);
     for (const client of holding) client.send(half);
@@ -170,8 +191,12 @@ describe('limits', () => {
     expect(log.lines[0]).toMatchObject({ data: { reason: 'all connections together hold too many bytes' } });
     for (const client of holding) client.close();
     await until(() => gateway.connections === 0);
-    // What was held has been given back.
-    expect(await (await connect()).call('PING')).toBe('+PONG\r\n');
+    // What was held has been given back: there is room again.
+    const next = await connect();
+    next.send(request('EXISTS', ...Array<string>(1000).fill('x'.repeat(250))));
+    await service.submitted(1);
+    service.complete();
+    expect(await next.reply()).toBe(':0\r\n');
   });
 
   it('reads ahead only so far while a chunk is under way', async () => {

@@ -198,11 +198,13 @@ export class Connection {
     if (found.perform !== undefined) return true;
     const { transaction } = this.session;
     if (transaction === undefined) return chunk.count + found.weight(request.count) > CHUNK_COMMANDS_MAX;
-    if (found.name !== 'exec') return false;
-    return transaction.buffer !== undefined || chunk.count + transaction.weight > CHUNK_COMMANDS_MAX;
+    return found.name === 'exec' && chunk.count + transaction.weight > CHUNK_COMMANDS_MAX;
   }
 
-  /** Whether nothing may follow the command in its batch. Gives EXEC the names of its transaction. */
+  /**
+   * Whether nothing may follow the command in its batch. Gives EXEC the names of its transaction when it has been
+   * copied: it was open when the batch began, so no command in the chunk has names in the buffer being read.
+   */
   #ownsBatch({ chunk }: Batch, found: CommandSpec | string): boolean {
     if (typeof found === 'string') return false;
     const { transaction } = this.session;
