@@ -46,6 +46,7 @@ async function main(args: readonly string[]): Promise<number> {
   };
   const results = await runRows(rows, options.rounds, bench, progress);
   await bench.generator.stop();
+  const others = results.flatMap(({ samples }) => samples.flat().flatMap((sample) => sample.othersCpu ?? []));
   const circumstances: Circumstances = {
     date: new Date().toISOString().slice(0, 10),
     cpus: cpus().length,
@@ -56,7 +57,7 @@ async function main(args: readonly string[]): Promise<number> {
     seed: options.seed,
     seconds: Math.round((performance.now() - since) / 1000),
     sumsVerified,
-    othersCpu: spreadOf(results.flatMap(({ samples }) => samples.flat().flatMap((sample) => sample.othersCpu ?? []))),
+    othersCpu: others.length === 0 ? undefined : spreadOf(others),
   };
   const lines = summarize(results);
   process.stdout.write(`\n${terminalTable(lines, results)}${sentence(circumstances)}.\n`);

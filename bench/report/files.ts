@@ -16,8 +16,8 @@ export interface Circumstances {
   readonly seed: number;
   readonly seconds: number;
   readonly sumsVerified: number;
-  /** CPU that other processes took during the measurements, in cores: the median, and the worst. */
-  readonly othersCpu: Spread;
+  /** CPU that other processes took during the measurements, in cores: the spread; undefined when nothing was measured. */
+  readonly othersCpu: Spread | undefined;
 }
 
 const FORMAT = 1;
@@ -58,6 +58,7 @@ export function sentence({
   const where = `${cpus} CPUs (${processor})${isPinned ? '' : ', nothing pinned'}`;
   const what = `Tallyd ${versions.tallyd}, Node ${versions.node}, Redis ${versions.redis}`;
   const how = `${rounds} round${rounds === 1 ? '' : 's'}; ${sumsVerified} stored sums equal to the acknowledged ones`;
+  if (othersCpu === undefined) return `${date}: ${what}; ${where}; ${how}`;
   const noise = `other processes took ${othersCpu.median.toFixed(2)} cores in the median, ${othersCpu.most.toFixed(2)} at most`;
   return `${date}: ${what}; ${where}; ${how}; ${noise}`;
 }
