@@ -97,11 +97,7 @@ export class HeldService implements CountingService {
 
   /** Resolves when so many chunks wait here. */
   async holding(count: number): Promise<void> {
-    while (this.chunks.length < count) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
+    while (this.chunks.length < count) await this.#woken();
   }
 
   /** Completes the oldest chunk, with every command done unless `fill` says something else. */
@@ -114,12 +110,30 @@ export class HeldService implements CountingService {
     chunk.complete();
   }
 
-  async scan(): Promise<ScanPage> {
-    return { entries: [], cursor: undefined };
+  /** What a listing waits for. */
+  page: Promise<ScanPage> = Promise.resolve({ entries: [], cursor: undefined });
+
+  scans = 0;
+
+  scan(): Promise<ScanPage> {
+    this.scans++;
+    this.#wake();
+    return this.page;
+  }
+
+  /** Resolves when a listing waits here. */
+  async scanning(): Promise<void> {
+    while (this.scans === 0) await this.#woken();
   }
 
   async snapshot(): Promise<SnapshotSummary> {
     throw new Error('the disk is on fire');
+  }
+
+  #woken(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
   }
 
   info(): ServiceInfo {

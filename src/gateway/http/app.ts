@@ -34,6 +34,7 @@ export interface AppOptions {
 }
 
 const CHECK_CONNECTIONS_MS = 5_000;
+const LINGER_MS = 1_000;
 
 /** Builds the application; it does not listen yet. */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
@@ -125,4 +126,6 @@ function endConnection(error: NodeJS.ErrnoException, socket: Socket): void {
     return;
   }
   socket.end(rawProblem(connectionProblem(error)));
+  // A client that does not close its half is not waited for.
+  socket.setTimeout(LINGER_MS, () => socket.destroy());
 }

@@ -26,7 +26,9 @@ export function batchAnswer(exchange: Exchange, entries: number, refusals: Reado
   const { chunk } = exchange;
   // Of an import chunk that came before only that is known, not its outcomes.
   const isBareReplay = chunk.replayed && chunk.key?.scope === 'import';
-  const writer = new JsonWriter(64 + (isBareReplay ? 0 : entries * OUTCOME_BYTES + exchange.names.length));
+  const last = chunk.count - 1;
+  const namesBytes = last < 0 ? 0 : chunk.nameStart[last] + chunk.nameLength[last];
+  const writer = new JsonWriter(64 + (isBareReplay ? 0 : entries * OUTCOME_BYTES + namesBytes));
   writer.fragment(OPEN);
   let refused = 0;
   let next = 0;

@@ -9,7 +9,7 @@
 import { type Chunk, type CommandOptions, Op } from '../../counter/chunk.ts';
 import { CountingError, type ErrorCode } from '../../counter/errors.ts';
 import { writeInt64 } from '../../counter/int64.ts';
-import { BATCH_ENTRIES_MAX } from '../../counter/limits.ts';
+import { BATCH_ENTRIES_MAX, NAME_BYTES_MAX } from '../../counter/limits.ts';
 import { amountOf, boundsOf } from './additions.ts';
 import { entryKey } from './idempotency.ts';
 import { countOf } from './integers.ts';
@@ -34,7 +34,8 @@ export interface EntryRefusal {
 }
 
 const LINES_TYPE = /^application\/(x-ndjson|ndjson|jsonl|x-jsonlines)\b/i;
-const OPENING_BRACE = 123;
+/** A first line that is an object, and more behind it. */
+const FIRST_LINE = /^\s*\{[^\n]*\}[ \t\r]*\n/;
 const checkEntry = compileCheck(BatchEntry, 'body');
 const checkUpdates = compileCheck(BatchUpdates, 'body');
 const encoder = new TextEncoder();
@@ -60,7 +61,7 @@ function anyShape(bytes: Buffer): BatchBody {
     value = parseJson(bytes);
   } catch (error) {
     // Several lines, each an object of its own, are no JSON as a whole.
-    if (firstByte(bytes) === OPENING_BRACE && bytes.includes('\n')) return lines(bytes);
+    if (FIRST_LINE.test(bytes.toString('latin1'))) return lines(bytes);
     throw error;
   }
   if (Array.isArray(value)) return { entries: value, atomic: undefined, bytes: bytes.length };
@@ -75,16 +76,12 @@ function anyShape(bytes: Buffer): BatchBody {
   return { entries: updates as unknown[], atomic: (rest as { atomic?: boolean }).atomic, bytes: bytes.length };
 }
 
-function firstByte(bytes: Buffer): number {
-  for (const byte of bytes) if (byte > 32) return byte;
-  return 0;
-}
-
 /** Fills chunks from batches. */
 export class BatchReader {
   readonly #chunk: Chunk;
   readonly #names: Uint8Array;
   #namesUsed = 0;
+
   /** @param names takes all names of the batch. */
   constructor(chunk: Chunk, names: Uint8Array) {
     this.#chunk = chunk;
@@ -135,16 +132,17 @@ export class BatchReader {
     const options =
       checked.id === undefined ? bounds : { ...bounds, id: entryKey(checked.id, asked(checked.name, amount, bounds)) };
     const position = this.#push(checked.name, 0, 0);
-    if (position < 0) throw new CountingError('invalid_name', 'the counter name is not valid UTF-8');
+    if (position < 0) throw new CountingError('invalid_name');
     writeInt64(this.#chunk.amount, 2 * position, amount);
     if (options !== undefined) this.#chunk.options[position] = options;
   }
 
-  /** Appends an add. @returns its position, or -1 for a name that has no UTF-8. */
+  /** Appends an add. @returns its position, or -1 for a name that can be none. */
   #push(name: string, low: number, high: number): number {
     const start = this.#namesUsed;
     const names = this.#names;
     let at = start;
+    if (name.length > NAME_BYTES_MAX) return -1;
     for (let i = 0; i < name.length; i++) {
       const unit = name.charCodeAt(i);
       if (unit > 127) {
@@ -169,5 +167,5 @@ function asked(name: string, amount: bigint, bounds: CommandOptions | undefined)
 function nameOf(entry: unknown): string | undefined {
   if (typeof entry !== 'object' || entry === null) return undefined;
   const { name } = entry as { name?: unknown };
-  return typeof name === 'string' ? name : undefined;
+  return typeof name === 'string' && name.length <= NAME_BYTES_MAX ? name : undefined;
 }

@@ -2,12 +2,16 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Chunk } from '../../counter/chunk.ts';
 import { CountingError, DONE, ERRORS, errorCode } from '../../counter/errors.ts';
+import { NAME_BYTES_MAX } from '../../counter/limits.ts';
 import { batchAnswer } from './batch-answer.ts';
 import { type BatchBody, BatchReader, type EntryRefusal, readBatch } from './batch-body.ts';
 import { asStrings, type Door } from './door.ts';
 import { batchKeyOf, fingerprintOf, isKeyed } from './idempotency.ts';
 import { sendProblem } from './problems.ts';
 import * as schemas from './schemas.ts';
+
+/** A UTF-16 unit takes up to 3 bytes of UTF-8. */
+const ENTRY_NAME_BYTES_MAX = 3 * NAME_BYTES_MAX;
 
 /** Registers the route in a scope of its own, where bodies are read as batches. */
 export async function batchRoutes(app: FastifyInstance, door: Door): Promise<void> {
@@ -51,8 +55,9 @@ function submitBatch(door: Door, request: FastifyRequest, reply: FastifyReply): 
   // Parsed entries are large: not to be kept while the disk is waited for.
   request.body = undefined;
 
-  const exchange = door.exchanges.beginLarge(reply, asStrings(request));
-  if (exchange.names.length < bytes) exchange.names = new Uint8Array(bytes);
+  const exchange = door.exchanges.beginBatch(reply, asStrings(request));
+  const namesBytes = Math.min(bytes, entries.length * ENTRY_NAME_BYTES_MAX);
+  if (exchange.names.length < namesBytes) exchange.names = new Uint8Array(namesBytes);
   const { chunk } = exchange;
   const refusals = new BatchReader(chunk, exchange.names).read(entries, atomic);
   chunk.atomic = atomic;
@@ -67,7 +72,9 @@ function submitBatch(door: Door, request: FastifyRequest, reply: FastifyReply): 
 
 /** Answers an atomic batch with the problem of the entry that was refused; false: none was. */
 function sendCulprit(reply: FastifyReply, chunk: Chunk, refusals: ReadonlyMap<number, EntryRefusal>): boolean {
-  for (const [index, { name, code, detail }] of refusals) {
+  const [first] = refusals;
+  if (first !== undefined) {
+    const [index, { name, code, detail }] = first;
     sendProblem(reply, code, detail, { index, name });
     return true;
   }

@@ -70,6 +70,26 @@ describe('the body of a batch', () => {
     expect(await door.code('POST', '/v1/batch', body)).toBe('invalid_body');
   });
 
+  it('is told from lines by its first line', async () => {
+    const pretty = await door.send('POST', '/v1/batch', '{\n  "updates": [\n    {"name": "a", "name": "b"}\n  ]\n}');
+    expect(JSON.parse(pretty.text).detail).toContain('twice');
+    const lines = await door.send('POST', '/v1/batch', '{"name":"a"} \n{"name":\n');
+    expect(JSON.parse(lines.text).detail).toContain('line 2');
+  });
+
+  it('is not read when it has more values than any batch', async () => {
+    for (const body of [`[${'1,'.repeat(300_000)}1]`, '\n'.repeat(300_000), `[${'{"by":1.0},'.repeat(300_000)}{}]`]) {
+      expect(await door.code('POST', '/v1/batch', body)).toBe('body_too_large');
+    }
+    const name = 'a,\n'.repeat(60);
+    const body = JSON.stringify(
+      Array.from({ length: 10_000 }, () => ({ name, by: 0, id: undefined })),
+      undefined,
+      1,
+    );
+    expect((await batch(body)).refused).toBe(0);
+  });
+
   it('changes nothing when its last line is broken', async () => {
     const name = fresh();
     const answer = await door.send('POST', '/v1/batch', `{"name":"${name}"}\n{"name":"${name}"}\n{"name":`);
@@ -106,6 +126,14 @@ describe('entries', () => {
       ...[undefined, 'invalid_body', 'invalid_body'],
     ]);
     expect(refused).toBe(15);
+    const long = 'x'.repeat(300);
+    const more = await batch(
+      `[{"name":"${long}"},{"name":"${'ü'.repeat(128)}"},{"name":"${a}","at":"9999999999999999999"}]`,
+    );
+    expect(more.results.map(({ error }) => (error as { code: string }).code)).toEqual([
+      ...['invalid_name', 'invalid_name', 'invalid_number'],
+    ]);
+    expect(more.results[0]).not.toHaveProperty('name');
     expect(results[0]).toEqual({ name: a, value: 5, applied: 5 });
     expect(results[1]?.name).toBe(a);
     expect(results[2]).not.toHaveProperty('name');

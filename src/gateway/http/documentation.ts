@@ -4,6 +4,7 @@ import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance, FastifySchema } from 'fastify';
 import { Type } from 'typebox';
+import { sendJson } from './answers.ts';
 import { BatchBody } from './schemas.ts';
 
 const DESCRIPTION = `Exact, durable counters. A count is a signed 64-bit integer: in a request an integer literal or a
@@ -78,7 +79,7 @@ export async function documentationRoutes(app: FastifyInstance): Promise<void> {
   let text: string | undefined;
   app.get('/openapi.json', { schema: { hide: true } }, (_request, reply) => {
     text ??= JSON.stringify(app.swagger());
-    reply.header('content-type', 'application/json; charset=utf-8').send(text);
+    sendJson(reply, text);
   });
   await app.register(async (scope) => {
     await scope.register(helmet, { contentSecurityPolicy: false, hsts: false });

@@ -30,7 +30,7 @@ export const HTTP_LIMITS: HttpLimits = {
   commandsUnderWayMax: 500_000,
   requestsUnderWayMax: 2 * CONNECTIONS_MAX,
   connectionsMax: CONNECTIONS_MAX,
-  headersTimeoutMs: 15_000,
+  headersTimeoutMs: 60_000,
   receiveTimeoutMs: 60_000,
   answerTimeoutMs: 35_000,
   silenceTimeoutMs: 90_000,

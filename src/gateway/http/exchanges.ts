@@ -10,19 +10,19 @@
 import type { FastifyReply } from 'fastify';
 import { Chunk, type CommandOptions, type Op } from '../../counter/chunk.ts';
 import { CountingError, DONE, errorCode } from '../../counter/errors.ts';
-import type { CountingService } from '../../counter/service.ts';
+import { NAME_BYTES_MAX } from '../../counter/limits.ts';
+import type { CountingService, ScanPage, ScanRequest } from '../../counter/service.ts';
 import type { Clock, Timer } from '../../host/host.ts';
+import { sendJson } from './answers.ts';
 import type { HttpLimits } from './door-limits.ts';
 import { countText } from './integers.ts';
 import type { Log } from './log.ts';
 import { sendProblem } from './problems.ts';
 
-export const JSON_TYPE = 'application/json; charset=utf-8';
-/** Exchanges kept for reuse: those of single commands, and those that a batch has grown. */
+/** Exchanges kept for reuse: those of single commands, and few of batches, which keep large buffers. */
 const POOL_MAX = 1024;
-const LARGE_POOL_MAX = 4;
-const LARGE_COMMANDS = 64;
-const LARGE_NAMES_BYTES_MAX = 1024 * 1024;
+const BATCH_POOL_MAX = 8;
+const POOLED_NAMES_BYTES_MAX = 1024 * 1024;
 const DEADLINE_CHECK_MS = 1000;
 
 /** Renders and sends the answer to a chunk that was not refused. */
@@ -30,6 +30,7 @@ export type Answer = (exchange: Exchange) => void;
 
 export class Exchange {
   readonly chunk = new Chunk(1);
+  readonly isBatch: boolean;
   /** The counter's name, where the answer tells it. */
   name = '';
   /** Counts as strings. */
@@ -41,9 +42,16 @@ export class Exchange {
   /** Undefined once it has been answered. */
   reply: FastifyReply | undefined = undefined;
 
-  /** Appends a command. @throws CountingError invalid_name for text that has no UTF-8. */
+  constructor(isBatch: boolean) {
+    this.isBatch = isBatch;
+  }
+
+  /**
+   * Appends a command.
+   * @throws CountingError invalid_name for text that has no UTF-8, or so long that the chunk would keep a large buffer.
+   */
   push(op: Op, name: string, amount?: bigint, options?: CommandOptions): void {
-    if (!name.isWellFormed()) throw new CountingError('invalid_name', 'the counter name is not valid UTF-8');
+    if (!isText(name)) throw new CountingError('invalid_name');
     this.chunk.pushName(op, name, amount, options);
   }
 
@@ -62,8 +70,13 @@ export class Exchange {
     const { reply } = this;
     if (reply === undefined) return;
     if (this.chunk.replayed) reply.header('idempotency-replayed', 'true');
-    reply.header('content-type', JSON_TYPE).send(json);
+    sendJson(reply, json);
   }
+}
+
+/** Whether a text can be a name: it has UTF-8, and not obviously too much of it. The service looks closer. */
+export function isText(name: string): boolean {
+  return name.length <= NAME_BYTES_MAX && name.isWellFormed();
 }
 
 function unanswerable(): void {
@@ -76,10 +89,11 @@ export class Exchanges {
   readonly #limits: HttpLimits;
   readonly #log: Log;
   readonly #pool: Exchange[] = [];
-  readonly #largePool: Exchange[] = [];
+  readonly #batchPool: Exchange[] = [];
   /** In the order of their deadlines. */
   readonly #waiting = new Set<Exchange>();
   #commandsUnderWay = 0;
+  #scansUnderWay = 0;
   #timer: Timer;
 
   constructor(service: CountingService, clock: Clock, limits: HttpLimits, log: Log) {
@@ -92,26 +106,40 @@ export class Exchanges {
 
   /** An empty exchange for a request. One that is never submitted is simply forgotten. */
   begin(reply: FastifyReply, answer: Answer, asStrings: boolean): Exchange {
-    return this.#prepare(this.#pool.pop(), reply, answer, asStrings);
+    return prepare(this.#pool.pop() ?? this.#create(false), reply, answer, asStrings);
   }
 
   /** The same for a batch, which sets its `answer` itself. */
-  beginLarge(reply: FastifyReply, asStrings: boolean): Exchange {
-    return this.#prepare(this.#largePool.pop(), reply, unanswerable, asStrings);
+  beginBatch(reply: FastifyReply, asStrings: boolean): Exchange {
+    return prepare(this.#batchPool.pop() ?? this.#create(true), reply, unanswerable, asStrings);
   }
 
   /** Hands the exchange's chunk to the service. @throws CountingError overloaded */
   submit(exchange: Exchange): void {
     const { chunk } = exchange;
-    const { commandsUnderWayMax, requestsUnderWayMax } = this.#limits;
-    const isFull = this.#commandsUnderWay + chunk.count > commandsUnderWayMax;
-    if (isFull || this.#waiting.size >= requestsUnderWayMax) {
-      throw new CountingError('overloaded', undefined, { retryAfterMs: 1000 });
-    }
-    this.#commandsUnderWay += chunk.count;
+    this.#admit(chunk.count);
     exchange.deadlineMs = this.#clock.monotonicMs() + this.#limits.answerTimeoutMs;
     this.#waiting.add(exchange);
     this.#service.submit(chunk);
+  }
+
+  /**
+   * Waits for a page of a listing, within the same bounds and the same deadline.
+   * @throws CountingError overloaded, timeout, and what the service says
+   */
+  async scan(request: ScanRequest): Promise<ScanPage> {
+    this.#admit(1);
+    this.#scansUnderWay++;
+    let timer: Timer | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = this.#clock.schedule(this.#limits.answerTimeoutMs, () => reject(new CountingError('timeout')));
+    });
+    const page = this.#service.scan(request).finally(() => {
+      this.#commandsUnderWay--;
+      this.#scansUnderWay--;
+      timer?.cancel();
+    });
+    return Promise.race([page, late]);
   }
 
   /** Answers an exchange that has nothing for the service to do. */
@@ -130,16 +158,17 @@ export class Exchanges {
     this.#timer.cancel();
   }
 
-  #prepare(pooled: Exchange | undefined, reply: FastifyReply, answer: Answer, asStrings: boolean): Exchange {
-    const exchange = pooled ?? this.#create();
-    exchange.reply = reply;
-    exchange.answer = answer;
-    exchange.asStrings = asStrings;
-    return exchange;
+  #admit(commands: number): void {
+    const { commandsUnderWayMax, requestsUnderWayMax } = this.#limits;
+    const requests = this.#waiting.size + this.#scansUnderWay;
+    if (this.#commandsUnderWay + commands > commandsUnderWayMax || requests >= requestsUnderWayMax) {
+      throw new CountingError('overloaded', undefined, { retryAfterMs: 1000 });
+    }
+    this.#commandsUnderWay += commands;
   }
 
-  #create(): Exchange {
-    const exchange = new Exchange();
+  #create(isBatch: boolean): Exchange {
+    const exchange = new Exchange(isBatch);
     exchange.chunk.complete = () => this.#settle(exchange);
     return exchange;
   }
@@ -159,14 +188,13 @@ export class Exchanges {
   }
 
   #recycle(exchange: Exchange): void {
-    const isLarge = exchange.chunk.count > LARGE_COMMANDS;
     exchange.chunk.reset();
     exchange.reply = undefined;
     exchange.answer = unanswerable;
     exchange.name = '';
-    if (exchange.names.length > LARGE_NAMES_BYTES_MAX) exchange.names = new Uint8Array(0);
-    const pool = isLarge ? this.#largePool : this.#pool;
-    if (pool.length < (isLarge ? LARGE_POOL_MAX : POOL_MAX)) pool.push(exchange);
+    if (exchange.names.length > POOLED_NAMES_BYTES_MAX) exchange.names = new Uint8Array(0);
+    const pool = exchange.isBatch ? this.#batchPool : this.#pool;
+    if (pool.length < (exchange.isBatch ? BATCH_POOL_MAX : POOL_MAX)) pool.push(exchange);
   }
 
   #checkDeadlinesLater(): Timer {
@@ -185,6 +213,13 @@ export class Exchanges {
       exchange.reply = undefined;
     }
   }
+}
+
+function prepare(exchange: Exchange, reply: FastifyReply, answer: Answer, asStrings: boolean): Exchange {
+  exchange.reply = reply;
+  exchange.answer = answer;
+  exchange.asStrings = asStrings;
+  return exchange;
 }
 
 function answerTo(exchange: Exchange, reply: FastifyReply): void {

@@ -57,8 +57,8 @@ export class Guard {
     if (headers.origin !== undefined && !SAFE_METHODS.has(raw.method ?? '') && !this.#isWelcome(headers)) {
       return new CountingError('origin_refused');
     }
-    const unknown = isOpen || this.#secret === undefined ? undefined : this.#checkSecret(this.#secret, headers);
-    if (unknown !== undefined) return unknown;
+    const stranger = isOpen || this.#secret === undefined ? undefined : this.#checkSecret(this.#secret, headers);
+    if (stranger !== undefined) return stranger;
     // Said before the body is read, which may be anything.
     if (allow !== undefined) return methodRefusal(reply, allow);
     return request.is404 ? new CountingError('not_found') : undefined;

@@ -13,6 +13,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { CountingError } from '../../counter/errors.ts';
+import { BATCH_ENTRIES_MAX } from '../../counter/limits.ts';
 
 /** A number literal that is no integer, kept as it was written. */
 export class NotAnInteger {
@@ -28,16 +29,20 @@ const INTEGER_FIELDS: ReadonlySet<string> = new Set(['by', 'value', 'floor', 'ce
 /** A number, as the value of a field, that plain `JSON.parse` may not read as it is meant. May match inside a string. */
 const RISKY_NUMBER = /"\s*:\s*-?(?:\d{16}|\d+[.eE])/;
 const INTEGER = /^-?[0-9]+$/;
+/** Commas and line ends between values: of the longest batch, with every field on a line of its own, and no more. */
+const SEPARATORS_MAX = BATCH_ENTRIES_MAX * 20;
 /** No route takes more than a list of flat objects in an object. */
 const DEPTH_MAX = 8;
 const QUOTE = 34;
 const BACKSLASH = 92;
+const COMMA = 44;
+const LINE_END = 10;
 
 type SourceReviver = (key: string, value: unknown, context: { readonly source?: string }) => unknown;
 
 /**
  * The value of a JSON text.
- * @throws CountingError invalid_body
+ * @throws CountingError invalid_body, body_too_large
  */
 export function parseJson(bytes: Buffer): unknown {
   const parser = new ExactParser(bytes);
@@ -48,7 +53,7 @@ export function parseJson(bytes: Buffer): unknown {
 
 /**
  * The values of the lines of an NDJSON text; blank lines do not count.
- * @throws CountingError invalid_body, naming the line.
+ * @throws CountingError invalid_body, naming the line; body_too_large
  */
 export function parseJsonLines(bytes: Buffer): unknown[] {
   const parser = new ExactParser(bytes);
@@ -65,13 +70,16 @@ export function parseJsonLines(bytes: Buffer): unknown[] {
 
 class ExactParser {
   readonly text: string;
-  readonly #bytes: Buffer;
+  readonly #quotes: number;
   readonly #isRisky: boolean;
   #strings = 0;
 
   constructor(bytes: Buffer) {
     if (!isUtf8(bytes)) throw new CountingError('invalid_body', 'the body is not valid UTF-8');
-    this.#bytes = bytes;
+    const { quotes, separators } = punctuationOf(bytes);
+    // Before anything is parsed: millions of tiny values take seconds, in which nobody else is answered.
+    if (separators > SEPARATORS_MAX) throw new CountingError('body_too_large', 'the body has too many values');
+    this.#quotes = quotes;
     this.text = bytes.toString('utf8');
     this.#isRisky = RISKY_NUMBER.test(this.text);
   }
@@ -91,7 +99,7 @@ class ExactParser {
 
   /** In well-formed JSON every name and every string has two quotes of its own: more of them, and a name came twice. */
   finish(): void {
-    if (quotesIn(this.#bytes) !== 2 * this.#strings) {
+    if (this.#quotes !== 2 * this.#strings) {
       throw new CountingError('invalid_body', 'an object in the body has the same field twice');
     }
   }
@@ -106,14 +114,19 @@ class ExactParser {
   };
 }
 
-function quotesIn(bytes: Buffer): number {
+/** What a JSON text has of quotes that are not escaped, and of separators outside of strings. */
+function punctuationOf(bytes: Buffer): { quotes: number; separators: number } {
   let quotes = 0;
+  let separators = 0;
   for (let i = 0; i < bytes.length; i++) {
     const byte = bytes[i];
-    if (byte === QUOTE) quotes++;
-    else if (byte === BACKSLASH) i++;
+    if (byte === COMMA || byte === LINE_END) separators++;
+    if (byte !== QUOTE) continue;
+    quotes++;
+    for (i++; i < bytes.length && bytes[i] !== QUOTE; i++) if (bytes[i] === BACKSLASH) i++;
+    if (i < bytes.length) quotes++;
   }
-  return quotes;
+  return { quotes, separators };
 }
 
 /** Names of fields and strings in a value. */

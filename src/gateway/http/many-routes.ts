@@ -4,8 +4,9 @@ import { Flag, Op } from '../../counter/chunk.ts';
 import { CountingError, DONE, errorCode } from '../../counter/errors.ts';
 import { PAGE_ENTRIES_MAX } from '../../counter/limits.ts';
 import type { ScanEntry } from '../../counter/service.ts';
+import { sendJson } from './answers.ts';
 import { asStrings, type Door } from './door.ts';
-import { type Exchange, JSON_TYPE } from './exchanges.ts';
+import type { Exchange } from './exchanges.ts';
 import { sendProblem } from './problems.ts';
 import * as schemas from './schemas.ts';
 
@@ -58,7 +59,7 @@ async function list(
   request: FastifyRequest,
   reply: FastifyReply,
   query: schemas.ReadManyQuery,
-): Promise<string> {
+): Promise<FastifyReply> {
   const limit = Number(query.limit ?? PAGE_ENTRIES);
   if (limit > PAGE_ENTRIES_MAX) {
     throw new CountingError('invalid_query', `parameter "limit": 1 to ${PAGE_ENTRIES_MAX}`);
@@ -69,7 +70,7 @@ async function list(
   do {
     // Never more than the page can still take: a page of the service cannot be cut in two.
     const count = limit - entries.length;
-    const page = await door.service.scan({ cursor, match: query.match, count });
+    const page = await door.exchanges.scan({ cursor, match: query.match, count });
     entries.push(...page.entries);
     cursor = page.cursor;
     lookedAt += count;
@@ -78,6 +79,6 @@ async function list(
   const counters = entries.map(
     ({ name, value }) => `{"name":${JSON.stringify(name)},"value":${quote}${value}${quote}}`,
   );
-  reply.header('content-type', JSON_TYPE);
-  return `{"counters":[${counters.join(',')}],"cursor":${cursor === undefined ? 'null' : `"${cursor}"`}}`;
+  sendJson(reply, `{"counters":[${counters.join(',')}],"cursor":${cursor === undefined ? 'null' : `"${cursor}"`}}`);
+  return reply;
 }

@@ -1,11 +1,14 @@
 /** How the server is doing, and what operators ask it for. */
 import type { FastifyInstance, FastifyReply } from 'fastify';
+import { sendJson } from './answers.ts';
 import { asStrings, type Door } from './door.ts';
-import { JSON_TYPE } from './exchanges.ts';
 import { sendProblem } from './problems.ts';
 import * as schemas from './schemas.ts';
 
 const tags = ['operations'];
+/** A large snapshot takes its time, and its connection is silent meanwhile. */
+const SNAPSHOT_SILENCE_MS = 3_600_000;
+
 /** Registers `/livez`, `/readyz`, `/v1/info` and `/v1/snapshot`. */
 export function operationRoutes(app: FastifyInstance, door: Door): void {
   const live = { tags, operationId: 'live', summary: 'Whether the process lives. Needs no secret.' };
@@ -28,30 +31,31 @@ export function operationRoutes(app: FastifyInstance, door: Door): void {
   };
   app.get('/v1/info', { schema: info }, (request, reply) => {
     reply.header('cache-control', 'no-cache');
-    sendJson(reply, { version: door.version, ...door.service.info() }, asStrings(request));
+    sendFields(reply, { version: door.version, ...door.service.info() }, asStrings(request));
   });
 
   const response = schemas.answers(schemas.SnapshotAnswer);
   const summary = 'Write a snapshot and drop the journal that it replaces.';
   const snapshot = { tags, operationId: 'snapshot', querystring, body: schemas.EmptyBody, response, summary };
   app.post('/v1/snapshot', { schema: snapshot }, async (request, reply) => {
-    sendJson(reply, await door.service.snapshot(), asStrings(request));
+    request.raw.setTimeout(SNAPSHOT_SILENCE_MS);
+    sendFields(reply, await door.service.snapshot(), asStrings(request));
     return reply;
   });
 }
 
 function sendOk(reply: FastifyReply): void {
-  reply.header('content-type', JSON_TYPE).header('cache-control', 'no-cache');
-  reply.send('{"status":"ok"}');
+  reply.header('cache-control', 'no-cache');
+  sendJson(reply, '{"status":"ok"}');
 }
 
 /** A flat object; its numbers, which may be larger than a double can tell, as literals or as strings. */
-function sendJson(reply: FastifyReply, fields: object, asStrings: boolean): void {
+function sendFields(reply: FastifyReply, fields: object, asStrings: boolean): void {
   const members = Object.entries(fields).map(([name, value]) => {
     const isNumber = typeof value === 'number' || typeof value === 'bigint';
     const quote = asStrings ? '"' : '';
     const text = isNumber ? `${quote}${value}${quote}` : JSON.stringify(value ?? null);
     return `"${name}":${text}`;
   });
-  reply.header('content-type', JSON_TYPE).send(`{${members.join(',')}}`);
+  sendJson(reply, `{${members.join(',')}}`);
 }

@@ -49,8 +49,7 @@ export function sendError(reply: FastifyReply, error: unknown, log: Log): void {
     log.error({ err: error }, 'a request met an internal error');
     sendProblem(reply, 'internal');
   } else {
-    const hasDetail = known.message !== ERRORS[known.code].message;
-    sendProblem(reply, known.code, hasDetail ? known.message : undefined, { retryAfterMs: known.retryAfterMs });
+    sendProblem(reply, known.code, known.message, { retryAfterMs: known.retryAfterMs });
   }
 }
 
