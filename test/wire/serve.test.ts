@@ -235,10 +235,10 @@ describe(`a stop, seed ${seed}`, () => {
   });
 
   it('by an error that nobody handles has exit code 70 and a log line, and the next start recovers', async () => {
-    const failing = preload("setTimeout(() => { throw new Error('planted') }, 1500)");
+    const failing = preload("process.on('SIGUSR2', () => { throw new Error('planted') })");
     const server = await ServerProcess.start({ data, environment: failing });
     await increment(server, 'a');
-    expect(await server.ended).toEqual({ code: 70, signal: null });
+    expect(await server.end('SIGUSR2')).toEqual({ code: 70, signal: null });
     expect(server.output.stderr).toMatch(/"level":60.*planted.*unforeseen/);
     expect(await readCounts(await ServerProcess.start({ data }), ['a'])).toEqual([1n]);
   });
