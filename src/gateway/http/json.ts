@@ -71,7 +71,6 @@ export function parseJsonLines(bytes: Buffer): unknown[] {
 class ExactParser {
   readonly text: string;
   readonly #quotes: number;
-  readonly #isRisky: boolean;
   #strings = 0;
 
   constructor(bytes: Buffer) {
@@ -81,13 +80,12 @@ class ExactParser {
     if (separators > SEPARATORS_MAX) throw new CountingError('body_too_large', 'the body has too many values');
     this.#quotes = quotes;
     this.text = bytes.toString('utf8');
-    this.#isRisky = RISKY_NUMBER.test(this.text);
   }
 
   parse(text: string, complaint: string): unknown {
     let value: unknown;
     try {
-      value = this.#isRisky
+      value = RISKY_NUMBER.test(text)
         ? JSON.parse(text, this.#revive as (key: string, value: unknown) => unknown)
         : JSON.parse(text);
     } catch (error) {
