@@ -73,6 +73,27 @@ describe('ends', () => {
     service.complete();
   });
 
+  it('a client that takes its last replies slowly gets them all', async () => {
+    const { clock, connect, gateway } = await HeldDoor.open();
+    const client = await connect();
+    client.socket.pause();
+    const text = 'x'.repeat(60_000);
+    const count = 300;
+    for (let i = 0; i < count; i++) client.send(request('ECHO', text));
+    client.send(words('QUIT'));
+    await until(() => client.socket.writableLength === 0);
+    for (let i = 0; i < count; i++) {
+      client.socket.resume();
+      expect((await client.reply()).length).toBe(text.length + 10);
+      client.socket.pause();
+      await clock.advance(100);
+    }
+    client.socket.resume();
+    expect(await client.rest()).toBe('+OK\r\n');
+    await clock.advance(6000);
+    await until(() => gateway.connections === 0);
+  });
+
   it('after its last reply a client has some time to close, then it is cut', async () => {
     const { clock, connect, gateway, service } = await HeldDoor.open();
     const client = await connect();
@@ -229,6 +250,7 @@ describe('limits', () => {
       [words('INCR a'), RESP_TRANSACTION_COMMANDS_MAX],
       [request('MGET', ...names), 1],
       [large, 139],
+      [request('INFO', ...Array<string>(5000).fill('')), 104],
     ] as const) {
       client.send(words('MULTI'));
       expect(await client.reply()).toBe('+OK\r\n');

@@ -28,7 +28,9 @@ export interface ConnectionLimits {
   readonly outputBytesMax: number;
   /** From a request's first byte to its last. */
   readonly requestMs: number;
-  /** From the end of the replies to the client's end. */
+  /** For the client to take its last replies. */
+  readonly lastRepliesMs: number;
+  /** From then on, for the client to close. */
   readonly lingerMs: number;
 }
 
@@ -92,21 +94,26 @@ export class Connection {
     else this.#pace();
   }
 
-  /** Cuts the connection. */
-  cut(reason: string): void {
-    if (this.#state === 'closed') return;
-    this.#host.door.log.warn({ client: this.session.peer, reason }, 'connection cut');
+  /** Ends the connection at once, without the replies that are due. */
+  cut(): void {
+    if (this.#state === 'open') this.#state = 'ending';
     this.#socket.destroy();
   }
 
   /** Cuts the connection when it has been waiting for too long. */
   checkTime(nowMs: number): void {
+    const { lastRepliesMs, lingerMs, requestMs } = this.#host.limits;
     const waitsMs = nowMs - (this.#waitsSinceMs ?? nowMs);
     if (this.#state === 'ending') {
-      if (waitsMs >= this.#host.limits.lingerMs) this.#socket.destroy();
-    } else if (this.#underWay === undefined && waitsMs >= this.#host.limits.requestMs) {
-      this.cut('a request was not complete in time');
+      if (waitsMs >= (this.#socket.writableFinished ? lingerMs : lastRepliesMs)) this.cut();
+    } else if (this.#underWay === undefined && waitsMs >= requestMs) {
+      this.#cutFor('a request was not complete in time');
     }
+  }
+
+  #cutFor(reason: string): void {
+    this.#host.door.log.warn({ client: this.session.peer, reason }, 'connection cut');
+    this.cut();
   }
 
   #receive(bytes: Buffer): void {
@@ -181,7 +188,10 @@ export class Connection {
       }
       if (reader.request.count > 0) {
         const found = findCommand(reader.request);
-        if (this.#mustWait(batch, found)) break;
+        if (this.#mustWait(batch, found)) {
+          reader.putBack(at);
+          break;
+        }
         isFull = this.#ownsBatch(batch, found);
         task = dispatch(batch, found);
       }
@@ -259,7 +269,7 @@ export class Connection {
       // Unknown: the client must not take silence for an answer, so the connection ends without one.
       if (batch.replies.write(writer, batch.chunk)) writer.send(this.#socket);
       else this.session.quitting = true;
-      if (this.#socket.writableLength > limits.outputBytesMax) this.cut('replies are not being read');
+      if (this.#socket.writableLength > limits.outputBytesMax) this.#cutFor('replies are not being read');
       else if (this.session.quitting) this.#end();
     }
     batches.give(batch);
@@ -285,10 +295,13 @@ export class Connection {
   }
 
   #end(): void {
+    const { clock } = this.#host.door;
     this.#state = 'ending';
-    this.#waitsSinceMs = this.#host.door.clock.monotonicMs();
+    this.#waitsSinceMs = clock.monotonicMs();
     this.#host.watch(this);
-    this.#socket.end();
+    this.#socket.end(() => {
+      this.#waitsSinceMs = clock.monotonicMs();
+    });
     this.#socket.resume();
   }
 
@@ -302,11 +315,11 @@ export class Connection {
   }
 
   #account(): void {
-    if (this.#state === 'closed') return;
+    if (this.#state !== 'open') return;
     const output = Math.max(0, this.#socket.writableLength - OUTPUT_BYTES_FREE);
-    const held = this.#input.heldBytes + (this.session.transaction?.buffer?.length ?? 0) + output;
+    const held = this.#input.heldBytes + (this.session.transaction?.heldBytes ?? 0) + output;
     const areFew = held === this.#heldBytes || this.#host.account(held - this.#heldBytes);
     this.#heldBytes = held;
-    if (!areFew && held > HELD_BYTES_FREE) this.cut('all connections together hold too many bytes');
+    if (!areFew && held > HELD_BYTES_FREE) this.#cutFor('all connections together hold too many bytes');
   }
 }

@@ -112,6 +112,22 @@ describe('chunks', () => {
     ]);
   });
 
+  it('a typed line with quotes is read a second time when it had to wait', async () => {
+    const { connect, service } = await HeldDoor.open();
+    const client = await connect();
+    client.send('INCR "a b"\r\nSCAN "0" MATCH "\\x61*" COUNT \'10\'\r\nINCR "a b"\r\n');
+    await service.submitted(1);
+    service.complete();
+    await service.submitted(2);
+    service.complete();
+    expect([await client.reply(), await client.reply(), await client.reply()]).toEqual([
+      ':1\r\n',
+      '*2\r\n$1\r\n0\r\n*0\r\n',
+      ':2\r\n',
+    ]);
+    expect(service.seen).toEqual([['add a b'], ['add a b']]);
+  });
+
   it('HELLO changes the protocol of the replies behind it only', async () => {
     const { connect, service } = await HeldDoor.open();
     service.isImmediate = true;

@@ -27,6 +27,7 @@ export const RESP_LIMITS: RespLimits = {
   unreadBytesMax: 256 * 1024,
   outputBytesMax: OUTPUT_BYTES_MAX,
   requestMs: 60_000,
+  lastRepliesMs: 60_000,
   lingerMs: 5_000,
 };
 
@@ -61,6 +62,7 @@ export class RespGateway {
   #accepted = 0;
   #refused = 0;
   #onEmpty: (() => void) | undefined;
+  #closing: Promise<void> | undefined;
 
   private constructor(server: Server, options: RespGatewayOptions) {
     const address = server.address();
@@ -117,12 +119,18 @@ export class RespGateway {
   }
 
   /** Stops accepting, answers what has arrived, closes; what is still open after `deadlineMs` is cut. */
-  async close(deadlineMs: number): Promise<void> {
+  close(deadlineMs: number): Promise<void> {
+    this.#closing ??= this.#close(deadlineMs);
+    return this.#closing;
+  }
+
+  async #close(deadlineMs: number): Promise<void> {
     this.#server.close();
     if (this.#connections.size > 0) {
       await new Promise<void>((resolve) => {
         const timer = this.#door.clock.schedule(deadlineMs, () => {
-          for (const connection of this.#connections) connection.cut('the server is shutting down');
+          this.#door.log.warn({ connections: this.#connections.size }, 'RESP connections did not end in time: cut');
+          for (const connection of this.#connections) connection.cut();
         });
         this.#onEmpty = () => {
           timer.cancel();

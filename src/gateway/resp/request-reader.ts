@@ -17,6 +17,8 @@ const STAR = 42;
 const DOLLAR = 36;
 const DASH = 45;
 const ZERO = 48;
+const QUOTE = 39;
+const DOUBLE_QUOTE = 34;
 const CR = 13;
 const LF = 10;
 /** `*` or `$`, a number that could be in range, and some: a header that has not ended here never will. */
@@ -49,14 +51,22 @@ export class RequestReader {
   #lineEnd = 0;
   /** The length of the argument last looked at. */
   #length = 0;
+  /** A line that was changed by reading it, as it was; see `putBack`. */
+  #line: Buffer | undefined = undefined;
 
   /** Reads the request that starts at `start` from `bytes[start, end)`. */
   read(bytes: Buffer, start: number, end: number, authenticated: boolean): Reading {
     if (start === end) return this.#incomplete(1);
+    this.#line = undefined;
     this.request.begin(bytes);
     return bytes[start] === STAR
       ? this.#readArray(bytes, start, end, authenticated)
       : this.#readLine(bytes, start, end);
+  }
+
+  /** The request just read will be read again from `start`: undoes what reading did to its bytes. */
+  putBack(start: number): void {
+    if (this.#line !== undefined) this.request.bytes.set(this.#line, start);
   }
 
   #readArray(bytes: Buffer, start: number, end: number, authenticated: boolean): Reading {
@@ -133,6 +143,9 @@ export class RequestReader {
     }
     const lineFeed = start + length;
     const lineEnd = length > 0 && bytes[lineFeed - 1] === CR ? lineFeed - 1 : lineFeed;
+    const line = bytes.subarray(start, lineEnd);
+    // Quotes and escapes are taken away in place.
+    if (line.includes(QUOTE) || line.includes(DOUBLE_QUOTE)) this.#line = Buffer.from(line);
     if (!splitLine(this.request, start, lineEnd)) return this.#broken('unbalanced quotes in request');
     if (this.request.count > RESP_ARGUMENTS_MAX) return this.#broken('too big inline request');
     return this.#whole(lineFeed + 1);

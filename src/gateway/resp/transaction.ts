@@ -11,6 +11,9 @@ import { CHUNK_COMMANDS_MAX, RESP_COMMAND_BYTES_MAX, RESP_TRANSACTION_COMMANDS_M
 import type { CommandSpec } from './command.ts';
 import type { Request } from './request.ts';
 
+/** What an argument costs beside its own bytes: its start and length. */
+const ARGUMENT_BYTES = 16;
+
 export class Transaction {
   /** An error came between MULTI and EXEC: EXEC will refuse. */
   spoiled = false;
@@ -33,10 +36,15 @@ export class Transaction {
     return this.#buffer;
   }
 
+  /** Memory that is held, in bytes. */
+  get heldBytes(): number {
+    return (this.#buffer?.length ?? 0) + this.#starts.length * ARGUMENT_BYTES;
+  }
+
   /** Queues a request whose arguments lie in the buffer being read. @returns false when it is too much. */
   add(command: CommandSpec, request: Request): boolean {
     let bytes = this.#bytes;
-    for (let i = 0; i < request.count; i++) bytes += request.lengths[i];
+    for (let i = 0; i < request.count; i++) bytes += request.lengths[i] + ARGUMENT_BYTES;
     const weight = this.weight + command.weight(request.count);
     const fits =
       this.commands.length < RESP_TRANSACTION_COMMANDS_MAX &&
