@@ -66,7 +66,7 @@ interface Failure {
 }
 
 /** Codes with which the server says that it does not know whether the update counts. */
-const UNKNOWN = new Set(['outcome_unknown', 'timeout', 'internal', 'idempotency_unsettled', 'idempotency_in_flight']);
+const UNKNOWN = new Set(['outcome_unknown', 'timeout', 'internal', 'idempotency_unsettled']);
 /** Codes worth another attempt; those of `UNKNOWN` are too. */
 const PASSING = new Set(['unavailable', 'overloaded', 'shutting_down', 'idempotency_full', 'request_timeout']);
 /** Refusals that come after the lookup of the key: no attempt with this key has been applied. */

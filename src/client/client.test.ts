@@ -78,7 +78,7 @@ describe('an update', () => {
   });
 
   it('is retried under one key after a broken connection, and is done when an answer comes', async () => {
-    const { fetch, sent } = scripted(broken(), problem(409, 'idempotency_in_flight'), done);
+    const { fetch, sent } = scripted(broken(), problem(500, 'idempotency_unsettled'), done);
     await clientOf(fetch).increment('a');
     expect(sent.length).toBe(3);
     expect(new Set(sent.map(({ headers }) => headers['idempotency-key'])).size).toBe(1);

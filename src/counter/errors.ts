@@ -5,8 +5,8 @@
  * `outcome` is what the caller may conclude: `refused`: nothing changed, and nothing will; `unknown`: it may
  * or may not have been counted, and only a retry with the same idempotency key tells.
  *
- * Ids are what a chunk's outcome column holds. Codes are part of the public interface and never change;
- * ids are internal.
+ * Ids are what a chunk's outcome column holds, and idempotency records on disk do, so neither they nor the codes,
+ * which callers see, ever change or come to mean something else. (12 was never used.)
  */
 
 export interface CatalogueEntry {
@@ -108,13 +108,6 @@ export const ERRORS = {
     422,
     'ERR this idempotency key was used for another request',
     'this idempotency key was used for another request; use a fresh key for a new request',
-  ),
-  idempotency_in_flight: entry(
-    12,
-    'refused',
-    409,
-    'ERR the first request with this idempotency key is still in flight',
-    'the first request with this idempotency key is still in flight; wait and retry with the same key',
   ),
   idempotency_expired: entry(
     13,

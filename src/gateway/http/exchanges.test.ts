@@ -75,7 +75,6 @@ describe('an answer', () => {
     ['shutting_down', 503, '1'],
     ['outcome_unknown', 500, undefined],
     ['idempotency_full', 429, '8'],
-    ['idempotency_in_flight', 409, undefined],
     ['too_many_counters', 507, undefined],
   ];
   it.each(refusals)('of a chunk that was refused: %s', async (code, status, retryAfter) => {
