@@ -21,7 +21,7 @@ const SYNC_EVERY_BYTES = 8 * 1024 * 1024;
 export interface SnapshotSource {
   /**
    * Puts the next records into `part`, about `SNAPSHOT_PART_BYTES` of them: values, deadlines, idempotency records
-   * and the horizon, as they are now.
+   * and the horizon, as they are now. Where it would have to look too long for one, it puts none.
    * @returns false when nothing is left behind those put.
    */
   next(part: GroupBuffer): boolean;
@@ -118,6 +118,7 @@ class PartWriter {
       this.#part.begin(this.#parts + 1n, this.#site.clock.nowMs());
       hasMore = request.source.next(this.#part);
       if (this.#part.entries > 0) await this.#writePart();
+      else if (hasMore) await new Promise<void>((resolve) => this.#site.clock.soon(resolve));
     }
     this.endSequence = request.currentSequence();
     this.#part.begin(this.#parts + 1n, this.#site.clock.nowMs());
