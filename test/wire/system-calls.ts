@@ -45,7 +45,12 @@ export function parseSystemCalls(text: string): CallEvent[] {
     const match = CALL.exec(line);
     if (match === null) continue;
     const [, thread, name = '', target = '', rest = ''] = match;
-    const call = { name, target: target.startsWith('TCP') ? target : unhex(target).toString(), ...argumentsOf(rest), result: resultOf(rest) };
+    const call = {
+      name,
+      target: target.startsWith('TCP') ? target : unhex(target).toString(),
+      ...argumentsOf(rest),
+      result: resultOf(rest),
+    };
     events.push({ kind: 'entry', call });
     if (rest.endsWith(UNFINISHED)) underway.set(`${thread} ${name}`, call);
     else events.push({ kind: 'exit', call });
