@@ -92,7 +92,7 @@ export class HttpGateway {
     this.#guard.close();
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     this.#exchanges.closeConnections();
-    // Node does not count a connection as idle before its first request.
+    // Not every Node that is supported counts a connection as idle before its first request.
     for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy();
     const startedMs = this.#clock.monotonicMs();
     const check = setInterval(() => {
