@@ -130,8 +130,7 @@ export class Committer {
     const group = this.gathering;
     const fits = group.count + records <= GROUP_RECORDS_MAX && group.recordBytes < GROUP_IDEMPOTENCY_BYTES_MAX;
     if (fits || group.isEmpty) return true;
-    const sealed = this.groups.reduce((count, other) => count + (other.written ? 0 : 1), -1);
-    if (sealed >= SEALED_GROUPS_MAX) return false;
+    if (this.#unwritten().length >= SEALED_GROUPS_MAX) return false;
     this.#seal(group);
     this.#gather();
     return true;
@@ -186,8 +185,8 @@ export class Committer {
     } finally {
       this.#isRunning = false;
     }
-    // Something may have come in between the last look and now.
-    if (!this.gathering.isEmpty) this.kick();
+    // Something may have come in between the last look and now: an update, or a flush of what is written already.
+    if (!this.gathering.isEmpty || (this.#isSyncDue && this.groups.length > 1)) this.kick();
     else if (this.groups.length === 1) this.#scheduleMark();
   }
 
@@ -197,7 +196,7 @@ export class Committer {
       this.#seal(this.gathering);
       this.#gather();
     }
-    const unwritten = this.groups.filter((group) => group !== this.gathering && !group.written);
+    const unwritten = this.#unwritten();
     const isSyncDue = this.#durability === 'always' || this.#isSyncDue || this.#unsyncedBytes > UNSYNCED_BYTES_MAX;
     if (unwritten.length === 0 && !isSyncDue) return false;
     this.#markTimer?.cancel();
@@ -215,6 +214,13 @@ export class Committer {
     else this.#scheduleSync();
     this.#events.room();
     return true;
+  }
+
+  /** The sealed groups behind those that are written; of these there can be many between two syncs. */
+  #unwritten(): Group[] {
+    let from = this.groups.length - 1;
+    while (from > 0 && !this.groups[from - 1].written) from--;
+    return this.groups.slice(from, -1);
   }
 
   async #write(groups: readonly Group[]): Promise<void> {

@@ -4,7 +4,7 @@ import { SNAPSHOT_PART_BYTES, type SnapshotSource } from '../journal/snapshot.ts
 import type { Group } from './group.ts';
 import type { IdempotencyStore, StoredRecord } from './idempotency.ts';
 import type { Records } from './records.ts';
-import { Meta, Slab } from './slab.ts';
+import { Meta, Slab, WALK_BLOCKS_MAX } from './slab.ts';
 
 /** Fills the buffer of a sealed group, which has begun, with the state of everything that it touched. */
 export function encodeGroup(group: Group, buffer: GroupBuffer, records: Records): void {
@@ -38,6 +38,7 @@ function encodeRecord(buffer: GroupBuffer, records: Records, ref: number): void 
 export class SnapshotParts implements SnapshotSource {
   readonly #records: Records;
   readonly #keys: IdempotencyStore;
+  /** Where the next part begins; 0 behind the last record. */
   #position = 1;
   #idempotency: Iterator<StoredRecord> | undefined;
   #isHorizonTold = false;
@@ -68,15 +69,16 @@ export class SnapshotParts implements SnapshotSource {
   /** @returns whether there are more. */
   #putRecords(part: GroupBuffer): boolean {
     const { slab } = this.#records;
-    let ref = this.#position === 0 ? 0 : slab.recordFrom(this.#position);
-    while (ref !== 0 && part.bytes < SNAPSHOT_PART_BYTES) {
-      if ((this.#records.meta(ref) & Meta.deleted) === 0) {
-        encodeRecord(part, this.#records, ref);
+    if (this.#position === 0) return false;
+    let at = this.#position;
+    for (let blocks = 0; blocks < WALK_BLOCKS_MAX && at < slab.frontier && part.bytes < SNAPSHOT_PART_BYTES; blocks++) {
+      if (slab.isRecord(at) && (this.#records.meta(at) & Meta.deleted) === 0) {
+        encodeRecord(part, this.#records, at);
         this.counters++;
       }
-      ref = slab.recordFrom(slab.behind(ref));
+      at = slab.behind(at);
     }
-    this.#position = ref;
-    return ref !== 0;
+    this.#position = at < slab.frontier ? at : 0;
+    return this.#position !== 0;
   }
 }

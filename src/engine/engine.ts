@@ -115,7 +115,8 @@ export class Engine implements CountingService {
     this.#journal = journal;
     this.#records = records;
     this.#keys = keys;
-    this.#commands = new Commands(records, options.durability === 'always');
+    const readsWait = options.durability === 'always';
+    this.#commands = new Commands(records, readsWait);
     this.#committer = new Committer({
       journal,
       clock: options.host.clock,
@@ -131,7 +132,7 @@ export class Engine implements CountingService {
       },
     });
     this.#submission = new Submission(records, this.#commands, this.#committer, keys);
-    this.#listing = new Listing(records, this.#committer, options.host.random.bytes(HASH_KEY_BYTES));
+    this.#listing = new Listing(records, this.#committer, readsWait, options.host.random.bytes(HASH_KEY_BYTES));
     this.#scheduleSweep();
   }
 
@@ -175,8 +176,7 @@ export class Engine implements CountingService {
 
   async scan(request: ScanRequest): Promise<ScanPage> {
     const { page, dependency } = this.#listing.page(request, this.#options.host.clock.nowMs());
-    const waits = this.#options.durability === 'always' && dependency !== NO_GROUP;
-    if (!waits) return page;
+    if (dependency === NO_GROUP) return page;
     return new Promise((resolve, reject) => {
       const failed = (): void => reject(new CountingError('unavailable'));
       this.#committer.group(dependency).waiters.push({ durable: () => resolve(page), failed });

@@ -27,7 +27,7 @@ export class Group {
   /** The journal's encoding: from the seal until it is written, and if anyone reads the durable stream until it is durable. */
   buffer: GroupBuffer | undefined = undefined;
   /** The records touched: `refs[0, count)`. */
-  refs = new Int32Array(256);
+  refs = new Int32Array(16);
   count = 0;
   /** Idempotency records that commit with the group. */
   readonly records: StoredRecord[] = [];

@@ -92,6 +92,39 @@ describe('the idempotency store', () => {
     expect(store.admit(request(uuid(NOW + 3999)), NOW + 5000)).toBe(ERRORS.idempotency_expired.id);
   });
 
+  it('goes on remembering new keys when a clock that was ahead is set back, also over a restart', () => {
+    const store = new IdempotencyStore(options);
+    expect(store.admit(request(uuid(NOW + 5000)), NOW + 5000)).toBe(DONE);
+    store.add(record('a', NOW));
+    expect(store.admit(request('b'), NOW)).toBe(DONE);
+    expect(store.find(request('a'))).toBeDefined();
+    const restarted = new IdempotencyStore(options);
+    restarted.add(record('a', NOW));
+    restarted.restore(0, NOW + 5000);
+    expect(restarted.admit(request('b'), NOW)).toBe(DONE);
+    expect(restarted.find(request('a'))).toBeDefined();
+  });
+
+  it('drops the oldest first, whatever came and went in between, and never many at once', () => {
+    const store = new IdempotencyStore({ ...options, bytesMax: 1e9 });
+    const added = Array.from({ length: 5000 }, (_, i) => record(`k${i}`, NOW + (i >> 3)));
+    for (const one of added) store.add(one);
+    store.remove(added[0]);
+    store.add({ ...added[1], appliedAtMs: NOW + 5000 });
+    let before = store.count;
+    for (let now = NOW + 1200; store.count > 1; now += 50) {
+      store.admit(request('x'), now);
+      expect(before - store.count).toBeLessThanOrEqual(1000);
+      before = store.count;
+    }
+    expect(store.find(request('k1'))).toBeDefined();
+    expect(store.admit(request('x'), NOW + 7000)).toBe(DONE);
+    expect([store.count, store.bytes]).toEqual([0, 0]);
+    store.add(record('y', NOW + 7000));
+    store.admit(request('x'), NOW + 9000);
+    expect(store.count).toBe(0);
+  });
+
   it('keeps imports for good and outside the bound', () => {
     const store = new IdempotencyStore(options);
     for (let i = 0; i < 100; i++) store.add(record(`${i}`, NOW, 'import'));

@@ -8,6 +8,8 @@
  *
  * Invariants:
  * - The horizon never falls. A timed record is dropped only after the horizon has passed its birth.
+ * - A record's time ends by the clock as it is now, wrong or not, since the record was stamped by it: were it the
+ *   latest time ever seen, then after a clock that was ahead has been set back every new record would be dropped at once.
  * - Import records (ids of imported chunks) are kept for good and do not count towards the bound.
  */
 import type { IdempotencyKey } from '../counter/chunk.ts';
@@ -39,6 +41,8 @@ export interface StoredRecord {
   unsettled: boolean;
 }
 
+/** Records dropped at a time: after a pause a million may have ended, and one request is not to wait for all of them. */
+const DROPPED_MAX = 1000;
 /** What a record costs besides its texts and outcomes: measured on a heap of a million. */
 const RECORD_OVERHEAD_BYTES = 240;
 
@@ -46,8 +50,8 @@ export class IdempotencyStore {
   readonly #options: IdempotencyOptions;
   readonly #imports = new Map<string, StoredRecord>();
   /** In order of application, which is the order in which their time ends. */
-  readonly #opaque = new Map<string, StoredRecord>();
-  readonly #timed = new Map<string, StoredRecord>();
+  readonly #opaque = new AgingMap();
+  readonly #timed = new AgingMap();
   #bytes = 0;
   #evictedHorizonMs = 0;
   #latestMs = 0;
@@ -93,7 +97,7 @@ export class IdempotencyStore {
     if (birthMs > nowMs + this.#options.clockSkewMs) return ERRORS.idempotency_from_future.id;
     if (birthMs <= this.horizonMs) return ERRORS.idempotency_expired.id;
     while (this.#bytes >= this.#options.bytesMax) {
-      const oldest = this.#timed.values().next().value;
+      const { oldest } = this.#timed;
       if (oldest === undefined) return ERRORS.idempotency_full.id;
       this.#drop(this.#timed, oldest);
       this.#evictedHorizonMs = Math.max(this.#evictedHorizonMs, birthOf(oldest.key) ?? 0);
@@ -104,7 +108,7 @@ export class IdempotencyStore {
 
   /** When the oldest opaque record's time ends: that much later a refused key may come again. */
   retryAfterMs(nowMs: number): number {
-    const oldest = this.#opaque.values().next().value;
+    const { oldest } = this.#opaque;
     return oldest === undefined ? 1000 : Math.max(1000, this.#endOf(oldest) - nowMs);
   }
 
@@ -129,7 +133,7 @@ export class IdempotencyStore {
   /** From a recovered journal: the horizon, and the time of its groups. */
   restore(horizonMs: number, latestMs: number): void {
     this.#evictedHorizonMs = Math.max(this.#evictedHorizonMs, horizonMs);
-    this.#advance(Math.max(this.#latestMs, latestMs));
+    this.#latestMs = Math.max(this.#latestMs, latestMs);
   }
 
   /** All records, for a snapshot. */
@@ -139,13 +143,14 @@ export class IdempotencyStore {
     yield* this.#timed.values();
   }
 
-  /** Drops what has outlived its time. The clock may jump back: time here does not. */
+  /** Drops what has outlived its time. */
   #advance(nowMs: number): void {
     this.#latestMs = Math.max(this.#latestMs, nowMs);
     for (const records of [this.#opaque, this.#timed]) {
-      for (const record of records.values()) {
-        if (this.#endOf(record) > this.#latestMs) break;
-        this.#drop(records, record);
+      for (let dropped = 0; dropped < DROPPED_MAX; dropped++) {
+        const { oldest } = records;
+        if (oldest === undefined || this.#endOf(oldest) > nowMs) break;
+        this.#drop(records, oldest);
       }
     }
   }
@@ -155,9 +160,27 @@ export class IdempotencyStore {
     return record.appliedAtMs + this.#options.retentionMs + 2 * this.#options.clockSkewMs;
   }
 
-  #drop(records: Map<string, StoredRecord>, record: StoredRecord): void {
+  #drop(records: AgingMap, record: StoredRecord): void {
     records.delete(record.key);
     this.#bytes -= recordBytes(record);
+  }
+}
+
+/**
+ * Records by key, in the order in which they were added. A fresh iterator over a Map walks over the holes of what
+ * was deleted before it comes to the first entry; with one that is kept, the oldest costs nothing to find.
+ */
+class AgingMap extends Map<string, StoredRecord> {
+  #ages = this.values();
+  #oldest: StoredRecord | undefined;
+
+  get oldest(): StoredRecord | undefined {
+    while (this.size > 0 && (this.#oldest === undefined || this.get(this.#oldest.key) !== this.#oldest)) {
+      const next = this.#ages.next();
+      if (next.done === true) this.#ages = this.values();
+      this.#oldest = next.value;
+    }
+    return this.size > 0 ? this.#oldest : undefined;
   }
 }
 

@@ -11,7 +11,7 @@ import type { ScanEntry, ScanPage, ScanRequest } from '../counter/service.ts';
 import type { Committer } from './committer.ts';
 import { NameHash } from './hash.ts';
 import { NO_GROUP, type Records } from './records.ts';
-import { Meta, Slab } from './slab.ts';
+import { Meta, Slab, WALK_BLOCKS_MAX } from './slab.ts';
 
 const CHECK_RANGE = 65_536;
 const utf8 = new TextDecoder();
@@ -19,12 +19,14 @@ const utf8 = new TextDecoder();
 export class Listing {
   readonly #records: Records;
   readonly #committer: Committer;
+  readonly #readsWait: boolean;
   readonly #check: NameHash;
 
-  /** @param hashKey 8 secret random bytes. */
-  constructor(records: Records, committer: Committer, hashKey: Uint8Array) {
+  /** @param readsWait for what they show to be durable. @param hashKey 8 secret random bytes. */
+  constructor(records: Records, committer: Committer, readsWait: boolean, hashKey: Uint8Array) {
     this.#records = records;
     this.#committer = committer;
+    this.#readsWait = readsWait;
     this.#check = new NameHash(hashKey);
   }
 
@@ -36,16 +38,21 @@ export class Listing {
     const glob = request.match === undefined || request.match === '*' ? undefined : new Glob(request.match);
     const entries: ScanEntry[] = [];
     let dependency = NO_GROUP;
-    let ref = this.#records.slab.recordFrom(request.cursor === undefined ? 1 : this.#position(request.cursor));
-    for (let looked = 0; looked < request.count && ref !== 0; looked++) {
-      if (this.#matches(ref, glob)) {
-        if (this.#committer.isUntold(ref)) throw new CountingError('unavailable');
-        dependency = Math.max(dependency, this.#records.touchedBy(ref));
-        if (this.#records.exists(ref, nowMs)) entries.push(this.#entry(ref));
+    const { slab } = this.#records;
+    let at = request.cursor === undefined ? 1 : this.#position(request.cursor);
+    let looked = 0;
+    for (let blocks = 0; blocks < WALK_BLOCKS_MAX && at < slab.frontier; blocks++) {
+      if (slab.isRecord(at)) {
+        if (looked++ === request.count) break;
+        if (this.#matches(at, glob)) {
+          if (this.#committer.isUntold(at)) throw new CountingError('unavailable');
+          if (this.#readsWait) dependency = Math.max(dependency, this.#records.touchedBy(at));
+          if (this.#records.exists(at, nowMs)) entries.push(this.#entry(at));
+        }
       }
-      ref = this.#records.slab.recordFrom(this.#records.slab.behind(ref));
+      at = slab.behind(at);
     }
-    return { page: { entries, cursor: ref === 0 ? undefined : this.#cursor(ref) }, dependency };
+    return { page: { entries, cursor: at < slab.frontier ? this.#cursor(at) : undefined }, dependency };
   }
 
   #matches(ref: number, glob: Glob | undefined): boolean {

@@ -22,6 +22,8 @@ const PIECE_UNITS = 1 << PIECE_UNITS_LOG2;
 const UNIT_MASK = PIECE_UNITS - 1;
 const UNIT_BYTES = 16;
 const PIECES_MAX = 2 ** 31 / PIECE_UNITS;
+/** Blocks that a walk looks at in one turn of the event loop, about a millisecond: behind many deletions most are free. */
+export const WALK_BLOCKS_MAX = 20_000;
 const BLOCK_UNITS_MAX = 1 + Math.ceil((NAME_BYTES_MAX + Math.max(...SUFFIX_BYTES)) / UNIT_BYTES);
 
 export const Meta = {
@@ -99,21 +101,16 @@ export class Slab {
     this.#release(ref, blockUnits(lanes, at));
   }
 
-  /** The first record at or behind `ref` (a position where a block begins), or 0 at the end. */
-  recordFrom(ref: number): number {
-    let position = ref;
-    while (position < this.#frontier) {
-      const lanes = this.lanes[Slab.piece(position)];
-      const at = Slab.lane(position);
-      if ((lanes[at + 3] & Meta.nameLengthMask) !== 0) return position;
-      position += lanes[at];
-    }
-    return 0;
+  /** Whether the block at this position is a record, or free. */
+  isRecord(position: number): boolean {
+    return (this.lanes[Slab.piece(position)][Slab.lane(position) + 3] & Meta.nameLengthMask) !== 0;
   }
 
-  /** The position behind a record's block. */
-  behind(ref: number): number {
-    return ref + blockUnits(this.lanes[Slab.piece(ref)], Slab.lane(ref));
+  /** The position behind a block: of the next one, or the frontier. */
+  behind(position: number): number {
+    const lanes = this.lanes[Slab.piece(position)];
+    const at = Slab.lane(position);
+    return position + ((lanes[at + 3] & Meta.nameLengthMask) !== 0 ? blockUnits(lanes, at) : lanes[at]);
   }
 
   #allocate(units: number): number {

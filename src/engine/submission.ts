@@ -88,6 +88,7 @@ export class Submission {
   /** Whether the chunk's key settles the answer: a replay, or a refusal. */
   #answerFromRecord(chunk: Chunk, key: IdempotencyKey): boolean {
     const record = this.#keys.find(key);
+    if (record !== undefined) this.#dependsOnNewest = true;
     chunk.refusal = this.#judge(record, key, chunk.appliedAtMs);
     if (chunk.refusal !== DONE) {
       if (chunk.refusal === ERRORS.idempotency_full.id) chunk.retryAfterMs = this.#keys.retryAfterMs(chunk.appliedAtMs);
@@ -96,7 +97,6 @@ export class Submission {
     if (record === undefined) return false;
     chunk.replayed = true;
     chunk.appliedAtMs = record.appliedAtMs;
-    this.#dependsOnNewest = true;
     if (key.scope === 'request') unpackOutcomes(record.outcomes, chunk, 0, chunk.count, Flag.replayed);
     return true;
   }
@@ -104,15 +104,13 @@ export class Submission {
   /** The same for the `id` of one command. */
   #answerCommandFromRecord(chunk: Chunk, i: number, id: IdempotencyKey): boolean {
     const record = this.#keys.find(id);
+    if (record !== undefined) this.#dependsOnNewest = true;
     const code = this.#judge(record, id, chunk.appliedAtMs);
     if (code === DONE && record === undefined) return false;
     chunk.code[i] = code;
     chunk.flags[i] = 0;
     if (code === ERRORS.idempotency_full.id) chunk.retryAfterMs = this.#keys.retryAfterMs(chunk.appliedAtMs);
-    if (code === DONE && record !== undefined) {
-      this.#dependsOnNewest = true;
-      unpackOutcomes(record.outcomes, chunk, i, i + 1, Flag.replayed);
-    }
+    if (code === DONE && record !== undefined) unpackOutcomes(record.outcomes, chunk, i, i + 1, Flag.replayed);
     return true;
   }
 
@@ -130,6 +128,8 @@ export class Submission {
 
   /** Makes the record of a key, to commit with the gathering group, if the outcome is one to be repeated. */
   #keep(key: IdempotencyKey, chunk: Chunk, from: number, to: number, nowMs: number, added: StoredRecord[]): void {
+    // While the journal is being replaced nothing is applied, and nothing may gather.
+    if (this.#committer.isFailing) return;
     let changed = false;
     let repeated = true;
     for (let i = from; i < to; i++) {

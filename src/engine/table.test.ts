@@ -63,8 +63,7 @@ describe('the table', () => {
     expect(table.count).toBe(model.size);
     for (const [name, ref] of model) expect(find(table, name)).toBe(ref);
     const walked = new Set<number>();
-    for (let ref = table.slab.recordFrom(1); ref !== 0; ref = table.slab.recordFrom(table.slab.behind(ref)))
-      walked.add(ref);
+    for (let at = 1; at < table.slab.frontier; at = table.slab.behind(at)) if (table.slab.isRecord(at)) walked.add(at);
     expect(walked).toEqual(new Set(model.values()));
   });
 
@@ -99,7 +98,7 @@ describe('the table', () => {
       count++;
     }
     let walked = 0;
-    for (let ref = slab.recordFrom(1); ref !== 0; ref = slab.recordFrom(slab.behind(ref))) walked++;
+    for (let at = 1; at < slab.frontier; at = slab.behind(at)) if (slab.isRecord(at)) walked++;
     expect(walked).toBe(count);
   });
 });

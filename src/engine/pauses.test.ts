@@ -1,0 +1,70 @@
+/** Nothing waits for what does not concern it: no stall of the event loop, no flush for a timer. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Chunk, Op } from '../counter/chunk.ts';
+import type { Durability } from '../counter/service.ts';
+import { NodeDisk } from '../host/node/disk.ts';
+import { nodeHost } from '../host/node/node.ts';
+import { Engine } from './engine.ts';
+
+const CHUNKS = 3;
+const COMMANDS = 16_000;
+
+let directory: string;
+let engine: Engine;
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'tallyd-pauses-'));
+});
+
+afterEach(async () => {
+  await engine.close();
+  await rm(directory, { recursive: true });
+});
+
+async function open(durability: Durability): Promise<void> {
+  engine = await Engine.open({ disk: new NodeDisk(directory), host: nodeHost(), durability });
+}
+
+function submit(op: Op, names: readonly string[]): Promise<Chunk> {
+  const chunk = new Chunk();
+  for (const name of names) chunk.pushName(op, name, 7n);
+  return new Promise((resolve) => {
+    chunk.complete = () => resolve(chunk);
+    engine.submit(chunk);
+  });
+}
+
+describe('a walk behind many deletions', () => {
+  it('is cut into pages and parts, and finds every counter', async () => {
+    await open('always');
+    const chunks = Array.from({ length: CHUNKS }, (_, c) => Array.from({ length: COMMANDS }, (_, i) => `${c}:${i}`));
+    for (const names of chunks) await submit(Op.add, names);
+    await submit(Op.add, ['last']);
+    for (const names of chunks) await submit(Op.delete, names);
+    const pages = [await engine.scan({ count: 10 })];
+    for (let cursor = pages[0].cursor; cursor !== undefined; cursor = pages[pages.length - 1].cursor)
+      pages.push(await engine.scan({ count: 10, cursor }));
+    expect(pages.length).toBe(3);
+    expect(pages.flatMap((page) => page.entries.map((entry) => entry.name))).toEqual(['last']);
+    expect((await engine.snapshot()).counters).toBe(1);
+    await engine.close();
+    await open('always');
+    expect((await submit(Op.get, ['last'])).valueAt(0)).toBe(7n);
+  });
+});
+
+describe.each(['interval', 'off'] as const)('a flush in mode %s', (durability) => {
+  it('syncs at once, at whatever moment it is asked for', async () => {
+    await open(durability);
+    const begin = performance.now();
+    for (let ticks = 0; ticks < 6; ticks++) {
+      await submit(Op.add, ['a']);
+      for (let tick = 0; tick < ticks; tick++) await null;
+      await engine.flush();
+    }
+    expect(performance.now() - begin).toBeLessThan(900);
+  });
+});
