@@ -61,7 +61,7 @@ export interface CommandOptions {
   readonly ceiling?: bigint | undefined;
   /** At a bound, or at the end of 64 bits, apply what fits instead of refusing. */
   readonly saturate?: boolean | undefined;
-  /** For add and set. Without it an add keeps the deadline and a set removes it (as Redis does), unless `keepDeadline`. */
+  /** For add and set. Without it an add keeps the deadline and a set removes it (as Redis does) or begins its policy's anew, unless `keepDeadline`. */
   readonly deadline?: DeadlineChange | undefined;
   readonly keepDeadline?: boolean | undefined;
   /** Change the deadline only if: there is none (NX, ENX) / there is one (XX) / it grows (GT) / it shrinks (LT). */

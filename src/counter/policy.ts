@@ -13,7 +13,7 @@ export interface Policy {
   readonly ceiling?: bigint | undefined;
   /** At a bound apply what fits instead of refusing, also when the request does not ask for it. */
   readonly saturate?: boolean | undefined;
-  /** A counter lives this long after its creation, in ms, unless a request gives it another deadline. */
+  /** A counter lives this long after its creation, or after a set, in ms, unless a request gives it another deadline. */
   readonly ttlMs?: number | undefined;
   /** `dirty`: reads show what is not yet durable (default `durable`). */
   readonly reads?: 'durable' | 'dirty' | undefined;

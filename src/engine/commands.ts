@@ -166,7 +166,7 @@ export class Commands {
       return;
     }
     this.#store(chunk, i, record, bounded.value);
-    if (existed && options?.keepDeadline !== true) this.#records.clearDeadline(record);
+    if (existed && options?.keepDeadline !== true) this.#records.renewDeadline(record, this.nowMs);
     this.#changeDeadline(record, options, deadlineMs);
     // Journal.
     this.#touch(record);

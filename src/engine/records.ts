@@ -93,10 +93,7 @@ export class Records {
       this.#clear(record);
       this.#setFlag(record, Meta.deleted, false);
     }
-    if (!this.#policies.isEmpty) {
-      const ttlMs = this.policy(record)?.ttlMs;
-      if (ttlMs !== undefined) this.setDeadline(record, nowMs + ttlMs);
-    }
+    this.renewDeadline(record, nowMs);
     return record;
   }
 
@@ -115,6 +112,13 @@ export class Records {
     if ((this.meta(ref) & Meta.deadline) === 0) return;
     this.deadlines.clear(ref);
     this.#setFlag(ref, Meta.deadline, false);
+  }
+
+  /** The deadline that a counter has from its policy when it begins anew, or none. */
+  renewDeadline(ref: number, nowMs: number): void {
+    this.clearDeadline(ref);
+    const ttlMs = this.#policies.isEmpty ? undefined : this.policy(ref)?.ttlMs;
+    if (ttlMs !== undefined) this.setDeadline(ref, nowMs + ttlMs);
   }
 
   /** The policy of the record's name. */

@@ -20,6 +20,13 @@ const REPEATED: ReadonlySet<number> = new Set([
   ERRORS.atomic_refused.id,
 ]);
 
+/** Refusals that say nothing about the update: it may be taken a moment later. */
+const PASSING: ReadonlySet<number> = new Set([
+  ERRORS.unavailable.id,
+  ERRORS.idempotency_full.id,
+  ERRORS.too_many_counters.id,
+]);
+
 export class Submission {
   readonly #records: Records;
   readonly #commands: Commands;
@@ -56,7 +63,8 @@ export class Submission {
     const hashes = this.#hashes;
     // All look-ups before the first change: their cache misses overlap.
     for (let i = 0; i < chunk.count; i++) refs[i] = this.#commands.find(chunk, i, hashes);
-    const undo = chunk.atomic ? new Undo(this.#records) : undefined;
+    const isImport = chunk.key?.scope === 'import';
+    const undo = chunk.atomic || isImport ? new Undo(this.#records) : undefined;
     const isFailing = this.#committer.isFailing;
     const added: StoredRecord[] = [];
     for (let i = 0; i < chunk.count; i++) {
@@ -68,9 +76,12 @@ export class Submission {
       if (undo !== undefined && refs[i] === 0) undo.created(this.#commands.find(chunk, i, hashes));
       if (id !== undefined) this.#keep(id, chunk, i, i + 1, nowMs, added);
     }
-    if (undo !== undefined && !this.#isAllDone(chunk)) {
+    // An import's chunk is remembered for good, so what could be applied later must not be left out of it now.
+    if (isImport) chunk.refusal = findCode(chunk, (code) => PASSING.has(code));
+    const isRefused = chunk.refusal !== DONE || (chunk.atomic && findCode(chunk, (code) => code !== DONE) !== DONE);
+    if (undo !== undefined && isRefused) {
       undo.restore();
-      for (const record of added) this.#forget(record);
+      this.#forget(added);
       for (let i = 0; i < chunk.count; i++) if (chunk.code[i] === DONE) chunk.code[i] = ERRORS.atomic_refused.id;
     }
     if (chunk.key !== undefined) this.#keep(chunk.key, chunk, 0, chunk.count, nowMs, added);
@@ -136,7 +147,7 @@ export class Submission {
       changed ||= chunk.code[i] === DONE && (chunk.flags[i] & (Flag.changed | Flag.replayed)) === Flag.changed;
       repeated &&= REPEATED.has(chunk.code[i]);
     }
-    if (!changed && !repeated) return;
+    if (!changed && (!repeated || key.scope === 'import')) return;
     const outcomes = key.scope === 'import' ? new Uint8Array(0) : packOutcomes(chunk, from, to);
     const record: StoredRecord = {
       scope: key.scope,
@@ -154,15 +165,19 @@ export class Submission {
     this.#dependsOnNewest = true;
   }
 
-  #forget(record: StoredRecord): void {
-    this.#keys.remove(record);
+  /** Takes back the records that this turn has added. */
+  #forget(added: StoredRecord[]): void {
     const group = this.#committer.gathering;
-    group.records.splice(group.records.indexOf(record), 1);
-    group.recordBytes -= recordBytes(record);
+    group.records.length -= added.length;
+    for (const record of added.splice(0)) {
+      this.#keys.remove(record);
+      group.recordBytes -= recordBytes(record);
+    }
   }
+}
 
-  #isAllDone(chunk: Chunk): boolean {
-    for (let i = 0; i < chunk.count; i++) if (chunk.code[i] !== DONE) return false;
-    return true;
-  }
+/** The first code of the chunk that is wanted, or `DONE`. */
+function findCode(chunk: Chunk, isWanted: (code: number) => boolean): number {
+  for (let i = 0; i < chunk.count; i++) if (isWanted(chunk.code[i])) return chunk.code[i];
+  return DONE;
 }

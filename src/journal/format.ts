@@ -84,7 +84,8 @@ export type FileName =
 /** What a file of the data directory is by its name; undefined when it is none of ours. */
 export function parseFileName(name: string): FileName | undefined {
   const isTemporary = name.endsWith(TEMPORARY_SUFFIX);
-  const stem = isTemporary ? name.slice(0, -TEMPORARY_SUFFIX.length) : name;
+  // A snapshot's temporary name has eight random digits before the suffix.
+  const stem = isTemporary ? name.slice(0, -TEMPORARY_SUFFIX.length).replace(/(?<=\.snap)\.[0-9a-f]{8}$/, '') : name;
   const digits = /^(?:journal-(\d{8,15})\.log|snapshot-(\d{20})\.snap)$/.exec(stem);
   if (digits === null) return undefined;
   const sequence = digits[2] === undefined ? undefined : BigInt(digits[2]);

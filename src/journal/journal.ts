@@ -208,8 +208,9 @@ export class Journal {
     const names = await within(clock, writeDeadlineMs, 'listing the directory', disk.list());
     const old = names.filter((name) => {
       const file = parseFileName(name);
-      if (file?.kind === 'snapshot') return file.sequence < sequence;
-      return file?.kind === 'segment' && file.number < number;
+      if (file?.kind === 'segment') return file.number < number;
+      // A snapshot's temporary file is what a failed attempt left: this one has its name by now.
+      return file?.kind === 'snapshot' ? file.sequence < sequence : file?.kind === 'temporary' && file.number === 0;
     });
     await remove(this.#site, old);
   }

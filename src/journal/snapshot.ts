@@ -46,12 +46,14 @@ export async function writeSnapshot(
   request: SnapshotRequest,
 ): Promise<{ file: string; bytes: number }> {
   const name = snapshotName(request.beginSequence);
-  const temporary = name + TEMPORARY_SUFFIX;
+  // Of its own: an attempt that hangs may still rename its file when the next one is under way.
+  const id = random.bytes(ID_BYTES);
+  const temporary = `${name}.${Buffer.from(id.subarray(0, 4)).toString('hex')}${TEMPORARY_SUFFIX}`;
   const { clock, writeDeadlineMs } = site;
-  const opening = openAnew(site, temporary);
+  const opening = site.disk.open(temporary, 'create');
   const file = await within(clock, writeDeadlineMs, `opening ${temporary}`, opening, (late) => void closeQuietly(late));
   try {
-    const writer = new PartWriter(site, file, temporary, random.bytes(ID_BYTES));
+    const writer = new PartWriter(site, file, temporary, id);
     await writer.begin(request.beginSequence);
     await writer.parts(request);
     await request.durableThrough(writer.endSequence);
@@ -74,12 +76,6 @@ function cancelled(): JournalFailure {
 /** In the background: nothing depends on how closing ends. */
 async function closeQuietly(file: DiskFile): Promise<void> {
   await Promise.allSettled([file.close()]);
-}
-
-/** An attempt that failed may have left the file. */
-async function openAnew(site: SegmentSite, temporary: string): Promise<DiskFile> {
-  if ((await site.disk.list()).includes(temporary)) await site.disk.unlink(temporary);
-  return site.disk.open(temporary, 'create');
 }
 
 async function install(site: SegmentSite, temporary: string, name: string): Promise<void> {

@@ -45,7 +45,7 @@ function lying(disk: Disk, operation: 'sync' | 'syncDirectory'): Disk {
 }
 
 describe('the engine on a disk that crashes, tears, fills up, fails and hangs', () => {
-  const counts = { crashes: 0, kills: 0, faults: 0, repairs: 0, snapshots: 0, calls: 0 };
+  const counts: EngineWorld['counts'] = { crashes: 0, kills: 0, faults: 0, repairs: 0, snapshots: 0, calls: 0 };
 
   it.each(Array.from({ length: SEEDS }, (_, i) => i + 1))(
     'counts every acknowledged update exactly once, seed %i',

@@ -1,0 +1,94 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Chunk, type CommandOptions, Flag, Op } from '../counter/chunk.ts';
+import { DONE, errorCode } from '../counter/errors.ts';
+import { NodeDisk } from '../host/node/disk.ts';
+import { nodeHost } from '../host/node/node.ts';
+import { Engine, type EngineOptions } from './engine.ts';
+
+let directory: string;
+let engine: Engine;
+
+async function open(options: Partial<EngineOptions> = {}): Promise<void> {
+  engine = await Engine.open({ disk: new NodeDisk(directory), host: nodeHost(), durability: 'always', ...options });
+}
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'tallyd-import-'));
+});
+
+afterEach(async () => {
+  await engine.close();
+  await rm(directory, { recursive: true });
+});
+
+function submit(fill: (chunk: Chunk) => void): Promise<Chunk> {
+  return new Promise((resolve) => {
+    const chunk = new Chunk();
+    fill(chunk);
+    chunk.complete = () => resolve(chunk);
+    engine.submit(chunk);
+  });
+}
+
+const IMPORT = { scope: 'import', key: 'cd'.repeat(32), fingerprint: '' } as const;
+
+function importNames(names: readonly string[], options?: CommandOptions): Promise<Chunk> {
+  return submit((chunk) => {
+    chunk.key = IMPORT;
+    for (const name of names) chunk.pushName(Op.add, name, 1n, options);
+  });
+}
+
+async function exists(name: string): Promise<boolean> {
+  return (await submit((chunk) => chunk.pushName(Op.get, name))).hasFlag(0, Flag.existed);
+}
+
+describe('an import chunk', () => {
+  it('that cannot be taken whole right now is refused whole, and can come again', async () => {
+    await open({ countersMax: 2 });
+    const refused = await importNames(['a', 'b', 'c']);
+    expect(errorCode(refused.refusal)).toBe('too_many_counters');
+    expect([await exists('a'), await exists('b')]).toEqual([false, false]);
+    await engine.close();
+    await open();
+    const taken = await importNames(['a', 'b', 'c']);
+    expect([taken.refusal, taken.replayed]).toEqual([DONE, false]);
+    expect((await importNames(['a', 'b', 'c'])).replayed).toBe(true);
+    expect((await submit((chunk) => chunk.pushName(Op.get, 'c'))).valueAt(0)).toBe(1n);
+  });
+
+  it('keeps no ids when it is refused because the store of keys is full', async () => {
+    await open({ idempotency: { bytesMax: 600 } });
+    const withIds = (chunk: Chunk): void => {
+      chunk.key = IMPORT;
+      for (let i = 0; i < 5; i++) {
+        chunk.pushName(Op.add, 'a', 1n, { id: { scope: 'request', key: `id-${i}`, fingerprint: 'aa' } });
+      }
+    };
+    expect(errorCode((await submit(withIds)).refusal)).toBe('idempotency_full');
+    expect([engine.info().idempotencyRecords, await exists('a')]).toEqual([0, false]);
+    await engine.close();
+    await open();
+    expect((await submit(withIds)).valueAt(4)).toBe(5n);
+  });
+
+  it('of which nothing was counted is not remembered', async () => {
+    await open();
+    const refused = await importNames(['a'], { ceiling: 0n });
+    expect(errorCode(refused.code[0])).toBe('above_ceiling');
+    expect((await importNames(['a'])).replayed).toBe(false);
+  });
+});
+
+describe('a policy ttl', () => {
+  it('begins anew with a set, which in Redis would make the counter immortal', async () => {
+    await open({ policies: [{ match: 'rate:*', ttlMs: 60_000 }] });
+    await submit((chunk) => chunk.pushName(Op.add, 'rate:1', 1n, { deadline: { kind: 'in', ms: 5 } }));
+    await submit((chunk) => chunk.pushName(Op.set, 'rate:1', 7n));
+    const deadline = await submit((chunk) => chunk.pushName(Op.deadline, 'rate:1'));
+    expect(deadline.valueAt(0) > BigInt(Date.now() + 30_000)).toBe(true);
+  });
+});
