@@ -44,7 +44,7 @@ async function main(args: readonly string[]): Promise<number> {
     const seconds = Math.round((performance.now() - since) / 1000);
     process.stdout.write(`${String(seconds).padStart(4)} s  ${text}\n`);
   };
-  const results = await runRows(rows, options.rounds, bench, progress);
+  const results = await runRows(rows, options, bench, progress);
   await bench.generator.stop();
   const others = results.flatMap(({ samples }) => samples.flat().flatMap((sample) => sample.othersCpu ?? []));
   const circumstances: Circumstances = {

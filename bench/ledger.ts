@@ -3,7 +3,7 @@
  * A fast wrong counter is worth nothing, so a difference fails the whole run.
  */
 import { withClient } from './control.ts';
-import { NAME_PREFIX, nameOf } from './load/stream.ts';
+import { indexOf } from './load/stream.ts';
 
 const PAGE_NAMES = 10_000;
 /** Values of so many digits, or ten thousand of them together, are exact in a double, and much faster there. */
@@ -39,15 +39,17 @@ export function readStored(port: number, names: number): Promise<Stored> {
     const seen = new Uint8Array(names);
     let counters = 0;
     let sum = 0n;
-    let cursor = '0';
-    do {
-      const [next, page] = (await ask('SCAN', cursor, 'COUNT', String(PAGE_NAMES))) as ScanReply;
-      cursor = next;
+    let [cursor, page] = (await ask('SCAN', '0', 'COUNT', String(PAGE_NAMES))) as ScanReply;
+    for (let isLast = false; !isLast; ) {
+      isLast = cursor === '0';
       const fresh = page.filter((name) => takeFirst(seen, name));
-      if (fresh.length === 0) continue;
       counters += fresh.length;
-      sum += sumOf((await ask('MGET', ...fresh)) as MgetReply);
-    } while (cursor !== '0');
+      const values = fresh.length === 0 ? [] : (ask('MGET', ...fresh) as Promise<MgetReply>);
+      // The server looks for the next names while the values of these are summed here.
+      const following = isLast ? undefined : (ask('SCAN', cursor, 'COUNT', String(PAGE_NAMES)) as Promise<ScanReply>);
+      sum += sumOf(await values);
+      if (following !== undefined) [cursor, page] = await following;
+    }
     return { counters, sum };
   });
 }
@@ -57,8 +59,8 @@ type MgetReply = (string | null)[];
 
 /** Whether the name comes for the first time. */
 function takeFirst(seen: Uint8Array, name: string): boolean {
-  const index = name.startsWith(NAME_PREFIX) ? Number(name.slice(NAME_PREFIX.length)) : Number.NaN;
-  if (!(index < seen.length) || nameOf(index) !== name) throw new Error(`a counter that nobody made: ${name}`);
+  const index = indexOf(name);
+  if (index === undefined || index >= seen.length) throw new Error(`a counter that nobody made: ${name}`);
   if (seen[index] === 1) return false;
   seen[index] = 1;
   return true;

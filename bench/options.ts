@@ -4,6 +4,8 @@ import type { Row } from './row.ts';
 
 export interface BenchOptions {
   readonly rounds: number;
+  /** How often a row may repeat a round that other processes disturbed. */
+  readonly retries: number;
   readonly isQuick: boolean;
   readonly isLarge: boolean;
   /** Parts of row names; undefined: all. */
@@ -18,6 +20,8 @@ export interface BenchOptions {
 export const HELP = `npm run bench -- [options]
 
   --rounds N       rounds of every row, the servers taking turns (default 3)
+  --retries N      a round in which other processes took over a tenth of a core is measured again, N times in a row
+                   at most (default 0)
   --rows PATTERN   only the row with this name, or all whose names contain it; several separated by commas
   --quick          one short round with a tenth of the counters: does it work? Not for numbers.
   --large          the rows with 100 M counters and with 30 minutes, and only these
@@ -37,6 +41,7 @@ export class UsageError extends Error {
 
 const OPTIONS = {
   rounds: { type: 'string' },
+  retries: { type: 'string' },
   rows: { type: 'string' },
   quick: { type: 'boolean', default: false },
   large: { type: 'boolean', default: false },
@@ -55,6 +60,7 @@ export function parseOptions(args: readonly string[], rows: readonly Row[]): Ben
     return rows.map(({ name, title, isLarge }) => `${name}\t${title}${isLarge ? ' (--large)' : ''}\n`).join('');
   return {
     rounds: values.quick ? 1 : wholeNumber('--rounds', values.rounds ?? String(DEFAULT_ROUNDS)),
+    retries: wholeNumber('--retries', values.retries ?? '0', 0),
     isQuick: values.quick,
     isLarge: values.large,
     patterns: values.rows?.split(','),
@@ -86,8 +92,9 @@ export function selectRows(rows: readonly Row[], { isLarge, patterns }: BenchOpt
   return selected;
 }
 
-function wholeNumber(option: string, text: string): number {
+function wholeNumber(option: string, text: string, least = 1): number {
   const number = Number(text);
-  if (!Number.isInteger(number) || number < 1) throw new UsageError(`${option} takes a whole number, not '${text}'`);
+  if (!Number.isInteger(number) || number < least)
+    throw new UsageError(`${option} takes a whole number, not '${text}'`);
   return number;
 }

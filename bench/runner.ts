@@ -2,10 +2,15 @@
  * Runs rows: round by round, and in every round the contenders one after the other, so that whatever else the machine
  * does meets all of them. After each row the stored sums are compared with the acknowledged ones.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { SumMismatch } from './ledger.ts';
 import type { Row, Sample } from './row.ts';
 import type { Bench } from './work/bench.ts';
 import { perform, setupOf } from './work/perform.ts';
+
+/** What other processes may take of the machine, in cores, before a round counts as disturbed. */
+const OTHERS_CPU_MAX = 0.1;
+const RETRY_MS = 3_000;
 
 export interface RowResult {
   readonly row: Row;
@@ -23,7 +28,7 @@ export type Progress = (line: string) => void;
  */
 export async function runRows(
   rows: readonly Row[],
-  rounds: number,
+  options: RunOptions,
   bench: Bench,
   progress: Progress,
 ): Promise<RowResult[]> {
@@ -32,7 +37,7 @@ export async function runRows(
     const setups = row.contenders.map(({ work }) => setupOf(work)).filter((setup) => setup !== undefined);
     await bench.targets.keepOnly(setups);
     try {
-      const samples = await runRow(row, Math.min(rounds, row.roundsMax ?? rounds), bench, progress);
+      const samples = await runRow(row, options, bench, progress);
       bench.onVerified(await bench.targets.verify());
       results.push({ row, samples, failure: undefined });
     } catch (error) {
@@ -49,14 +54,25 @@ export async function runRows(
   return results;
 }
 
-async function runRow(row: Row, rounds: number, bench: Bench, progress: Progress): Promise<Sample[][]> {
+async function runRow(row: Row, options: RunOptions, bench: Bench, progress: Progress): Promise<Sample[][]> {
+  const rounds = Math.min(options.rounds, row.roundsMax ?? options.rounds);
   const samples: Sample[][] = row.contenders.map(() => []);
-  for (let round = 0; round < rounds; round++) {
-    for (const [at, { label, work }] of row.contenders.entries()) {
+  let retries = options.retries;
+  for (let round = 0; round < rounds; ) {
+    const taken: Sample[] = [];
+    for (const { label, work } of row.contenders) {
       const sample = await perform(work, { ...bench, seed: bench.seed + round });
-      samples[at].push(sample);
+      taken.push(sample);
       progress(`${row.name}, round ${round + 1} of ${rounds}: ${label}: ${inShort(sample)}`);
     }
+    if (retries > 0 && taken.some(({ othersCpu = 0 }) => othersCpu > OTHERS_CPU_MAX)) {
+      retries -= 1;
+      progress(`${row.name}, round ${round + 1} of ${rounds}: disturbed by other processes, once more`);
+      await delay(RETRY_MS);
+      continue;
+    }
+    for (const [at, sample] of taken.entries()) samples[at].push(sample);
+    round += 1;
   }
   return samples;
 }

@@ -10,7 +10,7 @@ import { SeededRandom } from '../../src/std/random.ts';
 import type { Protocol } from './reply-counter.ts';
 
 /** All names are `key:` and twelve digits, 16 bytes, as redis-benchmark makes them. */
-export const NAME_PREFIX = 'key:';
+const NAME_PREFIX = 'key:';
 const NAME_DIGITS = 12;
 const TAPE_COMMANDS_MAX = 1 << 21;
 const TAPE_BYTES_MAX = 64 * 1024 * 1024;
@@ -129,6 +129,18 @@ function httpRequest(path: string, contentType: string, body: string): string {
 
 export function nameOf(index: number): string {
   return `${NAME_PREFIX}${String(index).padStart(NAME_DIGITS, '0')}`;
+}
+
+/** The inverse of `nameOf`; undefined for what it never makes. */
+export function indexOf(name: string): number | undefined {
+  if (name.length !== NAME_PREFIX.length + NAME_DIGITS || !name.startsWith(NAME_PREFIX)) return undefined;
+  let index = 0;
+  for (let i = NAME_PREFIX.length; i < name.length; i++) {
+    const digit = name.charCodeAt(i) - 48;
+    if (digit < 0 || digit > 9) return undefined;
+    index = index * 10 + digit;
+  }
+  return index;
 }
 
 /** Writes the digits of a name over the zeros of `nameOf(0)` at `at`. */
