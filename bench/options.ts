@@ -20,8 +20,8 @@ export interface BenchOptions {
 export const HELP = `npm run bench -- [options]
 
   --rounds N       rounds of every row, the servers taking turns (default 3)
-  --retries N      a round in which other processes took over a tenth of a core is measured again, N times in a row
-                   at most (default 0)
+  --retries N      a round in which other processes took over a tenth of a core is measured again, at most N times
+                   for each row (default 0)
   --rows PATTERN   only the row with this name, or all whose names contain it; several separated by commas
   --quick          one short round with a tenth of the counters: does it work? Not for numbers.
   --large          the rows with 100 M counters and with 30 minutes, and only these

@@ -22,6 +22,12 @@ export interface RowResult {
 
 export type Progress = (line: string) => void;
 
+export interface RunOptions {
+  readonly rounds: number;
+  /** How many rounds of a row may be measured again because other processes disturbed them. */
+  readonly retries: number;
+}
+
 /**
  * @throws SumMismatch at once, since nothing that was measured means anything then. Whatever else keeps a row from
  *   being measured is that row's result, and the others are measured all the same.
