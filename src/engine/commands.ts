@@ -54,6 +54,26 @@ export class Commands {
     return table.find(hash, Kind.counter, length, chunk.names, chunk.nameStart[i]);
   }
 
+  /**
+   * Finds the records of all commands, 0 where there is none, and their hashes. Step by step for the whole chunk
+   * (hashes, index slots, records), so that the cache misses of a step overlap instead of waiting for each other.
+   */
+  findAll(chunk: Chunk, refs: Int32Array, hashes: Int32Array): void {
+    const { table } = this.#records;
+    const { count, names, nameStart, nameLength } = chunk;
+    for (let i = 0; i < count; i++) {
+      const length = nameLength[i];
+      hashes[i] = length <= NAME_BYTES_MAX ? table.hash(Kind.counter, length, names, nameStart[i]) : 0;
+    }
+    for (let i = 0; i < count; i++) refs[i] = table.candidate(hashes[i]);
+    for (let i = 0; i < count; i++) {
+      if (refs[i] === 0) continue;
+      const isValid = nameLength[i] <= NAME_BYTES_MAX;
+      if (isValid && table.matches(refs[i], Kind.counter, nameLength[i], names, nameStart[i])) continue;
+      refs[i] = this.find(chunk, i, hashes);
+    }
+  }
+
   /** Applies command `i`, whose record is `ref` or, if 0, has to be looked for again: a command before it may have made it. */
   apply(chunk: Chunk, i: number, ref: number, hashes: Int32Array): void {
     if (chunk.op[i] === Op.add && ref !== 0 && chunk.options[i] === undefined && this.#addFast(chunk, i, ref)) return;

@@ -54,6 +54,20 @@ export class NameIndex {
     return this.#probe(segment, hash & SLOT_MASK, hash);
   }
 
+  /** The record of the first slot with this hash, or 0 for none: most often the one that is looked for. */
+  firstRef(hash: number): number {
+    const segment = this.#directory[this.#depth === 0 ? 0 : hash >>> (32 - this.#depth)];
+    const slots = this.#pieces[segment >>> PIECE_SEGMENTS_LOG2];
+    const base = (segment & (PIECE_SEGMENTS - 1)) * SLOTS * 2;
+    let slot = hash & SLOT_MASK;
+    while (true) {
+      const at = base + slot * 2;
+      const ref = slots[at + 1];
+      if (ref === 0 || slots[at] === hash) return ref;
+      slot = (slot + 1) & SLOT_MASK;
+    }
+  }
+
   /** The next slot behind `position` with this hash, or -1. */
   next(position: number, hash: number): number {
     const segment = position >>> SLOTS_LOG2;

@@ -61,8 +61,7 @@ export class Submission {
   #applyCommands(chunk: Chunk, nowMs: number): void {
     const refs = this.#refs;
     const hashes = this.#hashes;
-    // All look-ups before the first change: their cache misses overlap.
-    for (let i = 0; i < chunk.count; i++) refs[i] = this.#commands.find(chunk, i, hashes);
+    this.#commands.findAll(chunk, refs, hashes);
     const isImport = chunk.key?.scope === 'import';
     const undo = chunk.atomic || isImport ? new Undo(this.#records) : undefined;
     const isFailing = this.#committer.isFailing;

@@ -32,16 +32,32 @@ export class Table {
 
   /** The record with this key, or 0. Keys are compared exactly. */
   find(hash: number, kind: number, nameLength: number, key: Uint8Array, start: number): number {
-    const keyLength = nameLength + SUFFIX_BYTES[kind];
-    const wanted = nameLength | (kind << Meta.kindShift);
     for (let at = this.#index.first(hash); at >= 0; at = this.#index.next(at, hash)) {
       const ref = this.#index.ref(at);
-      const piece = Slab.piece(ref);
-      const meta = this.slab.lanes[piece][Slab.lane(ref) + 3];
-      if ((meta & (Meta.nameLengthMask | (Meta.kindMask << Meta.kindShift))) !== wanted) continue;
-      if (equalBytes(this.slab.bytes[piece], Slab.keyByte(ref), key, start, keyLength)) return ref;
+      if (this.matches(ref, kind, nameLength, key, start)) return ref;
     }
     return 0;
+  }
+
+  /**
+   * Whether the record has this key. A look-up of many names asks `candidate` for all of them and then this, so
+   * that the cache misses of one step overlap; only where it says no is `find` called.
+   */
+  matches(ref: number, kind: number, nameLength: number, key: Uint8Array, start: number): boolean {
+    const piece = Slab.piece(ref);
+    const meta = this.slab.lanes[piece][Slab.lane(ref) + 3];
+    if (
+      (meta & (Meta.nameLengthMask | (Meta.kindMask << Meta.kindShift))) !==
+      (nameLength | (kind << Meta.kindShift))
+    ) {
+      return false;
+    }
+    return equalBytes(this.slab.bytes[piece], Slab.keyByte(ref), key, start, nameLength + SUFFIX_BYTES[kind]);
+  }
+
+  /** The record of the first slot with this hash, or 0. */
+  candidate(hash: number): number {
+    return this.#index.firstRef(hash);
   }
 
   /** Adds a record with value 0 for a key that has none; 0 when the address space is used up. */
