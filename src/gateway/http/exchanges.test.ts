@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type DoorOptions, HeldService, RawConnection, TestDoor } from '../../../test/http/door.ts';
 import type { Chunk } from '../../counter/chunk.ts';
@@ -326,6 +328,16 @@ describe('closing', () => {
     expect(text).toContain('"name":"end"');
     await closed;
     expect(service.chunks).toEqual([]);
+  });
+
+  it('does not wait for a client that sent no HTTP and keeps its end open', async () => {
+    await open();
+    const socket = connect({ host: '127.0.0.1', port: door.port, allowHalfOpen: true });
+    socket.on('error', () => socket.destroy());
+    socket.write('what is this\r\n\r\n');
+    await once(socket.resume(), 'end');
+    await door.gateway.close(600_000);
+    socket.destroy();
   });
 
   it('cuts off what is not done at the deadline', async () => {

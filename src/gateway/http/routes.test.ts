@@ -334,7 +334,12 @@ describe('operations', () => {
       paths: Record<string, object>;
     };
     expect(document.openapi).toBe('3.1.0');
-    expect(Object.keys(document.paths)).toContain('/v1/counters/{name}/increment');
+    const body = (path: string, method: string): unknown =>
+      (document.paths[path] as Record<string, { requestBody?: object }>)[method]?.requestBody;
+    expect(body('/v1/counters/{name}/increment', 'post')).toMatchObject({ required: false });
+    expect(body('/v1/counters/{name}', 'put')).toMatchObject({ required: true });
+    expect(body('/v1/batch', 'post')).toMatchObject({ required: true });
+    expect(body('/v1/counters/{name}', 'delete')).toBeUndefined();
     const page = await door.send('GET', '/docs/');
     expect(page.text).toContain('swagger-ui');
     expect(page.text).not.toMatch(/(src|href)="(https?:)?\/\//);
