@@ -8,7 +8,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import type { Command } from 'commander';
-import type { TallydClient } from '../client/client.ts';
+import { RefusedError, type TallydClient } from '../client/client.ts';
 import { clientOf } from './connection.ts';
 import { Exit, FileError, UsageError, writing } from './failure.ts';
 import { chunksOf, type ImportChunk } from './import-chunks.ts';
@@ -21,6 +21,8 @@ import type { Terminal } from './terminal.ts';
 
 /** Long enough for a server to be restarted meanwhile. */
 const CHUNK_TIMEOUT_MS = 60_000;
+/** A server that was never there is more likely a wrong address than one that is being restarted. */
+const FIRST_CONTACT_TIMEOUT_MS = 3_000;
 const NEWLINE = Buffer.from('\n');
 
 interface ImportFlags {
@@ -30,6 +32,8 @@ interface ImportFlags {
   readonly ids: boolean;
   readonly dryRun?: boolean;
   readonly refused?: string;
+  /** Whoever gives a deadline means it for the first connection, too. */
+  readonly timeout?: string;
 }
 
 const HELP = `
@@ -54,7 +58,7 @@ export function addImportCommand(program: Command, action: Action): void {
     .addHelpText('after', HELP)
     .action(
       action(async (terminal, command, file: string) => {
-        const flags = command.opts<ImportFlags>();
+        const flags = command.optsWithGlobals<ImportFlags>();
         const salt = saltOf(flags);
         const client = clientOf(command, terminal.world, CHUNK_TIMEOUT_MS);
         const { refused } = flags;
@@ -133,6 +137,8 @@ class Import {
   async #sendAll(): Promise<void> {
     const chunks = chunksOf(this.#content.blocks, { salt: this.#salt, withIds: this.#flags.ids });
     let next = chunks.next();
+    const { done: isEmpty } = await next;
+    if (isEmpty !== true && this.#flags.dryRun !== true && this.#flags.timeout === undefined) await this.#reachServer();
     for (let { done, value } = await next; done !== true; { done, value } = await next) {
       const sending = awaitedLater(this.#send(value));
       // Let the request go out before parsing takes the thread.
@@ -140,6 +146,15 @@ class Import {
       next = awaitedLater(chunks.next());
       await sending;
       this.#progress.update(this.#content, this.#summary.lines);
+    }
+  }
+
+  /** @throws RefusedError when nobody listens. Whatever else is wrong is for the chunks to wait for, and to tell. */
+  async #reachServer(): Promise<void> {
+    try {
+      await this.#client.info({ timeoutMs: FIRST_CONTACT_TIMEOUT_MS });
+    } catch (error) {
+      if (error instanceof RefusedError && error.code === 'unreachable') throw error;
     }
   }
 

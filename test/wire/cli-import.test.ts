@@ -133,6 +133,15 @@ describe(`import, seed ${seed}`, () => {
     expect(await valuesAt(url), `seed ${seed}`).toEqual(events.sums);
   });
 
+  it('says within seconds that nobody listens', async () => {
+    const { server, url } = await startServer();
+    await server.end('SIGKILL');
+    const since = performance.now();
+    const { code, stderr } = await cli(['import', '-'], { TALLYD_URL: url }, events.text);
+    expect({ code, stderr }).toMatchObject({ code: 4, stderr: expect.stringContaining('unreachable') });
+    expect(performance.now() - since).toBeLessThan(15_000);
+  });
+
   it('that stops at a malformed line is completed when the line is mended', async () => {
     const { url } = await startServer();
     const bad = [...events.lines];
