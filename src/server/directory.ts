@@ -15,13 +15,33 @@ import { reasonOf, StartError, systemCode } from './start-error.ts';
 export async function prepareDirectory(directory: string): Promise<string> {
   const path = resolve(directory);
   try {
-    const firstMade = await mkdir(path, { recursive: true, mode: 0o700 });
+    const firstMade = await makeWithParents(path);
     if (firstMade !== undefined) await syncParents(path, firstMade);
     if (!(await stat(path)).isDirectory())
       throw directoryRefusal(path, Object.assign(new Error('not a directory'), { code: 'EEXIST' }));
     return await realpath(path);
   } catch (error) {
     throw directoryRefusal(path, error);
+  }
+}
+
+/**
+ * Not `mkdir` with `recursive`, which takes a read-only file system for a missing parent, and never ends where a
+ * parent is there and takes no directories, such as /proc.
+ * @returns the topmost directory that was made, undefined when all were there
+ */
+async function makeWithParents(path: string): Promise<string | undefined> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+    return path;
+  } catch (error) {
+    if (systemCode(error) === 'EEXIST') return undefined;
+    if (systemCode(error) !== 'ENOENT' || dirname(path) === path) throw error;
+    const firstMade = await makeWithParents(dirname(path));
+    // The parents are there: what is still missing cannot be made.
+    if (firstMade === undefined) throw error;
+    await makeWithParents(path);
+    return firstMade;
   }
 }
 

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -208,6 +208,34 @@ describe('the other calls', () => {
 });
 
 describe('open and close', () => {
+  it.each([
+    ['no directory', {}, /dir is missing/],
+    ['a misspelt option', { dir: 'x', durabilty: 'off' }, /unknown option 'durabilty'/],
+    ['a mode that does not exist', { dir: 'x', durability: 'Always' }, /durability: one of always, interval, off/],
+    ['a limit of nothing', { dir: 'x', countersMax: 0 }, /countersMax/],
+    ['a bound that is text', { dir: 'x', policies: [{ match: 'a', floor: '0' }] }, /policies\[0\]\.floor/],
+    ['a policy for no name', { dir: 'x', policies: [{ floor: 0n }] }, /match is missing/],
+    ['bounds that exclude all', { dir: 'x', policies: [{ match: 'a', floor: 2, ceiling: 1n }] }, /above the ceiling/],
+    ['a misspelt policy', { dir: 'x', policies: [{ match: 'a', flor: 0n }] }, /unknown option 'flor'/],
+    ['time that runs backwards', { dir: 'x', idempotency: { retentionMs: -1 } }, /idempotency\.retentionMs/],
+  ])('%s is refused before anything is touched', async (_what, options, expected) => {
+    await expect(open(options as unknown as OpenOptions)).rejects.toThrow(expected);
+    await expect(open(options as unknown as OpenOptions)).rejects.toBeInstanceOf(TypeError);
+  });
+
+  it('a bound of a policy may be a safe integer, and is exact then', async () => {
+    const tally = await start({ policies: [{ match: 'stock:*', floor: 0, ceiling: 5, saturate: true }] });
+    expect(await tally.increment('stock:1', 9)).toBe(5n);
+    expect(await tally.increment('stock:1', -9)).toBe(0n);
+  });
+
+  it('a directory that cannot be made is refused, however the system says so', async () => {
+    await expect(open({ dir: '/proc/tallyd/data' })).rejects.toThrow(/data directory \/proc\/tallyd\/data: /);
+    const nested = join(root, 'a', 'b');
+    await (await open({ dir: nested })).close();
+    expect((await stat(join(root, 'a'))).mode & 0o777).toBe(0o700);
+  });
+
   it('a second open of a directory is refused until the first is closed', async () => {
     const tally = await start();
     await expect(start()).rejects.toThrow(/already open in this process/);

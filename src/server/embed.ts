@@ -2,16 +2,17 @@
  * Tallyd inside a Node process: `import { open } from 'tallyd'`. The same engine, files and durability as the
  * server, without a door in between. docs/embedding.md says more.
  */
-import type { Policy } from '../counter/policy.ts';
 import type { Durability } from '../counter/service.ts';
 import type { IdempotencyOptions } from '../engine/idempotency.ts';
 import { definedOnly, openEngine } from './open-engine.ts';
+import { checkOptions, type PolicyOptions, policyOf } from './open-options.ts';
 import { Tally } from './tally.ts';
 
 export type { ErrorCode } from '../counter/errors.ts';
 export { CountingError } from '../counter/errors.ts';
 export type { Policy } from '../counter/policy.ts';
 export type { Durability, ServiceInfo, SnapshotSummary } from '../counter/service.ts';
+export type { PolicyOptions } from './open-options.ts';
 export { StartError } from './start-error.ts';
 export type { BatchOptions, BatchOutcome, BatchUpdate, Count, CounterHandle, Listed, UpdateOptions } from './tally.ts';
 export type { Tally };
@@ -22,7 +23,7 @@ export interface OpenOptions {
   /** When an update counts as done: `always` (default): synced; `interval`: written, synced every second; `off`. */
   readonly durability?: Durability;
   /** Bounds, lifetimes and read mode by name pattern; the first match counts. */
-  readonly policies?: readonly Policy[];
+  readonly policies?: readonly PolicyOptions[];
   /** How long and within how much memory idempotency keys are remembered. */
   readonly idempotency?: Partial<IdempotencyOptions>;
   /** A snapshot is written when the journal has grown by this much. */
@@ -38,9 +39,12 @@ export interface OpenOptions {
 /**
  * Opens a data directory and recovers what it holds. It does not keep the process alive, and a process that
  * ends without `close()` loses nothing that was durable.
- * @throws StartError when the directory is in use, unusable or damaged
+ * @throws StartError when the directory is in use, unusable or damaged; TypeError for options that make no sense
  */
 export async function open(options: OpenOptions): Promise<Tally> {
-  const { dir, durability = 'always', takeOver = false, ...rest } = options;
-  return new Tally(await openEngine({ ...definedOnly(rest), directory: dir, durability, takeOver }));
+  checkOptions(options);
+  const { dir, durability = 'always', takeOver = false, policies = [], idempotency, ...rest } = options;
+  const engineOptions = definedOnly({ ...rest, idempotency: idempotency && definedOnly(idempotency) });
+  const rules = policies.map(policyOf);
+  return new Tally(await openEngine({ ...engineOptions, policies: rules, directory: dir, durability, takeOver }));
 }

@@ -11,7 +11,7 @@ import { type Logger, pino } from 'pino';
 import { type Flags, loadConfig, type ServerConfig } from './config.ts';
 import { Server } from './serve.ts';
 import { SETTINGS, variableOf } from './settings.ts';
-import { ExitCode, StartError } from './start-error.ts';
+import { ExitCode, StartError, systemCode } from './start-error.ts';
 import { verifyCommand } from './verify.ts';
 
 /** Below the ten seconds that are promised, so that the log line still gets out. */
@@ -27,6 +27,7 @@ const HANDLED_HERE = ['uncaughtException', 'unhandledRejection', 'beforeExit'] a
  */
 export async function main(argv: string[]): Promise<number> {
   let exitCode: ExitCode = ExitCode.done;
+  process.stdout.on('error', tellOutputError);
   const program = commandLine((code) => {
     exitCode = code;
   });
@@ -40,6 +41,13 @@ export async function main(argv: string[]): Promise<number> {
     return error.exitCode;
   }
   return exitCode;
+}
+
+/** A reader that leaves early, such as `head`, is no error. */
+function tellOutputError(error: Error): void {
+  if (systemCode(error) === 'EPIPE') return;
+  process.stderr.write(`tallyd: cannot write the output: ${error.message}\n`);
+  process.exitCode = ExitCode.failed;
 }
 
 function commandLine(setExitCode: (code: ExitCode) => void): Command {
@@ -89,6 +97,7 @@ async function runServer(config: ServerConfig): Promise<void> {
     process.exit(ExitCode.internal);
   });
   // Nobody may read the ready line; that is no reason to stop.
+  process.stdout.off('error', tellOutputError);
   process.stdout.on('error', (error) => log.warn({ err: error }, 'the standard output is closed'));
   const starting = Server.start(config, log);
   const grace = stopOnSignal(starting, log);

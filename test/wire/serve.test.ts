@@ -1,5 +1,7 @@
 // `tallyd serve` and `tallyd verify` from outside: what they print, refuse, and leave behind.
 
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -43,6 +45,15 @@ async function increment(server: ServerProcess, name: string): Promise<void> {
 async function ownerRecord(): Promise<Record<string, unknown>> {
   return JSON.parse(await readFile(join(data, 'owner.json'), 'utf8'));
 }
+
+it('help for a reader that leaves early is no error', async () => {
+  const child = spawn(process.execPath, ['bin/tallyd.js', 'serve', '--help']);
+  child.stdout.destroy();
+  const errors: Buffer[] = [];
+  child.stderr.on('data', (piece: Buffer) => errors.push(piece));
+  expect(await once(child, 'close')).toEqual([0, null]);
+  expect(Buffer.concat(errors).toString()).toBe('');
+});
 
 describe('a start', () => {
   it('prints one line when both doors take traffic, and nothing else to the standard output', async () => {

@@ -1,0 +1,89 @@
+/**
+ * Checks what `open` is given, as the server does with its settings: a mistyped option or mode must not silently
+ * become another durability or no bound at all.
+ */
+import { fitsInt64, INT64_MAX, INT64_MIN } from '../counter/int64.ts';
+import type { Policy } from '../counter/policy.ts';
+
+type Test = (value: unknown) => boolean;
+type Rules = Readonly<Record<string, readonly [expected: string, test: Test]>>;
+
+const isWhole: Test = (value) => Number.isSafeInteger(value) && (value as number) > 0;
+const isCount: Test = (value) =>
+  typeof value === 'bigint' ? fitsInt64(value) : typeof value === 'number' && Number.isSafeInteger(value);
+const isObject: Test = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const WHOLE = ['a whole number above 0', isWhole] as const;
+const FLAG = ['true or false', (value: unknown) => typeof value === 'boolean'] as const;
+const TEXT = ['a text that is not empty', (value: unknown) => typeof value === 'string' && value !== ''] as const;
+const COUNT = ['a bigint of 64 bits or a safe integer', isCount] as const;
+
+const OPTIONS: Rules = {
+  dir: TEXT,
+  durability: oneOf('always', 'interval', 'off'),
+  policies: ['a list of policies', Array.isArray],
+  idempotency: ['an object', isObject],
+  snapshotJournalBytes: WHOLE,
+  countersMax: WHOLE,
+  takeOver: FLAG,
+  onFailure: ['a function', (value) => typeof value === 'function'],
+};
+const IDEMPOTENCY: Rules = {
+  retentionMs: WHOLE,
+  bytesMax: WHOLE,
+  clockSkewMs: ['a whole number', (value) => value === 0 || isWhole(value)],
+};
+const POLICY: Rules = {
+  match: TEXT,
+  floor: COUNT,
+  ceiling: COUNT,
+  saturate: FLAG,
+  ttlMs: WHOLE,
+  reads: oneOf('durable', 'dirty'),
+};
+
+/** @throws TypeError that names the option */
+export function checkOptions(options: unknown): void {
+  const { policies, idempotency } = check(options, OPTIONS, 'dir', 'options');
+  if (idempotency !== undefined) check(idempotency, IDEMPOTENCY, undefined, 'idempotency');
+  for (const [at, policy] of ((policies ?? []) as unknown[]).entries())
+    check(policy, POLICY, 'match', `policies[${at}]`);
+}
+
+/** The policy with its bounds as the engine takes them. @throws TypeError when no value satisfies both */
+export function policyOf({ floor, ceiling, ...rest }: PolicyOptions): Policy {
+  const bound = (count: bigint | number | undefined): bigint | undefined =>
+    count === undefined ? count : BigInt(count);
+  if ((bound(floor) ?? INT64_MIN) > (bound(ceiling) ?? INT64_MAX))
+    throw new TypeError(`the policy of ${rest.match}: the floor ${floor} is above the ceiling ${ceiling}`);
+  return { ...rest, floor: bound(floor), ceiling: bound(ceiling) };
+}
+
+/** A policy as a program writes it: bounds may be safe integers. */
+export interface PolicyOptions extends Omit<Policy, 'floor' | 'ceiling'> {
+  /** Refuse an update whose result would be below. */
+  readonly floor?: bigint | number | undefined;
+  /** Refuse an update whose result would be above. */
+  readonly ceiling?: bigint | number | undefined;
+}
+
+function check(given: unknown, rules: Rules, required: string | undefined, where: string): Record<string, unknown> {
+  if (!isObject(given)) throw new TypeError(`${where}: an object is expected`);
+  const fields = given as Record<string, unknown>;
+  if (required !== undefined && fields[required] === undefined) throw new TypeError(`${where}: ${required} is missing`);
+  for (const [key, value] of Object.entries(fields)) {
+    const rule = Object.hasOwn(rules, key) ? rules[key] : undefined;
+    if (rule === undefined) {
+      throw new TypeError(`${where}: unknown option '${key}': known are ${Object.keys(rules).join(', ')}`);
+    }
+    const [expected, test] = rule;
+    if (value !== undefined && !test(value)) {
+      throw new TypeError(`${where}.${key}: ${expected} is expected, not ${String(value)}`);
+    }
+  }
+  return fields;
+}
+
+function oneOf(...words: readonly string[]): readonly [string, Test] {
+  return [`one of ${words.join(', ')}`, (value) => words.some((word) => word === value)];
+}
