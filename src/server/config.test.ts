@@ -142,6 +142,7 @@ policies:
     ['more than 64 bits', `policies: [{match: a, ceiling: ${INT64_MAX + 1n}}]\n`, /ceiling: 9223372036854775808 is/],
     ['crossed bounds', 'policies: [{match: a, floor: 2, ceiling: 1}]\n', /the floor 2 is above the ceiling 1/],
     ['a ttl of nothing', 'policies: [{match: a, ttl: 0}]\n', /policies\[0\].ttl: 0 is not a duration/],
+    ['a pattern of nothing', 'policies: [{match: ""}]\n', /match: nothing is given/],
     ['a pattern that is a number', 'policies: [{match: 42}]\n', /match: 42 is not a text; put it in quotes/],
   ])('is refused with %s', (_what, yaml, sentence) => refused(fromYaml(yaml), sentence));
 });

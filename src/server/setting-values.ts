@@ -24,7 +24,7 @@ export function shown(value: unknown): string {
 
 export function parseText(value: unknown): string {
   if (typeof value === 'string' && value !== '') return value;
-  throw new ValueError(`${shown(value)} is not a text; put it in quotes`);
+  throw new ValueError(value === '' ? 'nothing is given' : `${shown(value)} is not a text; put it in quotes`);
 }
 
 /** `HOST:PORT`, `[IPv6]:PORT`, or `off` for undefined. */

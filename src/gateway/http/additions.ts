@@ -29,9 +29,14 @@ export function amountOf(by: IntegerText | undefined, field: string, isDecrement
 export function boundsOf(asked: Bounded): CommandOptions | undefined {
   const { floor, ceiling, saturate, ttl } = asked;
   if (floor === undefined && ceiling === undefined && saturate === undefined && ttl === undefined) return undefined;
+  const lower = floor === undefined ? undefined : countOf(floor, 'floor');
+  const upper = ceiling === undefined ? undefined : countOf(ceiling, 'ceiling');
+  if (lower !== undefined && upper !== undefined && lower > upper) {
+    throw new CountingError('invalid_number', `the floor ${lower} is above the ceiling ${upper}`);
+  }
   return {
-    floor: floor === undefined ? undefined : countOf(floor, 'floor'),
-    ceiling: ceiling === undefined ? undefined : countOf(ceiling, 'ceiling'),
+    floor: lower,
+    ceiling: upper,
     saturate,
     deadline: ttl === undefined ? undefined : deadlineOf(ttl),
   };

@@ -114,6 +114,8 @@ describe('increment and decrement', () => {
       '"value":10,"applied":3',
     );
     expect(await door.code('POST', `${path}/decrement`, '{"by":11,"floor":0}')).toBe('below_floor');
+    expect(await door.code('POST', `${path}/increment`, '{"floor":12,"ceiling":11}')).toBe('invalid_number');
+    expect(await door.code('POST', `${path}/decrement`, '{"floor":12}')).toBe('below_floor');
     expect(await door.text(200, 'POST', `${path}/decrement`, '{"by":11,"floor":0,"saturate":true}')).toContain(
       '"value":0,"applied":-10',
     );
