@@ -18,7 +18,8 @@ const main = SERVER_COMMANDS.includes(argv[0])
 const pinned = fileURLToPath(new URL('../node_modules/node/bin/node', import.meta.url));
 const runner = new URL('../scripts/run.mjs', import.meta.url);
 
-// Started by the branch below: without the process that whoever called us knows and can kill, this one ends, too.
+// Started by the branch below or by `npm start`: without the process that whoever called us knows and can kill, this
+// one ends, too.
 if (process.env.TALLYD_LAUNCHED === '1' && process.channel !== undefined) {
   process.channel.unref();
   process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'));

@@ -32,7 +32,10 @@ try {
 async function start(options) {
   const node = await prepare();
   // The user's directory, not ours: npm moves to the package's root, where ./data is meant to be anyway.
-  return run(node, [join(root, 'bin/tallyd.js'), 'serve', ...options], { detached: true });
+  // The channel tells the server when we are killed without a word: it then ends, too, and frees its ports and directory.
+  const stdio = ['inherit', 'inherit', 'inherit', 'ipc'];
+  const env = { ...process.env, TALLYD_LAUNCHED: '1' };
+  return run(node, [join(root, 'bin/tallyd.js'), 'serve', ...options], { detached: true, stdio, env });
 }
 
 async function buildOnly() {

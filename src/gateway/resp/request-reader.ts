@@ -137,10 +137,9 @@ export class RequestReader {
 
   #readLine(bytes: Buffer, start: number, end: number): Reading {
     const length = bytes.subarray(start, end).indexOf(LF);
-    if (length < 0) {
-      if (end - start > RESP_INLINE_BYTES_MAX) return this.#broken('too big inline request');
-      return this.#incomplete(end - start + 1);
-    }
+    const known = length < 0 ? end - start : length;
+    if (known > RESP_INLINE_BYTES_MAX) return this.#broken('too big inline request');
+    if (length < 0) return this.#incomplete(end - start + 1);
     const lineFeed = start + length;
     const lineEnd = length > 0 && bytes[lineFeed - 1] === CR ? lineFeed - 1 : lineFeed;
     const line = bytes.subarray(start, lineEnd);
