@@ -94,6 +94,17 @@ describe('an answer', () => {
     }
   });
 
+  it("of a post's update tells when it was applied, not when it was answered", async () => {
+    await open();
+    const asked = door.send('PUT', '/v1/a/likes', '{"action":"increment"}');
+    await service.holding(1);
+    service.complete((chunk) => {
+      chunk.appliedAtMs = 1_900_000_000_999;
+      chunk.value[0] = 8;
+    });
+    expect((await asked).text).toBe('{"count":8,"updated_at":"2030-03-17T17:46:40Z"}');
+  });
+
   it('that cannot be rendered does not reach the service as an error', async () => {
     await open();
     const asked = door.send('GET', '/v1/a/likes');
