@@ -31,17 +31,23 @@ export async function prepareDirectory(directory: string): Promise<string> {
  * @returns the topmost directory that was made, undefined when all were there
  */
 async function makeWithParents(path: string): Promise<string | undefined> {
+  const made = await make(path);
+  if (made !== 'no parent') return made === 'new' ? path : undefined;
+  const firstMade = await makeWithParents(dirname(path));
+  // The parents are there now, whoever made them; what is still missing cannot be made.
+  const madeNow = await make(path);
+  if (madeNow === 'no parent') throw Object.assign(new Error('no directories can be made there'), { code: 'ENOENT' });
+  return firstMade ?? (madeNow === 'new' ? path : undefined);
+}
+
+async function make(path: string): Promise<'new' | 'there' | 'no parent'> {
   try {
     await mkdir(path, { mode: 0o700 });
-    return path;
+    return 'new';
   } catch (error) {
-    if (systemCode(error) === 'EEXIST') return undefined;
-    if (systemCode(error) !== 'ENOENT' || dirname(path) === path) throw error;
-    const firstMade = await makeWithParents(dirname(path));
-    // The parents are there: what is still missing cannot be made.
-    if (firstMade === undefined) throw error;
-    await makeWithParents(path);
-    return firstMade;
+    if (systemCode(error) === 'EEXIST') return 'there';
+    if (systemCode(error) === 'ENOENT' && dirname(path) !== path) return 'no parent';
+    throw error;
   }
 }
 
