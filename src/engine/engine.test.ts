@@ -319,6 +319,11 @@ describe('listing and snapshots', () => {
     expect(seen).toEqual(new Map(Array.from({ length: 500 }, (_, i) => [`keep:${i}`, BigInt(i)])));
   });
 
+  it('tells a name as it is, with a byte order mark in front', async () => {
+    await add('\ufeffa', 1n);
+    expect((await engine.scan({ count: 10 })).entries.map((entry) => entry.name)).toEqual(['\ufeffa']);
+  });
+
   it('refuses a cursor that it did not give', async () => {
     await add('a', 1n);
     for (const cursor of ['1', '65536', '99999999', 'x', '', '-1', '1.5', '1e5', '9007199254740993']) {

@@ -14,7 +14,8 @@ import { NO_GROUP, type Records } from './records.ts';
 import { Meta, Slab, WALK_BLOCKS_MAX } from './slab.ts';
 
 const CHECK_RANGE = 65_536;
-const utf8 = new TextDecoder();
+/** A byte order mark at the front is part of the name like any other character. */
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
 export class Listing {
   readonly #records: Records;
