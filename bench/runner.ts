@@ -53,6 +53,7 @@ export async function runRows(
       // What a server said before it died may name the directories of this machine.
       results.push({ row, samples: [], failure: reason.split('\n', 1)[0] });
       // What was acknowledged before the failure is not known, so these servers can't be asked for their sums.
+      await bench.supervisor.stopAllBut(bench.generator.pid);
       await bench.targets.keepOnly([]);
     }
   }

@@ -26,7 +26,6 @@ export class Targets {
   readonly #generator: GeneratorProcess;
   readonly #cores: Cores;
   readonly #names: number;
-
   readonly #nodeOptions: readonly string[];
 
   /**

@@ -23,6 +23,10 @@ export class GeneratorProcess {
     });
   }
 
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
   /** @throws when the server closed a connection or answered an error */
   closed(job: Omit<ClosedJob, 'kind'>): Promise<LoadReport> {
     return this.#perform({ kind: 'closed', ...job });

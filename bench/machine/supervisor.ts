@@ -97,6 +97,13 @@ export class Supervisor {
     clearTimeout(overdue);
   }
 
+  /** What a measurement that broke off has left running, and its files. */
+  async stopAllBut(pid: number | undefined): Promise<void> {
+    const left = [...this.#children].filter((child) => child.pid !== pid);
+    await Promise.all(left.map((child) => this.stop(child, 'SIGKILL')));
+    for (const directory of [...this.#directories]) this.removeDirectory(directory);
+  }
+
   #end(): void {
     for (const child of this.#children) child.kill('SIGKILL');
     for (const directory of this.#directories) rmSync(directory, { recursive: true, force: true });

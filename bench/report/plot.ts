@@ -3,6 +3,7 @@ import { METRICS } from '../row.ts';
 import type { Line } from './summary.ts';
 import { quantity, times } from './wording.ts';
 
+const TITLE = 'Reached, as a share of the goal (the line)';
 const LABEL_WIDTH = 330;
 const BAR_WIDTH = 420;
 const VALUE_WIDTH = 210;
@@ -20,9 +21,10 @@ export function plot(lines: readonly Line[], subtitle: string): string {
   const goalX = LABEL_WIDTH + GOAL_AT;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12">`,
+    `<title>${TITLE}</title>`,
     `<rect width="${width}" height="${height}" fill="#ffffff"/>`,
-    `<text x="8" y="18" font-size="14" font-weight="bold">Reached, as a share of the goal (the line)</text>`,
-    `<text x="8" y="34" fill="#57606a">${escaped(subtitle)}</text>`,
+    `<text x="8" y="18" font-size="14" font-weight="bold">${TITLE}</text>`,
+    `<text x="8" y="34" font-size="9" fill="#57606a">${escaped(subtitle)}</text>`,
     ...drawn.map((line, at) => bar(line, TOP + at * LINE_HEIGHT)),
     `<line x1="${goalX}" y1="${TOP - 4}" x2="${goalX}" y2="${height - 12}" stroke="#24292f" stroke-dasharray="3 3"/>`,
     '</svg>',
