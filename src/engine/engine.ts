@@ -168,9 +168,7 @@ export class Engine implements CountingService {
       this.#committer.kick();
       return false;
     }
-    this.#commandCount += chunk.count;
-    this.#submission.apply(chunk, this.#options.host.clock.nowMs());
-    if (!this.#committer.gathering.isEmpty) this.#committer.kick();
+    this.#applyCommands(chunk);
     return true;
   }
 
@@ -242,10 +240,16 @@ export class Engine implements CountingService {
     await this.#journal.close();
   }
 
-  #apply(chunk: Chunk): void {
+  /** Applies the chunk, and starts the commit of what it changed. @returns the order of the group to wait for. */
+  #applyCommands(chunk: Chunk): number {
     this.#commandCount += chunk.count;
     const dependency = this.#submission.apply(chunk, this.#options.host.clock.nowMs());
     if (!this.#committer.gathering.isEmpty) this.#committer.kick();
+    return dependency;
+  }
+
+  #apply(chunk: Chunk): void {
+    const dependency = this.#applyCommands(chunk);
     const group = dependency === NO_GROUP ? undefined : this.#committer.group(dependency);
     if (group === undefined || this.#options.durability === 'off') chunk.complete();
     else if (this.#options.durability === 'interval' && group.written) chunk.complete();

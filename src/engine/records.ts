@@ -8,7 +8,7 @@
  *   from its creation until its deletion is durable, and a read in between knows what to wait for.
  */
 import { writeInt64 } from '../counter/int64.ts';
-import { Kind, SUFFIX_BYTES } from '../counter/key.ts';
+import { Kind } from '../counter/key.ts';
 import { type Policy, PolicyTable } from '../counter/policy.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Group } from './group.ts';
@@ -229,9 +229,4 @@ export class Records {
     if (flag === Meta.deleted && ((lanes[at] & flag) !== 0) !== on) this.#absent += on ? 1 : -1;
     lanes[at] = on ? lanes[at] | flag : lanes[at] & ~flag;
   }
-}
-
-/** The length of a record's whole key. */
-export function keyLength(meta: number): number {
-  return (meta & Meta.nameLengthMask) + SUFFIX_BYTES[(meta >>> Meta.kindShift) & Meta.kindMask];
 }
