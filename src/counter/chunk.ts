@@ -80,8 +80,6 @@ const encoder = new TextEncoder();
 export class Chunk {
   /** Commands in this chunk. */
   count = 0;
-  /** The buffer that the names lie in: the door's own, or the one that `pushName` writes to. */
-  names: Uint8Array;
   op: Uint8Array;
   nameStart: Int32Array;
   nameLength: Int32Array;
@@ -115,13 +113,16 @@ export class Chunk {
   complete: () => void = noCompletion;
 
   #capacity: number;
+  #names: Uint8Array;
+  #view: DataView;
   #ownNames: Uint8Array;
   #ownNamesUsed = 0;
 
   constructor(capacity = 16) {
     this.#capacity = capacity;
     this.#ownNames = new Uint8Array(capacity * 32);
-    this.names = this.#ownNames;
+    this.#names = this.#ownNames;
+    this.#view = viewOf(this.#names);
     this.op = new Uint8Array(capacity);
     this.nameStart = new Int32Array(capacity);
     this.nameLength = new Int32Array(capacity);
@@ -131,6 +132,22 @@ export class Chunk {
     this.value = new Int32Array(capacity * 2);
     this.other = new Int32Array(capacity * 2);
     this.updatedAt = new Uint32Array(capacity);
+  }
+
+  /** The buffer that the names lie in: the door's own, or the one that `pushName` writes to. */
+  get names(): Uint8Array {
+    return this.#names;
+  }
+
+  set names(names: Uint8Array) {
+    if (names === this.#names) return;
+    this.#names = names;
+    this.#view = viewOf(names);
+  }
+
+  /** The same bytes, to be read by words. */
+  get namesView(): DataView {
+    return this.#view;
   }
 
   /** Empties the chunk for reuse; its buffers stay, `complete` too. */
@@ -209,6 +226,10 @@ export class Chunk {
     this.other = grown(this.other, new Int32Array(capacity * 2));
     this.updatedAt = grown(this.updatedAt, new Uint32Array(capacity));
   }
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 function grown<T extends Uint8Array | Int32Array | Uint32Array>(from: T, to: T): T {

@@ -27,8 +27,8 @@ import { NO_GROUP } from './records.ts';
 
 /** What the engine does at the steps of a group. */
 export interface CommitterEvents {
-  /** Encodes the group's records into the buffer, which has begun. */
-  readonly encode: (group: Group, buffer: GroupBuffer) => void;
+  /** Completes the encoding of a group that is being sealed. */
+  readonly encode: (group: Group) => void;
   /** Whether `durable` needs the encoding: it is then kept from the write to the sync. */
   readonly isStreamed: () => boolean;
   /** The group is durable and out of `groups`; whoever waited has not been told yet. */
@@ -224,11 +224,11 @@ export class Committer {
   }
 
   async #write(groups: readonly Group[]): Promise<void> {
-    await this.#journal.write(groups.map(bufferOf));
+    await this.#journal.write(groups.map((group) => group.encoding));
     const isStreamed = this.#events.isStreamed();
     for (const group of groups) {
       group.written = true;
-      this.#unsyncedBytes += bufferOf(group).bytes;
+      this.#unsyncedBytes += group.encoding.bytes;
       if (!isStreamed) this.#release(group);
       if (this.#durability !== 'always') tell(group);
     }
@@ -252,20 +252,20 @@ export class Committer {
 
   #seal(group: Group): void {
     group.sequence = ++this.#sequence;
-    group.buffer = this.#spareBuffers.pop() ?? new GroupBuffer();
-    group.buffer.begin(group.sequence, this.#clock.nowMs());
-    this.#events.encode(group, group.buffer);
+    group.encoding.stamp(group.sequence, this.#clock.nowMs());
+    this.#events.encode(group);
   }
 
   #release(group: Group): void {
-    if (group.buffer !== undefined && this.#spareBuffers.length < SEALED_GROUPS_MAX)
+    if (group.buffer !== undefined && this.#spareBuffers.length < SEALED_GROUPS_MAX) {
       this.#spareBuffers.push(group.buffer);
+    }
     group.buffer = undefined;
   }
 
   #gather(): void {
     const group = this.#spare.pop() ?? new Group();
-    group.reset(this.#nextOrder++);
+    group.reset(this.#nextOrder++, this.#spareBuffers.pop() ?? new GroupBuffer());
     this.groups.push(group);
   }
 
@@ -338,12 +338,12 @@ export class Committer {
     await this.#journal.replace();
     this.#sequence = this.#journal.sequence;
     const group = new Group();
-    group.refs = Int32Array.from(this.#untold);
-    group.count = group.refs.length;
+    group.reset(NO_GROUP, new GroupBuffer());
+    for (const ref of this.#untold) group.late.push(ref);
     for (const record of this.#unsettled) group.records.push(record);
     group.horizonMs = this.#untoldHorizonMs;
     this.#seal(group);
-    await this.#journal.write([bufferOf(group)]);
+    await this.#journal.write([group.encoding]);
     await this.#journal.sync();
     this.#syncs++;
     for (const record of this.#unsettled) record.unsettled = false;
@@ -353,11 +353,6 @@ export class Committer {
     this.#durableSequence = group.sequence;
     this.#events.durable(group);
   }
-}
-
-function bufferOf(group: Group): GroupBuffer {
-  assert(group.buffer !== undefined, 'a sealed group keeps its encoding until it is written');
-  return group.buffer;
 }
 
 /** Tells whoever waits for the group's durability as the mode understands it. */

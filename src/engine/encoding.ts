@@ -1,14 +1,15 @@
 /** From records to the journal's entries: for a group, what it touched; for a snapshot, everything, in record order. */
 import type { GroupBuffer } from '../journal/group.ts';
 import { SNAPSHOT_PART_BYTES, type SnapshotSource } from '../journal/snapshot.ts';
-import type { Group } from './group.ts';
+import { type Group, putValue } from './group.ts';
 import type { IdempotencyStore, StoredRecord } from './idempotency.ts';
 import type { Records } from './records.ts';
 import { Meta, Slab, WALK_BLOCKS_MAX } from './slab.ts';
 
-/** Fills the buffer of a sealed group, which has begun, with the state of everything that it touched. */
-export function encodeGroup(group: Group, buffer: GroupBuffer, records: Records): void {
-  for (let i = 0; i < group.count; i++) encodeRecord(buffer, records, group.refs[i]);
+/** Completes the encoding of a group that is being sealed: what is not in it yet. */
+export function completeGroup(group: Group, records: Records): void {
+  const buffer = group.encoding;
+  for (const ref of group.late) encodeRecord(buffer, records, ref);
   for (const record of group.records) buffer.putIdempotency(record);
   if (group.horizonMs > 0) buffer.putHorizon(group.horizonMs);
 }
@@ -26,7 +27,7 @@ function encodeRecord(buffer: GroupBuffer, records: Records, ref: number): void 
     buffer.putDelete(kind, nameLength, bytes, key);
     return;
   }
-  buffer.putValue(lanes[at], lanes[at + 1], lanes[at + 2] >>> 0, kind, nameLength, bytes, key);
+  putValue(buffer, lanes, at, bytes, key);
   if ((meta & Meta.deadline) === 0) return;
   buffer.putDeadline(records.deadlines.get(ref) ?? 0, kind, nameLength, bytes, key);
 }

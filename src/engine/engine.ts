@@ -24,7 +24,7 @@ import type { GroupBuffer } from '../journal/group.ts';
 import { Journal } from '../journal/journal.ts';
 import { Commands } from './commands.ts';
 import { Committer } from './committer.ts';
-import { encodeGroup, SnapshotParts } from './encoding.ts';
+import { completeGroup, SnapshotParts } from './encoding.ts';
 import type { Group } from './group.ts';
 import { IDEMPOTENCY_DEFAULTS, type IdempotencyOptions, IdempotencyStore } from './idempotency.ts';
 import { Listing } from './listing.ts';
@@ -123,7 +123,7 @@ export class Engine implements CountingService {
       durability: options.durability,
       groups,
       events: {
-        encode: (group, buffer) => encodeGroup(group, buffer, records),
+        encode: (group) => completeGroup(group, records),
         isStreamed: () => this.#listeners.length > 0,
         durable: (group) => this.#onDurable(group),
         room: () => this.#drain(),

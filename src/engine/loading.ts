@@ -8,6 +8,8 @@ export class Loading implements Replay {
   readonly #keys: IdempotencyStore;
   #horizonMs = 0;
   #latestMs = 0;
+  /** Of the buffer that recovery reads into. */
+  #view: DataView = new DataView(new ArrayBuffer(0));
 
   constructor(records: Records, keys: IdempotencyStore) {
     this.#records = records;
@@ -27,15 +29,15 @@ export class Loading implements Replay {
     key: Uint8Array,
     start: number,
   ): void {
-    this.#records.restore(low, high, updatedAt, kind, nameLength, key, start);
+    this.#records.restore(low, high, updatedAt, kind, nameLength, this.#viewOf(key), start);
   }
 
   deadline(deadlineMs: number, kind: number, nameLength: number, key: Uint8Array, start: number): void {
-    this.#records.restoreDeadline(deadlineMs, kind, nameLength, key, start);
+    this.#records.restoreDeadline(deadlineMs, kind, nameLength, this.#viewOf(key), start);
   }
 
   delete(kind: number, nameLength: number, key: Uint8Array, start: number): void {
-    this.#records.restoreDelete(kind, nameLength, key, start);
+    this.#records.restoreDelete(kind, nameLength, this.#viewOf(key), start);
   }
 
   idempotency(record: IdempotencyRecord): void {
@@ -44,6 +46,11 @@ export class Loading implements Replay {
 
   horizon(unixMs: number): void {
     this.#horizonMs = Math.max(this.#horizonMs, unixMs);
+  }
+
+  #viewOf(key: Uint8Array): DataView {
+    if (this.#view.buffer !== key.buffer) this.#view = new DataView(key.buffer);
+    return this.#view;
   }
 
   /** Everything has been read: time in the store goes on from the last group's. */

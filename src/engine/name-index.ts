@@ -31,6 +31,8 @@ export class NameIndex {
   readonly #segmentDepth: number[] = [];
   readonly #segmentUsed: number[] = [];
   #count = 0;
+  /** As in the table. */
+  touched = 0;
 
   constructor() {
     this.#addSegment(0);
@@ -54,9 +56,25 @@ export class NameIndex {
     return this.#probe(segment, hash & SLOT_MASK, hash);
   }
 
-  /** The record of the first slot with this hash, or 0 for none: most often the one that is looked for. */
-  firstRef(hash: number): number {
-    const segment = this.#directory[this.#depth === 0 ? 0 : hash >>> (32 - this.#depth)];
+  /** For each hash the record of the first slot with it, or 0 for none. First touches all slots, then probes. */
+  firstRefs(hashes: Int32Array, count: number, refs: Int32Array): void {
+    const shift = 32 - this.#depth;
+    const mask = this.#depth === 0 ? 0 : -1;
+    let touched = 0;
+    for (let i = 0; i < count; i++) {
+      const hash = hashes[i];
+      const segment = this.#directory[(hash >>> shift) & mask];
+      touched ^=
+        this.#pieces[segment >>> PIECE_SEGMENTS_LOG2][
+          ((segment & (PIECE_SEGMENTS - 1)) * SLOTS + (hash & SLOT_MASK)) * 2
+        ];
+    }
+    this.touched = touched;
+    for (let i = 0; i < count; i++) refs[i] = this.#firstRef(hashes[i], shift, mask);
+  }
+
+  #firstRef(hash: number, shift: number, mask: number): number {
+    const segment = this.#directory[(hash >>> shift) & mask];
     const slots = this.#pieces[segment >>> PIECE_SEGMENTS_LOG2];
     const base = (segment & (PIECE_SEGMENTS - 1)) * SLOTS * 2;
     let slot = hash & SLOT_MASK;

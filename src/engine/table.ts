@@ -11,6 +11,8 @@ export class Table {
   readonly slab = new Slab();
   readonly #index = new NameIndex();
   readonly #hash: NameHash;
+  /** What touching read: kept where anyone could read it, so that touching is not optimised away. */
+  touched = 0;
 
   /** @param hashKey 8 secret random bytes. */
   constructor(hashKey: Uint8Array) {
@@ -26,12 +28,12 @@ export class Table {
     return this.slab.byteLength + this.#index.byteLength;
   }
 
-  hash(kind: number, nameLength: number, key: Uint8Array, start: number): number {
+  hash(kind: number, nameLength: number, key: DataView, start: number): number {
     return this.#hash.of(kind, key, start, nameLength + SUFFIX_BYTES[kind]);
   }
 
   /** The record with this key, or 0. Keys are compared exactly. */
-  find(hash: number, kind: number, nameLength: number, key: Uint8Array, start: number): number {
+  find(hash: number, kind: number, nameLength: number, key: DataView, start: number): number {
     for (let at = this.#index.first(hash); at >= 0; at = this.#index.next(at, hash)) {
       const ref = this.#index.ref(at);
       if (this.matches(ref, kind, nameLength, key, start)) return ref;
@@ -39,29 +41,41 @@ export class Table {
     return 0;
   }
 
-  /**
-   * Whether the record has this key. A look-up of many names asks `candidate` for all of them and then this, so
-   * that the cache misses of one step overlap; only where it says no is `find` called.
-   */
-  matches(ref: number, kind: number, nameLength: number, key: Uint8Array, start: number): boolean {
+  /** Whether the record has this key. */
+  matches(ref: number, kind: number, nameLength: number, key: DataView, start: number): boolean {
     const piece = Slab.piece(ref);
-    const meta = this.slab.lanes[piece][Slab.lane(ref) + 3];
-    if (
-      (meta & (Meta.nameLengthMask | (Meta.kindMask << Meta.kindShift))) !==
-      (nameLength | (kind << Meta.kindShift))
-    ) {
-      return false;
+    const lanes = this.slab.lanes[piece];
+    const at = Slab.lane(ref);
+    const wanted = nameLength | (kind << Meta.kindShift);
+    if ((lanes[at + 3] & (Meta.nameLengthMask | (Meta.kindMask << Meta.kindShift))) !== wanted) return false;
+    const length = nameLength + SUFFIX_BYTES[kind];
+    const wholeWords = length >>> 2;
+    for (let i = 0; i < wholeWords; i++) {
+      if (lanes[at + 4 + i] !== key.getInt32(start + 4 * i, true)) return false;
     }
-    return equalBytes(this.slab.bytes[piece], Slab.keyByte(ref), key, start, nameLength + SUFFIX_BYTES[kind]);
+    const bytes = this.slab.bytes[piece];
+    const keyAt = Slab.keyByte(ref);
+    for (let i = wholeWords * 4; i < length; i++) {
+      if (bytes[keyAt + i] !== key.getUint8(start + i)) return false;
+    }
+    return true;
   }
 
-  /** The record of the first slot with this hash, or 0. */
-  candidate(hash: number): number {
-    return this.#index.firstRef(hash);
+  /**
+   * The records of many keys at once: for each hash the first record with it, or 0, most often the one that is
+   * looked for. Step by step, and first of all touching what the next step will read: between two touches lie so
+   * few instructions that the processor has many cache misses under way at a time instead of one.
+   */
+  candidates(hashes: Int32Array, count: number, refs: Int32Array): void {
+    this.#index.firstRefs(hashes, count, refs);
+    const { lanes } = this.slab;
+    let touched = 0;
+    for (let i = 0; i < count; i++) touched ^= lanes[Slab.piece(refs[i])][Slab.lane(refs[i]) + 3];
+    this.touched = touched;
   }
 
   /** Adds a record with value 0 for a key that has none; 0 when the address space is used up. */
-  insert(hash: number, kind: number, nameLength: number, key: Uint8Array, start: number): number {
+  insert(hash: number, kind: number, nameLength: number, key: DataView, start: number): number {
     const ref = this.slab.insert(kind, nameLength, key, start);
     if (ref !== 0) this.#index.insert(hash, ref);
     return ref;
@@ -71,15 +85,8 @@ export class Table {
     const piece = Slab.piece(ref);
     const meta = this.slab.lanes[piece][Slab.lane(ref) + 3];
     const kind = (meta >>> Meta.kindShift) & Meta.kindMask;
-    const hash = this.hash(kind, meta & Meta.nameLengthMask, this.slab.bytes[piece], Slab.keyByte(ref));
+    const hash = this.hash(kind, meta & Meta.nameLengthMask, this.slab.views[piece], Slab.keyByte(ref));
     this.#index.remove(hash, ref);
     this.slab.remove(ref);
   }
-}
-
-function equalBytes(a: Uint8Array, aStart: number, b: Uint8Array, bStart: number, length: number): boolean {
-  for (let i = 0; i < length; i++) {
-    if (a[aStart + i] !== b[bStart + i]) return false;
-  }
-  return true;
 }

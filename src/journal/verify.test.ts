@@ -11,7 +11,8 @@ const SNAPSHOT = 'snapshot-00000000000000000002.snap';
 
 function group(sequence: bigint): GroupBuffer {
   const buffer = new GroupBuffer();
-  buffer.begin(sequence, 1_700_000_000_000);
+  buffer.begin();
+  buffer.stamp(sequence, 1_700_000_000_000);
   put(buffer, { entry: 'value', key: { kind: 0, bytes: 'a' }, low: Number(sequence), high: 0, at: 3 });
   return buffer;
 }

@@ -274,7 +274,8 @@ export class JournalWorld {
   #encoded(groups: readonly Gathered[]): GroupBuffer[] {
     return groups.map((group, i) => {
       this.#buffers[i] ??= new GroupBuffer();
-      this.#buffers[i].begin(group.sequence, this.host.clock.nowMs());
+      this.#buffers[i].begin();
+      this.#buffers[i].stamp(group.sequence, this.host.clock.nowMs());
       for (const entry of group.entries) put(this.#buffers[i], entry);
       return this.#buffers[i];
     });
