@@ -2,7 +2,8 @@
  * A chunk: the commands that a door hands to the counting service at once, as columns, and their outcomes.
  * Chunk in, completion out: the service applies all commands of a chunk in order, in one group, fills the
  * outcome columns and calls `complete()` exactly once, when everything the outcomes tell is durable (as the
- * durability mode asks). Until then the chunk and the bytes its names lie in belong to the service.
+ * durability mode asks). Until then the chunk belongs to the service; the bytes its names lie in only until `submit`
+ * returns, so a service that needs them longer calls `keepNames`.
  *
  * Columns instead of objects, because a door reuses one chunk per connection and a pipeline of thousands of
  * increments then allocates nothing. What few commands have (bounds, deadlines, keys) is an object in `options`.
@@ -115,14 +116,19 @@ export class Chunk {
   #capacity: number;
   #names: Uint8Array;
   #view: DataView;
+  /** The buffer that names lay in last, other than its own: most often the next ones do again. */
+  #lentNames: Uint8Array;
+  #lentView: DataView;
   #ownNames: Uint8Array;
+  #ownView: DataView;
   #ownNamesUsed = 0;
 
   constructor(capacity = 16) {
     this.#capacity = capacity;
     this.#ownNames = new Uint8Array(capacity * 32);
-    this.#names = this.#ownNames;
-    this.#view = viewOf(this.#names);
+    this.#ownView = viewOf(this.#ownNames);
+    this.#names = this.#lentNames = this.#ownNames;
+    this.#view = this.#lentView = this.#ownView;
     this.op = new Uint8Array(capacity);
     this.nameStart = new Int32Array(capacity);
     this.nameLength = new Int32Array(capacity);
@@ -140,9 +146,12 @@ export class Chunk {
   }
 
   set names(names: Uint8Array) {
-    if (names === this.#names) return;
+    if (names !== this.#lentNames) {
+      this.#lentNames = names;
+      this.#lentView = viewOf(names);
+    }
     this.#names = names;
-    this.#view = viewOf(names);
+    this.#view = this.#lentView;
   }
 
   /** The same bytes, to be read by words. */
@@ -153,7 +162,7 @@ export class Chunk {
   /** Empties the chunk for reuse; its buffers stay, `complete` too. */
   reset(): void {
     this.count = 0;
-    this.names = this.#ownNames;
+    this.#useOwnNames();
     this.#ownNamesUsed = 0;
     if (this.options.length > 0) this.options.length = 0;
     this.atomic = false;
@@ -187,10 +196,8 @@ export class Chunk {
     // A UTF-16 unit takes at most 3 bytes of UTF-8.
     const needed = start + name.length * 3;
     if (needed > this.#ownNames.length) {
-      const larger = new Uint8Array(Math.max(needed, this.#ownNames.length * 2));
-      larger.set(this.#ownNames);
-      this.#ownNames = larger;
-      this.names = larger;
+      this.#growNames(needed);
+      this.#useOwnNames();
     }
     const { written } = encoder.encodeInto(name, this.#ownNames.subarray(start));
     this.#ownNamesUsed = start + written;
@@ -198,6 +205,23 @@ export class Chunk {
     if (amount !== 0n) writeInt64(this.amount, 2 * i, amount);
     if (options !== undefined) this.options[i] = options;
     return i;
+  }
+
+  /** Copies the names, if they lie in a buffer of the door's, so that the door may use that for other things. */
+  keepNames(): void {
+    if (this.#names === this.#ownNames) return;
+    let needed = 0;
+    for (let i = 0; i < this.count; i++) needed += this.nameLength[i];
+    if (needed > this.#ownNames.length) this.#growNames(needed);
+    let at = 0;
+    for (let i = 0; i < this.count; i++) {
+      const start = this.nameStart[i];
+      this.#ownNames.set(this.#names.subarray(start, start + this.nameLength[i]), at);
+      this.nameStart[i] = at;
+      at += this.nameLength[i];
+    }
+    this.#ownNamesUsed = at;
+    this.#useOwnNames();
   }
 
   valueAt(i: number): bigint {
@@ -210,6 +234,18 @@ export class Chunk {
 
   hasFlag(i: number, flag: number): boolean {
     return (this.flags[i] & flag) !== 0;
+  }
+
+  #useOwnNames(): void {
+    this.#names = this.#ownNames;
+    this.#view = this.#ownView;
+  }
+
+  #growNames(needed: number): void {
+    const larger = new Uint8Array(Math.max(needed, this.#ownNames.length * 2));
+    larger.set(this.#ownNames);
+    this.#ownNames = larger;
+    this.#ownView = viewOf(larger);
   }
 
   #grow(): void {

@@ -147,6 +147,7 @@ export class Engine implements CountingService {
       chunk.refusal = ERRORS.shutting_down.id;
       chunk.complete();
     } else if (this.#waiting.length > 0 || !this.#committer.hasRoom(chunk.count)) {
+      chunk.keepNames();
       this.#waiting.push(chunk);
       this.#committer.kick();
     } else {
