@@ -41,6 +41,8 @@ export interface CommitterEvents {
 
 /** How often `interval` syncs; `off` syncs too, so that what a failure would have to restate stays bounded. */
 const SYNC_INTERVAL_MS: Readonly<Record<Durability, number>> = { always: 0, interval: 1000, off: 10_000 };
+/** How long `off` gathers before it writes: nobody waits for that, and what is counted again meanwhile is written once. */
+const GATHER_MS: Readonly<Record<Durability, number>> = { always: 0, interval: 0, off: 100 };
 const MARK_DELAY_MS = 5;
 const REPAIR_DELAY_MS_MIN = 50;
 const REPAIR_DELAY_MS_MAX = 1000;
@@ -50,6 +52,7 @@ export class Committer {
   readonly #journal: Journal;
   readonly #clock: Clock;
   readonly #durability: Durability;
+  readonly #gatherMs: number;
   readonly #events: CommitterEvents;
   readonly #spare: Group[] = [];
   readonly #spareBuffers: GroupBuffer[] = [];
@@ -60,6 +63,7 @@ export class Committer {
   #isSyncDue = false;
   /** Written and not durable. */
   #unsyncedBytes = 0;
+  #gatherTimer: Timer | undefined;
   #syncTimer: Timer | undefined;
   #markTimer: Timer | undefined;
   /** What failed groups touched and no durable group has told since. */
@@ -83,6 +87,7 @@ export class Committer {
     this.#journal = options.journal;
     this.#clock = options.clock;
     this.#durability = options.durability;
+    this.#gatherMs = GATHER_MS[options.durability];
     this.#events = options.events;
     this.#sequence = options.journal.sequence;
     this.#durableSequence = options.journal.sequence;
@@ -152,6 +157,25 @@ export class Committer {
   /** Starts the commit of what has been gathered, once the input that is waiting now has been handled. */
   kick(): void {
     if (this.#isRunning || this.#isClosed) return;
+    if (this.#isDue) this.#start();
+    else this.#gatherTimer ??= this.#clock.schedule(this.#gatherMs, () => this.#start());
+  }
+
+  /** Whether what has been gathered is to be written at once. */
+  get #isDue(): boolean {
+    return this.#gatherMs === 0 || this.#isSyncDue || this.#hasSealed;
+  }
+
+  /** Whether a sealed group waits to be written. */
+  get #hasSealed(): boolean {
+    const newest = this.groups[this.groups.length - 2];
+    return newest !== undefined && !newest.written;
+  }
+
+  #start(): void {
+    this.#gatherTimer?.cancel();
+    this.#gatherTimer = undefined;
+    if (this.#isRunning || this.#isClosed) return;
     this.#isRunning = true;
     this.#clock.soon(() => void this.#run());
   }
@@ -173,6 +197,7 @@ export class Committer {
   /** Stops all timers; nothing is written any more. */
   close(): void {
     this.#isClosed = true;
+    this.#gatherTimer?.cancel();
     this.#syncTimer?.cancel();
     this.#markTimer?.cancel();
   }
@@ -180,7 +205,7 @@ export class Committer {
   async #run(): Promise<void> {
     try {
       while (!this.#isClosed && (!this.gathering.isEmpty || this.groups.length > 1)) {
-        if (!(await this.#commitOnce())) break;
+        if (!(await this.#commitOnce()) || !this.#isDue) break;
       }
     } finally {
       this.#isRunning = false;
@@ -192,7 +217,8 @@ export class Committer {
 
   /** One write, and the sync where one is due. @returns false when there is nothing to do until the sync is due. */
   async #commitOnce(): Promise<boolean> {
-    if (!this.gathering.isEmpty) {
+    // Full groups go first; then nobody waits for what `off` is still gathering.
+    if (!this.gathering.isEmpty && (this.#gatherMs === 0 || this.#isSyncDue || !this.#hasSealed)) {
       this.#seal(this.gathering);
       this.#gather();
     }
