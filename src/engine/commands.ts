@@ -55,18 +55,18 @@ export class Commands {
   }
 
   /**
-   * Finds the records of all commands, 0 where there is none, and their hashes. Step by step for the whole chunk
-   * (hashes, index slots, records), so that the cache misses of a step overlap instead of waiting for each other.
+   * Finds the records of the commands `[from, to)`, 0 where there is none, and their hashes. Step by step for all of
+   * them (hashes, index slots, records), so that the cache misses of a step overlap instead of waiting for each other.
    */
-  findAll(chunk: Chunk, refs: Int32Array, hashes: Int32Array): void {
+  findMany(chunk: Chunk, from: number, to: number, refs: Int32Array, hashes: Int32Array): void {
     const { table } = this.#records;
-    const { count, namesView, nameStart, nameLength } = chunk;
-    for (let i = 0; i < count; i++) {
+    const { namesView, nameStart, nameLength } = chunk;
+    for (let i = from; i < to; i++) {
       const length = nameLength[i];
       hashes[i] = length <= NAME_BYTES_MAX ? table.hash(Kind.counter, length, namesView, nameStart[i]) : 0;
     }
-    table.candidates(hashes, count, refs);
-    for (let i = 0; i < count; i++) {
+    table.candidates(hashes, from, to, refs);
+    for (let i = from; i < to; i++) {
       if (refs[i] === 0) continue;
       const isValid = nameLength[i] <= NAME_BYTES_MAX;
       if (isValid && table.matches(refs[i], Kind.counter, nameLength[i], namesView, nameStart[i])) continue;

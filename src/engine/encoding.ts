@@ -4,7 +4,7 @@ import { SNAPSHOT_PART_BYTES, type SnapshotSource } from '../journal/snapshot.ts
 import { type Group, putValue } from './group.ts';
 import type { IdempotencyStore, StoredRecord } from './idempotency.ts';
 import type { Records } from './records.ts';
-import { Meta, Slab, WALK_BLOCKS_MAX } from './slab.ts';
+import { KEY_LANE, Meta, Slab, WALK_BLOCKS_MAX } from './slab.ts';
 
 /** Completes the encoding of a group that is being sealed: what is not in it yet. */
 export function completeGroup(group: Group, records: Records): void {
@@ -15,21 +15,19 @@ export function completeGroup(group: Group, records: Records): void {
 }
 
 function encodeRecord(buffer: GroupBuffer, records: Records, ref: number): void {
-  const piece = Slab.piece(ref);
-  const lanes = records.slab.lanes[piece];
-  const bytes = records.slab.bytes[piece];
+  const lanes = records.slab.lanes[Slab.piece(ref)];
   const at = Slab.lane(ref);
   const meta = lanes[at + 3];
   const kind = (meta >>> Meta.kindShift) & Meta.kindMask;
   const nameLength = meta & Meta.nameLengthMask;
-  const key = Slab.keyByte(ref);
+  const key = at + KEY_LANE;
   if ((meta & Meta.deleted) !== 0) {
-    buffer.putDelete(kind, nameLength, bytes, key);
+    buffer.putDelete(kind, nameLength, lanes, key);
     return;
   }
-  putValue(buffer, lanes, at, bytes, key);
+  putValue(buffer, lanes, at);
   if ((meta & Meta.deadline) === 0) return;
-  buffer.putDeadline(records.deadlines.get(ref) ?? 0, kind, nameLength, bytes, key);
+  buffer.putDeadline(records.deadlines.get(ref) ?? 0, kind, nameLength, lanes, key);
 }
 
 /**

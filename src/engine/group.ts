@@ -14,7 +14,7 @@ import { GROUP_RECORDS_MAX } from '../counter/limits.ts';
 import type { GroupBuffer } from '../journal/group.ts';
 import { assert } from '../std/assert.ts';
 import type { StoredRecord } from './idempotency.ts';
-import { Meta, Slab } from './slab.ts';
+import { KEY_LANE, Meta, Slab } from './slab.ts';
 
 const NO_ENTRY = -1;
 const LATE = -2;
@@ -73,15 +73,14 @@ export class Group {
     const entry = this.#entries[place];
     if (entry === LATE) return;
     const ref = this.refs[place];
-    const piece = Slab.piece(ref);
-    const lanes = slab.lanes[piece];
+    const lanes = slab.lanes[Slab.piece(ref)];
     const at = Slab.lane(ref);
     const meta = lanes[at + 3];
     if ((meta & (Meta.deleted | Meta.deadline)) !== 0) {
       this.#entries[place] = LATE;
       this.late.push(ref);
     } else if (entry === NO_ENTRY) {
-      this.#entries[place] = putValue(this.encoding, lanes, at, slab.bytes[piece], Slab.keyByte(ref));
+      this.#entries[place] = putValue(this.encoding, lanes, at);
     } else {
       this.encoding.changeValue(entry, lanes[at], lanes[at + 1], lanes[at + 2]);
     }
@@ -118,10 +117,11 @@ export class Group {
 }
 
 /** The record's value. @returns where it is in the buffer. */
-export function putValue(buffer: GroupBuffer, lanes: Int32Array, at: number, bytes: Uint8Array, key: number): number {
+export function putValue(buffer: GroupBuffer, lanes: Int32Array, at: number): number {
   const meta = lanes[at + 3];
   const kind = (meta >>> Meta.kindShift) & Meta.kindMask;
-  return buffer.putValue(lanes[at], lanes[at + 1], lanes[at + 2], kind, meta & Meta.nameLengthMask, bytes, key);
+  const nameLength = meta & Meta.nameLengthMask;
+  return buffer.putValue(lanes[at], lanes[at + 1], lanes[at + 2], kind, nameLength, lanes, at + KEY_LANE);
 }
 
 function grown(column: Int32Array, length: number): Int32Array<ArrayBuffer> {

@@ -57,11 +57,11 @@ export class NameIndex {
   }
 
   /** For each hash the record of the first slot with it, or 0 for none. First touches all slots, then probes. */
-  firstRefs(hashes: Int32Array, count: number, refs: Int32Array): void {
+  firstRefs(hashes: Int32Array, from: number, to: number, refs: Int32Array): void {
     const shift = 32 - this.#depth;
     const mask = this.#depth === 0 ? 0 : -1;
     let touched = 0;
-    for (let i = 0; i < count; i++) {
+    for (let i = from; i < to; i++) {
       const hash = hashes[i];
       const segment = this.#directory[(hash >>> shift) & mask];
       touched ^=
@@ -70,7 +70,7 @@ export class NameIndex {
         ];
     }
     this.touched = touched;
-    for (let i = 0; i < count; i++) refs[i] = this.#firstRef(hashes[i], shift, mask);
+    for (let i = from; i < to; i++) refs[i] = this.#firstRef(hashes[i], shift, mask);
   }
 
   #firstRef(hash: number, shift: number, mask: number): number {

@@ -26,6 +26,9 @@ const PIECES_MAX = 2 ** 31 / PIECE_UNITS;
 export const WALK_BLOCKS_MAX = 20_000;
 const BLOCK_UNITS_MAX = 1 + Math.ceil((NAME_BYTES_MAX + Math.max(...SUFFIX_BYTES)) / UNIT_BYTES);
 
+/** The key begins with this lane of a record. */
+export const KEY_LANE = 4;
+
 export const Meta = {
   nameLengthMask: 0xff,
   kindShift: 8,
@@ -93,7 +96,7 @@ export class Slab {
     lanes[at + 2] = 0;
     lanes[at + 3] = nameLength | (kind << Meta.kindShift);
     const wholeWords = keyLength >>> 2;
-    for (let i = 0; i < wholeWords; i++) lanes[at + 4 + i] = key.getInt32(start + 4 * i, true);
+    for (let i = 0; i < wholeWords; i++) lanes[at + KEY_LANE + i] = key.getInt32(start + 4 * i, true);
     const bytes = this.bytes[piece];
     const to = Slab.keyByte(ref);
     for (let i = wholeWords * 4; i < keyLength; i++) bytes[to + i] = key.getUint8(start + i);

@@ -5,7 +5,7 @@
 import { SUFFIX_BYTES } from '../counter/key.ts';
 import { NameHash } from './hash.ts';
 import { NameIndex } from './name-index.ts';
-import { Meta, Slab } from './slab.ts';
+import { KEY_LANE, Meta, Slab } from './slab.ts';
 
 export class Table {
   readonly slab = new Slab();
@@ -51,7 +51,7 @@ export class Table {
     const length = nameLength + SUFFIX_BYTES[kind];
     const wholeWords = length >>> 2;
     for (let i = 0; i < wholeWords; i++) {
-      if (lanes[at + 4 + i] !== key.getInt32(start + 4 * i, true)) return false;
+      if (lanes[at + KEY_LANE + i] !== key.getInt32(start + 4 * i, true)) return false;
     }
     const bytes = this.slab.bytes[piece];
     const keyAt = Slab.keyByte(ref);
@@ -66,11 +66,11 @@ export class Table {
    * looked for. Step by step, and first of all touching what the next step will read: between two touches lie so
    * few instructions that the processor has many cache misses under way at a time instead of one.
    */
-  candidates(hashes: Int32Array, count: number, refs: Int32Array): void {
-    this.#index.firstRefs(hashes, count, refs);
+  candidates(hashes: Int32Array, from: number, to: number, refs: Int32Array): void {
+    this.#index.firstRefs(hashes, from, to, refs);
     const { lanes } = this.slab;
     let touched = 0;
-    for (let i = 0; i < count; i++) touched ^= lanes[Slab.piece(refs[i])][Slab.lane(refs[i]) + 3];
+    for (let i = from; i < to; i++) touched ^= lanes[Slab.piece(refs[i])][Slab.lane(refs[i]) + 3];
     this.touched = touched;
   }
 

@@ -158,7 +158,7 @@ it('refuses what no reader could tell again', () => {
   const group = new GroupBuffer();
   group.begin();
   group.stamp(1n, 1);
-  const bytes = new Uint8Array(600);
+  const bytes = new Int32Array(150);
   const record = { scope: 'request', key: 'k', fingerprint: '', appliedAtMs: 1, outcomes: new Uint8Array() } as const;
   expect(() => group.putValue(0, 0, 0, 0, 0, bytes, 0)).toThrow('broken invariant');
   expect(() => group.putValue(0, 0, 0, 0, 256, bytes, 0)).toThrow('broken invariant');

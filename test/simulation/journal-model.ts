@@ -63,7 +63,8 @@ export function put(buffer: GroupBuffer, entry: ModelEntry): void {
   }
   // A key lies somewhere in a larger buffer, as it does in the engine.
   const start = entry.key.bytes.length % 3;
-  const key = Buffer.concat([Buffer.alloc(start, 0x55), Buffer.from(entry.key.bytes, 'latin1')]);
+  const key = new Int32Array(start + Math.ceil(entry.key.bytes.length / 4)).fill(0x55555555);
+  Buffer.from(key.buffer).write(entry.key.bytes, start * 4, 'latin1');
   const { kind } = entry.key;
   const nameLength = entry.key.bytes.length - SUFFIX_BYTES[kind];
   if (entry.entry === 'value') buffer.putValue(entry.low, entry.high, entry.at, kind, nameLength, key, start);
