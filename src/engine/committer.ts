@@ -1,6 +1,7 @@
 /**
  * The way of a group: gathering -> sealed -> written -> durable. One write and one sync for all that arrived
- * during the last one; whoever waits is told at the step that the durability mode names.
+ * during the last one; whoever waits is told at the step that the durability mode names. Where nobody waits for a sync,
+ * it runs beside the writes.
  *
  * Invariants:
  * - `groups` holds every group that is not durable, oldest first; the last one is gathering, and only it takes
@@ -21,8 +22,8 @@ import type { Clock, Timer } from '../host/host.ts';
 import { GroupBuffer } from '../journal/group.ts';
 import type { Journal } from '../journal/journal.ts';
 import { assert } from '../std/assert.ts';
+import { Doubt } from './doubt.ts';
 import { Group, type Waiter } from './group.ts';
-import type { StoredRecord } from './idempotency.ts';
 import { NO_GROUP } from './records.ts';
 
 /** What the engine does at the steps of a group. */
@@ -66,11 +67,12 @@ export class Committer {
   #gatherTimer: Timer | undefined;
   #syncTimer: Timer | undefined;
   #markTimer: Timer | undefined;
-  /** What failed groups touched and no durable group has told since. */
-  readonly #untold = new Set<number>();
-  readonly #unsettled: StoredRecord[] = [];
-  #untoldHorizonMs = 0;
+  readonly #doubt = new Doubt();
   #isRepairing = false;
+  /** The sync that runs beside the writes. */
+  #syncing: Promise<void> | undefined;
+  /** What that sync has failed with, until the failure is dealt with. */
+  #syncFailure: unknown;
   #failures = 0;
   #syncs = 0;
   #isClosed = false;
@@ -127,7 +129,7 @@ export class Committer {
 
   /** Whether a failed group touched the record and nothing durable tells its state yet. */
   isUntold(ref: number): boolean {
-    return this.#untold.has(ref);
+    return this.#doubt.has(ref);
   }
 
   /** Whether the gathering group can take so many more records; seals it and opens another when that helps. */
@@ -210,6 +212,10 @@ export class Committer {
     } finally {
       this.#isRunning = false;
     }
+    this.#rest();
+  }
+
+  #rest(): void {
     // Something may have come in between the last look and now: an update, or a flush of what is written already.
     if (!this.gathering.isEmpty || (this.#isSyncDue && this.groups.length > 1)) this.kick();
     else if (this.groups.length === 1) this.#scheduleMark();
@@ -227,19 +233,41 @@ export class Committer {
     if (unwritten.length === 0 && !isSyncDue) return false;
     this.#markTimer?.cancel();
     try {
+      if (this.#syncFailure !== undefined) throw this.#syncFailure;
       if (unwritten.length > 0) await this.#write(unwritten);
       if (isSyncDue) {
         this.#isSyncDue = false;
-        await this.#journal.sync();
+        await this.#syncing;
+        this.#syncing = this.#sync();
+        // In the other modes only a flush waits for it.
+        if (this.#durability === 'always') await this.#syncing;
+      } else {
+        this.#scheduleSync();
       }
+      if (this.#syncFailure !== undefined) throw this.#syncFailure;
     } catch (error) {
       await this.#fail(error);
       return true;
     }
-    if (isSyncDue) this.#becomeDurable();
-    else this.#scheduleSync();
     this.#events.room();
     return true;
+  }
+
+  /** Syncs what has been written. Never rejects: a failure is left in `#syncFailure`, for the loop of writes to deal with. */
+  async #sync(): Promise<void> {
+    const failures = this.#failures;
+    const unwritten = this.groups.find((group) => !group.written) ?? this.gathering;
+    try {
+      await this.#journal.sync();
+      // Otherwise the groups are gone: a write has failed meanwhile.
+      if (this.#failures === failures) this.#becomeDurable(unwritten.order);
+    } catch (error) {
+      if (this.#failures === failures) this.#syncFailure = error;
+    }
+    this.#syncing = undefined;
+    if (this.#isRunning) return;
+    if (this.#syncFailure !== undefined) this.#start();
+    else this.#rest();
   }
 
   /** The sealed groups behind those that are written; of these there can be many between two syncs. */
@@ -254,23 +282,24 @@ export class Committer {
     const isStreamed = this.#events.isStreamed();
     for (const group of groups) {
       group.written = true;
-      this.#unsyncedBytes += group.encoding.bytes;
+      group.bytes = group.encoding.bytes;
+      this.#unsyncedBytes += group.bytes;
       if (!isStreamed) this.#release(group);
-      if (this.#durability !== 'always') tell(group);
+      if (this.#durability !== 'always') group.tell();
     }
   }
 
-  /** The groups that were written before the sync are durable. */
-  #becomeDurable(): void {
+  /** The groups before this one were written before the sync: they are durable. */
+  #becomeDurable(order: number): void {
     this.#syncs++;
-    this.#unsyncedBytes = 0;
-    const count = this.groups.findIndex((group) => !group.written);
+    const count = order - this.groups[0].order;
     // Out of `groups` first: then the table may forget what they deleted, and a callback sees the new state.
     for (const group of this.groups.splice(0, count)) {
       this.#durableSequence = group.sequence;
+      this.#unsyncedBytes -= group.bytes;
       this.#events.durable(group);
       this.#release(group);
-      if (this.#durability === 'always') tell(group);
+      if (this.#durability === 'always') group.tell();
       for (const waiter of group.waiters) waiter.durable();
       if (this.#spare.length < SEALED_GROUPS_MAX) this.#spare.push(group);
     }
@@ -325,16 +354,12 @@ export class Committer {
   /** Ends everything that is not durable as unknown, then repairs the journal until it holds again. */
   async #fail(error: unknown): Promise<void> {
     this.#failures++;
+    this.#syncFailure = undefined;
     this.#unsyncedBytes = 0;
     this.#isRepairing = true;
     const failed = this.groups.splice(0);
     this.#gather();
-    for (const group of failed) {
-      for (let i = 0; i < group.count; i++) this.#untold.add(group.refs[i]);
-      for (const record of group.records) record.unsettled = true;
-      for (const record of group.records) this.#unsettled.push(record);
-      this.#untoldHorizonMs = Math.max(this.#untoldHorizonMs, group.horizonMs);
-    }
+    for (const group of failed) this.#doubt.add(group);
     this.#events.failed(error);
     for (const group of failed) {
       for (const chunk of group.chunks) {
@@ -363,26 +388,13 @@ export class Committer {
   async #restate(): Promise<void> {
     await this.#journal.replace();
     this.#sequence = this.#journal.sequence;
-    const group = new Group();
-    group.reset(NO_GROUP, new GroupBuffer());
-    for (const ref of this.#untold) group.late.push(ref);
-    for (const record of this.#unsettled) group.records.push(record);
-    group.horizonMs = this.#untoldHorizonMs;
+    const group = this.#doubt.restatement();
     this.#seal(group);
     await this.#journal.write([group.encoding]);
     await this.#journal.sync();
     this.#syncs++;
-    for (const record of this.#unsettled) record.unsettled = false;
-    this.#untold.clear();
-    this.#unsettled.length = 0;
-    this.#untoldHorizonMs = 0;
+    this.#doubt.clear();
     this.#durableSequence = group.sequence;
     this.#events.durable(group);
   }
-}
-
-/** Tells whoever waits for the group's durability as the mode understands it. */
-function tell(group: Group): void {
-  for (const chunk of group.chunks) chunk.complete();
-  group.chunks.length = 0;
 }

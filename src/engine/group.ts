@@ -49,6 +49,8 @@ export class Group {
   recordBytes = 0;
   /** All its frames are written (not yet durable). */
   written = false;
+  /** Of the encoding, when it is written. */
+  bytes = 0;
 
   /** Nothing in it for the journal. */
   get isEmpty(): boolean {
@@ -92,6 +94,12 @@ export class Group {
     return this.buffer;
   }
 
+  /** Tells the chunks that wait for it that it is durable as the mode understands that. */
+  tell(): void {
+    for (const chunk of this.chunks) chunk.complete();
+    this.chunks.length = 0;
+  }
+
   /** Makes it a new group, which begins in `buffer`. */
   reset(order: number, buffer: GroupBuffer): void {
     this.order = order;
@@ -106,6 +114,7 @@ export class Group {
     this.waiters.length = 0;
     this.recordBytes = 0;
     this.written = false;
+    this.bytes = 0;
   }
 
   #grow(): void {

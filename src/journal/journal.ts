@@ -3,7 +3,8 @@
  *
  * Invariants:
  * - Operations on the current segment come one after the other (`#inTurn`): a rotation for a snapshot never runs
- *   beside a write or a sync.
+ *   beside a write. Syncs run beside writes; a rotation waits for the one under way, so that no failure of a sync
+ *   concerns a segment that has been left.
  * - Only the current segment has bytes that may not be durable; the one before was synced when it was left, or
  *   counts only up to where it was.
  * - Segment numbers only grow, also over attempts that failed; so the newest file is always the end of the chain.
@@ -115,8 +116,17 @@ export class Journal {
    * Resolves when everything is durable that was written before the call.
    * @throws JournalFailure: of what was not durable before, anything may be lost; `replace` is next.
    */
-  sync(): Promise<void> {
-    return this.#inTurn(() => this.#segment.sync());
+  async sync(): Promise<void> {
+    assert(!this.#isClosed, 'a closed journal is not used');
+    if (this.#failure !== undefined) throw this.#failure;
+    const segment = this.#segment;
+    try {
+      await segment.sync();
+    } catch (error) {
+      // After a replacement the segment that has failed is none of the journal's any more.
+      if (segment === this.#segment) this.#failure ??= journalFailure(error);
+      throw journalFailure(error);
+    }
   }
 
   /**

@@ -5,7 +5,8 @@
  * - `durableOffset <= offset`: everything before the first is on the disk for good, everything between them has
  *   been handed to the system. Each frame states the durable offset as it was before it (the durability mark).
  * - Before the first group goes in, header and name are durable.
- * - After a failed operation nothing more is written here.
+ * - Syncs come one after the other, beside writes. What is written during one is not counted as covered by it.
+ * - After a failed operation nothing more is written here, and no sync succeeds.
  */
 import type { Clock, Disk, DiskFile } from '../host/host.ts';
 import { assert } from '../std/assert.ts';
@@ -33,6 +34,8 @@ export class Segment {
   #durableSequence: bigint;
   /** Behind the last frame that says more than how far the file is durable. */
   #contentEnd = FILE_HEADER_BYTES;
+  /** The end of the last sync. */
+  #syncing: Promise<void> = Promise.resolve();
   /** The mark in the last frame. */
   #statedOffset = FILE_HEADER_BYTES;
 
@@ -115,12 +118,16 @@ export class Segment {
   }
 
   /** Makes durable what was written before the call. */
-  async sync(): Promise<void> {
+  sync(): Promise<void> {
+    this.#syncing = this.#syncing.then(() => this.#sync());
+    return this.#syncing;
+  }
+
+  async #sync(): Promise<void> {
     if (this.#durableOffset === this.#offset) return;
     const offset = this.#offset;
     const sequence = this.#sequence;
     await within(this.#site.clock, this.#site.writeDeadlineMs, `syncing ${this.name}`, this.#file.sync());
-    assert(offset === this.#offset, 'nothing is written while the file is synced');
     this.#durableOffset = offset;
     this.#durableSequence = sequence;
   }
