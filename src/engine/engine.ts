@@ -41,6 +41,8 @@ export interface EngineOptions {
   /** A snapshot is written when the journal since the last one has grown to this. Default 256 MiB. */
   readonly snapshotJournalBytes?: number | undefined;
   readonly segmentBytesMax?: number | undefined;
+  /** How far segments of the journal are allocated ahead. Default: not at all. */
+  readonly allocateBytes?: number | undefined;
   /** New names beyond this are refused (`too_many_counters`). Default: what the address space holds. */
   readonly countersMax?: number | undefined;
   /** Told when the journal fails, and when a snapshot does; the engine goes on by itself. */
@@ -93,12 +95,13 @@ export class Engine implements CountingService {
     });
     const keys = new IdempotencyStore({ ...IDEMPOTENCY_DEFAULTS, ...options.idempotency });
     const loading = new Loading(records, keys);
-    const { disk, host, segmentBytesMax } = options;
+    const { disk, host, segmentBytesMax, allocateBytes } = options;
     const journal = await Journal.open({
       disk,
       host,
       replay: loading,
-      ...(segmentBytesMax === undefined ? {} : { segmentBytesMax }),
+      segmentBytesMax,
+      allocateBytes,
     });
     loading.finish();
     return new Engine(options, journal, records, keys, groups);

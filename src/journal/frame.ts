@@ -121,6 +121,14 @@ export class FrameReader {
     return true;
   }
 
+  /** Whether the sector at `offset` (what there is of it) holds nothing but zeros, as one that is only allocated does. */
+  isZero(offset: number): boolean {
+    const { bytes } = this.window;
+    const end = Math.min(offset + SECTOR_BYTES, this.#size) - this.#from;
+    for (let i = offset - this.#from; i < end; i++) if (bytes[i] !== 0) return false;
+    return true;
+  }
+
   #refuse(reason: string): boolean {
     this.reason = reason;
     return false;

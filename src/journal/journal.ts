@@ -33,6 +33,8 @@ export interface JournalOptions {
   readonly segmentBytesMax?: number | undefined;
   /** A write, a sync, or opening a segment takes at most so long; beyond it counts as failed. */
   readonly writeDeadlineMs?: number | undefined;
+  /** How far segments are allocated ahead of small groups. Default: not at all. */
+  readonly allocateBytes?: number | undefined;
 }
 
 export class Journal {
@@ -63,7 +65,8 @@ export class Journal {
    */
   static async open(options: JournalOptions): Promise<Journal> {
     const { disk, host, replay } = options;
-    const site = { disk, clock: host.clock, writeDeadlineMs: options.writeDeadlineMs ?? WRITE_DEADLINE_MS };
+    const { writeDeadlineMs = WRITE_DEADLINE_MS, allocateBytes = 0 } = options;
+    const site = { disk, clock: host.clock, writeDeadlineMs, allocateBytes };
     const found = await recover(disk, replay);
     if (found.tail !== undefined) await repairTail(disk, found.tail);
     const segment = await Segment.create(site, newHeader(site.clock, host.random, found.nextNumber, found.continues));
@@ -205,7 +208,7 @@ export class Journal {
     const left = this.#segment;
     await left.sync();
     this.#segment = await this.#open(left.durablePoint);
-    left.abandon();
+    left.leave();
   }
 
   #open(continues: Continuation | undefined): Promise<Segment> {

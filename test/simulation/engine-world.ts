@@ -101,6 +101,8 @@ export class EngineWorld {
         durability,
         policies,
         segmentBytesMax: 20_000,
+        // Also in part of the worlds: not at all.
+        allocateBytes: (this.#options.seed % 3) * 2048,
         snapshotJournalBytes: 60_000,
         onFailure: () => {
           this.counts.faults++;

@@ -67,7 +67,10 @@ export class JournalWorld {
     const { disk, host } = this;
     const names = await disk.list();
     const segmentBytesMax = SEGMENT_BYTES_MAX;
-    this.#journal = await this.#inTime(Journal.open({ disk, host, replay, segmentBytesMax, writeDeadlineMs: 1000 }));
+    const allocateBytes = (this.seed % 3) * 2048;
+    this.#journal = await this.#inTime(
+      Journal.open({ disk, host, replay, segmentBytesMax, writeDeadlineMs: 1000, allocateBytes }),
+    );
     const found = this.#judge(replay, this.#journal.sequence, names);
     this.counts.recoveries++;
     this.counts.lostGroups += Number(this.#sequence - this.#journal.sequence);

@@ -111,6 +111,8 @@ class JournalTrace {
     this.#segments.set(name, segment);
     if (call.name === 'pwrite64' && kind === 'exit') {
       if (call.result !== call.bytes.length) throw new Error(`a write to ${name} returned ${call.result}`);
+      // Space that is allocated ahead.
+      if (call.bytes.every((byte) => byte === 0)) return;
       segment.keep(call.bytes, call.lastNumber);
       if (call.lastNumber < FILE_HEADER_BYTES) segment.id = (await readSegmentHeader(segment, name, number)).id;
       else segment.written.push(await segment.countsBehind(call.lastNumber, this.#window));
