@@ -65,7 +65,7 @@ export class Commands {
       const length = nameLength[i];
       hashes[i] = length <= NAME_BYTES_MAX ? table.hash(Kind.counter, length, names, nameStart[i]) : 0;
     }
-    for (let i = 0; i < count; i++) refs[i] = table.candidate(hashes[i]);
+    table.candidates(hashes, count, refs);
     for (let i = 0; i < count; i++) {
       if (refs[i] === 0) continue;
       const isValid = nameLength[i] <= NAME_BYTES_MAX;

@@ -4,7 +4,7 @@ import { SNAPSHOT_PART_BYTES, type SnapshotSource } from '../journal/snapshot.ts
 import type { Group } from './group.ts';
 import type { IdempotencyStore, StoredRecord } from './idempotency.ts';
 import type { Records } from './records.ts';
-import { Meta, Slab, WALK_BLOCKS_MAX } from './slab.ts';
+import { FIRST_UNIT, Meta, Slab, WALK_BLOCKS_MAX } from './slab.ts';
 
 /** Fills the buffer of a sealed group, which has begun, with the state of everything that it touched. */
 export function encodeGroup(group: Group, buffer: GroupBuffer, records: Records): void {
@@ -39,7 +39,7 @@ export class SnapshotParts implements SnapshotSource {
   readonly #records: Records;
   readonly #keys: IdempotencyStore;
   /** Where the next part begins; 0 behind the last record. */
-  #position = 1;
+  #position = FIRST_UNIT;
   #idempotency: Iterator<StoredRecord> | undefined;
   #isHorizonTold = false;
   /** Counters written so far. */

@@ -10,12 +10,14 @@
  * - A block never moves, and its length never changes: where a block began, one always begins. So a record's
  *   number (`ref`, the unit that it begins at) is stable, and a walk can resume wherever it once stopped.
  * - A block whose name length is 0 is free: lane 0 holds its units, lane 1 the next free block of that size.
- * - Blocks lie back to back from unit 1 of the first piece to the frontier; no block crosses a piece's end.
+ * - Blocks lie back to back from unit 4 of the first piece, a whole cache line, to the frontier; no block crosses a
+ *   piece's end.
  * - `ref` 0 denotes no record.
  */
 import { SUFFIX_BYTES } from '../counter/key.ts';
 import { NAME_BYTES_MAX } from '../counter/limits.ts';
 import { assert } from '../std/assert.ts';
+import { cacheAlignedWords } from '../std/cache-lines.ts';
 
 const PIECE_UNITS_LOG2 = 20;
 const PIECE_UNITS = 1 << PIECE_UNITS_LOG2;
@@ -24,6 +26,8 @@ const UNIT_BYTES = 16;
 const PIECES_MAX = 2 ** 31 / PIECE_UNITS;
 /** Blocks that a walk looks at in one turn of the event loop, about a millisecond: behind many deletions most are free. */
 export const WALK_BLOCKS_MAX = 20_000;
+/** Where a walk begins. Unit 0 denotes no record; where blocks of two units begin, no cache line is straddled. */
+export const FIRST_UNIT = 4;
 const BLOCK_UNITS_MAX = 1 + Math.ceil((NAME_BYTES_MAX + Math.max(...SUFFIX_BYTES)) / UNIT_BYTES);
 
 export const Meta = {
@@ -47,7 +51,7 @@ export class Slab {
   readonly lanes: Int32Array[] = [];
   readonly bytes: Uint8Array[] = [];
   /** The unit behind the last block. */
-  #frontier = 1;
+  #frontier = FIRST_UNIT;
   /** Per length in units: the first free block. */
   readonly #free = new Int32Array(BLOCK_UNITS_MAX + 1);
 
@@ -124,9 +128,9 @@ export class Slab {
       if (this.lanes.length === PIECES_MAX) return 0;
       // The rest of the piece becomes a free block, so that blocks lie back to back.
       if (this.#frontier < piecesEnd) this.#release(this.#frontier, piecesEnd - this.#frontier);
-      const lanes = new Int32Array(PIECE_UNITS * 4);
+      const lanes = cacheAlignedWords(PIECE_UNITS * 4);
       this.lanes.push(lanes);
-      this.bytes.push(new Uint8Array(lanes.buffer));
+      this.bytes.push(new Uint8Array(lanes.buffer, lanes.byteOffset));
       if (piecesEnd > 0) this.#frontier = piecesEnd;
     }
     const ref = this.#frontier;
