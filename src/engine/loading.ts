@@ -1,11 +1,20 @@
-/** What recovery reads goes into the table and the idempotency store. */
-import type { IdempotencyRecord, Replay } from '../journal/replay.ts';
+/**
+ * What recovery reads goes into the table and the idempotency store. The same key may come many times, in the
+ * snapshot as well as behind it: the last state counts.
+ */
+import { type IdempotencyRecord, type Replay, ValueEntry, type Values } from '../journal/replay.ts';
 import type { IdempotencyStore } from './idempotency.ts';
 import type { Records } from './records.ts';
+import { Slab } from './slab.ts';
+import { SnapshotLoad } from './snapshot-load.ts';
 
 export class Loading implements Replay {
   readonly #records: Records;
   readonly #keys: IdempotencyStore;
+  /** While a snapshot comes into the empty table. */
+  #snapshot: SnapshotLoad | undefined;
+  #hashes = new Int32Array(0);
+  #refs = new Int32Array(0);
   #horizonMs = 0;
   #latestMs = 0;
 
@@ -18,24 +27,32 @@ export class Loading implements Replay {
     this.#latestMs = Math.max(this.#latestMs, timeMs);
   }
 
-  value(
-    low: number,
-    high: number,
-    updatedAt: number,
-    kind: number,
-    nameLength: number,
-    key: Uint8Array,
-    start: number,
-  ): void {
-    this.#records.restore(low, high, updatedAt, kind, nameLength, key, start);
+  beginSnapshot(entries: number): void {
+    this.endSnapshot();
+    // A snapshot takes the place of one that turned out to be damaged: it comes on top of what that one left.
+    if (this.#records.table.count === 0) this.#snapshot = new SnapshotLoad(this.#records, entries);
+  }
+
+  endSnapshot(): void {
+    this.#snapshot?.finish();
+    this.#snapshot = undefined;
+  }
+
+  values(values: Values): void {
+    if (this.#snapshot === undefined) this.#update(values);
+    else this.#snapshot.values(values);
   }
 
   deadline(deadlineMs: number, kind: number, nameLength: number, key: Uint8Array, start: number): void {
-    this.#records.restoreDeadline(deadlineMs, kind, nameLength, key, start);
+    if (this.#snapshot?.deadline(deadlineMs, kind, nameLength, key, start) === true) return;
+    const ref = this.#find(kind, nameLength, key, start);
+    if (ref !== 0) this.#records.setDeadline(ref, deadlineMs);
   }
 
+  /** It is durable, so the record goes at once. */
   delete(kind: number, nameLength: number, key: Uint8Array, start: number): void {
-    this.#records.restoreDelete(kind, nameLength, key, start);
+    const ref = this.#find(kind, nameLength, key, start);
+    if (ref !== 0) this.#records.forget(ref);
   }
 
   idempotency(record: IdempotencyRecord): void {
@@ -49,5 +66,46 @@ export class Loading implements Replay {
   /** Everything has been read: time in the store goes on from the last group's. */
   finish(): void {
     this.#keys.restore(this.#horizonMs, this.#latestMs);
+  }
+
+  #find(kind: number, nameLength: number, key: Uint8Array, start: number): number {
+    this.endSnapshot();
+    const { table } = this.#records;
+    return table.find(table.hash(kind, nameLength, key, start), kind, nameLength, key, start);
+  }
+
+  /** Step by step, hashes, index and records, so that the cache misses of a step overlap. */
+  #update({ words, bytes, at, count }: Values): void {
+    const { table, slab } = this.#records;
+    if (this.#hashes.length < count) {
+      this.#hashes = new Int32Array(count);
+      this.#refs = new Int32Array(count);
+    }
+    const hashes = this.#hashes;
+    const refs = this.#refs;
+    for (let i = 0; i < count; i++) {
+      const kindAndLength = words[at[i] + ValueEntry.kindAndLength];
+      hashes[i] = table.hash(kindAndLength & 0xff, kindAndLength >>> 8, bytes, (at[i] + ValueEntry.key) * 4);
+    }
+    table.candidates(hashes, count, refs);
+    for (let i = 0; i < count; i++) {
+      const kind = words[at[i] + ValueEntry.kindAndLength] & 0xff;
+      const nameLength = words[at[i] + ValueEntry.kindAndLength] >>> 8;
+      const key = (at[i] + ValueEntry.key) * 4;
+      let ref = refs[i];
+      if (ref === 0 || !table.matches(ref, kind, nameLength, bytes, key)) {
+        ref = table.find(hashes[i], kind, nameLength, bytes, key);
+      }
+      if (ref === 0) {
+        ref = table.insert(hashes[i], kind, nameLength, bytes, key);
+        this.#records.classify(ref);
+      }
+      this.#records.clearDeadline(ref);
+      const lanes = slab.lanes[Slab.piece(ref)];
+      const lane = Slab.lane(ref);
+      lanes[lane] = words[at[i] + ValueEntry.low];
+      lanes[lane + 1] = words[at[i] + ValueEntry.high];
+      lanes[lane + 2] = words[at[i] + ValueEntry.updatedAt];
+    }
   }
 }

@@ -55,6 +55,8 @@ export class NameIndex {
   readonly #segmentDepth: number[] = [];
   readonly #segmentUsed: number[] = [];
   #count = 0;
+  /** A word of what was fetched last: if nobody could see it, the compiler would leave the fetching out. */
+  fetched = 0;
   /** Of a segment that is being split. */
   readonly #refs = new Int32Array(LINES * PLACES);
   readonly #hashes = new Int32Array(LINES * PLACES);
@@ -89,19 +91,19 @@ export class NameIndex {
     return this.#probe(this.#directory[hash >>> this.#shift], hash & LINE_MASK, 0, hash);
   }
 
+  /** Brings the hash's line into the cache. */
+  fetch(hash: number): void {
+    const segment = this.#directory[hash >>> this.#shift];
+    const words = this.#pieces[segment >>> PIECE_SEGMENTS_LOG2];
+    this.fetched = words[(segment & (PIECE_SEGMENTS - 1)) * SEGMENT_WORDS + (hash & LINE_MASK) * LINE_WORDS + PASSED];
+  }
+
   /**
    * For each hash the record at the first place, or 0 for none: most often the one that is looked for. All lines
    * are touched before the first is looked into: then their cache misses overlap.
    */
   firstRefs(hashes: Int32Array, count: number, refs: Int32Array): void {
-    const directory = this.#directory;
-    const shift = this.#shift;
-    for (let i = 0; i < count; i++) {
-      const hash = hashes[i];
-      const segment = directory[hash >>> shift];
-      const at = (segment & (PIECE_SEGMENTS - 1)) * SEGMENT_WORDS + (hash & LINE_MASK) * LINE_WORDS;
-      refs[i] = this.#pieces[segment >>> PIECE_SEGMENTS_LOG2][at + PASSED];
-    }
+    for (let i = 0; i < count; i++) this.fetch(hashes[i]);
     for (let i = 0; i < count; i++) refs[i] = this.firstRef(hashes[i]);
   }
 

@@ -23,6 +23,7 @@ const PIECE_UNITS_LOG2 = 20;
 const PIECE_UNITS = 1 << PIECE_UNITS_LOG2;
 const UNIT_MASK = PIECE_UNITS - 1;
 const UNIT_BYTES = 16;
+const UNIT_WORDS = UNIT_BYTES / 4;
 const PIECES_MAX = 2 ** 31 / PIECE_UNITS;
 /** Blocks that a walk looks at in one turn of the event loop, about a millisecond: behind many deletions most are free. */
 export const WALK_BLOCKS_MAX = 20_000;
@@ -94,6 +95,21 @@ export class Slab {
     const bytes = this.bytes[piece];
     const to = Slab.keyByte(ref);
     for (let i = 0; i < keyLength; i++) bytes[to + i] = key[start + i];
+    return ref;
+  }
+
+  /** `insert` of a key that is aligned to words and padded to a whole one. */
+  insertWords(kind: number, nameLength: number, words: Int32Array, key: number): number {
+    const keyWords = (nameLength + SUFFIX_BYTES[kind] + 3) >>> 2;
+    const ref = this.#allocate(1 + ((keyWords + UNIT_WORDS - 1) >>> 2));
+    if (ref === 0) return 0;
+    const lanes = this.lanes[Slab.piece(ref)];
+    const at = Slab.lane(ref);
+    lanes[at] = 0;
+    lanes[at + 1] = 0;
+    lanes[at + 2] = 0;
+    lanes[at + 3] = nameLength | (kind << Meta.kindShift);
+    for (let i = 0; i < keyWords; i++) lanes[at + UNIT_WORDS + i] = words[key + i];
     return ref;
   }
 

@@ -11,7 +11,7 @@ export class Table {
   readonly slab = new Slab();
   readonly #index = new NameIndex((refs, count, hashes) => this.#hashAll(refs, count, hashes));
   readonly #hash: NameHash;
-  /** Something of the records that `candidates` fetched last: must it not be known, the compiler leaves the fetching out. */
+  /** A word of the record that was fetched last: if nobody could see it, the compiler would leave the fetching out. */
   fetched = 0;
 
   /** @param hashKey 8 secret random bytes. */
@@ -75,12 +75,10 @@ export class Table {
   /** `candidate` for many hashes; also fetches the records, so that `matches` finds them in the cache. */
   candidates(hashes: Int32Array, count: number, refs: Int32Array): void {
     this.#index.firstRefs(hashes, count, refs);
-    let fetched = 0;
     for (let i = 0; i < count; i++) {
       const ref = refs[i];
-      if (ref !== 0) fetched |= this.slab.lanes[Slab.piece(ref)][Slab.lane(ref) + 3];
+      if (ref !== 0) this.fetched = this.slab.lanes[Slab.piece(ref)][Slab.lane(ref) + 3];
     }
-    this.fetched = fetched;
   }
 
   /** Adds a record with value 0 for a key that has none; 0 when the address space is used up. */
@@ -88,6 +86,33 @@ export class Table {
     const ref = this.slab.insert(kind, nameLength, key, start);
     if (ref !== 0) this.#index.insert(hash, ref);
     return ref;
+  }
+
+  /** Makes room in an empty table's index for about so many records. */
+  reserve(count: number): void {
+    this.#index.reserve(count);
+  }
+
+  /** Brings what `adopt` of a record with this hash needs into the cache. */
+  fetch(hash: number): void {
+    this.#index.fetch(hash);
+  }
+
+  /**
+   * Puts a record into the index that was stored in the slab alone.
+   * @returns the record with the same key that was in the index before, and now has to be removed, or 0
+   */
+  adopt(hash: number, ref: number): number {
+    let older = 0;
+    for (let at = this.#index.first(hash); at >= 0 && older === 0; at = this.#index.next(at, hash)) {
+      const other = this.#index.ref(at);
+      const meta = this.slab.lanes[Slab.piece(ref)][Slab.lane(ref) + 3];
+      const kind = (meta >>> Meta.kindShift) & Meta.kindMask;
+      const bytes = this.slab.bytes[Slab.piece(ref)];
+      if (this.matches(other, kind, meta & Meta.nameLengthMask, bytes, Slab.keyByte(ref))) older = other;
+    }
+    this.#index.insert(hash, ref);
+    return older;
   }
 
   remove(ref: number): void {
