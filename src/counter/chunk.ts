@@ -2,7 +2,8 @@
  * A chunk: the commands that a door hands to the counting service at once, as columns, and their outcomes.
  * Chunk in, completion out: the service applies all commands of a chunk in order, in one group, fills the
  * outcome columns and calls `complete()` exactly once, when everything the outcomes tell is durable (as the
- * durability mode asks). Until then the chunk and the bytes its names lie in belong to the service.
+ * durability mode asks). Until then the chunk belongs to the service; the bytes its names lie in only until `submit`
+ * returns, so a service that needs them longer calls `keepNames`.
  *
  * Columns instead of objects, because a door reuses one chunk per connection and a pipeline of thousands of
  * increments then allocates nothing. What few commands have (bounds, deadlines, keys) is an object in `options`.
@@ -80,8 +81,6 @@ const encoder = new TextEncoder();
 export class Chunk {
   /** Commands in this chunk. */
   count = 0;
-  /** The buffer that the names lie in: the door's own, or the one that `pushName` writes to. */
-  names: Uint8Array;
   op: Uint8Array;
   nameStart: Int32Array;
   nameLength: Int32Array;
@@ -115,13 +114,21 @@ export class Chunk {
   complete: () => void = noCompletion;
 
   #capacity: number;
+  #names: Uint8Array;
+  #view: DataView;
+  /** The buffer that names lay in last, other than its own: most often the next ones do again. */
+  #lentNames: Uint8Array;
+  #lentView: DataView;
   #ownNames: Uint8Array;
+  #ownView: DataView;
   #ownNamesUsed = 0;
 
   constructor(capacity = 16) {
     this.#capacity = capacity;
     this.#ownNames = new Uint8Array(capacity * 32);
-    this.names = this.#ownNames;
+    this.#ownView = viewOf(this.#ownNames);
+    this.#names = this.#lentNames = this.#ownNames;
+    this.#view = this.#lentView = this.#ownView;
     this.op = new Uint8Array(capacity);
     this.nameStart = new Int32Array(capacity);
     this.nameLength = new Int32Array(capacity);
@@ -133,10 +140,29 @@ export class Chunk {
     this.updatedAt = new Uint32Array(capacity);
   }
 
+  /** The buffer that the names lie in: the door's own, or the one that `pushName` writes to. */
+  get names(): Uint8Array {
+    return this.#names;
+  }
+
+  set names(names: Uint8Array) {
+    if (names !== this.#lentNames) {
+      this.#lentNames = names;
+      this.#lentView = viewOf(names);
+    }
+    this.#names = names;
+    this.#view = this.#lentView;
+  }
+
+  /** The same bytes, to be read by words. */
+  get namesView(): DataView {
+    return this.#view;
+  }
+
   /** Empties the chunk for reuse; its buffers stay, `complete` too. */
   reset(): void {
     this.count = 0;
-    this.names = this.#ownNames;
+    this.#useOwnNames();
     this.#ownNamesUsed = 0;
     if (this.options.length > 0) this.options.length = 0;
     this.atomic = false;
@@ -170,10 +196,8 @@ export class Chunk {
     // A UTF-16 unit takes at most 3 bytes of UTF-8.
     const needed = start + name.length * 3;
     if (needed > this.#ownNames.length) {
-      const larger = new Uint8Array(Math.max(needed, this.#ownNames.length * 2));
-      larger.set(this.#ownNames);
-      this.#ownNames = larger;
-      this.names = larger;
+      this.#growNames(needed);
+      this.#useOwnNames();
     }
     const { written } = encoder.encodeInto(name, this.#ownNames.subarray(start));
     this.#ownNamesUsed = start + written;
@@ -181,6 +205,23 @@ export class Chunk {
     if (amount !== 0n) writeInt64(this.amount, 2 * i, amount);
     if (options !== undefined) this.options[i] = options;
     return i;
+  }
+
+  /** Copies the names, if they lie in a buffer of the door's, so that the door may use that for other things. */
+  keepNames(): void {
+    if (this.#names === this.#ownNames) return;
+    let needed = 0;
+    for (let i = 0; i < this.count; i++) needed += this.nameLength[i];
+    if (needed > this.#ownNames.length) this.#growNames(needed);
+    let at = 0;
+    for (let i = 0; i < this.count; i++) {
+      const start = this.nameStart[i];
+      this.#ownNames.set(this.#names.subarray(start, start + this.nameLength[i]), at);
+      this.nameStart[i] = at;
+      at += this.nameLength[i];
+    }
+    this.#ownNamesUsed = at;
+    this.#useOwnNames();
   }
 
   valueAt(i: number): bigint {
@@ -193,6 +234,18 @@ export class Chunk {
 
   hasFlag(i: number, flag: number): boolean {
     return (this.flags[i] & flag) !== 0;
+  }
+
+  #useOwnNames(): void {
+    this.#names = this.#ownNames;
+    this.#view = this.#ownView;
+  }
+
+  #growNames(needed: number): void {
+    const larger = new Uint8Array(Math.max(needed, this.#ownNames.length * 2));
+    larger.set(this.#ownNames);
+    this.#ownNames = larger;
+    this.#ownView = viewOf(larger);
   }
 
   #grow(): void {
@@ -209,6 +262,10 @@ export class Chunk {
     this.other = grown(this.other, new Int32Array(capacity * 2));
     this.updatedAt = grown(this.updatedAt, new Uint32Array(capacity));
   }
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 function grown<T extends Uint8Array | Int32Array | Uint32Array>(from: T, to: T): T {

@@ -54,7 +54,7 @@ assert(CHUNK_COMMANDS_MAX * OUTCOME_BYTES + 1024 <= GROUP_ENTRY_BYTES_MAX, 'the 
 
 /** The longest group of ordinary traffic: all records with deadlines, and a chunk with an id for each command. */
 const ORDINARY_GROUP_BYTES_MAX =
-  GROUP_RECORDS_MAX * 2 * (NAME_BYTES_MAX + 32) +
+  GROUP_RECORDS_MAX * 3 * (NAME_BYTES_MAX + 32) +
   GROUP_IDEMPOTENCY_BYTES_MAX +
   CHUNK_COMMANDS_MAX * (IDEMPOTENCY_KEY_BYTES_MAX + OUTCOME_BYTES + 64);
 assert(

@@ -49,27 +49,27 @@ export class Commands {
     const length = chunk.nameLength[i];
     if (length === 0 || length > NAME_BYTES_MAX) return 0;
     const { table } = this.#records;
-    const hash = table.hash(Kind.counter, length, chunk.names, chunk.nameStart[i]);
+    const hash = table.hash(Kind.counter, length, chunk.namesView, chunk.nameStart[i]);
     hashes[i] = hash;
-    return table.find(hash, Kind.counter, length, chunk.names, chunk.nameStart[i]);
+    return table.find(hash, Kind.counter, length, chunk.namesView, chunk.nameStart[i]);
   }
 
   /**
-   * Finds the records of all commands, 0 where there is none, and their hashes. Step by step for the whole chunk
-   * (hashes, index slots, records), so that the cache misses of a step overlap instead of waiting for each other.
+   * Finds the records of the commands `[from, to)`, 0 where there is none, and their hashes. Step by step for all of
+   * them (hashes, index slots, records), so that the cache misses of a step overlap instead of waiting for each other.
    */
-  findAll(chunk: Chunk, refs: Int32Array, hashes: Int32Array): void {
+  findMany(chunk: Chunk, from: number, to: number, refs: Int32Array, hashes: Int32Array): void {
     const { table } = this.#records;
-    const { count, names, nameStart, nameLength } = chunk;
-    for (let i = 0; i < count; i++) {
+    const { namesView, nameStart, nameLength } = chunk;
+    for (let i = from; i < to; i++) {
       const length = nameLength[i];
-      hashes[i] = length <= NAME_BYTES_MAX ? table.hash(Kind.counter, length, names, nameStart[i]) : 0;
+      hashes[i] = length <= NAME_BYTES_MAX ? table.hash(Kind.counter, length, namesView, nameStart[i]) : 0;
     }
-    table.candidates(hashes, count, refs);
-    for (let i = 0; i < count; i++) {
+    table.candidates(hashes, from, to, refs);
+    for (let i = from; i < to; i++) {
       if (refs[i] === 0) continue;
       const isValid = nameLength[i] <= NAME_BYTES_MAX;
-      if (isValid && table.matches(refs[i], Kind.counter, nameLength[i], names, nameStart[i])) continue;
+      if (isValid && table.matches(refs[i], Kind.counter, nameLength[i], namesView, nameStart[i])) continue;
       refs[i] = this.find(chunk, i, hashes);
     }
   }
@@ -80,8 +80,10 @@ export class Commands {
     chunk.code[i] = DONE;
     chunk.flags[i] = 0;
     chunk.updatedAt[i] = 0;
-    writeInt64(chunk.value, 2 * i, 0n);
-    writeInt64(chunk.other, 2 * i, 0n);
+    chunk.value[2 * i] = 0;
+    chunk.value[2 * i + 1] = 0;
+    chunk.other[2 * i] = 0;
+    chunk.other[2 * i + 1] = 0;
     const record = ref === 0 ? this.find(chunk, i, hashes) : ref;
     if (record === 0 && !isValidName(chunk, i)) {
       refuse(chunk, i, ERRORS.invalid_name.id);
@@ -255,7 +257,7 @@ export class Commands {
   }
 
   #create(chunk: Chunk, i: number, ref: number, hash: number): number {
-    return this.#records.create(ref, hash, chunk.nameLength[i], chunk.names, chunk.nameStart[i], this.nowMs);
+    return this.#records.create(ref, hash, chunk.nameLength[i], chunk.namesView, chunk.nameStart[i], this.nowMs);
   }
 
   #store(chunk: Chunk, i: number, ref: number, value: bigint): void {

@@ -1,6 +1,7 @@
 /**
  * The way of a group: gathering -> sealed -> written -> durable. One write and one sync for all that arrived
- * during the last one; whoever waits is told at the step that the durability mode names.
+ * during the last one; whoever waits is told at the step that the durability mode names. Where nobody waits for a sync,
+ * it runs beside the writes.
  *
  * Invariants:
  * - `groups` holds every group that is not durable, oldest first; the last one is gathering, and only it takes
@@ -21,14 +22,14 @@ import type { Clock, Timer } from '../host/host.ts';
 import { GroupBuffer } from '../journal/group.ts';
 import type { Journal } from '../journal/journal.ts';
 import { assert } from '../std/assert.ts';
+import { Doubt } from './doubt.ts';
 import { Group, type Waiter } from './group.ts';
-import type { StoredRecord } from './idempotency.ts';
 import { NO_GROUP } from './records.ts';
 
 /** What the engine does at the steps of a group. */
 export interface CommitterEvents {
-  /** Encodes the group's records into the buffer, which has begun. */
-  readonly encode: (group: Group, buffer: GroupBuffer) => void;
+  /** Completes the encoding of a group that is being sealed. */
+  readonly encode: (group: Group) => void;
   /** Whether `durable` needs the encoding: it is then kept from the write to the sync. */
   readonly isStreamed: () => boolean;
   /** The group is durable and out of `groups`; whoever waited has not been told yet. */
@@ -41,6 +42,8 @@ export interface CommitterEvents {
 
 /** How often `interval` syncs; `off` syncs too, so that what a failure would have to restate stays bounded. */
 const SYNC_INTERVAL_MS: Readonly<Record<Durability, number>> = { always: 0, interval: 1000, off: 10_000 };
+/** How long `off` gathers before it writes: nobody waits for that, and what is counted again meanwhile is written once. */
+const GATHER_MS: Readonly<Record<Durability, number>> = { always: 0, interval: 0, off: 100 };
 const MARK_DELAY_MS = 5;
 const REPAIR_DELAY_MS_MIN = 50;
 const REPAIR_DELAY_MS_MAX = 1000;
@@ -50,6 +53,7 @@ export class Committer {
   readonly #journal: Journal;
   readonly #clock: Clock;
   readonly #durability: Durability;
+  readonly #gatherMs: number;
   readonly #events: CommitterEvents;
   readonly #spare: Group[] = [];
   readonly #spareBuffers: GroupBuffer[] = [];
@@ -60,13 +64,15 @@ export class Committer {
   #isSyncDue = false;
   /** Written and not durable. */
   #unsyncedBytes = 0;
+  #gatherTimer: Timer | undefined;
   #syncTimer: Timer | undefined;
   #markTimer: Timer | undefined;
-  /** What failed groups touched and no durable group has told since. */
-  readonly #untold = new Set<number>();
-  readonly #unsettled: StoredRecord[] = [];
-  #untoldHorizonMs = 0;
+  readonly #doubt = new Doubt();
   #isRepairing = false;
+  /** The sync that runs beside the writes. */
+  #syncing: Promise<void> | undefined;
+  /** What that sync has failed with, until the failure is dealt with. */
+  #syncFailure: unknown;
   #failures = 0;
   #syncs = 0;
   #isClosed = false;
@@ -83,6 +89,7 @@ export class Committer {
     this.#journal = options.journal;
     this.#clock = options.clock;
     this.#durability = options.durability;
+    this.#gatherMs = GATHER_MS[options.durability];
     this.#events = options.events;
     this.#sequence = options.journal.sequence;
     this.#durableSequence = options.journal.sequence;
@@ -122,7 +129,7 @@ export class Committer {
 
   /** Whether a failed group touched the record and nothing durable tells its state yet. */
   isUntold(ref: number): boolean {
-    return this.#untold.has(ref);
+    return this.#doubt.has(ref);
   }
 
   /** Whether the gathering group can take so many more records; seals it and opens another when that helps. */
@@ -152,6 +159,25 @@ export class Committer {
   /** Starts the commit of what has been gathered, once the input that is waiting now has been handled. */
   kick(): void {
     if (this.#isRunning || this.#isClosed) return;
+    if (this.#isDue) this.#start();
+    else this.#gatherTimer ??= this.#clock.schedule(this.#gatherMs, () => this.#start());
+  }
+
+  /** Whether what has been gathered is to be written at once. */
+  get #isDue(): boolean {
+    return this.#gatherMs === 0 || this.#isSyncDue || this.#hasSealed;
+  }
+
+  /** Whether a sealed group waits to be written. */
+  get #hasSealed(): boolean {
+    const newest = this.groups[this.groups.length - 2];
+    return newest !== undefined && !newest.written;
+  }
+
+  #start(): void {
+    this.#gatherTimer?.cancel();
+    this.#gatherTimer = undefined;
+    if (this.#isRunning || this.#isClosed) return;
     this.#isRunning = true;
     this.#clock.soon(() => void this.#run());
   }
@@ -173,6 +199,7 @@ export class Committer {
   /** Stops all timers; nothing is written any more. */
   close(): void {
     this.#isClosed = true;
+    this.#gatherTimer?.cancel();
     this.#syncTimer?.cancel();
     this.#markTimer?.cancel();
   }
@@ -180,11 +207,15 @@ export class Committer {
   async #run(): Promise<void> {
     try {
       while (!this.#isClosed && (!this.gathering.isEmpty || this.groups.length > 1)) {
-        if (!(await this.#commitOnce())) break;
+        if (!(await this.#commitOnce()) || !this.#isDue) break;
       }
     } finally {
       this.#isRunning = false;
     }
+    this.#rest();
+  }
+
+  #rest(): void {
     // Something may have come in between the last look and now: an update, or a flush of what is written already.
     if (!this.gathering.isEmpty || (this.#isSyncDue && this.groups.length > 1)) this.kick();
     else if (this.groups.length === 1) this.#scheduleMark();
@@ -192,7 +223,8 @@ export class Committer {
 
   /** One write, and the sync where one is due. @returns false when there is nothing to do until the sync is due. */
   async #commitOnce(): Promise<boolean> {
-    if (!this.gathering.isEmpty) {
+    // Full groups go first; then nobody waits for what `off` is still gathering.
+    if (!this.gathering.isEmpty && (this.#gatherMs === 0 || this.#isSyncDue || !this.#hasSealed)) {
       this.#seal(this.gathering);
       this.#gather();
     }
@@ -201,19 +233,41 @@ export class Committer {
     if (unwritten.length === 0 && !isSyncDue) return false;
     this.#markTimer?.cancel();
     try {
+      if (this.#syncFailure !== undefined) throw this.#syncFailure;
       if (unwritten.length > 0) await this.#write(unwritten);
       if (isSyncDue) {
         this.#isSyncDue = false;
-        await this.#journal.sync();
+        await this.#syncing;
+        this.#syncing = this.#sync();
+        // In the other modes only a flush waits for it.
+        if (this.#durability === 'always') await this.#syncing;
+      } else {
+        this.#scheduleSync();
       }
+      if (this.#syncFailure !== undefined) throw this.#syncFailure;
     } catch (error) {
       await this.#fail(error);
       return true;
     }
-    if (isSyncDue) this.#becomeDurable();
-    else this.#scheduleSync();
     this.#events.room();
     return true;
+  }
+
+  /** Syncs what has been written. Never rejects: a failure is left in `#syncFailure`, for the loop of writes to deal with. */
+  async #sync(): Promise<void> {
+    const failures = this.#failures;
+    const unwritten = this.groups.find((group) => !group.written) ?? this.gathering;
+    try {
+      await this.#journal.sync();
+      // Otherwise the groups are gone: a write has failed meanwhile.
+      if (this.#failures === failures) this.#becomeDurable(unwritten.order);
+    } catch (error) {
+      if (this.#failures === failures) this.#syncFailure = error;
+    }
+    this.#syncing = undefined;
+    if (this.#isRunning) return;
+    if (this.#syncFailure !== undefined) this.#start();
+    else this.#rest();
   }
 
   /** The sealed groups behind those that are written; of these there can be many between two syncs. */
@@ -224,27 +278,28 @@ export class Committer {
   }
 
   async #write(groups: readonly Group[]): Promise<void> {
-    await this.#journal.write(groups.map(bufferOf));
+    await this.#journal.write(groups.map((group) => group.encoding));
     const isStreamed = this.#events.isStreamed();
     for (const group of groups) {
       group.written = true;
-      this.#unsyncedBytes += bufferOf(group).bytes;
+      group.bytes = group.encoding.bytes;
+      this.#unsyncedBytes += group.bytes;
       if (!isStreamed) this.#release(group);
-      if (this.#durability !== 'always') tell(group);
+      if (this.#durability !== 'always') group.tell();
     }
   }
 
-  /** The groups that were written before the sync are durable. */
-  #becomeDurable(): void {
+  /** The groups before this one were written before the sync: they are durable. */
+  #becomeDurable(order: number): void {
     this.#syncs++;
-    this.#unsyncedBytes = 0;
-    const count = this.groups.findIndex((group) => !group.written);
+    const count = order - this.groups[0].order;
     // Out of `groups` first: then the table may forget what they deleted, and a callback sees the new state.
     for (const group of this.groups.splice(0, count)) {
       this.#durableSequence = group.sequence;
+      this.#unsyncedBytes -= group.bytes;
       this.#events.durable(group);
       this.#release(group);
-      if (this.#durability === 'always') tell(group);
+      if (this.#durability === 'always') group.tell();
       for (const waiter of group.waiters) waiter.durable();
       if (this.#spare.length < SEALED_GROUPS_MAX) this.#spare.push(group);
     }
@@ -252,20 +307,20 @@ export class Committer {
 
   #seal(group: Group): void {
     group.sequence = ++this.#sequence;
-    group.buffer = this.#spareBuffers.pop() ?? new GroupBuffer();
-    group.buffer.begin(group.sequence, this.#clock.nowMs());
-    this.#events.encode(group, group.buffer);
+    group.encoding.stamp(group.sequence, this.#clock.nowMs());
+    this.#events.encode(group);
   }
 
   #release(group: Group): void {
-    if (group.buffer !== undefined && this.#spareBuffers.length < SEALED_GROUPS_MAX)
+    if (group.buffer !== undefined && this.#spareBuffers.length < SEALED_GROUPS_MAX) {
       this.#spareBuffers.push(group.buffer);
+    }
     group.buffer = undefined;
   }
 
   #gather(): void {
     const group = this.#spare.pop() ?? new Group();
-    group.reset(this.#nextOrder++);
+    group.reset(this.#nextOrder++, this.#spareBuffers.pop() ?? new GroupBuffer());
     this.groups.push(group);
   }
 
@@ -299,16 +354,12 @@ export class Committer {
   /** Ends everything that is not durable as unknown, then repairs the journal until it holds again. */
   async #fail(error: unknown): Promise<void> {
     this.#failures++;
+    this.#syncFailure = undefined;
     this.#unsyncedBytes = 0;
     this.#isRepairing = true;
     const failed = this.groups.splice(0);
     this.#gather();
-    for (const group of failed) {
-      for (let i = 0; i < group.count; i++) this.#untold.add(group.refs[i]);
-      for (const record of group.records) record.unsettled = true;
-      for (const record of group.records) this.#unsettled.push(record);
-      this.#untoldHorizonMs = Math.max(this.#untoldHorizonMs, group.horizonMs);
-    }
+    for (const group of failed) this.#doubt.add(group);
     this.#events.failed(error);
     for (const group of failed) {
       for (const chunk of group.chunks) {
@@ -337,31 +388,13 @@ export class Committer {
   async #restate(): Promise<void> {
     await this.#journal.replace();
     this.#sequence = this.#journal.sequence;
-    const group = new Group();
-    group.refs = Int32Array.from(this.#untold);
-    group.count = group.refs.length;
-    for (const record of this.#unsettled) group.records.push(record);
-    group.horizonMs = this.#untoldHorizonMs;
+    const group = this.#doubt.restatement();
     this.#seal(group);
-    await this.#journal.write([bufferOf(group)]);
+    await this.#journal.write([group.encoding]);
     await this.#journal.sync();
     this.#syncs++;
-    for (const record of this.#unsettled) record.unsettled = false;
-    this.#untold.clear();
-    this.#unsettled.length = 0;
-    this.#untoldHorizonMs = 0;
+    this.#doubt.clear();
     this.#durableSequence = group.sequence;
     this.#events.durable(group);
   }
-}
-
-function bufferOf(group: Group): GroupBuffer {
-  assert(group.buffer !== undefined, 'a sealed group keeps its encoding until it is written');
-  return group.buffer;
-}
-
-/** Tells whoever waits for the group's durability as the mode understands it. */
-function tell(group: Group): void {
-  for (const chunk of group.chunks) chunk.complete();
-  group.chunks.length = 0;
 }

@@ -1,34 +1,33 @@
 /** From records to the journal's entries: for a group, what it touched; for a snapshot, everything, in record order. */
 import type { GroupBuffer } from '../journal/group.ts';
 import { SNAPSHOT_PART_BYTES, type SnapshotSource } from '../journal/snapshot.ts';
-import type { Group } from './group.ts';
+import { type Group, putValue } from './group.ts';
 import type { IdempotencyStore, StoredRecord } from './idempotency.ts';
 import type { Records } from './records.ts';
-import { FIRST_UNIT, Meta, Slab, WALK_BLOCKS_MAX } from './slab.ts';
+import { FIRST_UNIT, KEY_LANE, Meta, Slab, WALK_BLOCKS_MAX } from './slab.ts';
 
-/** Fills the buffer of a sealed group, which has begun, with the state of everything that it touched. */
-export function encodeGroup(group: Group, buffer: GroupBuffer, records: Records): void {
-  for (let i = 0; i < group.count; i++) encodeRecord(buffer, records, group.refs[i]);
+/** Completes the encoding of a group that is being sealed: what is not in it yet. */
+export function completeGroup(group: Group, records: Records): void {
+  const buffer = group.encoding;
+  for (const ref of group.late) encodeRecord(buffer, records, ref);
   for (const record of group.records) buffer.putIdempotency(record);
   if (group.horizonMs > 0) buffer.putHorizon(group.horizonMs);
 }
 
 function encodeRecord(buffer: GroupBuffer, records: Records, ref: number): void {
-  const piece = Slab.piece(ref);
-  const lanes = records.slab.lanes[piece];
-  const bytes = records.slab.bytes[piece];
+  const lanes = records.slab.lanes[Slab.piece(ref)];
   const at = Slab.lane(ref);
   const meta = lanes[at + 3];
   const kind = (meta >>> Meta.kindShift) & Meta.kindMask;
   const nameLength = meta & Meta.nameLengthMask;
-  const key = Slab.keyByte(ref);
+  const key = at + KEY_LANE;
   if ((meta & Meta.deleted) !== 0) {
-    buffer.putDelete(kind, nameLength, bytes, key);
+    buffer.putDelete(kind, nameLength, lanes, key);
     return;
   }
-  buffer.putValue(lanes[at], lanes[at + 1], lanes[at + 2] >>> 0, kind, nameLength, bytes, key);
+  putValue(buffer, lanes, at);
   if ((meta & Meta.deadline) === 0) return;
-  buffer.putDeadline(records.deadlines.get(ref) ?? 0, kind, nameLength, bytes, key);
+  buffer.putDeadline(records.deadlines.get(ref) ?? 0, kind, nameLength, lanes, key);
 }
 
 /**

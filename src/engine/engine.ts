@@ -24,7 +24,7 @@ import type { GroupBuffer } from '../journal/group.ts';
 import { Journal } from '../journal/journal.ts';
 import { Commands } from './commands.ts';
 import { Committer } from './committer.ts';
-import { encodeGroup, SnapshotParts } from './encoding.ts';
+import { completeGroup, SnapshotParts } from './encoding.ts';
 import type { Group } from './group.ts';
 import { IDEMPOTENCY_DEFAULTS, type IdempotencyOptions, IdempotencyStore } from './idempotency.ts';
 import { Listing } from './listing.ts';
@@ -44,6 +44,8 @@ export interface EngineOptions {
    */
   readonly snapshotJournalBytes?: number | undefined;
   readonly segmentBytesMax?: number | undefined;
+  /** How far segments of the journal are allocated ahead. Default: not at all. */
+  readonly allocateBytes?: number | undefined;
   /** New names beyond this are refused (`too_many_counters`). Default: what the address space holds. */
   readonly countersMax?: number | undefined;
   /** Told when the journal fails, and when a snapshot does; the engine goes on by itself. */
@@ -101,12 +103,13 @@ export class Engine implements CountingService {
     });
     const keys = new IdempotencyStore({ ...IDEMPOTENCY_DEFAULTS, ...options.idempotency });
     const loading = new Loading(records, keys);
-    const { disk, host, segmentBytesMax } = options;
+    const { disk, host, segmentBytesMax, allocateBytes } = options;
     const journal = await Journal.open({
       disk,
       host,
       replay: loading,
-      ...(segmentBytesMax === undefined ? {} : { segmentBytesMax }),
+      segmentBytesMax,
+      allocateBytes,
     });
     loading.finish();
     return new Engine(options, journal, records, keys, groups);
@@ -131,7 +134,7 @@ export class Engine implements CountingService {
       durability: options.durability,
       groups,
       events: {
-        encode: (group, buffer) => encodeGroup(group, buffer, records),
+        encode: (group) => completeGroup(group, records),
         isStreamed: () => this.#listeners.length > 0,
         durable: (group) => this.#onDurable(group),
         room: () => this.#drain(),
@@ -155,6 +158,7 @@ export class Engine implements CountingService {
       chunk.refusal = ERRORS.shutting_down.id;
       chunk.complete();
     } else if (this.#waiting.length > 0 || !this.#committer.hasRoom(chunk.count)) {
+      chunk.keepNames();
       this.#waiting.push(chunk);
       this.#committer.kick();
     } else {

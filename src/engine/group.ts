@@ -1,7 +1,9 @@
 /**
  * A group on its way to the journal: the records it touched, once each however often they changed, and whoever
- * waits for it to be durable. Values are taken from the table when the group is sealed: until then a thousand
- * increments of one counter are one entry.
+ * waits for it to be durable. A thousand increments of one counter are one entry: it is written into the
+ * journal's encoding when the group first touches the record, whose bytes are in the cache just then, and changed
+ * there from then on. Records that are more than a value (deleted ones, those with a deadline) are encoded when
+ * the group is sealed; a reader takes what comes last, so it does not matter if they have such an entry too.
  *
  * Whether a record is in the group is answered without clearing anything between groups (the sparse set of
  * Briggs and Torczon 1993): a record holds its place, and the group holds the record at that place; only if
@@ -12,6 +14,10 @@ import { GROUP_RECORDS_MAX } from '../counter/limits.ts';
 import type { GroupBuffer } from '../journal/group.ts';
 import { assert } from '../std/assert.ts';
 import type { StoredRecord } from './idempotency.ts';
+import { KEY_LANE, Meta, Slab } from './slab.ts';
+
+const NO_ENTRY = -1;
+const LATE = -2;
 
 /** Someone other than a chunk who waits for a group: a listing, a flush, a snapshot. */
 export interface Waiter {
@@ -24,11 +30,15 @@ export class Group {
   order = 0;
   /** Given when the group is sealed. */
   sequence = 0n;
-  /** The journal's encoding: from the seal until it is written, and if anyone reads the durable stream until it is durable. */
+  /** The journal's encoding: until it is written, and if anyone reads the durable stream until it is durable. */
   buffer: GroupBuffer | undefined = undefined;
-  /** The records touched: `refs[0, count)`. */
+  /** The records touched: `refs[0, count)`. A record's position in it is its place. */
   refs = new Int32Array(16);
   count = 0;
+  /** Per place where the record's entry is in `buffer`, `NO_ENTRY`, or `LATE`. */
+  #entries = new Int32Array(16);
+  /** Records that are encoded when the group is sealed. */
+  readonly late: number[] = [];
   /** Idempotency records that commit with the group. */
   readonly records: StoredRecord[] = [];
   /** The idempotency horizon moved up to this. */
@@ -39,6 +49,8 @@ export class Group {
   recordBytes = 0;
   /** All its frames are written (not yet durable). */
   written = false;
+  /** Of the encoding, when it is written. */
+  bytes = 0;
 
   /** Nothing in it for the journal. */
   get isEmpty(): boolean {
@@ -54,26 +66,75 @@ export class Group {
   add(ref: number): number {
     if (this.count === this.refs.length) this.#grow();
     this.refs[this.count] = ref;
+    this.#entries[this.count] = NO_ENTRY;
     return this.count++;
   }
 
-  reset(order: number): void {
+  /** Tells the journal the state of the record at `place`. */
+  put(place: number, slab: Slab): void {
+    const entry = this.#entries[place];
+    if (entry === LATE) return;
+    const ref = this.refs[place];
+    const lanes = slab.lanes[Slab.piece(ref)];
+    const at = Slab.lane(ref);
+    const meta = lanes[at + 3];
+    if ((meta & (Meta.deleted | Meta.deadline)) !== 0) {
+      this.#entries[place] = LATE;
+      this.late.push(ref);
+    } else if (entry === NO_ENTRY) {
+      this.#entries[place] = putValue(this.encoding, lanes, at);
+    } else {
+      this.encoding.changeValue(entry, lanes[at], lanes[at + 1], lanes[at + 2]);
+    }
+  }
+
+  /** The journal's encoding, of a group that is not written yet. */
+  get encoding(): GroupBuffer {
+    assert(this.buffer !== undefined, 'a group keeps its encoding until it is written');
+    return this.buffer;
+  }
+
+  /** Tells the chunks that wait for it that it is durable as the mode understands that. */
+  tell(): void {
+    for (const chunk of this.chunks) chunk.complete();
+    this.chunks.length = 0;
+  }
+
+  /** Makes it a new group, which begins in `buffer`. */
+  reset(order: number, buffer: GroupBuffer): void {
     this.order = order;
     this.sequence = 0n;
-    this.buffer = undefined;
+    this.buffer = buffer;
+    buffer.begin();
     this.count = 0;
+    this.late.length = 0;
     this.records.length = 0;
     this.horizonMs = 0;
     this.chunks.length = 0;
     this.waiters.length = 0;
     this.recordBytes = 0;
     this.written = false;
+    this.bytes = 0;
   }
 
   #grow(): void {
     assert(this.count < GROUP_RECORDS_MAX, 'a group holds at most GROUP_RECORDS_MAX records');
-    const refs = new Int32Array(Math.min(this.refs.length * 4, GROUP_RECORDS_MAX));
-    refs.set(this.refs);
-    this.refs = refs;
+    const length = Math.min(this.refs.length * 4, GROUP_RECORDS_MAX);
+    this.refs = grown(this.refs, length);
+    this.#entries = grown(this.#entries, length);
   }
+}
+
+/** The record's value. @returns where it is in the buffer. */
+export function putValue(buffer: GroupBuffer, lanes: Int32Array, at: number): number {
+  const meta = lanes[at + 3];
+  const kind = (meta >>> Meta.kindShift) & Meta.kindMask;
+  const nameLength = meta & Meta.nameLengthMask;
+  return buffer.putValue(lanes[at], lanes[at + 1], lanes[at + 2], kind, nameLength, lanes, at + KEY_LANE);
+}
+
+function grown(column: Int32Array, length: number): Int32Array<ArrayBuffer> {
+  const larger = new Int32Array(length);
+  larger.set(column);
+  return larger;
 }

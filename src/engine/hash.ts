@@ -15,7 +15,7 @@ export class NameHash {
   }
 
   /** The hash, as a signed 32-bit integer, of a record's key: its kind and the bytes [start, start + length). */
-  of(kind: number, bytes: Uint8Array, start: number, length: number): number {
+  of(kind: number, bytes: DataView, start: number, length: number): number {
     let v0 = this.#key0;
     let v1 = this.#key1 ^ kind;
     let v2 = 0x6c796765 ^ this.#key0;
@@ -23,12 +23,12 @@ export class NameHash {
     const end = start + length;
     const wordsEnd = start + (length & ~3);
     let tail = length << 24;
-    for (let i = end - 1; i >= wordsEnd; i--) tail |= bytes[i] << ((i - wordsEnd) << 3);
+    for (let i = end - 1; i >= wordsEnd; i--) tail |= bytes.getUint8(i) << ((i - wordsEnd) << 3);
     // The words, the tail with the length, then three finalisation rounds: one loop, so that the round is written once.
     for (let i = start, finalRounds = 0; finalRounds <= 3; i += 4) {
       let word = 0;
       if (i < wordsEnd) {
-        word = bytes[i] | (bytes[i + 1] << 8) | (bytes[i + 2] << 16) | (bytes[i + 3] << 24);
+        word = bytes.getInt32(i, true);
       } else {
         if (finalRounds === 0) word = tail;
         if (finalRounds === 1) v2 ^= 0xff;

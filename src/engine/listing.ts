@@ -91,7 +91,7 @@ export class Listing {
   }
 
   #checkOf(ref: number): number {
-    const bytes = new Uint8Array(Uint32Array.of(ref).buffer);
-    return this.#check.of(0, bytes, 0, bytes.length) & (CHECK_RANGE - 1);
+    const view = new DataView(Uint32Array.of(ref).buffer);
+    return this.#check.of(0, view, 0, view.byteLength) & (CHECK_RANGE - 1);
   }
 }

@@ -5,7 +5,6 @@
 import { type IdempotencyRecord, type Replay, ValueEntry, type Values } from '../journal/replay.ts';
 import type { IdempotencyStore } from './idempotency.ts';
 import type { Records } from './records.ts';
-import { Slab } from './slab.ts';
 import { SnapshotLoad } from './snapshot-load.ts';
 
 export class Loading implements Replay {
@@ -43,14 +42,14 @@ export class Loading implements Replay {
     else this.#snapshot.values(values);
   }
 
-  deadline(deadlineMs: number, kind: number, nameLength: number, key: Uint8Array, start: number): void {
+  deadline(deadlineMs: number, kind: number, nameLength: number, key: DataView, start: number): void {
     if (this.#snapshot?.deadline(deadlineMs, kind, nameLength, key, start) === true) return;
     const ref = this.#find(kind, nameLength, key, start);
     if (ref !== 0) this.#records.setDeadline(ref, deadlineMs);
   }
 
   /** It is durable, so the record goes at once. */
-  delete(kind: number, nameLength: number, key: Uint8Array, start: number): void {
+  delete(kind: number, nameLength: number, key: DataView, start: number): void {
     const ref = this.#find(kind, nameLength, key, start);
     if (ref !== 0) this.#records.forget(ref);
   }
@@ -68,15 +67,15 @@ export class Loading implements Replay {
     this.#keys.restore(this.#horizonMs, this.#latestMs);
   }
 
-  #find(kind: number, nameLength: number, key: Uint8Array, start: number): number {
+  #find(kind: number, nameLength: number, key: DataView, start: number): number {
     this.endSnapshot();
     const { table } = this.#records;
     return table.find(table.hash(kind, nameLength, key, start), kind, nameLength, key, start);
   }
 
   /** Step by step, hashes, index and records, so that the cache misses of a step overlap. */
-  #update({ words, bytes, at, count }: Values): void {
-    const { table, slab } = this.#records;
+  #update({ words, view, at, count }: Values): void {
+    const { table } = this.#records;
     if (this.#hashes.length < count) {
       this.#hashes = new Int32Array(count);
       this.#refs = new Int32Array(count);
@@ -85,27 +84,29 @@ export class Loading implements Replay {
     const refs = this.#refs;
     for (let i = 0; i < count; i++) {
       const kindAndLength = words[at[i] + ValueEntry.kindAndLength];
-      hashes[i] = table.hash(kindAndLength & 0xff, kindAndLength >>> 8, bytes, (at[i] + ValueEntry.key) * 4);
+      hashes[i] = table.hash(kindAndLength & 0xff, kindAndLength >>> 8, view, (at[i] + ValueEntry.key) * 4);
     }
-    table.candidates(hashes, count, refs);
+    table.candidates(hashes, 0, count, refs);
     for (let i = 0; i < count; i++) {
       const kind = words[at[i] + ValueEntry.kindAndLength] & 0xff;
       const nameLength = words[at[i] + ValueEntry.kindAndLength] >>> 8;
       const key = (at[i] + ValueEntry.key) * 4;
       let ref = refs[i];
-      if (ref === 0 || !table.matches(ref, kind, nameLength, bytes, key)) {
-        ref = table.find(hashes[i], kind, nameLength, bytes, key);
+      if (ref === 0 || !table.matches(ref, kind, nameLength, view, key)) {
+        ref = table.find(hashes[i], kind, nameLength, view, key);
       }
       if (ref === 0) {
-        ref = table.insert(hashes[i], kind, nameLength, bytes, key);
+        ref = table.insert(hashes[i], kind, nameLength, view, key);
         this.#records.classify(ref);
       }
       this.#records.clearDeadline(ref);
-      const lanes = slab.lanes[Slab.piece(ref)];
-      const lane = Slab.lane(ref);
-      lanes[lane] = words[at[i] + ValueEntry.low];
-      lanes[lane + 1] = words[at[i] + ValueEntry.high];
-      lanes[lane + 2] = words[at[i] + ValueEntry.updatedAt];
+      const entry = at[i];
+      this.#records.write(
+        ref,
+        words[entry + ValueEntry.low],
+        words[entry + ValueEntry.high],
+        words[entry + ValueEntry.updatedAt],
+      );
     }
   }
 }

@@ -13,9 +13,8 @@ function indexOver(hashes: readonly number[]): NameIndex {
 function candidates(index: NameIndex, hash: number): number[] {
   const refs: number[] = [];
   for (let at = index.first(hash); at >= 0; at = index.next(at, hash)) refs.push(index.ref(at));
-  expect(index.firstRef(hash)).toBe(refs[0] ?? 0);
   const batch = new Int32Array(1);
-  index.firstRefs(Int32Array.of(hash), 1, batch);
+  index.firstRefs(Int32Array.of(hash), 0, 1, batch);
   expect(batch[0]).toBe(refs[0] ?? 0);
   return refs;
 }

@@ -55,8 +55,8 @@ export class NameIndex {
   readonly #segmentDepth: number[] = [];
   readonly #segmentUsed: number[] = [];
   #count = 0;
-  /** A word of what was fetched last: if nobody could see it, the compiler would leave the fetching out. */
-  fetched = 0;
+  /** As in the table. */
+  touched = 0;
   /** Of a segment that is being split. */
   readonly #refs = new Int32Array(LINES * PLACES);
   readonly #hashes = new Int32Array(LINES * PLACES);
@@ -92,23 +92,22 @@ export class NameIndex {
   }
 
   /** Brings the hash's line into the cache. */
-  fetch(hash: number): void {
+  touch(hash: number): void {
     const segment = this.#directory[hash >>> this.#shift];
     const words = this.#pieces[segment >>> PIECE_SEGMENTS_LOG2];
-    this.fetched = words[(segment & (PIECE_SEGMENTS - 1)) * SEGMENT_WORDS + (hash & LINE_MASK) * LINE_WORDS + PASSED];
+    this.touched = words[(segment & (PIECE_SEGMENTS - 1)) * SEGMENT_WORDS + (hash & LINE_MASK) * LINE_WORDS + PASSED];
   }
 
   /**
-   * For each hash the record at the first place, or 0 for none: most often the one that is looked for. All lines
-   * are touched before the first is looked into: then their cache misses overlap.
+   * For each hash the record at the first place, or 0 for none: most often the one that is looked for. First touches
+   * all lines, then looks into them.
    */
-  firstRefs(hashes: Int32Array, count: number, refs: Int32Array): void {
-    for (let i = 0; i < count; i++) this.fetch(hashes[i]);
-    for (let i = 0; i < count; i++) refs[i] = this.firstRef(hashes[i]);
+  firstRefs(hashes: Int32Array, from: number, to: number, refs: Int32Array): void {
+    for (let i = from; i < to; i++) this.touch(hashes[i]);
+    for (let i = from; i < to; i++) refs[i] = this.#firstRef(hashes[i]);
   }
 
-  /** The record at the first place, or 0 for none. */
-  firstRef(hash: number): number {
+  #firstRef(hash: number): number {
     const segment = this.#directory[hash >>> this.#shift];
     const words = this.#pieces[segment >>> PIECE_SEGMENTS_LOG2];
     const base = (segment & (PIECE_SEGMENTS - 1)) * SEGMENT_WORDS;

@@ -3,11 +3,10 @@
  * (`commands.ts`) are written in these words.
  *
  * Invariants:
- * - A record that is touched is in the newest group; its value reaches the journal when that group is sealed.
+ * - Whoever changes a record touches it then: it is in the newest group, which tells its state as it was last touched.
  * - A record leaves the table only when the journal has its deletion (`settle`), so that a name keeps one record
  *   from its creation until its deletion is durable, and a read in between knows what to wait for.
  */
-import { writeInt64 } from '../counter/int64.ts';
 import { Kind } from '../counter/key.ts';
 import { type Policy, PolicyTable } from '../counter/policy.ts';
 import { Deadlines } from './deadlines.ts';
@@ -68,21 +67,25 @@ export class Records {
     return NO_GROUP;
   }
 
-  /** Puts the record into the gathering group. */
+  /** Puts the record, as it is now, into the gathering group. To be called after every change. */
   touch(ref: number): void {
     const group = this.#groups[this.#groups.length - 1];
     const lanes = this.slab.lanes[Slab.piece(ref)];
     const at = Slab.lane(ref) + 3;
     const meta = lanes[at];
-    if (group.has(ref, meta >>> Meta.placeShift)) return;
-    lanes[at] = (meta & Meta.withoutPlace) | (group.add(ref) << Meta.placeShift);
+    let place = meta >>> Meta.placeShift;
+    if (!group.has(ref, place)) {
+      place = group.add(ref);
+      lanes[at] = (meta & Meta.withoutPlace) | (place << Meta.placeShift);
+    }
+    group.put(place, this.slab);
   }
 
   /**
    * A record for a new counter with value 0: a new one, or the one whose counter was deleted or has expired.
    * @returns 0 when no more counters can be taken.
    */
-  create(ref: number, hash: number, nameLength: number, key: Uint8Array, start: number, nowMs: number): number {
+  create(ref: number, hash: number, nameLength: number, key: DataView, start: number, nowMs: number): number {
     let record = ref;
     if (record === 0) {
       if (this.table.count >= this.#countersMax) return 0;
@@ -132,7 +135,7 @@ export class Records {
     return this.#policies.isEmpty ? undefined : this.#policies.find(key, start, start + nameLength);
   }
 
-  /** Puts a record back to an earlier state; it stays in its group, which then tells that state. */
+  /** Puts a record back to an earlier state, which its group then tells. */
   putBack(before: {
     readonly ref: number;
     readonly low: number;
@@ -142,24 +145,21 @@ export class Records {
     readonly deadlineMs: number | undefined;
   }): void {
     const { ref } = before;
-    if (!before.existed) {
+    if (before.existed) {
+      this.#setFlag(ref, Meta.deleted, false);
+      this.clearDeadline(ref);
+      if (before.deadlineMs !== undefined) this.setDeadline(ref, before.deadlineMs);
+      this.write(ref, before.low, before.high, before.updatedAt);
+    } else {
       this.markDeleted(ref);
-      return;
     }
-    this.#setFlag(ref, Meta.deleted, false);
-    this.clearDeadline(ref);
-    if (before.deadlineMs !== undefined) this.setDeadline(ref, before.deadlineMs);
-    const lanes = this.slab.lanes[Slab.piece(ref)];
-    const at = Slab.lane(ref);
-    lanes[at] = before.low;
-    lanes[at + 1] = before.high;
-    lanes[at + 2] = before.updatedAt;
+    this.touch(ref);
   }
 
   /** The group is durable: records that it deleted, and that nothing has touched since, leave the table. */
   settle(group: Group): void {
-    for (let i = 0; i < group.count; i++) {
-      const ref = group.refs[i];
+    // Deleted records are among those that were encoded late.
+    for (const ref of group.late) {
       if ((this.meta(ref) & Meta.deleted) === 0 || this.touchedBy(ref) !== NO_GROUP) continue;
       this.#absent--;
       this.table.remove(ref);
@@ -174,7 +174,15 @@ export class Records {
 
   #clear(ref: number): void {
     this.clearDeadline(ref);
-    writeInt64(this.slab.lanes[Slab.piece(ref)], Slab.lane(ref), 0n);
+    this.write(ref, 0, 0, 0);
+  }
+
+  write(ref: number, low: number, high: number, updatedAt: number): void {
+    const lanes = this.slab.lanes[Slab.piece(ref)];
+    const at = Slab.lane(ref);
+    lanes[at] = low;
+    lanes[at + 1] = high;
+    lanes[at + 2] = updatedAt;
   }
 
   /** Sets the flags of a new record that follow from its name's policy. */

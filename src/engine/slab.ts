@@ -31,6 +31,9 @@ export const WALK_BLOCKS_MAX = 20_000;
 export const FIRST_UNIT = 4;
 const BLOCK_UNITS_MAX = 1 + Math.ceil((NAME_BYTES_MAX + Math.max(...SUFFIX_BYTES)) / UNIT_BYTES);
 
+/** The key begins with this lane of a record. */
+export const KEY_LANE = 4;
+
 export const Meta = {
   nameLengthMask: 0xff,
   kindShift: 8,
@@ -51,10 +54,15 @@ export class Slab {
   /** Per piece: all lanes, and the same memory as bytes. Read by the table on the hot path. */
   readonly lanes: Int32Array[] = [];
   readonly bytes: Uint8Array[] = [];
+  readonly views: DataView[] = [];
   /** The unit behind the last block. */
   #frontier = FIRST_UNIT;
   /** Per length in units: the first free block. */
   readonly #free = new Int32Array(BLOCK_UNITS_MAX + 1);
+
+  constructor() {
+    this.#addPiece();
+  }
 
   /** The piece that a record lies in. */
   static piece(ref: number): number {
@@ -81,7 +89,7 @@ export class Slab {
   }
 
   /** Stores a new record with value 0. @returns its ref, or 0 when the address space is used up. */
-  insert(kind: number, nameLength: number, key: Uint8Array, start: number): number {
+  insert(kind: number, nameLength: number, key: DataView, start: number): number {
     const keyLength = nameLength + SUFFIX_BYTES[kind];
     const ref = this.#allocate(1 + ((keyLength + UNIT_BYTES - 1) >>> 4));
     if (ref === 0) return 0;
@@ -92,9 +100,11 @@ export class Slab {
     lanes[at + 1] = 0;
     lanes[at + 2] = 0;
     lanes[at + 3] = nameLength | (kind << Meta.kindShift);
+    const wholeWords = keyLength >>> 2;
+    for (let i = 0; i < wholeWords; i++) lanes[at + KEY_LANE + i] = key.getInt32(start + 4 * i, true);
     const bytes = this.bytes[piece];
     const to = Slab.keyByte(ref);
-    for (let i = 0; i < keyLength; i++) bytes[to + i] = key[start + i];
+    for (let i = wholeWords * 4; i < keyLength; i++) bytes[to + i] = key.getUint8(start + i);
     return ref;
   }
 
@@ -109,7 +119,7 @@ export class Slab {
     lanes[at + 1] = 0;
     lanes[at + 2] = 0;
     lanes[at + 3] = nameLength | (kind << Meta.kindShift);
-    for (let i = 0; i < keyWords; i++) lanes[at + UNIT_WORDS + i] = words[key + i];
+    for (let i = 0; i < keyWords; i++) lanes[at + KEY_LANE + i] = words[key + i];
     return ref;
   }
 
@@ -144,14 +154,19 @@ export class Slab {
       if (this.lanes.length === PIECES_MAX) return 0;
       // The rest of the piece becomes a free block, so that blocks lie back to back.
       if (this.#frontier < piecesEnd) this.#release(this.#frontier, piecesEnd - this.#frontier);
-      const lanes = cacheAlignedWords(PIECE_UNITS * 4);
-      this.lanes.push(lanes);
-      this.bytes.push(new Uint8Array(lanes.buffer, lanes.byteOffset));
-      if (piecesEnd > 0) this.#frontier = piecesEnd;
+      this.#addPiece();
+      this.#frontier = piecesEnd;
     }
     const ref = this.#frontier;
     this.#frontier += units;
     return ref;
+  }
+
+  #addPiece(): void {
+    const lanes = cacheAlignedWords(PIECE_UNITS * 4);
+    this.lanes.push(lanes);
+    this.bytes.push(new Uint8Array(lanes.buffer, lanes.byteOffset));
+    this.views.push(new DataView(lanes.buffer, lanes.byteOffset));
   }
 
   #release(ref: number, units: number): void {

@@ -10,7 +10,6 @@
  */
 import { ValueEntry, type Values } from '../journal/replay.ts';
 import type { Records } from './records.ts';
-import { Slab } from './slab.ts';
 
 const PARTS_LOG2 = 10;
 const PARTS = 1 << PARTS_LOG2;
@@ -33,7 +32,7 @@ export class SnapshotLoad {
     records.table.reserve(count);
   }
 
-  values({ words, bytes, at, count }: Values): void {
+  values({ words, view, at, count }: Values): void {
     const { table, slab } = this.#records;
     for (let i = 0; i < count; i++) {
       const entry = at[i];
@@ -41,19 +40,20 @@ export class SnapshotLoad {
       const nameLength = words[entry + ValueEntry.kindAndLength] >>> 8;
       const key = entry + ValueEntry.key;
       const ref = slab.insertWords(kind, nameLength, words, key);
-      const lanes = slab.lanes[Slab.piece(ref)];
-      const lane = Slab.lane(ref);
-      lanes[lane] = words[entry + ValueEntry.low];
-      lanes[lane + 1] = words[entry + ValueEntry.high];
-      lanes[lane + 2] = words[entry + ValueEntry.updatedAt];
+      this.#records.write(
+        ref,
+        words[entry + ValueEntry.low],
+        words[entry + ValueEntry.high],
+        words[entry + ValueEntry.updatedAt],
+      );
       this.#records.classify(ref);
-      this.#gather(table.hash(kind, nameLength, bytes, key * 4), ref);
+      this.#gather(table.hash(kind, nameLength, view, key * 4), ref);
       this.#last = ref;
     }
   }
 
   /** @returns false when it is not the deadline of the last record: then the table must be whole before it is set. */
-  deadline(unixMs: number, kind: number, nameLength: number, key: Uint8Array, start: number): boolean {
+  deadline(unixMs: number, kind: number, nameLength: number, key: DataView, start: number): boolean {
     const ref = this.#last;
     if (ref === 0 || !this.#records.table.matches(ref, kind, nameLength, key, start)) return false;
     this.#records.setDeadline(ref, unixMs);
@@ -79,7 +79,7 @@ export class SnapshotLoad {
   #index(part: number): void {
     const from = part * GATHERED_MAX * 2;
     const to = from + this.#counts[part] * 2;
-    for (let at = from; at < to; at += 2) this.#records.table.fetch(this.#gathered[at]);
+    for (let at = from; at < to; at += 2) this.#records.table.touch(this.#gathered[at]);
     for (let at = from; at < to; at += 2) {
       const older = this.#records.table.adopt(this.#gathered[at], this.#gathered[at + 1]);
       if (older !== 0) this.#records.forget(older);

@@ -27,6 +27,9 @@ const PASSING: ReadonlySet<number> = new Set([
   ERRORS.too_many_counters.id,
 ]);
 
+/** Records are found for so many commands at a time: what that touches is still in the first-level cache when they are applied. */
+const STRIP_COMMANDS = 128;
+
 export class Submission {
   readonly #records: Records;
   readonly #commands: Commands;
@@ -61,12 +64,14 @@ export class Submission {
   #applyCommands(chunk: Chunk, nowMs: number): void {
     const refs = this.#refs;
     const hashes = this.#hashes;
-    this.#commands.findAll(chunk, refs, hashes);
     const isImport = chunk.key?.scope === 'import';
     const undo = chunk.atomic || isImport ? new Undo(this.#records) : undefined;
     const isFailing = this.#committer.isFailing;
     const added: StoredRecord[] = [];
     for (let i = 0; i < chunk.count; i++) {
+      if (i % STRIP_COMMANDS === 0) {
+        this.#commands.findMany(chunk, i, Math.min(i + STRIP_COMMANDS, chunk.count), refs, hashes);
+      }
       if (isFailing && !this.#mayApplyWhileFailing(chunk, i, refs[i])) continue;
       const id = chunk.options.length === 0 ? undefined : chunk.options[i]?.id;
       if (id !== undefined && this.#answerCommandFromRecord(chunk, i, id)) continue;

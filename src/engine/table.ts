@@ -5,14 +5,14 @@
 import { SUFFIX_BYTES } from '../counter/key.ts';
 import { NameHash } from './hash.ts';
 import { NameIndex } from './name-index.ts';
-import { Meta, Slab } from './slab.ts';
+import { KEY_LANE, Meta, Slab } from './slab.ts';
 
 export class Table {
   readonly slab = new Slab();
   readonly #index = new NameIndex((refs, count, hashes) => this.#hashAll(refs, count, hashes));
   readonly #hash: NameHash;
-  /** A word of the record that was fetched last: if nobody could see it, the compiler would leave the fetching out. */
-  fetched = 0;
+  /** What touching read: kept where anyone could read it, so that touching is not optimised away. */
+  touched = 0;
 
   /** @param hashKey 8 secret random bytes. */
   constructor(hashKey: Uint8Array) {
@@ -28,12 +28,12 @@ export class Table {
     return this.slab.byteLength + this.#index.byteLength;
   }
 
-  hash(kind: number, nameLength: number, key: Uint8Array, start: number): number {
+  hash(kind: number, nameLength: number, key: DataView, start: number): number {
     return this.#hash.of(kind, key, start, nameLength + SUFFIX_BYTES[kind]);
   }
 
   /** The record with this key, or 0. Keys are compared exactly. */
-  find(hash: number, kind: number, nameLength: number, key: Uint8Array, start: number): number {
+  find(hash: number, kind: number, nameLength: number, key: DataView, start: number): number {
     for (let at = this.#index.first(hash); at >= 0; at = this.#index.next(at, hash)) {
       const ref = this.#index.ref(at);
       if (this.matches(ref, kind, nameLength, key, start)) return ref;
@@ -41,48 +41,41 @@ export class Table {
     return 0;
   }
 
-  /**
-   * Whether the record has this key. A look-up of many names asks `candidates` for all of them and then this, so
-   * that the cache misses of one step overlap; only where it says no is `find` called.
-   */
-  matches(ref: number, kind: number, nameLength: number, key: Uint8Array, start: number): boolean {
-    const lanes = this.slab.lanes[Slab.piece(ref)];
-    let at = Slab.lane(ref) + 3;
-    if (
-      (lanes[at] & (Meta.nameLengthMask | (Meta.kindMask << Meta.kindShift))) !==
-      (nameLength | (kind << Meta.kindShift))
-    ) {
-      return false;
-    }
-    // By words: the fewer steps wait for the record, the more records of a chunk the machine fetches at the same time.
+  /** Whether the record has this key. */
+  matches(ref: number, kind: number, nameLength: number, key: DataView, start: number): boolean {
+    const piece = Slab.piece(ref);
+    const lanes = this.slab.lanes[piece];
+    const at = Slab.lane(ref);
+    const wanted = nameLength | (kind << Meta.kindShift);
+    if ((lanes[at + 3] & (Meta.nameLengthMask | (Meta.kindMask << Meta.kindShift))) !== wanted) return false;
     const length = nameLength + SUFFIX_BYTES[kind];
-    const wordsEnd = start + (length & ~3);
-    let i = start;
-    for (; i < wordsEnd; i += 4) {
-      if (lanes[++at] !== (key[i] | (key[i + 1] << 8) | (key[i + 2] << 16) | (key[i + 3] << 24))) return false;
+    const wholeWords = length >>> 2;
+    for (let i = 0; i < wholeWords; i++) {
+      if (lanes[at + KEY_LANE + i] !== key.getInt32(start + 4 * i, true)) return false;
     }
-    const byte = Slab.keyByte(ref) - start;
-    const bytes = this.slab.bytes[Slab.piece(ref)];
-    for (const end = start + length; i < end; i++) if (bytes[byte + i] !== key[i]) return false;
+    const bytes = this.slab.bytes[piece];
+    const keyAt = Slab.keyByte(ref);
+    for (let i = wholeWords * 4; i < length; i++) {
+      if (bytes[keyAt + i] !== key.getUint8(start + i)) return false;
+    }
     return true;
   }
 
-  /** The first record that may have this hash, or 0. */
-  candidate(hash: number): number {
-    return this.#index.firstRef(hash);
-  }
-
-  /** `candidate` for many hashes; also fetches the records, so that `matches` finds them in the cache. */
-  candidates(hashes: Int32Array, count: number, refs: Int32Array): void {
-    this.#index.firstRefs(hashes, count, refs);
-    for (let i = 0; i < count; i++) {
-      const ref = refs[i];
-      if (ref !== 0) this.fetched = this.slab.lanes[Slab.piece(ref)][Slab.lane(ref) + 3];
-    }
+  /**
+   * The records of many keys at once: for each hash the first record with it, or 0, most often the one that is
+   * looked for. Step by step, and first of all touching what the next step will read: between two touches lie so
+   * few instructions that the processor has many cache misses under way at a time instead of one.
+   */
+  candidates(hashes: Int32Array, from: number, to: number, refs: Int32Array): void {
+    this.#index.firstRefs(hashes, from, to, refs);
+    const { lanes } = this.slab;
+    let touched = 0;
+    for (let i = from; i < to; i++) touched ^= lanes[Slab.piece(refs[i])][Slab.lane(refs[i]) + 3];
+    this.touched = touched;
   }
 
   /** Adds a record with value 0 for a key that has none; 0 when the address space is used up. */
-  insert(hash: number, kind: number, nameLength: number, key: Uint8Array, start: number): number {
+  insert(hash: number, kind: number, nameLength: number, key: DataView, start: number): number {
     const ref = this.slab.insert(kind, nameLength, key, start);
     if (ref !== 0) this.#index.insert(hash, ref);
     return ref;
@@ -93,9 +86,9 @@ export class Table {
     this.#index.reserve(count);
   }
 
-  /** Brings what `adopt` of a record with this hash needs into the cache. */
-  fetch(hash: number): void {
-    this.#index.fetch(hash);
+  /** Brings what `adopt` of a record with this hash reads into the cache. */
+  touch(hash: number): void {
+    this.#index.touch(hash);
   }
 
   /**
@@ -108,8 +101,8 @@ export class Table {
       const other = this.#index.ref(at);
       const meta = this.slab.lanes[Slab.piece(ref)][Slab.lane(ref) + 3];
       const kind = (meta >>> Meta.kindShift) & Meta.kindMask;
-      const bytes = this.slab.bytes[Slab.piece(ref)];
-      if (this.matches(other, kind, meta & Meta.nameLengthMask, bytes, Slab.keyByte(ref))) older = other;
+      const view = this.slab.views[Slab.piece(ref)];
+      if (this.matches(other, kind, meta & Meta.nameLengthMask, view, Slab.keyByte(ref))) older = other;
     }
     this.#index.insert(hash, ref);
     return older;
@@ -129,6 +122,6 @@ export class Table {
 
   #hashOf(ref: number, meta: number): number {
     const kind = (meta >>> Meta.kindShift) & Meta.kindMask;
-    return this.hash(kind, meta & Meta.nameLengthMask, this.slab.bytes[Slab.piece(ref)], Slab.keyByte(ref));
+    return this.hash(kind, meta & Meta.nameLengthMask, this.slab.views[Slab.piece(ref)], Slab.keyByte(ref));
   }
 }

@@ -80,13 +80,13 @@ export function replayFrame(reader: FrameReader, place: FramePlace, replay: Repl
 /** Value entries one behind the other, gathered to be fed at once. */
 class ValueRun implements Values {
   readonly words: Int32Array;
-  readonly bytes: Uint8Array;
+  readonly view: DataView;
   readonly at: Int32Array;
   count = 0;
 
   constructor({ window, entries }: FrameReader) {
     this.words = window.words;
-    this.bytes = window.bytes;
+    this.view = window.view;
     this.at = new Int32Array(Math.min(entries, VALUES_MAX));
   }
 
@@ -131,19 +131,19 @@ function replayOther(reader: FrameReader, place: FramePlace, at: number, replay:
 
 /** @returns false when the entry was not fed: unknown or malformed. */
 function replayEntry(reader: FrameReader, type: number, at: number, length: number, replay: Replay): boolean {
-  const { bytes, words } = reader.window;
+  const { bytes, words, view } = reader.window;
   switch (type) {
     case Entry.deadline: {
       const kindAndLength = words[(at >> 2) + 2];
       if (!hasKey(length - DEADLINE_FIXED_BYTES, kindAndLength)) return false;
       const start = at + DEADLINE_FIXED_BYTES;
-      replay.deadline(readMs(words, at), kind(kindAndLength), nameLength(kindAndLength), bytes, start);
+      replay.deadline(readMs(words, at), kind(kindAndLength), nameLength(kindAndLength), view, start);
       return true;
     }
     case Entry.delete: {
       const kindAndLength = words[at >> 2];
       if (!hasKey(length - DELETE_FIXED_BYTES, kindAndLength)) return false;
-      replay.delete(kind(kindAndLength), nameLength(kindAndLength), bytes, at + DELETE_FIXED_BYTES);
+      replay.delete(kind(kindAndLength), nameLength(kindAndLength), view, at + DELETE_FIXED_BYTES);
       return true;
     }
     case Entry.idempotency: {

@@ -119,7 +119,8 @@ async function write(): Promise<Map<string, Uint8Array>> {
   const disk = new SimulatedDisk({ seed: 1 });
   const journal = await Journal.open({ disk, host: host(), replay: new Recorder() });
   const group = new GroupBuffer();
-  group.begin(1n, TIME_MS);
+  group.begin();
+  group.stamp(1n, TIME_MS);
   put(group, { entry: 'value', key: LIKES, low: -5, high: -1, at: 1_700_000_000 });
   put(group, { entry: 'deadline', key: LIKES, ms: 1_800_000_000_456 });
   put(group, { entry: 'value', key: WINDOW, low: 1, high: 2, at: 1_700_000_000 });
@@ -127,7 +128,8 @@ async function write(): Promise<Map<string, Uint8Array>> {
   group.putIdempotency({ scope: 'import', key: 'a-key', fingerprint: 'c0ffee', appliedAtMs: TIME_MS, outcomes });
   await journal.write([group]);
   await journal.sync();
-  group.begin(2n, TIME_MS + 1);
+  group.begin();
+  group.stamp(2n, TIME_MS + 1);
   put(group, { entry: 'delete', key: LIKES });
   put(group, { entry: 'horizon', ms: TIME_MS - 3_600_000 });
   await journal.write([group]);
@@ -144,7 +146,8 @@ async function write(): Promise<Map<string, Uint8Array>> {
     async () => {
       // The snapshot is about to make it superfluous.
       files.set('journal-00000001.log', disk.content('journal-00000001.log'));
-      group.begin(3n, TIME_MS + 2);
+      group.begin();
+      group.stamp(3n, TIME_MS + 2);
       put(group, { entry: 'value', key: WINDOW, low: 2, high: 2, at: 1_700_000_001 });
       await journal.write([group]);
       await journal.sync();

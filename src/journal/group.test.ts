@@ -70,7 +70,8 @@ function sealed(group: GroupBuffer): Uint8Array[] {
 /** A frame with one value entry, as one array, to be changed; `restamp` gives it a valid checksum again. */
 function oneValue(): { bytes: Uint8Array; view: DataView } {
   const group = new GroupBuffer();
-  group.begin(1n, 1);
+  group.begin();
+  group.stamp(1n, 1);
   put(group, { entry: 'value', key: { kind: 0, bytes: 'abc' }, low: 1, high: 0, at: 2 });
   const bytes = Uint8Array.from(Buffer.concat(sealed(group)));
   return { bytes, view: new DataView(bytes.buffer) };
@@ -86,7 +87,8 @@ it('gives every entry back as it was put, in order, also from a buffer that was 
   let sequence = 0n;
   await fc.assert(
     fc.asyncProperty(fc.array(entry, { maxLength: 40 }), milliseconds, async (entries, timeMs) => {
-      group.begin(++sequence, timeMs);
+      group.begin();
+      group.stamp(++sequence, timeMs);
       for (const one of entries) put(group, one);
       expect(group.entries).toBe(entries.length);
       const replay = new Recorder();
@@ -109,7 +111,8 @@ it('gives an idempotency record back with everything in it', async () => {
     },
   ];
   const group = new GroupBuffer();
-  group.begin(1n, 1);
+  group.begin();
+  group.stamp(1n, 1);
   for (const record of records) group.putIdempotency(record);
   const found: IdempotencyRecord[] = [];
   const replay = new Recorder();
@@ -121,7 +124,8 @@ it('gives an idempotency record back with everything in it', async () => {
 it('grows piece by piece, and a frame of many pieces is one frame', async () => {
   const group = new GroupBuffer();
   for (const count of [20_000, 3, 50_000]) {
-    group.begin(1n, 1);
+    group.begin();
+    group.stamp(1n, 1);
     const entries = Array.from({ length: count }, (_, i): ModelEntry => {
       const name = `${i}`.padEnd(1 + (i % 255), 'n').slice(0, 255);
       return { entry: 'value', key: { kind: 0, bytes: name }, low: i, high: ~i, at: i };
@@ -137,10 +141,12 @@ it('grows piece by piece, and a frame of many pieces is one frame', async () => 
 
 it('fills whole sectors, and shows nothing of an earlier group in them', () => {
   const group = new GroupBuffer();
-  group.begin(1n, 1);
+  group.begin();
+  group.stamp(1n, 1);
   for (let i = 0; i < 100; i++) put(group, { entry: 'delete', key: { kind: 0, bytes: 'secret'.repeat(20) } });
   sealed(group);
-  group.begin(2n, 1);
+  group.begin();
+  group.stamp(2n, 1);
   put(group, { entry: 'delete', key: { kind: 0, bytes: 'a' } });
   const bytes = Buffer.concat(sealed(group));
   expect(bytes.length).toBe(SECTOR_BYTES);
@@ -150,8 +156,9 @@ it('fills whole sectors, and shows nothing of an earlier group in them', () => {
 
 it('refuses what no reader could tell again', () => {
   const group = new GroupBuffer();
-  group.begin(1n, 1);
-  const bytes = new Uint8Array(600);
+  group.begin();
+  group.stamp(1n, 1);
+  const bytes = new Int32Array(150);
   const record = { scope: 'request', key: 'k', fingerprint: '', appliedAtMs: 1, outcomes: new Uint8Array() } as const;
   expect(() => group.putValue(0, 0, 0, 0, 0, bytes, 0)).toThrow('broken invariant');
   expect(() => group.putValue(0, 0, 0, 0, 256, bytes, 0)).toThrow('broken invariant');
@@ -161,14 +168,15 @@ it('refuses what no reader could tell again', () => {
   expect(() => group.putIdempotency({ ...record, key: '' })).toThrow('broken invariant');
   expect(() => group.putIdempotency({ ...record, key: 'ä' })).toThrow('broken invariant');
   expect(() => group.putIdempotency({ ...record, fingerprint: 'AB' })).toThrow('broken invariant');
-  expect(() => group.begin(0n, 1)).toThrow('broken invariant');
+  expect(() => group.stamp(0n, 1)).toThrow('broken invariant');
   const outcomes = new Uint8Array(GROUP_ENTRY_BYTES_MAX);
   expect(() => group.putIdempotency({ ...record, outcomes })).toThrow('broken invariant');
 });
 
 it('refuses a frame that is longer than recovery reads', () => {
   const group = new GroupBuffer();
-  group.begin(1n, 1);
+  group.begin();
+  group.stamp(1n, 1);
   const outcomes = new Uint8Array(GROUP_ENTRY_BYTES_MAX - 1024);
   const record = { scope: 'request', key: 'k', fingerprint: '', appliedAtMs: 1, outcomes } as const;
   while (group.bytes <= GROUP_BYTES_MAX) group.putIdempotency(record);

@@ -5,7 +5,7 @@
  *
  * Invariants:
  * - Entries start at multiples of 4 in the frame, so their words are written through an `Int32Array`.
- * - `putValue` is on the path of an increment: it allocates nothing.
+ * - `putValue` and `changeValue` are on the path of an increment: they allocate nothing.
  * - A frame is at most `GROUP_BYTES_MAX` long; whoever fills it looks at `bytes` and splits before that.
  */
 import { crc32 } from 'node:zlib';
@@ -36,7 +36,9 @@ import {
 } from './format.ts';
 import type { IdempotencyRecord } from './replay.ts';
 
-const PIECE_BYTES = 1024 * 1024;
+const PIECE_WORDS_LOG2 = 18;
+const PIECE_WORDS = 1 << PIECE_WORDS_LOG2;
+const PIECE_BYTES = PIECE_WORDS * 4;
 /** The last piece is padded to a whole sector. */
 const PIECE_USABLE_BYTES = PIECE_BYTES - SECTOR_BYTES;
 /** What a group keeps for the next one; a rare large one gives the rest back. */
@@ -65,16 +67,20 @@ export class GroupBuffer {
   #words = this.#piece.words;
   #used: number = Frame.payload;
 
-  /** Starts an empty group. */
-  begin(sequence: bigint, timeMs: number): void {
-    assert(sequence > 0n, 'sequence numbers start at 1');
-    this.#sequence = sequence;
-    this.#timeMs = timeMs;
+  /** Starts an empty group. It gets its number by `stamp`, before it is sealed. */
+  begin(): void {
+    this.#sequence = 0n;
     this.#entries = 0;
     if (this.#pieces.length > PIECES_KEPT_MAX) this.#pieces.length = PIECES_KEPT_MAX;
     this.#bytesBefore = 0;
     this.#enter(0);
     this.#used = Frame.payload;
+  }
+
+  stamp(sequence: bigint, timeMs: number): void {
+    assert(sequence > 0n, 'sequence numbers start at 1');
+    this.#sequence = sequence;
+    this.#timeMs = timeMs;
   }
 
   get sequence(): bigint {
@@ -97,7 +103,8 @@ export class GroupBuffer {
 
   /**
    * A record's absolute state; also says that it has no deadline, unless `putDeadline` follows.
-   * The key's bytes, name and suffix, lie in `key[start, start + nameLength + SUFFIX_BYTES[kind])`.
+   * The key's bytes, name and suffix, begin with the word `key[start]`, little-endian.
+   * @returns where it is, for `changeValue`.
    */
   putValue(
     low: number,
@@ -105,9 +112,9 @@ export class GroupBuffer {
     updatedAtSeconds: number,
     kind: number,
     nameLength: number,
-    key: Uint8Array,
+    key: Int32Array,
     start: number,
-  ): void {
+  ): number {
     const keyBytes = this.#keyBytes(kind, nameLength);
     const at = this.#open(Entry.value, VALUE_FIXED_BYTES + keyBytes);
     const words = this.#words;
@@ -117,10 +124,20 @@ export class GroupBuffer {
     words[word + 2] = updatedAtSeconds;
     words[word + 3] = kind | (nameLength << 8);
     this.#copy(key, start, keyBytes, at + VALUE_FIXED_BYTES);
+    return this.#last * PIECE_WORDS + word;
+  }
+
+  /** The record has changed again: its entry, at `place`, tells the new state. */
+  changeValue(place: number, low: number, high: number, updatedAtSeconds: number): void {
+    const { words } = this.#pieces[place >>> PIECE_WORDS_LOG2];
+    const word = place & (PIECE_WORDS - 1);
+    words[word] = low;
+    words[word + 1] = high;
+    words[word + 2] = updatedAtSeconds;
   }
 
   /** The deadline of a record, Unix ms, exact to 2^53; follows its value. */
-  putDeadline(deadlineMs: number, kind: number, nameLength: number, key: Uint8Array, start: number): void {
+  putDeadline(deadlineMs: number, kind: number, nameLength: number, key: Int32Array, start: number): void {
     const keyBytes = this.#keyBytes(kind, nameLength);
     const at = this.#open(Entry.deadline, DEADLINE_FIXED_BYTES + keyBytes);
     this.#putMs(at, deadlineMs);
@@ -128,7 +145,7 @@ export class GroupBuffer {
     this.#copy(key, start, keyBytes, at + DEADLINE_FIXED_BYTES);
   }
 
-  putDelete(kind: number, nameLength: number, key: Uint8Array, start: number): void {
+  putDelete(kind: number, nameLength: number, key: Int32Array, start: number): void {
     const keyBytes = this.#keyBytes(kind, nameLength);
     const at = this.#open(Entry.delete, DELETE_FIXED_BYTES + keyBytes);
     this.#words[at >> 2] = kind | (nameLength << 8);
@@ -176,6 +193,7 @@ export class GroupBuffer {
    */
   seal(id: Uint8Array, offset: number, durableOffset: number): Uint8Array[] {
     assert(id.length === ID_BYTES, 'a file id has 16 bytes');
+    assert(this.#sequence > 0n, 'a group has its number before it is sealed');
     assert(this.bytes <= GROUP_BYTES_MAX, 'a frame is at most GROUP_BYTES_MAX long');
     const { bytes } = this.#pieces[0];
     const header = new DataView(bytes.buffer, 0, Frame.payload);
@@ -215,10 +233,14 @@ export class GroupBuffer {
     return at + 4;
   }
 
-  /** Byte by byte: for names of usual length faster than `set`, which needs a view to copy from. */
-  #copy(key: Uint8Array, start: number, length: number, to: number): void {
-    const { bytes } = this.#piece;
-    for (let i = 0; i < length; i++) bytes[to + i] = key[start + i];
+  /** Word by word: for names of usual length faster than `set`, which needs a view to copy from. */
+  #copy(key: Int32Array, start: number, length: number, to: number): void {
+    const words = this.#words;
+    const word = to >> 2;
+    const whole = length >> 2;
+    for (let i = 0; i < whole; i++) words[word + i] = key[start + i];
+    const rest = (length & 3) << 3;
+    if (rest > 0) words[word + whole] = key[start + whole] & ((1 << rest) - 1);
   }
 
   /** Two words, low first. */

@@ -3,7 +3,8 @@
  *
  * Invariants:
  * - Operations on the current segment come one after the other (`#inTurn`): a rotation for a snapshot never runs
- *   beside a write or a sync.
+ *   beside a write. Syncs run beside writes; a rotation waits for the one under way, so that no failure of a sync
+ *   concerns a segment that has been left.
  * - Only the current segment has bytes that may not be durable; the one before was synced when it was left, or
  *   counts only up to where it was.
  * - Segment numbers only grow, also over attempts that failed; so the newest file is always the end of the chain.
@@ -32,6 +33,8 @@ export interface JournalOptions {
   readonly segmentBytesMax?: number | undefined;
   /** A write, a sync, or opening a segment takes at most so long; beyond it counts as failed. */
   readonly writeDeadlineMs?: number | undefined;
+  /** How far segments are allocated ahead of small groups. Default: not at all. */
+  readonly allocateBytes?: number | undefined;
 }
 
 export class Journal {
@@ -64,7 +67,8 @@ export class Journal {
    */
   static async open(options: JournalOptions): Promise<Journal> {
     const { disk, host, replay } = options;
-    const site = { disk, clock: host.clock, writeDeadlineMs: options.writeDeadlineMs ?? WRITE_DEADLINE_MS };
+    const { writeDeadlineMs = WRITE_DEADLINE_MS, allocateBytes = 0 } = options;
+    const site = { disk, clock: host.clock, writeDeadlineMs, allocateBytes };
     const found = await recover(disk, replay);
     if (found.tail !== undefined) await repairTail(disk, found.tail);
     const segment = await Segment.create(site, newHeader(site.clock, host.random, found.nextNumber, found.continues));
@@ -122,8 +126,17 @@ export class Journal {
    * Resolves when everything is durable that was written before the call.
    * @throws JournalFailure: of what was not durable before, anything may be lost; `replace` is next.
    */
-  sync(): Promise<void> {
-    return this.#inTurn(() => this.#segment.sync());
+  async sync(): Promise<void> {
+    assert(!this.#isClosed, 'a closed journal is not used');
+    if (this.#failure !== undefined) throw this.#failure;
+    const segment = this.#segment;
+    try {
+      await segment.sync();
+    } catch (error) {
+      // After a replacement the segment that has failed is none of the journal's any more.
+      if (segment === this.#segment) this.#failure ??= journalFailure(error);
+      throw journalFailure(error);
+    }
   }
 
   /**
@@ -203,7 +216,7 @@ export class Journal {
     const left = this.#segment;
     await left.sync();
     this.#segment = await this.#open(left.durablePoint);
-    left.abandon();
+    left.leave();
   }
 
   #open(continues: Continuation | undefined): Promise<Segment> {

@@ -44,6 +44,8 @@ export interface Tail {
   readonly markedOffset: number;
   /** Behind the last frame that counts. */
   readonly wholeOffset: number;
+  /** Behind the last sector that holds anything; from there to `size` the file is only allocated. */
+  readonly tornEnd: number;
   readonly size: number;
 }
 
@@ -235,15 +237,17 @@ class Walk {
   async #endOfJournal(reader: FrameReader, name: string, offset: number, marked: number, size: number): Promise<void> {
     const { reason } = reader;
     if (marked > offset) throw new DamageError(name, offset, reason);
-    let at = offset + SECTOR_BYTES;
+    let tornEnd = offset;
+    let at = offset;
     while (at < size) {
       if (!reader.holds(at)) await reader.load(at);
+      if (!reader.isZero(at)) tornEnd = Math.min(at + SECTOR_BYTES, size);
       const isWhole = reader.check(at);
       if (isWhole && reader.durableOffset > offset) {
         throw new DamageError(name, offset, `${reason}, and a later frame says that it was durable`);
       }
       at += isWhole ? reader.paddedLength : SECTOR_BYTES;
     }
-    this.tail = { name, markedOffset: marked, wholeOffset: offset, size };
+    this.tail = { name, markedOffset: marked, wholeOffset: offset, tornEnd, size };
   }
 }

@@ -15,9 +15,9 @@ export interface Replay {
   /** States of records, in order: many at once, so that whoever takes them can work step by step. */
   values(values: Values): void;
   /** Unix ms. */
-  deadline(deadlineMs: number, kind: number, nameLength: number, key: Uint8Array, start: number): void;
+  deadline(deadlineMs: number, kind: number, nameLength: number, key: DataView, start: number): void;
   /** The record may be unknown. */
-  delete(kind: number, nameLength: number, key: Uint8Array, start: number): void;
+  delete(kind: number, nameLength: number, key: DataView, start: number): void;
   idempotency(record: IdempotencyRecord): void;
   /** Keys with a birth time at or below this are no longer known. Never goes back. */
   horizon(unixMs: number): void;
@@ -25,9 +25,9 @@ export interface Replay {
 
 /** Entries with the states of records, where they were read. A record has no deadline unless one follows. */
 export interface Values {
-  /** The window, as words and as bytes. */
+  /** The window, as words and to be read at any byte. */
   readonly words: Int32Array;
-  readonly bytes: Uint8Array;
+  readonly view: DataView;
   /** Of each entry the word that it begins at: see `ValueEntry`. */
   readonly at: Int32Array;
   readonly count: number;

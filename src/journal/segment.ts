@@ -5,12 +5,15 @@
  * - `durableOffset <= offset`: everything before the first is on the disk for good, everything between them has
  *   been handed to the system. Each frame states the durable offset as it was before it (the durability mark).
  * - Before the first group goes in, header and name are durable.
- * - After a failed operation nothing more is written here.
+ * - Syncs come one after the other, beside writes. What is written during one is not counted as covered by it.
+ * - The file is zeros from the last frame through `#allocated`, except where zeros are on their way: no frame is written
+ *   there before they have arrived.
+ * - After a failed operation nothing more is written here, and no sync succeeds. (Zeros that do not fit do no harm.)
  */
 import type { Clock, Disk, DiskFile } from '../host/host.ts';
 import { assert } from '../std/assert.ts';
 import { within } from './deadline.ts';
-import { FILE_HEADER_BYTES, segmentName, TEMPORARY_SUFFIX } from './format.ts';
+import { FILE_HEADER_BYTES, segmentName, TEMPORARY_SUFFIX, wholeSectors } from './format.ts';
 import type { GroupBuffer } from './group.ts';
 import { type Continuation, encodeSegmentHeader, type SegmentHeader } from './header.ts';
 
@@ -20,7 +23,14 @@ export interface SegmentSite {
   readonly clock: Clock;
   /** A write, a sync, or opening a segment takes at most so long; beyond it counts as failed. */
   readonly writeDeadlineMs: number;
+  /**
+   * While groups are small, the file is written with so many zeros ahead of them; 0: with none. A sync of bytes that
+   * lie where there were some already has no new size and no new blocks to write down: it takes two thirds of the time.
+   */
+  readonly allocateBytes: number;
 }
+
+const SMALL_GROUP_BYTES = 64 * 1024;
 
 export class Segment {
   readonly header: SegmentHeader;
@@ -33,6 +43,12 @@ export class Segment {
   #durableSequence: bigint;
   /** Behind the last frame that says more than how far the file is durable. */
   #contentEnd = FILE_HEADER_BYTES;
+  /** The file has been written through this. */
+  #allocated = FILE_HEADER_BYTES;
+  /** Zeros on their way to `[#allocated, #allocated + allocateBytes)`. */
+  #allocating: Promise<void> | undefined;
+  /** The end of the last sync. */
+  #syncing: Promise<void> = Promise.resolve();
   /** The mark in the last frame. */
   #statedOffset = FILE_HEADER_BYTES;
 
@@ -104,6 +120,9 @@ export class Segment {
     const { clock, writeDeadlineMs } = this.#site;
     const stated = this.#durableOffset;
     let offset = this.#offset;
+    if (this.#allocating !== undefined && offset + wholeSectors(group.bytes) > this.#allocated) {
+      await within(clock, writeDeadlineMs, `allocating ${this.name}`, this.#allocating);
+    }
     for (const part of group.seal(this.header.id, this.#offset, stated)) {
       await within(clock, writeDeadlineMs, `writing ${this.name}`, this.#file.write(part, offset));
       offset += part.length;
@@ -112,15 +131,34 @@ export class Segment {
     this.#sequence = group.sequence;
     this.#statedOffset = stated;
     if (group.entries > 0) this.#contentEnd = offset;
+    this.#allocated = Math.max(this.#allocated, offset);
+    const { allocateBytes } = this.#site;
+    if (group.bytes <= SMALL_GROUP_BYTES && this.#allocated - offset < allocateBytes / 2) this.#allocate(allocateBytes);
+  }
+
+  #allocate(bytes: number): void {
+    this.#allocating ??= this.#file.write(new Uint8Array(bytes), this.#allocated).then(
+      () => {
+        this.#allocated += bytes;
+        this.#allocating = undefined;
+      },
+      () => {
+        // Frames go on without: this promise stays, so that it is not tried again.
+      },
+    );
   }
 
   /** Makes durable what was written before the call. */
-  async sync(): Promise<void> {
+  sync(): Promise<void> {
+    this.#syncing = this.#syncing.then(() => this.#sync());
+    return this.#syncing;
+  }
+
+  async #sync(): Promise<void> {
     if (this.#durableOffset === this.#offset) return;
     const offset = this.#offset;
     const sequence = this.#sequence;
     await within(this.#site.clock, this.#site.writeDeadlineMs, `syncing ${this.name}`, this.#file.sync());
-    assert(offset === this.#offset, 'nothing is written while the file is synced');
     this.#durableOffset = offset;
     this.#durableSequence = sequence;
   }
@@ -130,7 +168,15 @@ export class Segment {
     void Promise.allSettled([this.#file.close()]);
   }
 
-  close(): Promise<void> {
-    return this.#file.close();
+  /** As `close`, in the background. */
+  leave(): void {
+    void Promise.allSettled([this.close()]);
+  }
+
+  /** Closes the file, without the zeros behind its last frame. */
+  async close(): Promise<void> {
+    await this.#allocating;
+    if (this.#allocated > this.#offset) await Promise.allSettled([this.#file.truncate(this.#offset)]);
+    await this.#file.close();
   }
 }

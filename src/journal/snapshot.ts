@@ -111,16 +111,21 @@ class PartWriter {
   async parts(request: SnapshotRequest): Promise<void> {
     for (let hasMore = true; hasMore; ) {
       if (request.isCancelled()) throw cancelled();
-      this.#part.begin(this.#parts + 1n, this.#site.clock.nowMs());
+      this.#beginPart();
       hasMore = request.source.next(this.#part);
       if (this.#part.entries > 0) await this.#writePart();
       else if (hasMore) await new Promise<void>((resolve) => this.#site.clock.soon(resolve));
     }
     this.endSequence = request.currentSequence();
-    this.#part.begin(this.#parts + 1n, this.#site.clock.nowMs());
+    this.#beginPart();
     this.#part.putSnapshotEnd(this.endSequence, this.#entries);
     await this.#writePart();
     await this.#sync();
+  }
+
+  #beginPart(): void {
+    this.#part.begin();
+    this.#part.stamp(this.#parts + 1n, this.#site.clock.nowMs());
   }
 
   async #writePart(): Promise<void> {

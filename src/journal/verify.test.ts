@@ -11,7 +11,8 @@ const SNAPSHOT = 'snapshot-00000000000000000002.snap';
 
 function group(sequence: bigint): GroupBuffer {
   const buffer = new GroupBuffer();
-  buffer.begin(sequence, 1_700_000_000_000);
+  buffer.begin();
+  buffer.stamp(sequence, 1_700_000_000_000);
   put(buffer, { entry: 'value', key: { kind: 0, bytes: 'a' }, low: Number(sequence), high: 0, at: 3 });
   return buffer;
 }
@@ -91,7 +92,7 @@ it('tells what every file holds, and feeds what a start would recover', async ()
 it('tells a torn tail from what counts, and what a start does not read', async () => {
   const disk = await directory();
   const file = await disk.open(segmentName(2), 'write');
-  await file.write(new Uint8Array(700), 3 * SECTOR_BYTES);
+  await file.write(new Uint8Array(700).fill(7), 3 * SECTOR_BYTES);
   await create(disk, segmentName(1), disk.content(SNAPSHOT));
   await create(disk, `${segmentName(3)}.new`, new Uint8Array(7));
   await create(disk, 'owner', new Uint8Array(7));

@@ -67,7 +67,7 @@ export async function verify(disk: Disk, replay: Replay): Promise<VerifyReport> 
       wouldStart: true,
       refusal: undefined,
       sequence: found.sequence,
-      tornBytes: tail === undefined ? 0 : tail.size - tail.wholeOffset,
+      tornBytes: tail === undefined ? 0 : tail.tornEnd - tail.wholeOffset,
     };
   } catch (error) {
     if (!(error instanceof DamageError || error instanceof UnsupportedFormatError)) throw error;
@@ -148,6 +148,7 @@ class Scan {
   async #segmentFrames(reader: FrameReader, size: number, firstSequence: bigint): Promise<void> {
     let expected = firstSequence;
     let badFrom = -1;
+    let badTo = -1;
     let reason = '';
     let offset = FILE_HEADER_BYTES;
     while (offset < size) {
@@ -164,9 +165,11 @@ class Scan {
         badFrom = offset;
         reason = reader.reason;
       }
+      if (!isWhole && !reader.isZero(offset)) badTo = Math.min(offset + SECTOR_BYTES, size);
       offset += isWhole ? reader.paddedLength : SECTOR_BYTES;
     }
-    this.#endBad(badFrom, size, reason);
+    // Zeros at the end are only allocated.
+    if (badTo > badFrom) this.#endBad(badFrom, badTo, reason);
   }
 
   #endBad(from: number, to: number, reason: string): void {

@@ -12,6 +12,8 @@ import { StartError, systemCode } from './start-error.ts';
 
 export const host = nodeHost();
 
+const ALLOCATE_BYTES = 1024 * 1024;
+
 export interface OwnedEngine {
   readonly engine: Engine;
   readonly ownership: Ownership;
@@ -27,7 +29,8 @@ export async function openEngine(options: DirectoryOptions): Promise<OwnedEngine
   const { directory, takeOver, ...engineOptions } = options;
   const ownership = await takeOwnership(directory, { takeOver });
   try {
-    const engine = await Engine.open({ ...engineOptions, disk: new NodeDisk(ownership.directory), host });
+    const disk = new NodeDisk(ownership.directory);
+    const engine = await Engine.open({ allocateBytes: ALLOCATE_BYTES, ...engineOptions, disk, host });
     return { engine, ownership };
   } catch (error) {
     await ownership.release().catch(() => {

@@ -65,7 +65,21 @@ describe('the engine on a disk that crashes, tears, fills up, fails and hangs', 
   });
 });
 
+describe('an engine in mode interval, which syncs beside its writes', () => {
+  it.each(Array.from({ length: SEEDS / 3 }, (_, i) => i + 1))(
+    'loses nothing that it has acknowledged when the process is killed, seed %i',
+    async (seed) => {
+      const { counts } = await run({ seed, durability: 'interval', onlyKills: true });
+      expect(counts.kills).toBeGreaterThan(0);
+    },
+  );
+});
+
 describe('the oracle notices', () => {
+  it('a process in mode off that is killed', async () => {
+    expect(await seedsUntilFound({ durability: 'off', onlyKills: true })).toBeLessThanOrEqual(MUTATION_SEEDS);
+  });
+
   it('a file sync that does nothing', async () => {
     expect(await seedsUntilFound({ between: (disk) => lying(disk, 'sync') })).toBeLessThanOrEqual(MUTATION_SEEDS);
   });

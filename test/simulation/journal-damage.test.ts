@@ -31,12 +31,14 @@ async function directory(): Promise<SimulatedDisk> {
   return world.disk.kill();
 }
 
-/** Where the frames of a file begin, and behind the last one. */
+/** Where the frames of a file begin, and behind the last one, where the file ends or is only allocated. */
 function frameOffsets(bytes: Uint8Array): number[] {
   const view = new DataView(bytes.buffer);
   const offsets = [FILE_HEADER_BYTES];
   for (let at = FILE_HEADER_BYTES; at < bytes.length; offsets.push(at)) {
-    at += wholeSectors(view.getUint32(at + Frame.length, true));
+    const length = view.getUint32(at + Frame.length, true);
+    if (length === 0) break;
+    at += wholeSectors(length);
   }
   return offsets;
 }
@@ -84,7 +86,8 @@ describe('a flipped bit', () => {
     let tornTails = 0;
     for (const name of used) {
       const frames = frameOffsets(disk.content(name));
-      for (let sector = 0; sector < disk.content(name).length; sector += SECTOR_BYTES) {
+      const end = name === last ? disk.content(name).length : (frames.at(-1) ?? 0);
+      for (let sector = 0; sector < end; sector += SECTOR_BYTES) {
         const offset = sector + random.below(SECTOR_BYTES);
         const bit = random.below(8);
         disk.flip(name, offset, bit);

@@ -63,7 +63,8 @@ export function put(buffer: GroupBuffer, entry: ModelEntry): void {
   }
   // A key lies somewhere in a larger buffer, as it does in the engine.
   const start = entry.key.bytes.length % 3;
-  const key = Buffer.concat([Buffer.alloc(start, 0x55), Buffer.from(entry.key.bytes, 'latin1')]);
+  const key = new Int32Array(start + Math.ceil(entry.key.bytes.length / 4)).fill(0x55555555);
+  Buffer.from(key.buffer).write(entry.key.bytes, start * 4, 'latin1');
   const { kind } = entry.key;
   const nameLength = entry.key.bytes.length - SUFFIX_BYTES[kind];
   if (entry.entry === 'value') buffer.putValue(entry.low, entry.high, entry.at, kind, nameLength, key, start);
@@ -88,19 +89,19 @@ export class Recorder implements Replay {
     // Likewise.
   }
 
-  values({ words, bytes, at, count }: Values): void {
+  values({ words, view, at, count }: Values): void {
     for (const word of at.subarray(0, count)) {
       const [low, high, updatedAt, kindAndLength] = words.subarray(word, word + ValueEntry.key);
-      const key = keyAt(kindAndLength & 0xff, kindAndLength >>> 8, bytes, (word + ValueEntry.key) * 4);
+      const key = keyAt(kindAndLength & 0xff, kindAndLength >>> 8, view, (word + ValueEntry.key) * 4);
       this.#keep({ entry: 'value', key, low, high, at: updatedAt >>> 0 });
     }
   }
 
-  deadline(ms: number, kind: number, nameLength: number, bytes: Uint8Array, start: number): void {
+  deadline(ms: number, kind: number, nameLength: number, bytes: DataView, start: number): void {
     this.#keep({ entry: 'deadline', key: keyAt(kind, nameLength, bytes, start), ms });
   }
 
-  delete(kind: number, nameLength: number, bytes: Uint8Array, start: number): void {
+  delete(kind: number, nameLength: number, bytes: DataView, start: number): void {
     this.#keep({ entry: 'delete', key: keyAt(kind, nameLength, bytes, start) });
   }
 
@@ -118,7 +119,7 @@ export class Recorder implements Replay {
   }
 }
 
-function keyAt(kind: number, nameLength: number, bytes: Uint8Array, start: number): ModelKey {
-  const key = Buffer.from(bytes.subarray(start, start + nameLength + SUFFIX_BYTES[kind]));
+function keyAt(kind: number, nameLength: number, bytes: DataView, start: number): ModelKey {
+  const key = Buffer.from(bytes.buffer, bytes.byteOffset + start, nameLength + SUFFIX_BYTES[kind]);
   return { kind, bytes: key.toString('latin1') };
 }

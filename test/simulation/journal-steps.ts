@@ -14,7 +14,8 @@ export const durableAlready = async () => undefined;
 /** A group with one value per name. */
 export function group(sequence: bigint, ...names: string[]): GroupBuffer {
   const buffer = new GroupBuffer();
-  buffer.begin(sequence, 1_700_000_000_000);
+  buffer.begin();
+  buffer.stamp(sequence, 1_700_000_000_000);
   for (const name of names) put(buffer, value(name));
   return buffer;
 }

@@ -67,7 +67,10 @@ export class JournalWorld {
     const { disk, host } = this;
     const names = await disk.list();
     const segmentBytesMax = SEGMENT_BYTES_MAX;
-    this.#journal = await this.#inTime(Journal.open({ disk, host, replay, segmentBytesMax, writeDeadlineMs: 1000 }));
+    const allocateBytes = (this.seed % 3) * 2048;
+    this.#journal = await this.#inTime(
+      Journal.open({ disk, host, replay, segmentBytesMax, writeDeadlineMs: 1000, allocateBytes }),
+    );
     const found = this.#judge(replay, this.#journal.sequence, names);
     this.counts.recoveries++;
     this.counts.lostGroups += Number(this.#sequence - this.#journal.sequence);
@@ -274,7 +277,8 @@ export class JournalWorld {
   #encoded(groups: readonly Gathered[]): GroupBuffer[] {
     return groups.map((group, i) => {
       this.#buffers[i] ??= new GroupBuffer();
-      this.#buffers[i].begin(group.sequence, this.host.clock.nowMs());
+      this.#buffers[i].begin();
+      this.#buffers[i].stamp(group.sequence, this.host.clock.nowMs());
       for (const entry of group.entries) put(this.#buffers[i], entry);
       return this.#buffers[i];
     });

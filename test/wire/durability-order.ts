@@ -112,6 +112,8 @@ class JournalTrace {
     this.#segments.set(name, segment);
     if (call.name === 'pwrite64' && kind === 'exit') {
       if (call.result !== call.bytes.length) throw new Error(`a write to ${name} returned ${call.result}`);
+      // Space that is allocated ahead.
+      if (call.bytes.every((byte) => byte === 0)) return;
       segment.keep(call.bytes, call.lastNumber);
       if (call.lastNumber < FILE_HEADER_BYTES) segment.id = (await readSegmentHeader(segment, name, number)).id;
       else segment.written.push(await segment.countsBehind(call.lastNumber, this.#window));
@@ -159,11 +161,11 @@ class TracedSegment implements DiskFile {
         { file: 'trace', offset: at },
         {
           ...NOTHING,
-          values({ words, bytes, at, count }) {
+          values({ words, view, at, count }) {
             for (const word of at.subarray(0, count)) {
               const key = (word + ValueEntry.key) * 4;
               const nameLength = words[word + ValueEntry.kindAndLength] >>> 8;
-              const name = Buffer.from(bytes.subarray(key, key + nameLength)).toString();
+              const name = Buffer.from(view.buffer, key, nameLength).toString();
               const low = words[word + ValueEntry.low] >>> 0;
               counts.set(name, (BigInt(words[word + ValueEntry.high]) << 32n) | BigInt(low));
             }

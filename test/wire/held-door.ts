@@ -2,6 +2,7 @@
 
 import { setImmediate as turn } from 'node:timers/promises';
 import { RespGateway, type RespLimits } from '../../src/gateway/resp/gateway.ts';
+import type { TransportKind } from '../../src/gateway/resp/transport.ts';
 import { SimulatedClock } from '../simulation/host.ts';
 import { HeldService } from './held-service.ts';
 import { RawClient } from './raw-client.ts';
@@ -24,11 +25,11 @@ export class HeldDoor {
     opened.add(this);
   }
 
-  static async open(limits: Partial<RespLimits> = {}): Promise<HeldDoor> {
+  static async open(transport: TransportKind, limits: Partial<RespLimits> = {}): Promise<HeldDoor> {
     const service = new HeldService();
     const clock = new SimulatedClock();
     const log = new LogBook();
-    const gateway = await RespGateway.open({ service, clock, host: '127.0.0.1', port: 0, log, limits });
+    const gateway = await RespGateway.open({ service, clock, host: '127.0.0.1', port: 0, log, limits, transport });
     return new HeldDoor(service, clock, log, gateway);
   }
 

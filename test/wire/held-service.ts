@@ -27,6 +27,7 @@ export class HeldService implements CountingService {
 
   submit(chunk: Chunk): void {
     this.seen.push(Array.from({ length: chunk.count }, (_, i) => `${OPS[chunk.op[i]]} ${nameOf(chunk, i)}`));
+    chunk.keepNames();
     this.#held.push(chunk);
     if (this.isImmediate) this.complete();
     this.#wake();

@@ -20,6 +20,7 @@ import type { Planned } from './replies.ts';
 import type { ReplyWriter } from './reply-writer.ts';
 import { Reading, type RequestReader } from './request-reader.ts';
 import type { Session } from './session.ts';
+import { Transport } from './transport.ts';
 
 export interface ConnectionLimits {
   /** Bytes that wait while a batch is under way, before no more is taken from the socket. */
@@ -41,6 +42,8 @@ export interface ConnectionHost {
   readonly reader: RequestReader;
   readonly writer: ReplyWriter;
   readonly batches: BatchPool;
+  /** What sockets read into; undefined: each delivers buffers of its own. */
+  readonly readBuffer: Buffer | undefined;
   /** Asks for `checkTime` about once a second, until `unwatch`. */
   watch(connection: Connection): void;
   unwatch(connection: Connection): void;
@@ -57,6 +60,7 @@ const HELD_BYTES_FREE = 128 * 1024;
 export class Connection {
   readonly session: Session;
   readonly #host: ConnectionHost;
+  readonly #transport: Transport;
   readonly #socket: Socket;
   readonly #input = new Input();
   #state: 'open' | 'ending' | 'closed' = 'open';
@@ -73,11 +77,13 @@ export class Connection {
   #waitsSinceMs: number | undefined = undefined;
   #heldBytes = 0;
 
-  constructor(host: ConnectionHost, socket: Socket, session: Session) {
+  /** @param accepted is paused. */
+  constructor(host: ConnectionHost, accepted: Socket, session: Session) {
     this.#host = host;
-    this.#socket = socket;
     this.session = session;
-    socket.on('data', (bytes: Buffer) => this.#receive(bytes));
+    this.#transport = Transport.open(accepted, host.readBuffer, this.#receive);
+    const { socket } = this.#transport;
+    this.#socket = socket;
     socket.on('end', () => this.finish());
     socket.on('drain', () => this.#account());
     socket.on('error', () => {
@@ -116,16 +122,18 @@ export class Connection {
     this.cut();
   }
 
-  #receive(bytes: Buffer): void {
+  readonly #receive = (bytes: Buffer, length: number, lent: boolean): void => {
     if (this.#state !== 'open') return;
-    this.#input.receive(bytes);
+    if (!lent) this.#input.receive(bytes);
+    else if (this.#underWay === undefined) this.#input.lend(bytes, length);
+    else this.#input.receive(Buffer.from(bytes.subarray(0, length)));
     if (this.#underWay === undefined) {
       this.#process();
     } else {
       this.#pace();
       this.#account();
     }
-  }
+  };
 
   /** Reads and runs batches until one is under way or nothing whole is left. */
   #process(): void {
@@ -142,6 +150,7 @@ export class Connection {
       else if (batch.chunk.count > 0) this.#submit(batch);
       else this.#answer();
     }
+    input.keep();
     if (this.#state !== 'open') return;
     if (this.#underWay === undefined) this.#rest();
     else this.#pace();
@@ -267,7 +276,7 @@ export class Connection {
     if (this.#state === 'open') {
       writer.begin(this.session.protocol);
       // Unknown: the client must not take silence for an answer, so the connection ends without one.
-      if (batch.replies.write(writer, batch.chunk)) writer.send(this.#socket);
+      if (batch.replies.write(writer, batch.chunk)) writer.send(this.#transport);
       else this.session.quitting = true;
       if (this.#socket.writableLength > limits.outputBytesMax) this.#cutFor('replies are not being read');
       else if (this.session.quitting) this.#end();

@@ -14,6 +14,7 @@ import { Connection, type ConnectionHost, type ConnectionLimits } from './connec
 import { ReplyWriter } from './reply-writer.ts';
 import { RequestReader } from './request-reader.ts';
 import { Session } from './session.ts';
+import { Transport, type TransportKind } from './transport.ts';
 
 export interface RespLimits extends ConnectionLimits {
   readonly connectionsMax: number;
@@ -41,6 +42,8 @@ export interface RespGatewayOptions {
   readonly secret?: Secret | undefined;
   readonly log: Log;
   readonly limits?: Partial<RespLimits>;
+  /** How bytes travel; `direct` where Node lets it. */
+  readonly transport?: TransportKind;
 }
 
 /** The version of Redis whose replies and texts these are. */
@@ -79,6 +82,7 @@ export class RespGateway {
       reader,
       writer: new ReplyWriter(),
       batches: new BatchPool(this.#door, reader.request),
+      readBuffer: Transport.buffer(options.transport ?? 'direct'),
       watch: (connection) => this.#watch(connection),
       unwatch: (connection) => this.#watched.delete(connection),
       account: (bytes) => {
@@ -101,6 +105,7 @@ export class RespGateway {
       allowHalfOpen: true,
       noDelay: true,
       keepAlive: true,
+      pauseOnConnect: true,
       keepAliveInitialDelay: KEEP_ALIVE_MS,
     });
     await new Promise<void>((resolve, reject) => {

@@ -1,10 +1,11 @@
 /**
  * What a connection has received and not yet read. Mostly that is one buffer as the socket delivered it, read
- * where it lies. Only when a request is torn between two deliveries are bytes copied, into a buffer of the
- * connection's own.
+ * where it lies; a buffer that is lent to the connection goes back by `keep`, before anyone else reads. Only when
+ * a request is torn between two deliveries are bytes copied, into a buffer of the connection's own.
  *
- * Names in a chunk under way point into `bytes`, so it changes only in `advance` and `release`, which the
- * connection calls when nothing is under way.
+ * Invariants:
+ * - `bytes` changes only in `lend`, `advance`, `keep` and `release`, none of which is called between reading a request
+ *   and submitting its chunk.
  */
 const EMPTY: Buffer = Buffer.alloc(0);
 const OWN_BYTES_MIN = 1024;
@@ -16,6 +17,8 @@ export class Input {
   end = 0;
   /** `bytes` is the connection's own buffer, with room behind `end`. */
   #isOwn = false;
+  /** `bytes` is somebody else's. */
+  #isLent = false;
   readonly #waiting: Buffer[] = [];
   #waitingBytes = 0;
 
@@ -34,9 +37,31 @@ export class Input {
     return this.bytes.length + this.#waitingBytes;
   }
 
+  /** Takes bytes that are the connection's from now on. */
   receive(bytes: Buffer): void {
     this.#waiting.push(bytes);
     this.#waitingBytes += bytes.length;
+  }
+
+  /** Takes `bytes[0, length)` until `keep`, to be read at once. */
+  lend(bytes: Buffer, length: number): void {
+    if (this.unreadBytes > 0) {
+      this.receive(Buffer.from(bytes.subarray(0, length)));
+      return;
+    }
+    this.bytes = bytes;
+    this.start = 0;
+    this.end = length;
+    this.#isOwn = false;
+    this.#isLent = true;
+  }
+
+  /** Gives back a buffer that was lent; what is unread in it is copied. */
+  keep(): void {
+    if (!this.#isLent) return;
+    this.#isLent = false;
+    if (this.length > 0) this.#append();
+    else this.release();
   }
 
   /** Makes readable what has been received. */

@@ -3,8 +3,8 @@
  * the kernel has usually taken the bytes when `write` returns. Only when it has not is the buffer given away
  * with them.
  */
-import type { Socket } from 'node:net';
 import { formatInt64 } from '../../counter/int64.ts';
+import type { Transport } from './transport.ts';
 
 const SHARED_BYTES = 128 * 1024;
 /** The longest reply of one number: type byte, length, two line ends, 20 digits. */
@@ -40,10 +40,15 @@ export class ReplyWriter {
     return this.#buffer.toString('latin1', 0, this.#at);
   }
 
-  /** Hands everything to the socket in one write. */
-  send(socket: Socket): void {
-    if (this.#at === 0) return;
-    const bytes = this.#buffer.subarray(0, this.#at);
+  /** Sends everything, in one write. */
+  send(transport: Transport): void {
+    const written = transport.writeNow(this.#buffer, this.#at);
+    if (written < this.#at) this.#queue(transport, written);
+    this.begin(this.protocol);
+  }
+
+  #queue({ socket }: Transport, written: number): void {
+    const bytes = this.#buffer.subarray(written, this.#at);
     if (this.#buffer !== this.#shared) {
       socket.write(bytes);
     } else if (socket.writableLength > 0) {
@@ -53,7 +58,6 @@ export class ReplyWriter {
       socket.write(bytes);
       if (socket.writableLength > 0) this.#shared = Buffer.allocUnsafeSlow(SHARED_BYTES);
     }
-    this.begin(this.protocol);
   }
 
   /** `:N`, from a lane pair. */
