@@ -4,7 +4,7 @@ import { SNAPSHOT_PART_BYTES, type SnapshotSource } from '../journal/snapshot.ts
 import { type Group, putValue } from './group.ts';
 import type { IdempotencyStore, StoredRecord } from './idempotency.ts';
 import type { Records } from './records.ts';
-import { KEY_LANE, Meta, Slab, WALK_BLOCKS_MAX } from './slab.ts';
+import { FIRST_UNIT, KEY_LANE, Meta, Slab, WALK_BLOCKS_MAX } from './slab.ts';
 
 /** Completes the encoding of a group that is being sealed: what is not in it yet. */
 export function completeGroup(group: Group, records: Records): void {
@@ -38,7 +38,7 @@ export class SnapshotParts implements SnapshotSource {
   readonly #records: Records;
   readonly #keys: IdempotencyStore;
   /** Where the next part begins; 0 behind the last record. */
-  #position = 1;
+  #position = FIRST_UNIT;
   #idempotency: Iterator<StoredRecord> | undefined;
   #isHorizonTold = false;
   /** Counters written so far. */

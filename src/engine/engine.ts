@@ -38,7 +38,10 @@ export interface EngineOptions {
   readonly durability: Durability;
   readonly policies?: readonly Policy[] | undefined;
   readonly idempotency?: Partial<IdempotencyOptions> | undefined;
-  /** A snapshot is written when the journal since the last one has grown to this. Default 256 MiB. */
+  /**
+   * A snapshot is written when the journal since the last one has grown to this, and to half of that one's size:
+   * writing all records again is then paid for by as many updates. Default 256 MiB.
+   */
   readonly snapshotJournalBytes?: number | undefined;
   readonly segmentBytesMax?: number | undefined;
   /** How far segments of the journal are allocated ahead. Default: not at all. */
@@ -55,6 +58,11 @@ export interface EngineOptions {
 export type DurableListener = (group: GroupBuffer) => void;
 
 const SNAPSHOT_JOURNAL_BYTES = 256 * 1024 * 1024;
+/** A stop writes a snapshot when the journal is longer than this, and than this part of the last one: replaying less costs less. */
+const CLOSE_JOURNAL_BYTES = 8 * 1024 * 1024;
+const CLOSE_JOURNAL_PART = 1 / 32;
+/** It must not keep the process from ending in time; the journal holds everything anyway. */
+const CLOSE_SNAPSHOT_MS = 4_000;
 const SWEEP_INTERVAL_MS = 100;
 const SWEEP_RECORDS = 10_000;
 const HASH_KEY_BYTES = 8;
@@ -228,7 +236,10 @@ export class Engine implements CountingService {
     };
   }
 
-  /** Refuses new chunks, waits until everything accepted is durable or known not to be, and closes the journal. */
+  /**
+   * Refuses new chunks, waits until everything accepted is durable or known not to be, writes a snapshot if there is
+   * much that the next start would have to replay, and closes the journal.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -239,6 +250,7 @@ export class Engine implements CountingService {
     await this.#snapshot?.catch((error: unknown) => this.#options.onFailure?.(error));
     while (this.#waiting.length > 0 && !this.#committer.isFailing) await this.flush().catch(ignoreUnknown);
     await this.flush().catch(ignoreUnknown);
+    await this.#snapshotOnClose();
     this.#isClosed = true;
     this.#committer.close();
     await this.#journal.close();
@@ -289,7 +301,8 @@ export class Engine implements CountingService {
   }
 
   #snapshotWhenDue(): void {
-    const dueBytes = this.#snapshotFailedAtBytes + (this.#options.snapshotJournalBytes ?? SNAPSHOT_JOURNAL_BYTES);
+    const grownBytes = this.#options.snapshotJournalBytes ?? SNAPSHOT_JOURNAL_BYTES;
+    const dueBytes = this.#snapshotFailedAtBytes + Math.max(grownBytes, this.#journal.snapshotBytes / 2);
     if (this.#journal.bytesSinceSnapshot < dueBytes || this.#snapshot !== undefined || this.state !== 'open') return;
     this.snapshot().then(
       () => {
@@ -301,6 +314,21 @@ export class Engine implements CountingService {
         this.#options.onFailure?.(error);
       },
     );
+  }
+
+  /** For a quick start. Whatever keeps it from being written does not keep the engine from closing. */
+  async #snapshotOnClose(): Promise<void> {
+    const worthwhileBytes = Math.max(CLOSE_JOURNAL_BYTES, this.#journal.snapshotBytes * CLOSE_JOURNAL_PART);
+    if (this.#journal.bytesSinceSnapshot < worthwhileBytes || this.#committer.isFailing) return;
+    await new Promise<void>((resolve) => {
+      const timer = this.#options.host.clock.schedule(CLOSE_SNAPSHOT_MS, resolve);
+      this.snapshot()
+        .catch((error: unknown) => this.#options.onFailure?.(error))
+        .finally(() => {
+          timer.cancel();
+          resolve();
+        });
+    });
   }
 
   async #writeSnapshot(): Promise<SnapshotSummary> {

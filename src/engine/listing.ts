@@ -11,7 +11,7 @@ import type { ScanEntry, ScanPage, ScanRequest } from '../counter/service.ts';
 import type { Committer } from './committer.ts';
 import { NameHash } from './hash.ts';
 import { NO_GROUP, type Records } from './records.ts';
-import { Meta, Slab, WALK_BLOCKS_MAX } from './slab.ts';
+import { FIRST_UNIT, Meta, Slab, WALK_BLOCKS_MAX } from './slab.ts';
 
 const CHECK_RANGE = 65_536;
 /** A byte order mark at the front is part of the name like any other character. */
@@ -40,7 +40,7 @@ export class Listing {
     const entries: ScanEntry[] = [];
     let dependency = NO_GROUP;
     const { slab } = this.#records;
-    let at = request.cursor === undefined ? 1 : this.#position(request.cursor);
+    let at = request.cursor === undefined ? FIRST_UNIT : this.#position(request.cursor);
     let looked = 0;
     for (let blocks = 0; blocks < WALK_BLOCKS_MAX && at < slab.frontier; blocks++) {
       if (slab.isRecord(at)) {

@@ -1,15 +1,21 @@
-/** What recovery reads goes into the table and the idempotency store. */
-import type { IdempotencyRecord, Replay } from '../journal/replay.ts';
+/**
+ * What recovery reads goes into the table and the idempotency store. The same key may come many times, in the
+ * snapshot as well as behind it: the last state counts.
+ */
+import { type IdempotencyRecord, type Replay, ValueEntry, type Values } from '../journal/replay.ts';
 import type { IdempotencyStore } from './idempotency.ts';
 import type { Records } from './records.ts';
+import { SnapshotLoad } from './snapshot-load.ts';
 
 export class Loading implements Replay {
   readonly #records: Records;
   readonly #keys: IdempotencyStore;
+  /** While a snapshot comes into the empty table. */
+  #snapshot: SnapshotLoad | undefined;
+  #hashes = new Int32Array(0);
+  #refs = new Int32Array(0);
   #horizonMs = 0;
   #latestMs = 0;
-  /** Of the buffer that recovery reads into. */
-  #view: DataView = new DataView(new ArrayBuffer(0));
 
   constructor(records: Records, keys: IdempotencyStore) {
     this.#records = records;
@@ -20,24 +26,32 @@ export class Loading implements Replay {
     this.#latestMs = Math.max(this.#latestMs, timeMs);
   }
 
-  value(
-    low: number,
-    high: number,
-    updatedAt: number,
-    kind: number,
-    nameLength: number,
-    key: Uint8Array,
-    start: number,
-  ): void {
-    this.#records.restore(low, high, updatedAt, kind, nameLength, this.#viewOf(key), start);
+  beginSnapshot(entries: number): void {
+    this.endSnapshot();
+    // A snapshot takes the place of one that turned out to be damaged: it comes on top of what that one left.
+    if (this.#records.table.count === 0) this.#snapshot = new SnapshotLoad(this.#records, entries);
   }
 
-  deadline(deadlineMs: number, kind: number, nameLength: number, key: Uint8Array, start: number): void {
-    this.#records.restoreDeadline(deadlineMs, kind, nameLength, this.#viewOf(key), start);
+  endSnapshot(): void {
+    this.#snapshot?.finish();
+    this.#snapshot = undefined;
   }
 
-  delete(kind: number, nameLength: number, key: Uint8Array, start: number): void {
-    this.#records.restoreDelete(kind, nameLength, this.#viewOf(key), start);
+  values(values: Values): void {
+    if (this.#snapshot === undefined) this.#update(values);
+    else this.#snapshot.values(values);
+  }
+
+  deadline(deadlineMs: number, kind: number, nameLength: number, key: DataView, start: number): void {
+    if (this.#snapshot?.deadline(deadlineMs, kind, nameLength, key, start) === true) return;
+    const ref = this.#find(kind, nameLength, key, start);
+    if (ref !== 0) this.#records.setDeadline(ref, deadlineMs);
+  }
+
+  /** It is durable, so the record goes at once. */
+  delete(kind: number, nameLength: number, key: DataView, start: number): void {
+    const ref = this.#find(kind, nameLength, key, start);
+    if (ref !== 0) this.#records.forget(ref);
   }
 
   idempotency(record: IdempotencyRecord): void {
@@ -48,13 +62,51 @@ export class Loading implements Replay {
     this.#horizonMs = Math.max(this.#horizonMs, unixMs);
   }
 
-  #viewOf(key: Uint8Array): DataView {
-    if (this.#view.buffer !== key.buffer) this.#view = new DataView(key.buffer);
-    return this.#view;
-  }
-
   /** Everything has been read: time in the store goes on from the last group's. */
   finish(): void {
     this.#keys.restore(this.#horizonMs, this.#latestMs);
+  }
+
+  #find(kind: number, nameLength: number, key: DataView, start: number): number {
+    this.endSnapshot();
+    const { table } = this.#records;
+    return table.find(table.hash(kind, nameLength, key, start), kind, nameLength, key, start);
+  }
+
+  /** Step by step, hashes, index and records, so that the cache misses of a step overlap. */
+  #update({ words, view, at, count }: Values): void {
+    const { table } = this.#records;
+    if (this.#hashes.length < count) {
+      this.#hashes = new Int32Array(count);
+      this.#refs = new Int32Array(count);
+    }
+    const hashes = this.#hashes;
+    const refs = this.#refs;
+    for (let i = 0; i < count; i++) {
+      const kindAndLength = words[at[i] + ValueEntry.kindAndLength];
+      hashes[i] = table.hash(kindAndLength & 0xff, kindAndLength >>> 8, view, (at[i] + ValueEntry.key) * 4);
+    }
+    table.candidates(hashes, 0, count, refs);
+    for (let i = 0; i < count; i++) {
+      const kind = words[at[i] + ValueEntry.kindAndLength] & 0xff;
+      const nameLength = words[at[i] + ValueEntry.kindAndLength] >>> 8;
+      const key = (at[i] + ValueEntry.key) * 4;
+      let ref = refs[i];
+      if (ref === 0 || !table.matches(ref, kind, nameLength, view, key)) {
+        ref = table.find(hashes[i], kind, nameLength, view, key);
+      }
+      if (ref === 0) {
+        ref = table.insert(hashes[i], kind, nameLength, view, key);
+        this.#records.classify(ref);
+      }
+      this.#records.clearDeadline(ref);
+      const entry = at[i];
+      this.#records.write(
+        ref,
+        words[entry + ValueEntry.low],
+        words[entry + ValueEntry.high],
+        words[entry + ValueEntry.updatedAt],
+      );
+    }
   }
 }

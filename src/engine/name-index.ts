@@ -1,40 +1,68 @@
 /**
  * From a key's hash to its record: extendible hashing (Fagin et al. 1979). A directory, addressed by the top
- * bits of the hash, points to segments of 4096 slots with open addressing (linear probing by the low bits). A
- * full segment is split in two, which touches its 32 KiB and nothing else: the index grows piecewise, without a
- * stall at any size. A slot keeps the whole 32-bit hash, so that splitting and probing read no record.
+ * bits of the hash, points to segments of 256 lines; the low bits choose the line. A full segment is split in two,
+ * which touches its records and nothing else: the index grows piecewise, without a stall at any size.
+ *
+ * A line is one cache line, so that a look-up misses the cache once, and holds no hashes but tags:
+ *
+ *     words 0 to 11   refs, 0 where the place is empty
+ *     words 12 to 14  a tag for each ref, one byte of its hash but never 0; 0 where the place is empty
+ *     word 15         how many records found no place here and went on to a line behind
  *
  * Invariants:
- * - A slot is (hash, ref); ref 0 means empty. A record has exactly one slot.
+ * - A record has exactly one place: in the line that its hash chooses (its home) or, where those from there on were
+ *   full when it came, in the next of the same segment. Each line that it went past counts it.
  * - All directory entries with the same top `depth` bits of a segment point to it.
- * - No probe sequence has a gap: removal shifts later slots back instead of leaving marks.
+ * - A look-up may find a record of another hash with the same tag: the caller compares keys.
  */
 import { assert } from '../std/assert.ts';
+import { cacheAlignedWords } from '../std/cache-lines.ts';
 
-const SLOTS_LOG2 = 12;
-const SLOTS = 1 << SLOTS_LOG2;
-const SLOT_MASK = SLOTS - 1;
-/** 80 %: beyond it probes grow long faster than memory is saved. */
-const SLOTS_USED_MAX = Math.floor(SLOTS * 0.8);
+const LINE_WORDS_LOG2 = 4;
+const LINE_WORDS = 1 << LINE_WORDS_LOG2;
+const PLACES = 12;
+const TAGS = 12;
+const PASSED = 15;
+const LINES_LOG2 = 8;
+const LINES = 1 << LINES_LOG2;
+const LINE_MASK = LINES - 1;
+const SEGMENT_WORDS = LINES * LINE_WORDS;
+/** 85 %: beyond it too many records lie outside of their home. */
+const SEGMENT_USED_MAX = Math.floor(LINES * PLACES * 0.85);
+/** What a presized segment is filled to on average; few of them then hold so many more that they are split. */
+const SEGMENT_USED_PLANNED = Math.floor(SEGMENT_USED_MAX * 0.96);
 /** Segments per allocation: 2 MiB. */
-const PIECE_SEGMENTS_LOG2 = 6;
+const PIECE_SEGMENTS_LOG2 = 7;
 const PIECE_SEGMENTS = 1 << PIECE_SEGMENTS_LOG2;
-/** The top bits (directory) and the low bits (slot) of a hash never overlap. */
-const DEPTH_MAX = 32 - SLOTS_LOG2;
+/** The top bits (directory) and the low bits (line) of a hash never overlap. */
+const DEPTH_MAX = 32 - LINES_LOG2;
+/** A tag in each byte of a word, and the bits of a byte below its highest. */
+const EACH_BYTE = 0x01010101;
+const LOW_BITS = 0x7f7f7f7f;
+
+/** Computes the hashes of the records `refs[0, count)`, which a split needs. */
+export type HashesOf = (refs: Int32Array, count: number, hashes: Int32Array) => void;
 
 export class NameIndex {
-  #directory: Int32Array = new Int32Array(1);
-  /** Bits of the hash that address the directory. */
-  #depth = 0;
+  readonly #hashesOf: HashesOf;
+  /** At least two entries, so that its bits can be shifted out of the hash. */
+  #directory: Int32Array = new Int32Array(2);
+  /** Bits of the hash that address the directory; and the other ones. */
+  #depth = 1;
+  #shift = 31;
   readonly #pieces: Int32Array[] = [];
-  /** Per segment: how many top bits all its hashes share, and how many slots are used. */
+  /** Per segment: how many top bits all its hashes share, and how many places are used. */
   readonly #segmentDepth: number[] = [];
   readonly #segmentUsed: number[] = [];
   #count = 0;
   /** As in the table. */
   touched = 0;
+  /** Of a segment that is being split. */
+  readonly #refs = new Int32Array(LINES * PLACES);
+  readonly #hashes = new Int32Array(LINES * PLACES);
 
-  constructor() {
+  constructor(hashesOf: HashesOf) {
+    this.#hashesOf = hashesOf;
     this.#addSegment(0);
   }
 
@@ -44,114 +72,137 @@ export class NameIndex {
   }
 
   get byteLength(): number {
-    return this.#directory.byteLength + this.#segmentDepth.length * (SLOTS * 8 + 16);
+    return this.#directory.byteLength + this.#segmentDepth.length * (SEGMENT_WORDS * 4 + 16);
+  }
+
+  /** Makes room in an empty index for about so many records, which then come without a split. */
+  reserve(count: number): void {
+    assert(this.#count === 0, 'only an empty index is presized');
+    while (this.#depth < DEPTH_MAX && 2 ** this.#depth * SEGMENT_USED_PLANNED < count) this.#doubleDirectory();
+    this.#segmentDepth[0] = this.#depth;
+    for (let i = 1; i < this.#directory.length; i++) this.#directory[i] = this.#addSegment(this.#depth);
   }
 
   /**
-   * The first slot on this hash's probe sequence with this hash, as an opaque position; -1 for none. The caller
+   * The first place where a record with this hash may be, as an opaque position; -1 for none. The caller
    * compares the record's key and goes on with `next`.
    */
   first(hash: number): number {
-    const segment = this.#directory[this.#depth === 0 ? 0 : hash >>> (32 - this.#depth)];
-    return this.#probe(segment, hash & SLOT_MASK, hash);
+    return this.#probe(this.#directory[hash >>> this.#shift], hash & LINE_MASK, 0, hash);
   }
 
-  /** For each hash the record of the first slot with it, or 0 for none. First touches all slots, then probes. */
+  /** Brings the hash's line into the cache. */
+  touch(hash: number): void {
+    const segment = this.#directory[hash >>> this.#shift];
+    const words = this.#pieces[segment >>> PIECE_SEGMENTS_LOG2];
+    this.touched = words[(segment & (PIECE_SEGMENTS - 1)) * SEGMENT_WORDS + (hash & LINE_MASK) * LINE_WORDS + PASSED];
+  }
+
+  /**
+   * For each hash the record at the first place, or 0 for none: most often the one that is looked for. First touches
+   * all lines, then looks into them.
+   */
   firstRefs(hashes: Int32Array, from: number, to: number, refs: Int32Array): void {
-    const shift = 32 - this.#depth;
-    const mask = this.#depth === 0 ? 0 : -1;
-    let touched = 0;
-    for (let i = from; i < to; i++) {
-      const hash = hashes[i];
-      const segment = this.#directory[(hash >>> shift) & mask];
-      touched ^=
-        this.#pieces[segment >>> PIECE_SEGMENTS_LOG2][
-          ((segment & (PIECE_SEGMENTS - 1)) * SLOTS + (hash & SLOT_MASK)) * 2
-        ];
-    }
-    this.touched = touched;
-    for (let i = from; i < to; i++) refs[i] = this.#firstRef(hashes[i], shift, mask);
+    for (let i = from; i < to; i++) this.touch(hashes[i]);
+    for (let i = from; i < to; i++) refs[i] = this.#firstRef(hashes[i]);
   }
 
-  #firstRef(hash: number, shift: number, mask: number): number {
-    const segment = this.#directory[(hash >>> shift) & mask];
-    const slots = this.#pieces[segment >>> PIECE_SEGMENTS_LOG2];
-    const base = (segment & (PIECE_SEGMENTS - 1)) * SLOTS * 2;
-    let slot = hash & SLOT_MASK;
-    while (true) {
-      const at = base + slot * 2;
-      const ref = slots[at + 1];
-      if (ref === 0 || slots[at] === hash) return ref;
-      slot = (slot + 1) & SLOT_MASK;
-    }
+  #firstRef(hash: number): number {
+    const segment = this.#directory[hash >>> this.#shift];
+    const words = this.#pieces[segment >>> PIECE_SEGMENTS_LOG2];
+    const base = (segment & (PIECE_SEGMENTS - 1)) * SEGMENT_WORDS;
+    const tags = Math.imul(tagOf(hash), EACH_BYTE);
+    const home = hash & LINE_MASK;
+    let line = home;
+    do {
+      const at = base + (line << LINE_WORDS_LOG2);
+      const found = placesWith(words, at, tags);
+      if (found !== 0) return words[at + firstPlace(found)];
+      if (words[at + PASSED] === 0) return 0;
+      line = (line + 1) & LINE_MASK;
+    } while (line !== home);
+    return 0;
   }
 
-  /** The next slot behind `position` with this hash, or -1. */
+  /** The next place behind `position` where a record with this hash may be, or -1. */
   next(position: number, hash: number): number {
-    const segment = position >>> SLOTS_LOG2;
-    return this.#probe(segment, (position + 1) & SLOT_MASK, hash);
+    const segment = position >>> (LINES_LOG2 + LINE_WORDS_LOG2);
+    const seen = placesThrough(position & (LINE_WORDS - 1));
+    return this.#probe(segment, (position >>> LINE_WORDS_LOG2) & LINE_MASK, seen, hash);
   }
 
-  /** The record of a slot found by `first` or `next`. */
+  /** The record at a position that `first` or `next` gave. */
   ref(position: number): number {
-    const segment = position >>> SLOTS_LOG2;
-    const base = (segment & (PIECE_SEGMENTS - 1)) * SLOTS * 2;
-    return this.#pieces[segment >>> PIECE_SEGMENTS_LOG2][base + (position & SLOT_MASK) * 2 + 1];
+    const segment = position >>> (LINES_LOG2 + LINE_WORDS_LOG2);
+    const base = (segment & (PIECE_SEGMENTS - 1)) * SEGMENT_WORDS;
+    return this.#pieces[segment >>> PIECE_SEGMENTS_LOG2][base + (position & (SEGMENT_WORDS - 1))];
   }
 
   /** Adds a record that is not in the index. */
   insert(hash: number, ref: number): void {
-    let segment = this.#directory[this.#depth === 0 ? 0 : hash >>> (32 - this.#depth)];
-    while (this.#segmentUsed[segment] >= SLOTS_USED_MAX) {
+    let segment = this.#directory[hash >>> this.#shift];
+    while (this.#segmentUsed[segment] >= SEGMENT_USED_MAX) {
       if (!this.#split(segment)) break;
-      segment = this.#directory[hash >>> (32 - this.#depth)];
+      segment = this.#directory[hash >>> this.#shift];
     }
-    assert(this.#segmentUsed[segment] < SLOTS - 1, 'a segment keeps an empty slot, where probes end');
+    assert(this.#segmentUsed[segment] < LINES * PLACES, 'a segment has an empty place');
     this.#put(segment, hash, ref);
     this.#count++;
   }
 
   /** Removes a record by its hash. */
   remove(hash: number, ref: number): void {
-    let position = this.first(hash);
-    while (position >= 0 && this.ref(position) !== ref) position = this.next(position, hash);
-    assert(position >= 0, 'a removed record was in the index');
-    const segment = position >>> SLOTS_LOG2;
-    const slots = this.#pieces[segment >>> PIECE_SEGMENTS_LOG2];
-    const base = (segment & (PIECE_SEGMENTS - 1)) * SLOTS * 2;
-    let hole = position & SLOT_MASK;
-    for (let slot = (hole + 1) & SLOT_MASK; slots[base + slot * 2 + 1] !== 0; slot = (slot + 1) & SLOT_MASK) {
-      const home = slots[base + slot * 2] & SLOT_MASK;
-      // It may move back unless its home lies (cyclically) behind the hole.
-      if (((slot - home) & SLOT_MASK) < ((slot - hole) & SLOT_MASK)) continue;
-      slots[base + hole * 2] = slots[base + slot * 2];
-      slots[base + hole * 2 + 1] = slots[base + slot * 2 + 1];
-      hole = slot;
+    const segment = this.#directory[hash >>> this.#shift];
+    const words = this.#pieces[segment >>> PIECE_SEGMENTS_LOG2];
+    const base = (segment & (PIECE_SEGMENTS - 1)) * SEGMENT_WORDS;
+    let at = base + (hash & LINE_MASK) * LINE_WORDS;
+    for (let lines = 0; lines < LINES; lines++) {
+      const place = words.subarray(at, at + PLACES).indexOf(ref);
+      if (place >= 0) {
+        words[at + place] = 0;
+        words[at + TAGS + (place >>> 2)] &= ~(0xff << ((place & 3) << 3));
+        this.#segmentUsed[segment]--;
+        this.#count--;
+        return;
+      }
+      words[at + PASSED]--;
+      at = base + ((at - base + LINE_WORDS) & (SEGMENT_WORDS - 1));
     }
-    slots[base + hole * 2 + 1] = 0;
-    this.#segmentUsed[segment]--;
-    this.#count--;
+    assert(false, 'a removed record was in the index');
   }
 
-  #probe(segment: number, from: number, hash: number): number {
-    const slots = this.#pieces[segment >>> PIECE_SEGMENTS_LOG2];
-    const base = (segment & (PIECE_SEGMENTS - 1)) * SLOTS * 2;
-    let slot = from;
-    while (true) {
-      const at = base + slot * 2;
-      if (slots[at + 1] === 0) return -1;
-      if (slots[at] === hash) return segment * SLOTS + slot;
-      slot = (slot + 1) & SLOT_MASK;
-    }
+  /** The first place from line `from` on, but for those `seen` in it, where a record with this hash may be. */
+  #probe(segment: number, from: number, seen: number, hash: number): number {
+    const words = this.#pieces[segment >>> PIECE_SEGMENTS_LOG2];
+    const base = (segment & (PIECE_SEGMENTS - 1)) * SEGMENT_WORDS;
+    const tags = Math.imul(tagOf(hash), EACH_BYTE);
+    const home = hash & LINE_MASK;
+    let line = from;
+    let unseen = ~seen;
+    do {
+      const at = base + line * LINE_WORDS;
+      const found = placesWith(words, at, tags) & unseen;
+      if (found !== 0) return (segment * SEGMENT_WORDS + line * LINE_WORDS + firstPlace(found)) >>> 0;
+      if (words[at + PASSED] === 0) return -1;
+      line = (line + 1) & LINE_MASK;
+      unseen = -1;
+    } while (line !== home);
+    return -1;
   }
 
   #put(segment: number, hash: number, ref: number): void {
-    const slots = this.#pieces[segment >>> PIECE_SEGMENTS_LOG2];
-    const base = (segment & (PIECE_SEGMENTS - 1)) * SLOTS * 2;
-    let slot = hash & SLOT_MASK;
-    while (slots[base + slot * 2 + 1] !== 0) slot = (slot + 1) & SLOT_MASK;
-    slots[base + slot * 2] = hash;
-    slots[base + slot * 2 + 1] = ref;
+    const words = this.#pieces[segment >>> PIECE_SEGMENTS_LOG2];
+    const base = (segment & (PIECE_SEGMENTS - 1)) * SEGMENT_WORDS;
+    let at = base + (hash & LINE_MASK) * LINE_WORDS;
+    let empty = placesWith(words, at, 0);
+    while (empty === 0) {
+      words[at + PASSED]++;
+      at = base + ((at - base + LINE_WORDS) & (SEGMENT_WORDS - 1));
+      empty = placesWith(words, at, 0);
+    }
+    const place = firstPlace(empty);
+    words[at + place] = ref;
+    words[at + TAGS + (place >>> 2)] |= tagOf(hash) << ((place & 3) << 3);
     this.#segmentUsed[segment]++;
   }
 
@@ -162,22 +213,32 @@ export class NameIndex {
     if (depth === this.#depth) this.#doubleDirectory();
     const sibling = this.#addSegment(depth + 1);
     this.#segmentDepth[segment] = depth + 1;
-    const old = this.#pieces[segment >>> PIECE_SEGMENTS_LOG2];
-    const base = (segment & (PIECE_SEGMENTS - 1)) * SLOTS * 2;
-    const slots = old.slice(base, base + SLOTS * 2);
-    old.fill(0, base, base + SLOTS * 2);
-    this.#segmentUsed[segment] = 0;
-    let prefix = 0;
-    for (let at = 0; at < slots.length; at += 2) {
-      if (slots[at + 1] === 0) continue;
-      prefix = slots[at];
-      this.#put((prefix >>> (31 - depth)) & 1 ? sibling : segment, prefix, slots[at + 1]);
+    const count = this.#takeOut(segment);
+    const hashes = this.#hashes;
+    this.#hashesOf(this.#refs, count, hashes);
+    for (let i = 0; i < count; i++) {
+      this.#put((hashes[i] >>> (31 - depth)) & 1 ? sibling : segment, hashes[i], this.#refs[i]);
     }
     // The directory entries of the segment's prefix: the upper half of them belongs to the sibling now.
     const span = 1 << (this.#depth - depth);
-    const first = depth === 0 ? 0 : (prefix >>> (32 - depth)) * span;
+    const first = depth === 0 ? 0 : (hashes[0] >>> (32 - depth)) * span;
     this.#directory.fill(sibling, first + span / 2, first + span);
     return true;
+  }
+
+  /** Empties a segment into `#refs`. @returns how many. */
+  #takeOut(segment: number): number {
+    const words = this.#pieces[segment >>> PIECE_SEGMENTS_LOG2];
+    const base = (segment & (PIECE_SEGMENTS - 1)) * SEGMENT_WORDS;
+    let count = 0;
+    for (let at = base; at < base + SEGMENT_WORDS; at += LINE_WORDS) {
+      for (let place = 0; place < PLACES; place++) {
+        if (words[at + place] !== 0) this.#refs[count++] = words[at + place];
+      }
+    }
+    words.fill(0, base, base + SEGMENT_WORDS);
+    this.#segmentUsed[segment] = 0;
+    return count;
   }
 
   #doubleDirectory(): void {
@@ -189,15 +250,49 @@ export class NameIndex {
     }
     this.#directory = doubled;
     this.#depth++;
+    this.#shift--;
   }
 
   #addSegment(depth: number): number {
     const segment = this.#segmentDepth.length;
     if (segment >>> PIECE_SEGMENTS_LOG2 === this.#pieces.length) {
-      this.#pieces.push(new Int32Array(PIECE_SEGMENTS * SLOTS * 2));
+      this.#pieces.push(cacheAlignedWords(PIECE_SEGMENTS * SEGMENT_WORDS));
     }
     this.#segmentDepth.push(depth);
     this.#segmentUsed.push(0);
     return segment;
   }
+}
+
+/** Of the hash's bits above those that choose the line. */
+function tagOf(hash: number): number {
+  return (hash >>> LINES_LOG2) & 0xff || 1;
+}
+
+/**
+ * The places of a line whose tags are the one that `tags` holds four times, as a set of bits: of each byte the highest
+ * three, for the first, second and third word of tags. All of them at once: a branch for each would be guessed
+ * wrong half the time.
+ */
+function placesWith(words: Int32Array, at: number, tags: number): number {
+  const first = zeroBytes(words[at + TAGS] ^ tags);
+  const second = zeroBytes(words[at + TAGS + 1] ^ tags);
+  const third = zeroBytes(words[at + TAGS + 2] ^ tags);
+  return first | (second >>> 1) | (third >>> 2);
+}
+
+/** The highest bit of each byte that is zero. */
+function zeroBytes(word: number): number {
+  return ~(((word & LOW_BITS) + LOW_BITS) | word | LOW_BITS);
+}
+
+/** The place that the highest bit of a set stands for. */
+function firstPlace(places: number): number {
+  const bit = 31 - Math.clz32(places);
+  return (7 - (bit & 7)) * 4 + (bit >>> 3);
+}
+
+/** The places that come before this one in a set, and itself. */
+function placesThrough(place: number): number {
+  return -1 << ((place & 3) * 8 + 7 - (place >>> 2));
 }

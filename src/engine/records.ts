@@ -91,7 +91,7 @@ export class Records {
       if (this.table.count >= this.#countersMax) return 0;
       record = this.table.insert(hash, Kind.counter, nameLength, key, start);
       if (record === 0) return 0;
-      this.#classify(record);
+      this.classify(record);
     } else {
       this.#clear(record);
       this.#setFlag(record, Meta.deleted, false);
@@ -149,7 +149,7 @@ export class Records {
       this.#setFlag(ref, Meta.deleted, false);
       this.clearDeadline(ref);
       if (before.deadlineMs !== undefined) this.setDeadline(ref, before.deadlineMs);
-      this.#write(ref, before.low, before.high, before.updatedAt);
+      this.write(ref, before.low, before.high, before.updatedAt);
     } else {
       this.markDeleted(ref);
     }
@@ -166,50 +166,18 @@ export class Records {
     }
   }
 
-  /** Writes a recovered state; the same key may come many times, the last one counts. */
-  restore(
-    low: number,
-    high: number,
-    updatedAt: number,
-    kind: number,
-    nameLength: number,
-    key: DataView,
-    start: number,
-  ): void {
-    const hash = this.table.hash(kind, nameLength, key, start);
-    let ref = this.table.find(hash, kind, nameLength, key, start);
-    if (ref === 0) {
-      ref = this.table.insert(hash, kind, nameLength, key, start);
-      this.#classify(ref);
-    }
-    this.clearDeadline(ref);
-    this.#write(ref, low, high, updatedAt);
-  }
-
-  /** A recovered deadline; follows the value that it belongs to. */
-  restoreDeadline(unixMs: number, kind: number, nameLength: number, key: DataView, start: number): void {
-    const ref = this.#lookUp(kind, nameLength, key, start);
-    if (ref !== 0) this.setDeadline(ref, unixMs);
-  }
-
-  /** A recovered deletion: it is durable, so the record goes at once. */
-  restoreDelete(kind: number, nameLength: number, key: DataView, start: number): void {
-    const ref = this.#lookUp(kind, nameLength, key, start);
-    if (ref === 0) return;
+  /** The record leaves the table at once: recovery knows that its deletion is durable, or that another one took its place. */
+  forget(ref: number): void {
     this.clearDeadline(ref);
     this.table.remove(ref);
   }
 
-  #lookUp(kind: number, nameLength: number, key: DataView, start: number): number {
-    return this.table.find(this.table.hash(kind, nameLength, key, start), kind, nameLength, key, start);
-  }
-
   #clear(ref: number): void {
     this.clearDeadline(ref);
-    this.#write(ref, 0, 0, 0);
+    this.write(ref, 0, 0, 0);
   }
 
-  #write(ref: number, low: number, high: number, updatedAt: number): void {
+  write(ref: number, low: number, high: number, updatedAt: number): void {
     const lanes = this.slab.lanes[Slab.piece(ref)];
     const at = Slab.lane(ref);
     lanes[at] = low;
@@ -217,8 +185,8 @@ export class Records {
     lanes[at + 2] = updatedAt;
   }
 
-  /** Sets the flags that follow from the name's policy. */
-  #classify(ref: number): void {
+  /** Sets the flags of a new record that follow from its name's policy. */
+  classify(ref: number): void {
     if (this.#policies.isEmpty) return;
     const policy = this.policy(ref);
     if (policy === undefined) return;

@@ -10,20 +10,25 @@
  * - A block never moves, and its length never changes: where a block began, one always begins. So a record's
  *   number (`ref`, the unit that it begins at) is stable, and a walk can resume wherever it once stopped.
  * - A block whose name length is 0 is free: lane 0 holds its units, lane 1 the next free block of that size.
- * - Blocks lie back to back from unit 1 of the first piece to the frontier; no block crosses a piece's end.
+ * - Blocks lie back to back from unit 4 of the first piece, a whole cache line, to the frontier; no block crosses a
+ *   piece's end.
  * - `ref` 0 denotes no record.
  */
 import { SUFFIX_BYTES } from '../counter/key.ts';
 import { NAME_BYTES_MAX } from '../counter/limits.ts';
 import { assert } from '../std/assert.ts';
+import { cacheAlignedWords } from '../std/cache-lines.ts';
 
 const PIECE_UNITS_LOG2 = 20;
 const PIECE_UNITS = 1 << PIECE_UNITS_LOG2;
 const UNIT_MASK = PIECE_UNITS - 1;
 const UNIT_BYTES = 16;
+const UNIT_WORDS = UNIT_BYTES / 4;
 const PIECES_MAX = 2 ** 31 / PIECE_UNITS;
 /** Blocks that a walk looks at in one turn of the event loop, about a millisecond: behind many deletions most are free. */
 export const WALK_BLOCKS_MAX = 20_000;
+/** Where a walk begins. Unit 0 denotes no record; where blocks of two units begin, no cache line is straddled. */
+export const FIRST_UNIT = 4;
 const BLOCK_UNITS_MAX = 1 + Math.ceil((NAME_BYTES_MAX + Math.max(...SUFFIX_BYTES)) / UNIT_BYTES);
 
 /** The key begins with this lane of a record. */
@@ -51,7 +56,7 @@ export class Slab {
   readonly bytes: Uint8Array[] = [];
   readonly views: DataView[] = [];
   /** The unit behind the last block. */
-  #frontier = 1;
+  #frontier = FIRST_UNIT;
   /** Per length in units: the first free block. */
   readonly #free = new Int32Array(BLOCK_UNITS_MAX + 1);
 
@@ -103,6 +108,21 @@ export class Slab {
     return ref;
   }
 
+  /** `insert` of a key that is aligned to words and padded to a whole one. */
+  insertWords(kind: number, nameLength: number, words: Int32Array, key: number): number {
+    const keyWords = (nameLength + SUFFIX_BYTES[kind] + 3) >>> 2;
+    const ref = this.#allocate(1 + ((keyWords + UNIT_WORDS - 1) >>> 2));
+    if (ref === 0) return 0;
+    const lanes = this.lanes[Slab.piece(ref)];
+    const at = Slab.lane(ref);
+    lanes[at] = 0;
+    lanes[at + 1] = 0;
+    lanes[at + 2] = 0;
+    lanes[at + 3] = nameLength | (kind << Meta.kindShift);
+    for (let i = 0; i < keyWords; i++) lanes[at + KEY_LANE + i] = words[key + i];
+    return ref;
+  }
+
   /** Frees a record's block. */
   remove(ref: number): void {
     const lanes = this.lanes[Slab.piece(ref)];
@@ -143,10 +163,10 @@ export class Slab {
   }
 
   #addPiece(): void {
-    const lanes = new Int32Array(PIECE_UNITS * 4);
+    const lanes = cacheAlignedWords(PIECE_UNITS * 4);
     this.lanes.push(lanes);
-    this.bytes.push(new Uint8Array(lanes.buffer));
-    this.views.push(new DataView(lanes.buffer));
+    this.bytes.push(new Uint8Array(lanes.buffer, lanes.byteOffset));
+    this.views.push(new DataView(lanes.buffer, lanes.byteOffset));
   }
 
   #release(ref: number, units: number): void {

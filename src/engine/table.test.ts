@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Kind } from '../counter/key.ts';
 import { SeededRandom } from '../std/random.ts';
 import { NameHash } from './hash.ts';
-import { Slab } from './slab.ts';
+import { FIRST_UNIT, Slab } from './slab.ts';
 import { Table } from './table.ts';
 
 const encoder = new TextEncoder();
@@ -64,7 +64,8 @@ describe('the table', () => {
     expect(table.count).toBe(model.size);
     for (const [name, ref] of model) expect(find(table, name)).toBe(ref);
     const walked = new Set<number>();
-    for (let at = 1; at < table.slab.frontier; at = table.slab.behind(at)) if (table.slab.isRecord(at)) walked.add(at);
+    for (let at = FIRST_UNIT; at < table.slab.frontier; at = table.slab.behind(at))
+      if (table.slab.isRecord(at)) walked.add(at);
     expect(walked).toEqual(new Set(model.values()));
   });
 
@@ -99,7 +100,7 @@ describe('the table', () => {
       count++;
     }
     let walked = 0;
-    for (let at = 1; at < slab.frontier; at = slab.behind(at)) if (slab.isRecord(at)) walked++;
+    for (let at = FIRST_UNIT; at < slab.frontier; at = slab.behind(at)) if (slab.isRecord(at)) walked++;
     expect(walked).toBe(count);
   });
 });

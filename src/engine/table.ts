@@ -9,7 +9,7 @@ import { KEY_LANE, Meta, Slab } from './slab.ts';
 
 export class Table {
   readonly slab = new Slab();
-  readonly #index = new NameIndex();
+  readonly #index = new NameIndex((refs, count, hashes) => this.#hashAll(refs, count, hashes));
   readonly #hash: NameHash;
   /** What touching read: kept where anyone could read it, so that touching is not optimised away. */
   touched = 0;
@@ -81,12 +81,47 @@ export class Table {
     return ref;
   }
 
+  /** Makes room in an empty table's index for about so many records. */
+  reserve(count: number): void {
+    this.#index.reserve(count);
+  }
+
+  /** Brings what `adopt` of a record with this hash reads into the cache. */
+  touch(hash: number): void {
+    this.#index.touch(hash);
+  }
+
+  /**
+   * Puts a record into the index that was stored in the slab alone.
+   * @returns the record with the same key that was in the index before, and now has to be removed, or 0
+   */
+  adopt(hash: number, ref: number): number {
+    let older = 0;
+    for (let at = this.#index.first(hash); at >= 0 && older === 0; at = this.#index.next(at, hash)) {
+      const other = this.#index.ref(at);
+      const meta = this.slab.lanes[Slab.piece(ref)][Slab.lane(ref) + 3];
+      const kind = (meta >>> Meta.kindShift) & Meta.kindMask;
+      const view = this.slab.views[Slab.piece(ref)];
+      if (this.matches(other, kind, meta & Meta.nameLengthMask, view, Slab.keyByte(ref))) older = other;
+    }
+    this.#index.insert(hash, ref);
+    return older;
+  }
+
   remove(ref: number): void {
-    const piece = Slab.piece(ref);
-    const meta = this.slab.lanes[piece][Slab.lane(ref) + 3];
-    const kind = (meta >>> Meta.kindShift) & Meta.kindMask;
-    const hash = this.hash(kind, meta & Meta.nameLengthMask, this.slab.views[piece], Slab.keyByte(ref));
-    this.#index.remove(hash, ref);
+    this.#index.remove(this.#hashOf(ref, this.slab.lanes[Slab.piece(ref)][Slab.lane(ref) + 3]), ref);
     this.slab.remove(ref);
+  }
+
+  /** Touches all records first, so that their cache misses overlap. */
+  #hashAll(refs: Int32Array, count: number, hashes: Int32Array): void {
+    const metas = hashes;
+    for (let i = 0; i < count; i++) metas[i] = this.slab.lanes[Slab.piece(refs[i])][Slab.lane(refs[i]) + 3];
+    for (let i = 0; i < count; i++) hashes[i] = this.#hashOf(refs[i], metas[i]);
+  }
+
+  #hashOf(ref: number, meta: number): number {
+    const kind = (meta >>> Meta.kindShift) & Meta.kindMask;
+    return this.hash(kind, meta & Meta.nameLengthMask, this.slab.views[Slab.piece(ref)], Slab.keyByte(ref));
   }
 }

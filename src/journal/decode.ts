@@ -19,7 +19,7 @@ import {
   VALUE_FIXED_BYTES,
 } from './format.ts';
 import type { FrameReader } from './frame.ts';
-import type { IdempotencyRecord, Replay } from './replay.ts';
+import { type IdempotencyRecord, type Replay, ValueEntry, type Values } from './replay.ts';
 
 const TWO_TO_32 = 4294967296;
 /** By entry type; kind and name length are the last word of them. */
@@ -28,6 +28,8 @@ const FIXED_BYTES_BEFORE_KEY: Readonly<Record<number, number>> = {
   [Entry.deadline]: DEADLINE_FIXED_BYTES,
   [Entry.delete]: DELETE_FIXED_BYTES,
 };
+/** Fed at once: what belongs to them stays in the machine's nearest cache. */
+const VALUES_MAX = 1024;
 const MALFORMED = 'an entry is malformed';
 
 /** What the last entry of a snapshot says. */
@@ -55,64 +57,93 @@ export function replayFrame(reader: FrameReader, place: FramePlace, replay: Repl
   let at = reader.start + Frame.payload;
   let count = 0;
   let snapshotEnd: SnapshotEnd | undefined;
+  const values = new ValueRun(reader);
   while (at < end) {
     const header = words[at >> 2];
     const length = header & ENTRY_LENGTH_MASK;
-    const type = (header >>> ENTRY_TYPE_SHIFT) & ENTRY_TYPE_MASK;
-    const payload = at + 4;
-    const next = payload + ((length + 3) & ~3);
-    const isKnown = next <= end && replayEntry(reader, type, payload, length, replay);
-    if (!isKnown && next <= end && type === Entry.snapshotEnd && length === SNAPSHOT_END_BYTES) {
-      snapshotEnd = { sequence: readSequence(words, payload), entries: readMs(words, payload + 8) };
-    } else if (!isKnown) {
-      const offset = place.offset + at - reader.start;
-      if (next <= end && hasUnknownKind(words, type, payload)) {
-        throw new UnsupportedFormatError(place.file, offset, 'it names a record of a kind that is not known here');
-      }
-      if (next > end || isKnownType(type)) throw new DamageError(place.file, offset, MALFORMED);
-      if ((header & ENTRY_MUST_UNDERSTAND) !== 0) {
-        throw new UnsupportedFormatError(place.file, offset, `entries of type ${type} are not known here`);
-      }
+    const next = at + 4 + ((length + 3) & ~3);
+    if (next <= end && isValue(header, words[(at >> 2) + 1 + ValueEntry.kindAndLength])) {
+      values.add((at >> 2) + 1, replay);
+    } else {
+      values.feed(replay);
+      if (next > end) throw new DamageError(place.file, place.offset + at - reader.start, MALFORMED);
+      snapshotEnd = replayOther(reader, place, at, replay) ?? snapshotEnd;
     }
     at = next;
     count++;
   }
+  values.feed(replay);
   if (count !== reader.entries) throw new DamageError(place.file, place.offset, 'the number of its entries is wrong');
   return snapshotEnd;
 }
 
-/** @returns false when the entry was not fed: unknown, malformed, or the end of a snapshot. */
+/** Value entries one behind the other, gathered to be fed at once. */
+class ValueRun implements Values {
+  readonly words: Int32Array;
+  readonly view: DataView;
+  readonly at: Int32Array;
+  count = 0;
+
+  constructor({ window, entries }: FrameReader) {
+    this.words = window.words;
+    this.view = window.view;
+    this.at = new Int32Array(Math.min(entries, VALUES_MAX));
+  }
+
+  add(word: number, replay: Replay): void {
+    if (this.count === this.at.length) this.feed(replay);
+    this.at[this.count++] = word;
+  }
+
+  feed(replay: Replay): void {
+    if (this.count > 0) replay.values(this);
+    this.count = 0;
+  }
+}
+
+/** Whether it is a value entry, and its variable part as long as its kind and the length of its name say. */
+function isValue(header: number, kindAndLength: number): boolean {
+  const length = (header & ENTRY_LENGTH_MASK) - VALUE_FIXED_BYTES;
+  return ((header >>> ENTRY_TYPE_SHIFT) & ENTRY_TYPE_MASK) === Entry.value && hasKey(length, kindAndLength);
+}
+
+/** Feeds an entry that is no value. @returns the end of the snapshot, when it is that. */
+function replayOther(reader: FrameReader, place: FramePlace, at: number, replay: Replay): SnapshotEnd | undefined {
+  const { words } = reader.window;
+  const header = words[at >> 2];
+  const length = header & ENTRY_LENGTH_MASK;
+  const type = (header >>> ENTRY_TYPE_SHIFT) & ENTRY_TYPE_MASK;
+  const payload = at + 4;
+  if (type === Entry.snapshotEnd && length === SNAPSHOT_END_BYTES) {
+    return { sequence: readSequence(words, payload), entries: readMs(words, payload + 8) };
+  }
+  if (replayEntry(reader, type, payload, length, replay)) return undefined;
+  const offset = place.offset + at - reader.start;
+  if (hasUnknownKind(words, type, payload)) {
+    throw new UnsupportedFormatError(place.file, offset, 'it names a record of a kind that is not known here');
+  }
+  if (isKnownType(type)) throw new DamageError(place.file, offset, MALFORMED);
+  if ((header & ENTRY_MUST_UNDERSTAND) !== 0) {
+    throw new UnsupportedFormatError(place.file, offset, `entries of type ${type} are not known here`);
+  }
+  return undefined;
+}
+
+/** @returns false when the entry was not fed: unknown or malformed. */
 function replayEntry(reader: FrameReader, type: number, at: number, length: number, replay: Replay): boolean {
-  const { bytes, words } = reader.window;
-  const word = at >> 2;
+  const { bytes, words, view } = reader.window;
   switch (type) {
-    case Entry.value: {
-      const kindAndLength = words[word + 3];
-      if (!hasKey(length - VALUE_FIXED_BYTES, kindAndLength)) return false;
-      const start = at + VALUE_FIXED_BYTES;
-      const updatedAtSeconds = words[word + 2] >>> 0;
-      replay.value(
-        words[word],
-        words[word + 1],
-        updatedAtSeconds,
-        kind(kindAndLength),
-        nameLength(kindAndLength),
-        bytes,
-        start,
-      );
-      return true;
-    }
     case Entry.deadline: {
-      const kindAndLength = words[word + 2];
+      const kindAndLength = words[(at >> 2) + 2];
       if (!hasKey(length - DEADLINE_FIXED_BYTES, kindAndLength)) return false;
       const start = at + DEADLINE_FIXED_BYTES;
-      replay.deadline(readMs(words, at), kind(kindAndLength), nameLength(kindAndLength), bytes, start);
+      replay.deadline(readMs(words, at), kind(kindAndLength), nameLength(kindAndLength), view, start);
       return true;
     }
     case Entry.delete: {
-      const kindAndLength = words[word];
+      const kindAndLength = words[at >> 2];
       if (!hasKey(length - DELETE_FIXED_BYTES, kindAndLength)) return false;
-      replay.delete(kind(kindAndLength), nameLength(kindAndLength), bytes, at + DELETE_FIXED_BYTES);
+      replay.delete(kind(kindAndLength), nameLength(kindAndLength), view, at + DELETE_FIXED_BYTES);
       return true;
     }
     case Entry.idempotency: {

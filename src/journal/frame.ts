@@ -19,6 +19,7 @@ const WINDOW_BYTES = 4 * 1024 * 1024;
 export class Window {
   bytes = new Uint8Array(WINDOW_BYTES);
   words = new Int32Array(this.bytes.buffer);
+  view = new DataView(this.bytes.buffer);
 
   /** Makes it at least so long; what lies in `[from, to)` moves to its front. */
   reserve(length: number, from: number, to: number): void {
@@ -30,6 +31,7 @@ export class Window {
     larger.set(this.bytes.subarray(from, to));
     this.bytes = larger;
     this.words = new Int32Array(larger.buffer);
+    this.view = new DataView(larger.buffer);
   }
 }
 
@@ -51,7 +53,6 @@ export class FrameReader {
   readonly #id: Uint8Array;
   /** What counts of the file. */
   readonly #size: number;
-  #view: DataView;
   /** The window holds `[from, to)` of the file. */
   #from = 0;
   #to = 0;
@@ -62,7 +63,6 @@ export class FrameReader {
     this.#id = id;
     this.#size = size;
     this.window = window;
-    this.#view = new DataView(window.bytes.buffer);
   }
 
   /** Whether `check(offset)` can be asked; otherwise `load(offset)` comes first. */
@@ -85,7 +85,6 @@ export class FrameReader {
         isInside ? this.#to - this.#from : 0,
       );
       const { bytes } = this.window;
-      this.#view = new DataView(bytes.buffer);
       const end = Math.min(bytes.length, this.#size - offset);
       const read = await this.#file.read(bytes.subarray(kept, end), offset + kept);
       assert(read === end - kept, 'a file does not become shorter while it is read');
@@ -103,7 +102,7 @@ export class FrameReader {
     if (length === 0) return this.#refuse('no frame of this file begins here');
     const padded = wholeSectors(length);
     if (padded > room) return this.#refuse('the file ends within a frame');
-    const view = this.#view;
+    const { view } = this.window;
     const frame = this.window.bytes.subarray(start, start + padded);
     if (view.getBigUint64(start + Frame.offset, true) !== BigInt(offset)) {
       return this.#refuse('the frame belongs elsewhere in the file');
@@ -138,10 +137,10 @@ export class FrameReader {
   #claimedLength(offset: number): number {
     const start = offset - this.#from;
     if (start + SECTOR_BYTES > this.#to - this.#from) return 0;
-    const { bytes, words } = this.window;
+    const { bytes, words, view } = this.window;
     if (words[start >> 2] !== FRAME_MAGIC) return 0;
     for (let i = 0; i < ID_BYTES; i++) if (bytes[start + Frame.id + i] !== this.#id[i]) return 0;
-    const length = this.#view.getUint32(start + Frame.length, true);
+    const length = view.getUint32(start + Frame.length, true);
     return length >= Frame.payload && length <= GROUP_BYTES_MAX ? length : 0;
   }
 }

@@ -17,7 +17,7 @@ import { type JournalFailure, journalFailure } from './errors.ts';
 import { ID_BYTES, parseFileName } from './format.ts';
 import type { GroupBuffer } from './group.ts';
 import type { Continuation, SegmentHeader } from './header.ts';
-import { recover, repairTail } from './recovery.ts';
+import { type Recovered, recover, repairTail } from './recovery.ts';
 import type { Replay } from './replay.ts';
 import { Segment, type SegmentSite } from './segment.ts';
 import { type SnapshotSource, writeSnapshot } from './snapshot.ts';
@@ -47,16 +47,18 @@ export class Journal {
   #isClosed = false;
   #isSnapshotting = false;
   #bytesSinceSnapshot: number;
+  #snapshotBytes: number;
   /** The end of the last operation in the queue. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  private constructor(site: SegmentSite, options: JournalOptions, segment: Segment, bytesSinceSnapshot: number) {
+  private constructor(site: SegmentSite, options: JournalOptions, segment: Segment, found: Recovered) {
     this.#site = site;
     this.#random = options.host.random;
     this.#segmentBytesMax = options.segmentBytesMax ?? SEGMENT_BYTES_MAX;
     this.#segment = segment;
     this.#nextNumber = segment.header.number + 1;
-    this.#bytesSinceSnapshot = bytesSinceSnapshot;
+    this.#bytesSinceSnapshot = found.bytes;
+    this.#snapshotBytes = found.snapshotBytes;
   }
 
   /**
@@ -72,7 +74,7 @@ export class Journal {
     const segment = await Segment.create(site, newHeader(site.clock, host.random, found.nextNumber, found.continues));
     assert(segment.sequence === found.sequence, 'a new segment goes on where recovery ended');
     await remove(site, found.obsolete);
-    return new Journal(site, options, segment, found.bytes);
+    return new Journal(site, options, segment, found);
   }
 
   /** The last group written, or recovered. */
@@ -98,6 +100,11 @@ export class Journal {
   /** Length of the frames that a start would replay on top of the snapshot, about. */
   get bytesSinceSnapshot(): number {
     return this.#bytesSinceSnapshot;
+  }
+
+  /** Length of the last snapshot; 0 when there is none. */
+  get snapshotBytes(): number {
+    return this.#snapshotBytes;
   }
 
   /**
@@ -173,6 +180,7 @@ export class Journal {
       const request = { source, beginSequence, currentSequence, durableThrough, isCancelled };
       const { file, bytes } = await writeSnapshot(this.#site, this.#random, request);
       this.#bytesSinceSnapshot -= bytesBefore;
+      this.#snapshotBytes = bytes;
       await Promise.allSettled([this.#removeBefore(header.number, beginSequence)]);
       return { file, bytes, sequence: beginSequence };
     } finally {

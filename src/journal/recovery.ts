@@ -33,6 +33,8 @@ export interface Recovered {
   readonly obsolete: readonly string[];
   /** Of the frames that were replayed. */
   readonly bytes: number;
+  /** Length of the snapshot; 0 when there is none. */
+  readonly snapshotBytes: number;
 }
 
 /** The end of the last segment. */
@@ -86,6 +88,7 @@ export async function recover(disk: Disk, replay: Replay): Promise<Recovered> {
     used,
     obsolete: names.filter((name) => isObsolete(name, needed, begin)).map((name) => name.name),
     bytes: walk.bytes,
+    snapshotBytes: snapshot?.bytes ?? 0,
   };
 }
 

@@ -2,30 +2,48 @@
  * What recovery feeds: everything that was durable, in order; first the snapshot's parts, then every group
  * behind its begin. States are absolute, so one that comes twice changes nothing.
  *
- * `key` is a buffer that recovery reuses: nothing of it may be kept. The bytes of a key, name and suffix, lie
+ * `key` is a buffer that recovery reuses, as are values: nothing of it may be kept. The bytes of a key, name and suffix, lie
  * in `key[start, start + nameLength + SUFFIX_BYTES[kind])`.
  */
 export interface Replay {
   /** What follows belongs to this group; for a snapshot's parts: to the last group that it covers. */
   group(sequence: bigint, timeMs: number): void;
-  /** The record's state; it has no deadline unless `deadline` follows. */
-  value(
-    low: number,
-    high: number,
-    updatedAtSeconds: number,
-    kind: number,
-    nameLength: number,
-    key: Uint8Array,
-    start: number,
-  ): void;
+  /** A snapshot's parts follow, about so many entries. A record's deadline follows its state at once. */
+  beginSnapshot(entries: number): void;
+  /** All of the snapshot has been fed. */
+  endSnapshot(): void;
+  /** States of records, in order: many at once, so that whoever takes them can work step by step. */
+  values(values: Values): void;
   /** Unix ms. */
-  deadline(deadlineMs: number, kind: number, nameLength: number, key: Uint8Array, start: number): void;
+  deadline(deadlineMs: number, kind: number, nameLength: number, key: DataView, start: number): void;
   /** The record may be unknown. */
-  delete(kind: number, nameLength: number, key: Uint8Array, start: number): void;
+  delete(kind: number, nameLength: number, key: DataView, start: number): void;
   idempotency(record: IdempotencyRecord): void;
   /** Keys with a birth time at or below this are no longer known. Never goes back. */
   horizon(unixMs: number): void;
 }
+
+/** Entries with the states of records, where they were read. A record has no deadline unless one follows. */
+export interface Values {
+  /** The window, as words and to be read at any byte. */
+  readonly words: Int32Array;
+  readonly view: DataView;
+  /** Of each entry the word that it begins at: see `ValueEntry`. */
+  readonly at: Int32Array;
+  readonly count: number;
+}
+
+/** The words of a value entry, from its first on. */
+export const ValueEntry = {
+  low: 0,
+  high: 1,
+  /** Unix seconds. */
+  updatedAt: 2,
+  /** The kind in the lowest byte, the length of the name in the next. */
+  kindAndLength: 3,
+  /** The key's bytes, padded to a whole word. */
+  key: 4,
+} as const;
 
 /** An idempotency key with what was answered; its fields own their memory. */
 export interface IdempotencyRecord {

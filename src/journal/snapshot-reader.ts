@@ -5,7 +5,7 @@
 import type { Disk } from '../host/host.ts';
 import { replayFrame, type SnapshotEnd } from './decode.ts';
 import { DamageError } from './errors.ts';
-import { FILE_HEADER_BYTES, type FileName } from './format.ts';
+import { FILE_HEADER_BYTES, type FileName, SECTOR_BYTES } from './format.ts';
 import { FrameReader, type Window } from './frame.ts';
 import { readSnapshotHeader } from './header.ts';
 import type { Replay } from './replay.ts';
@@ -24,7 +24,9 @@ export interface LoadedSnapshot {
 /** For a first pass that only checks. */
 export const NOTHING: Replay = {
   group: ignore,
-  value: ignore,
+  beginSnapshot: ignore,
+  endSnapshot: ignore,
+  values: ignore,
   deadline: ignore,
   delete: ignore,
   idempotency: ignore,
@@ -78,6 +80,7 @@ export async function loadSnapshot(
     const { id, beginSequence } = await readSnapshotHeader(file, name, sequence);
     const size = await file.size();
     const reader = new FrameReader(file, id, size, window);
+    replay.beginSnapshot(await entriesOf(reader, name, size));
     let offset = FILE_HEADER_BYTES;
     let frames = 0;
     let entries = 0;
@@ -97,8 +100,17 @@ export async function loadSnapshot(
     if (end.entries !== entries - 1) throw new DamageError(name, offset, 'the number of its entries is wrong');
     if (end.sequence < beginSequence) throw new DamageError(name, offset, 'it ends before it begins');
     if (offset < size) throw new DamageError(name, offset, 'it goes on behind its end');
+    replay.endSnapshot();
     return { name, beginSequence, endSequence: end.sequence, frames, entries, bytes: size };
   } finally {
     await file.close();
   }
+}
+
+/** As many entries as the last frame says, before any other is read; 0 when it cannot say it. */
+async function entriesOf(reader: FrameReader, file: string, size: number): Promise<number> {
+  const offset = size - SECTOR_BYTES;
+  if (offset < FILE_HEADER_BYTES || offset % SECTOR_BYTES !== 0) return 0;
+  await reader.load(offset);
+  return reader.check(offset) ? (replayFrame(reader, { file, offset }, NOTHING)?.entries ?? 0) : 0;
 }

@@ -26,7 +26,7 @@ export interface OpenOptions {
   readonly policies?: readonly PolicyOptions[];
   /** How long and within how much memory idempotency keys are remembered. */
   readonly idempotency?: Partial<IdempotencyOptions>;
-  /** A snapshot is written when the journal has grown by this much. */
+  /** A snapshot is written when the journal has grown by this much, and by half the size of the last snapshot. */
   readonly snapshotJournalBytes?: number;
   /** New names beyond this are refused. */
   readonly countersMax?: number;

@@ -136,7 +136,7 @@ export const SETTINGS: readonly Setting[] = [
   {
     key: 'snapshot-journal-bytes',
     argument: '<size>',
-    meaning: 'a snapshot is written when the journal has grown by this much',
+    meaning: 'a snapshot is written when the journal has grown by this much, and by half the size of the last snapshot',
     default: '256MiB',
     parse: parseBytes,
   },

@@ -1,7 +1,7 @@
 /** What the journal is held against: entries as plain data, and the state that they add up to. */
 import { SUFFIX_BYTES } from '../../src/counter/key.ts';
 import type { GroupBuffer } from '../../src/journal/group.ts';
-import type { IdempotencyRecord, Replay } from '../../src/journal/replay.ts';
+import { type IdempotencyRecord, type Replay, ValueEntry, type Values } from '../../src/journal/replay.ts';
 
 /** A record's key: kind, and name with suffix as Latin-1. */
 export interface ModelKey {
@@ -81,23 +81,27 @@ export class Recorder implements Replay {
     this.groups.push({ sequence, entries: [] });
   }
 
-  value(
-    low: number,
-    high: number,
-    at: number,
-    kind: number,
-    nameLength: number,
-    bytes: Uint8Array,
-    start: number,
-  ): void {
-    this.#keep({ entry: 'value', key: keyAt(kind, nameLength, bytes, start), low, high, at });
+  beginSnapshot(): void {
+    // Its groups tell what it holds.
   }
 
-  deadline(ms: number, kind: number, nameLength: number, bytes: Uint8Array, start: number): void {
+  endSnapshot(): void {
+    // Likewise.
+  }
+
+  values({ words, view, at, count }: Values): void {
+    for (const word of at.subarray(0, count)) {
+      const [low, high, updatedAt, kindAndLength] = words.subarray(word, word + ValueEntry.key);
+      const key = keyAt(kindAndLength & 0xff, kindAndLength >>> 8, view, (word + ValueEntry.key) * 4);
+      this.#keep({ entry: 'value', key, low, high, at: updatedAt >>> 0 });
+    }
+  }
+
+  deadline(ms: number, kind: number, nameLength: number, bytes: DataView, start: number): void {
     this.#keep({ entry: 'deadline', key: keyAt(kind, nameLength, bytes, start), ms });
   }
 
-  delete(kind: number, nameLength: number, bytes: Uint8Array, start: number): void {
+  delete(kind: number, nameLength: number, bytes: DataView, start: number): void {
     this.#keep({ entry: 'delete', key: keyAt(kind, nameLength, bytes, start) });
   }
 
@@ -115,7 +119,7 @@ export class Recorder implements Replay {
   }
 }
 
-function keyAt(kind: number, nameLength: number, bytes: Uint8Array, start: number): ModelKey {
-  const key = Buffer.from(bytes.subarray(start, start + nameLength + SUFFIX_BYTES[kind]));
+function keyAt(kind: number, nameLength: number, bytes: DataView, start: number): ModelKey {
+  const key = Buffer.from(bytes.buffer, bytes.byteOffset + start, nameLength + SUFFIX_BYTES[kind]);
   return { kind, bytes: key.toString('latin1') };
 }

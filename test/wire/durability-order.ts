@@ -9,6 +9,7 @@ import { replayFrame } from '../../src/journal/decode.ts';
 import { FILE_HEADER_BYTES } from '../../src/journal/format.ts';
 import { FrameReader, Window } from '../../src/journal/frame.ts';
 import { readSegmentHeader } from '../../src/journal/header.ts';
+import { ValueEntry } from '../../src/journal/replay.ts';
 import { NOTHING } from '../../src/journal/snapshot-reader.ts';
 import type { CallEvent, SystemCall } from './system-calls.ts';
 
@@ -160,9 +161,14 @@ class TracedSegment implements DiskFile {
         { file: 'trace', offset: at },
         {
           ...NOTHING,
-          value(low, high, _updatedAtSeconds, _kind, nameLength, key, start) {
-            const name = Buffer.from(key.subarray(start, start + nameLength)).toString();
-            counts.set(name, (BigInt(high) << 32n) | BigInt(low >>> 0));
+          values({ words, view, at, count }) {
+            for (const word of at.subarray(0, count)) {
+              const key = (word + ValueEntry.key) * 4;
+              const nameLength = words[word + ValueEntry.kindAndLength] >>> 8;
+              const name = Buffer.from(view.buffer, key, nameLength).toString();
+              const low = words[word + ValueEntry.low] >>> 0;
+              counts.set(name, (BigInt(words[word + ValueEntry.high]) << 32n) | BigInt(low));
+            }
           },
         },
       );

@@ -1,0 +1,89 @@
+/**
+ * The records of a snapshot on their way into an empty table: straight into the slab, one behind the other, and into
+ * the index by parts of it. Entry by entry each would wait for a line of the index that lies anywhere in memory;
+ * so they are gathered by the top bits of their hashes, and a part's lines stay in the cache while its records come.
+ *
+ * Invariants:
+ * - Nothing looks for a record before `finish`.
+ * - Records of one key have one hash, so they come into the index in the order in which they were read: a snapshot,
+ *   which is written beside running traffic, may hold a key twice, and the last one counts.
+ */
+import { ValueEntry, type Values } from '../journal/replay.ts';
+import type { Records } from './records.ts';
+
+const PARTS_LOG2 = 10;
+const PARTS = 1 << PARTS_LOG2;
+/**
+ * Records that are gathered for a part: 16 MiB for all of them. No power of two: the parts, which are filled at the same
+ * pace, would otherwise contend for the same few places of the machine's caches.
+ */
+const GATHERED_MAX = 2040;
+
+export class SnapshotLoad {
+  readonly #records: Records;
+  /** Per part: hash and record of each that was gathered. */
+  readonly #gathered = new Int32Array(PARTS * GATHERED_MAX * 2);
+  readonly #counts = new Int32Array(PARTS);
+  #last = 0;
+
+  /** @param records are empty. @param count about so many will come. */
+  constructor(records: Records, count: number) {
+    this.#records = records;
+    records.table.reserve(count);
+  }
+
+  values({ words, view, at, count }: Values): void {
+    const { table, slab } = this.#records;
+    for (let i = 0; i < count; i++) {
+      const entry = at[i];
+      const kind = words[entry + ValueEntry.kindAndLength] & 0xff;
+      const nameLength = words[entry + ValueEntry.kindAndLength] >>> 8;
+      const key = entry + ValueEntry.key;
+      const ref = slab.insertWords(kind, nameLength, words, key);
+      this.#records.write(
+        ref,
+        words[entry + ValueEntry.low],
+        words[entry + ValueEntry.high],
+        words[entry + ValueEntry.updatedAt],
+      );
+      this.#records.classify(ref);
+      this.#gather(table.hash(kind, nameLength, view, key * 4), ref);
+      this.#last = ref;
+    }
+  }
+
+  /** @returns false when it is not the deadline of the last record: then the table must be whole before it is set. */
+  deadline(unixMs: number, kind: number, nameLength: number, key: DataView, start: number): boolean {
+    const ref = this.#last;
+    if (ref === 0 || !this.#records.table.matches(ref, kind, nameLength, key, start)) return false;
+    this.#records.setDeadline(ref, unixMs);
+    return true;
+  }
+
+  /** Everything has come. */
+  finish(): void {
+    for (let part = 0; part < PARTS; part++) this.#index(part);
+  }
+
+  #gather(hash: number, ref: number): void {
+    const part = hash >>> (32 - PARTS_LOG2);
+    const count = this.#counts[part];
+    const at = (part * GATHERED_MAX + count) * 2;
+    this.#gathered[at] = hash;
+    this.#gathered[at + 1] = ref;
+    this.#counts[part] = count + 1;
+    if (count + 1 === GATHERED_MAX) this.#index(part);
+  }
+
+  /** Puts what was gathered for a part into the index. */
+  #index(part: number): void {
+    const from = part * GATHERED_MAX * 2;
+    const to = from + this.#counts[part] * 2;
+    for (let at = from; at < to; at += 2) this.#records.table.touch(this.#gathered[at]);
+    for (let at = from; at < to; at += 2) {
+      const older = this.#records.table.adopt(this.#gathered[at], this.#gathered[at + 1]);
+      if (older !== 0) this.#records.forget(older);
+    }
+    this.#counts[part] = 0;
+  }
+}
