@@ -46,6 +46,13 @@ export class Exchange {
     this.isBatch = isBatch;
   }
 
+  /** Ties it to the request that `reply` answers. */
+  tie(reply: FastifyReply, asStrings: boolean, answer: Answer): void {
+    this.reply = reply;
+    this.asStrings = asStrings;
+    this.answer = answer;
+  }
+
   /**
    * Appends a command.
    * @throws CountingError invalid_name for text that has no UTF-8, or so long that the chunk would keep a large buffer.
@@ -106,12 +113,14 @@ export class Exchanges {
 
   /** An empty exchange for a request. One that is never submitted is simply forgotten. */
   begin(reply: FastifyReply, answer: Answer, asStrings: boolean): Exchange {
-    return prepare(this.#pool.pop() ?? this.#create(false), reply, answer, asStrings);
+    const exchange = this.#pool.pop() ?? this.#create(false);
+    exchange.tie(reply, asStrings, answer);
+    return exchange;
   }
 
-  /** The same for a batch, which sets its `answer` itself. */
-  beginBatch(reply: FastifyReply, asStrings: boolean): Exchange {
-    return prepare(this.#batchPool.pop() ?? this.#create(true), reply, unanswerable, asStrings);
+  /** The same for a batch, which is read before it is tied to its request. */
+  beginBatch(): Exchange {
+    return this.#batchPool.pop() ?? this.#create(true);
   }
 
   /** Hands the exchange's chunk to the service. @throws CountingError overloaded */
@@ -213,13 +222,6 @@ export class Exchanges {
       exchange.reply = undefined;
     }
   }
-}
-
-function prepare(exchange: Exchange, reply: FastifyReply, answer: Answer, asStrings: boolean): Exchange {
-  exchange.reply = reply;
-  exchange.answer = answer;
-  exchange.asStrings = asStrings;
-  return exchange;
 }
 
 function answerTo(exchange: Exchange, reply: FastifyReply): void {
