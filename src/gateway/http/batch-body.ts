@@ -9,7 +9,7 @@
  */
 import { type Chunk, type CommandOptions, Op } from '../../counter/chunk.ts';
 import { CountingError, type ErrorCode } from '../../counter/errors.ts';
-import { writeInt64 } from '../../counter/int64.ts';
+import { highLane, writeInt64 } from '../../counter/int64.ts';
 import { BATCH_ENTRIES_MAX, NAME_BYTES_MAX } from '../../counter/limits.ts';
 import { amountOf, boundsOf } from './additions.ts';
 import { entryKey } from './idempotency.ts';
@@ -138,7 +138,7 @@ export class BatchReader {
     for (const _ in entry) fields++;
     if (fields !== (by === undefined ? 1 : 2)) return false;
     const amount = (by ?? 1) as number;
-    return this.#push(name, amount | 0, Math.floor(amount / 4294967296)) >= 0;
+    return this.#push(name, amount | 0, highLane(amount)) >= 0;
   }
 
   /** @throws CountingError what is wrong with it */

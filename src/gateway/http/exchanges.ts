@@ -7,7 +7,6 @@
  * returns to the pool only then. What is under way is bounded: beyond it a request is `overloaded`, refused
  * before anything changed.
  */
-import type { FastifyReply } from 'fastify';
 import { Chunk, type CommandOptions, type Op } from '../../counter/chunk.ts';
 import { CountingError, DONE, errorCode } from '../../counter/errors.ts';
 import { NAME_BYTES_MAX } from '../../counter/limits.ts';
@@ -18,6 +17,7 @@ import type { HttpLimits } from './door-limits.ts';
 import { countText } from './integers.ts';
 import type { Log } from './log.ts';
 import { sendProblem } from './problems.ts';
+import type { Reply } from './reply.ts';
 
 /** Exchanges kept for reuse: those of single commands, and few of batches, which keep large buffers. */
 const POOL_MAX = 1024;
@@ -40,14 +40,14 @@ export class Exchange {
   answer: Answer = unanswerable;
   deadlineMs = 0;
   /** Undefined once it has been answered. */
-  reply: FastifyReply | undefined = undefined;
+  reply: Reply | undefined = undefined;
 
   constructor(isBatch: boolean) {
     this.isBatch = isBatch;
   }
 
   /** Ties it to the request that `reply` answers. */
-  tie(reply: FastifyReply, asStrings: boolean, answer: Answer): void {
+  tie(reply: Reply, asStrings: boolean, answer: Answer): void {
     this.reply = reply;
     this.asStrings = asStrings;
     this.answer = answer;
@@ -112,7 +112,7 @@ export class Exchanges {
   }
 
   /** An empty exchange for a request. One that is never submitted is simply forgotten. */
-  begin(reply: FastifyReply, answer: Answer, asStrings: boolean): Exchange {
+  begin(reply: Reply, answer: Answer, asStrings: boolean): Exchange {
     const exchange = this.#pool.pop() ?? this.#create(false);
     exchange.tie(reply, asStrings, answer);
     return exchange;
@@ -224,7 +224,7 @@ export class Exchanges {
   }
 }
 
-function answerTo(exchange: Exchange, reply: FastifyReply): void {
+function answerTo(exchange: Exchange, reply: Reply): void {
   const { chunk } = exchange;
   if (chunk.refusal === DONE) {
     exchange.answer(exchange);

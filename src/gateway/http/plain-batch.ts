@@ -3,30 +3,32 @@
  * straight from the body's bytes into a chunk: no string, no object, and the names stay where they lie.
  *
  * A body that differs in anything (another field or order, an escape in a name, a count of 16 digits or in quotes,
- * more white space than a space behind a colon or a comma) is not read here but as a whole by the general parser
- * (`batch-body.ts`), which alone knows what is right and what to say when it is not.
+ * more white space than a space behind a colon or a comma) is left as a whole to the general parser
+ * (`batch-body.ts`).
  */
 import { isUtf8 } from 'node:buffer';
 import { type Chunk, Op } from '../../counter/chunk.ts';
+import { highLane } from '../../counter/int64.ts';
 import { BATCH_ENTRIES_MAX, NAME_BYTES_MAX } from '../../counter/limits.ts';
+import {
+  amountAt,
+  behind,
+  behindSpace,
+  CLOSE_OBJECT,
+  COMMA,
+  endOfAmount,
+  NOT_PLAIN,
+  QUOTE,
+  SPACE,
+} from './plain-json.ts';
 
 const LINE_END = 10;
 const RETURN = 13;
-const SPACE = 32;
-const QUOTE = 34;
-const COMMA = 44;
-const DASH = 45;
-const ZERO = 48;
-const BACKSLASH = 92;
 const OPEN_ARRAY = 91;
+const BACKSLASH = 92;
 const CLOSE_ARRAY = 93;
-const CLOSE_ENTRY = 125;
 const NAME_FIELD = Buffer.from('{"name":');
 const BY_FIELD = Buffer.from('"by":');
-/** So many digits are exact in a double. */
-const DIGITS_MAX = 15;
-/** A position: what is read here is not plain. */
-const NOT_PLAIN = -1;
 
 /**
  * Appends the entries of a plain batch to an empty chunk, which then has its names in `bytes`.
@@ -52,7 +54,7 @@ function readArray(bytes: Buffer, chunk: Chunk): number {
     const separator = bytes[at++];
     if (separator === CLOSE_ARRAY) return at;
     if (separator !== COMMA) return NOT_PLAIN;
-    if (bytes[at] === SPACE) at++;
+    at = behindSpace(bytes, at);
   }
   return NOT_PLAIN;
 }
@@ -75,35 +77,23 @@ function readLines(bytes: Buffer, chunk: Chunk): number {
 
 /** Appends an entry. @returns the position behind it, or `NOT_PLAIN`. */
 function readEntry(bytes: Buffer, from: number, chunk: Chunk): number {
-  let at = behind(NAME_FIELD, bytes, from);
-  if (bytes[at] === SPACE) at++;
-  if (bytes[at] !== QUOTE) return NOT_PLAIN;
-  const start = at + 1;
+  const quote = behindSpace(bytes, behind(NAME_FIELD, bytes, from));
+  if (bytes[quote] !== QUOTE) return NOT_PLAIN;
+  const start = quote + 1;
   const end = endOfName(bytes, start);
   if (end === NOT_PLAIN) return NOT_PLAIN;
-  at = end + 1;
-  if (bytes[at] === CLOSE_ENTRY) {
+  const behindName = end + 1;
+  if (bytes[behindName] === CLOSE_OBJECT) {
     chunk.push(Op.add, start, end - start, 1, 0);
-    return at + 1;
+    return behindName + 1;
   }
-  if (bytes[at++] !== COMMA) return NOT_PLAIN;
-  if (bytes[at] === SPACE) at++;
-  at = behind(BY_FIELD, bytes, at);
-  if (bytes[at] === SPACE) at++;
-  const isNegative = bytes[at] === DASH;
-  if (isNegative) at++;
-  const first = at;
-  let amount = 0;
-  for (; at < first + DIGITS_MAX; at++) {
-    const digit = bytes[at] - ZERO;
-    if (!(digit >= 0 && digit <= 9)) break;
-    amount = amount * 10 + digit;
-  }
-  if (at === first || bytes[at] !== CLOSE_ENTRY) return NOT_PLAIN;
-  if (bytes[first] === ZERO && (isNegative || at > first + 1)) return NOT_PLAIN;
-  if (isNegative) amount = -amount;
-  chunk.push(Op.add, start, end - start, amount | 0, Math.floor(amount / 4294967296));
-  return at + 1;
+  if (bytes[behindName] !== COMMA) return NOT_PLAIN;
+  const digits = behindSpace(bytes, behind(BY_FIELD, bytes, behindSpace(bytes, behindName + 1)));
+  const close = endOfAmount(bytes, digits);
+  if (bytes[close] !== CLOSE_OBJECT) return NOT_PLAIN;
+  const amount = amountAt(bytes, digits, close);
+  chunk.push(Op.add, start, end - start, amount | 0, highLane(amount));
+  return close + 1;
 }
 
 /** @returns where the name's closing quote is, or `NOT_PLAIN`. */
@@ -115,10 +105,4 @@ function endOfName(bytes: Buffer, start: number): number {
     if (byte === BACKSLASH || byte < SPACE) return NOT_PLAIN;
   }
   return NOT_PLAIN;
-}
-
-/** @returns the position behind `expected`, or that of no byte. */
-function behind(expected: Buffer, bytes: Buffer, from: number): number {
-  for (let i = 0; i < expected.length; i++) if (bytes[from + i] !== expected[i]) return bytes.length;
-  return from + expected.length;
 }
