@@ -68,7 +68,7 @@ export class RawConnection {
   }
 
   static async open(port: number): Promise<RawConnection> {
-    const socket = connect({ host: '127.0.0.1', port });
+    const socket = connect({ host: '127.0.0.1', port, noDelay: true });
     await once(socket, 'connect');
     return new RawConnection(socket);
   }

@@ -293,6 +293,17 @@ describe('a connection on the short way', () => {
     await raw.rest();
   });
 
+  it('closes with the door when it is idle', async () => {
+    await hold();
+    raw.socket.write(increment('a'));
+    await held.holding(1);
+    held.complete(filled(1));
+    await raw.until('"value":1');
+    const closed = door.gateway.close(600_000);
+    await raw.rest();
+    await closed;
+  });
+
   it('closes with its answer when the door does, whatever it has sent behind it', async () => {
     await hold();
     raw.socket.write(increment('a'));
