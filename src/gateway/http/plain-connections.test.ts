@@ -84,6 +84,11 @@ describe('the short way', () => {
     ...[increment('over'), increment('chunk'), increment('least'), increment('later')],
     increment('a', '{"by":5}', 'Content-Type: application/json; charset=utf-8\r\nConnection: Keep-Alive\r\n'),
     increment('a', '{"by":5}', 'user-agent: curl/8.0 (x; y)\r\naccept: */*\r\nauthorization: Bearer x\r\n'),
+    increment(
+      'a',
+      '',
+      'accept-language: *\r\nsec-fetch-mode: cors\r\nuser-agent: node\r\naccept-encoding: gzip, deflate\r\n',
+    ),
     increment('a').replace('content-length: 0\r\n', ''),
   ])('is taken, and answers the same: %j', async (text) => {
     await open();

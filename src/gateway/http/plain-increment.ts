@@ -22,8 +22,8 @@ const FIELD = /^([a-z-]+): ([!-~](?:[ -~]*[!-~])?)$/i;
 /** Fields that are always the same to this server. */
 const MEANINGLESS: ReadonlySet<string> = new Set([
   ...['accept', 'accept-encoding', 'accept-language', 'authorization', 'cache-control', 'host', 'user-agent'],
-  ...['traceparent', 'tracestate', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-real-ip'],
-  'x-request-id',
+  ...['sec-fetch-dest', 'sec-fetch-mode', 'sec-fetch-site', 'traceparent', 'tracestate', 'x-forwarded-for'],
+  ...['x-forwarded-host', 'x-forwarded-proto', 'x-real-ip', 'x-request-id'],
 ]);
 /** Those that mean what is taken for granted here, as long as they have such a value. */
 const EXPECTED: ReadonlyMap<string, RegExp> = new Map([
