@@ -1,5 +1,11 @@
 /**
  * What happens to a chunk when its turn has come: keys first, then its commands in order, all into one group.
+ *
+ * A chunk at a time, not a command at a time: with a million random names nearly all time goes into waiting for memory.
+ * So the names of a strip of commands are looked up together, step by step (`Commands.findMany`, `Table.candidates`):
+ * hash all names, touch all index lines, look into them, touch all records, then compare keys. Each step does so
+ * little between two memory accesses that the processor has many of them under way at once. Then the strip's commands
+ * are applied one by one, to records that are in the cache.
  */
 import { type Chunk, Flag, type IdempotencyKey, Op } from '../counter/chunk.ts';
 import { DONE, ERRORS } from '../counter/errors.ts';
