@@ -108,16 +108,24 @@ export class Slab {
     return ref;
   }
 
-  /** `insert` of a key that is aligned to words and padded to a whole one. */
-  insertWords(kind: number, nameLength: number, words: Int32Array, key: number): number {
+  /** `insert` with a value, of a key that is aligned to words and padded to a whole one. */
+  insertValue(
+    low: number,
+    high: number,
+    updatedAt: number,
+    kind: number,
+    nameLength: number,
+    words: Int32Array,
+    key: number,
+  ): number {
     const keyWords = (nameLength + SUFFIX_BYTES[kind] + 3) >>> 2;
     const ref = this.#allocate(1 + ((keyWords + UNIT_WORDS - 1) >>> 2));
     if (ref === 0) return 0;
     const lanes = this.lanes[Slab.piece(ref)];
     const at = Slab.lane(ref);
-    lanes[at] = 0;
-    lanes[at + 1] = 0;
-    lanes[at + 2] = 0;
+    lanes[at] = low;
+    lanes[at + 1] = high;
+    lanes[at + 2] = updatedAt;
     lanes[at + 3] = nameLength | (kind << Meta.kindShift);
     for (let i = 0; i < keyWords; i++) lanes[at + KEY_LANE + i] = words[key + i];
     return ref;
