@@ -31,8 +31,8 @@ const SEGMENT_WORDS = LINES * LINE_WORDS;
 const SEGMENT_USED_MAX = Math.floor(LINES * PLACES * 0.85);
 /** What a presized segment is filled to on average; few of them then hold so many more that they are split. */
 const SEGMENT_USED_PLANNED = Math.floor(SEGMENT_USED_MAX * 0.96);
-/** Segments per allocation: 2 MiB. */
-const PIECE_SEGMENTS_LOG2 = 7;
+/** Segments per allocation: 32 MiB. */
+const PIECE_SEGMENTS_LOG2 = 11;
 const PIECE_SEGMENTS = 1 << PIECE_SEGMENTS_LOG2;
 /** The top bits (directory) and the low bits (line) of a hash never overlap. */
 const DEPTH_MAX = 32 - LINES_LOG2;

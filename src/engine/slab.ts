@@ -1,5 +1,5 @@
 /**
- * Where records lie: pieces of 16 MiB, cut into blocks of whole 16-byte units. A record is four lanes and its
+ * Where records lie: pieces of 32 MiB, cut into blocks of whole 16-byte units. A record is four lanes and its
  * key, in one block, so that reading a counter with a short name misses the cache once:
  *
  *     lane 0  value, low            lane 2  last update, Unix seconds
@@ -19,7 +19,7 @@ import { NAME_BYTES_MAX } from '../counter/limits.ts';
 import { assert } from '../std/assert.ts';
 import { cacheAlignedWords } from '../std/cache-lines.ts';
 
-const PIECE_UNITS_LOG2 = 20;
+const PIECE_UNITS_LOG2 = 21;
 const PIECE_UNITS = 1 << PIECE_UNITS_LOG2;
 const UNIT_MASK = PIECE_UNITS - 1;
 const UNIT_BYTES = 16;
@@ -85,7 +85,7 @@ export class Slab {
 
   /** Bytes of memory, free blocks included. */
   get byteLength(): number {
-    return this.lanes.length * PIECE_UNITS * UNIT_BYTES;
+    return this.#frontier * UNIT_BYTES;
   }
 
   /** Stores a new record with value 0. @returns its ref, or 0 when the address space is used up. */

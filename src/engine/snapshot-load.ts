@@ -14,10 +14,10 @@ import type { Records } from './records.ts';
 const PARTS_LOG2 = 9;
 const PARTS = 1 << PARTS_LOG2;
 /**
- * Records that are gathered for a part: 16 MiB for all of them. No power of two: the parts, which are filled at the same
+ * Records that are gathered for a part: 32 MiB for all of them. No power of two: the parts, which are filled at the same
  * pace, would otherwise contend for the same few places of the machine's caches.
  */
-const GATHERED_MAX = 4088;
+const GATHERED_MAX = 8200;
 
 export class SnapshotLoad {
   readonly #records: Records;
@@ -59,9 +59,11 @@ export class SnapshotLoad {
     return true;
   }
 
-  /** Everything has come. */
+  /** Everything has come; nothing else may. */
   finish(): void {
     for (let part = 0; part < PARTS; part++) this.#index(part);
+    // Given back now: until the collector came round it would count as the table's.
+    this.#gathered.buffer.transfer(0);
   }
 
   #gather(hash: number, ref: number): void {
