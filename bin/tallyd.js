@@ -5,13 +5,15 @@
 
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { restartWithHugePages, withHugePages } from './huge-pages.js';
 
 /** Commands that need the engine itself; all others talk to a running server. */
 const SERVER_COMMANDS = ['serve', 'verify'];
 
 const argv = process.argv.slice(2);
 const [major, minor] = process.versions.node.split('.').map(Number);
-const main = SERVER_COMMANDS.includes(argv[0])
+const isServer = SERVER_COMMANDS.includes(argv[0]);
+const main = isServer
   ? new URL('../dist/server/main.js', import.meta.url)
   : new URL('../dist/cli/main.js', import.meta.url);
 
@@ -29,7 +31,7 @@ if (major < 22 || (major === 22 && minor < 12)) {
   if (existsSync(pinned) && existsSync(runner)) {
     const { run } = await import(runner.href);
     const stdio = ['inherit', 'inherit', 'inherit', 'ipc'];
-    const env = { ...process.env, TALLYD_LAUNCHED: '1' };
+    const env = withHugePages({ ...process.env, TALLYD_LAUNCHED: '1' });
     const args = [fileURLToPath(import.meta.url), ...argv];
     process.exitCode = await run(pinned, args, { stdio, env, detached: argv[0] === 'serve' });
   } else
@@ -37,6 +39,7 @@ if (major < 22 || (major === 22 && minor < 12)) {
 } else if (!existsSync(fileURLToPath(main))) {
   fail("not built yet: run 'npm run build'");
 } else {
+  if (isServer) restartWithHugePages();
   const module = await import(main.href);
   const code = await module.main(argv);
   if (typeof code === 'number') process.exitCode = code;

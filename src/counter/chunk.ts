@@ -191,7 +191,15 @@ export class Chunk {
 
   /** Appends a command with a name as string. Not to be mixed with a `names` buffer of the door's own. */
   pushName(op: Op, name: string, amount: bigint = 0n, options?: CommandOptions): number {
-    assert(this.names === this.#ownNames, 'a chunk with names of its own keeps them in its own buffer');
+    const i = this.pushNameLanes(op, name, 0, 0);
+    if (amount !== 0n) writeInt64(this.amount, 2 * i, amount);
+    if (options !== undefined) this.options[i] = options;
+    return i;
+  }
+
+  /** The same with the amount's lanes. */
+  pushNameLanes(op: Op, name: string, low: number, high: number): number {
+    assert(this.#names === this.#ownNames, 'a chunk with names of its own keeps them in its own buffer');
     const start = this.#ownNamesUsed;
     // A UTF-16 unit takes at most 3 bytes of UTF-8.
     const needed = start + name.length * 3;
@@ -199,12 +207,9 @@ export class Chunk {
       this.#growNames(needed);
       this.#useOwnNames();
     }
-    const { written } = encoder.encodeInto(name, this.#ownNames.subarray(start));
+    const written = this.#writeName(name, start);
     this.#ownNamesUsed = start + written;
-    const i = this.push(op, start, written, 0, 0);
-    if (amount !== 0n) writeInt64(this.amount, 2 * i, amount);
-    if (options !== undefined) this.options[i] = options;
-    return i;
+    return this.push(op, start, written, low, high);
   }
 
   /** Copies the names, if they lie in a buffer of the door's, so that the door may use that for other things. */
@@ -234,6 +239,17 @@ export class Chunk {
 
   hasFlag(i: number, flag: number): boolean {
     return (this.flags[i] & flag) !== 0;
+  }
+
+  /** Character by character: for names of usual length faster than the encoder, which needs a view to write to. */
+  #writeName(name: string, start: number): number {
+    const names = this.#ownNames;
+    for (let i = 0; i < name.length; i++) {
+      const character = name.charCodeAt(i);
+      if (character >= 0x80) return encoder.encodeInto(name, names.subarray(start)).written;
+      names[start + i] = character;
+    }
+    return name.length;
   }
 
   #useOwnNames(): void {

@@ -19,11 +19,12 @@ import {
 } from '../counter/limits.ts';
 import type { Durability } from '../counter/service.ts';
 import type { Clock, Timer } from '../host/host.ts';
-import { GroupBuffer } from '../journal/group.ts';
 import type { Journal } from '../journal/journal.ts';
 import { assert } from '../std/assert.ts';
 import { Doubt } from './doubt.ts';
-import { Group, type Waiter } from './group.ts';
+import type { Group, Waiter } from './group.ts';
+import { GroupPool } from './group-pool.ts';
+import { Pacing } from './pacing.ts';
 import { NO_GROUP } from './records.ts';
 
 /** What the engine does at the steps of a group. */
@@ -55,9 +56,7 @@ export class Committer {
   readonly #durability: Durability;
   readonly #gatherMs: number;
   readonly #events: CommitterEvents;
-  readonly #spare: Group[] = [];
-  readonly #spareBuffers: GroupBuffer[] = [];
-  #nextOrder = 0;
+  readonly #pool = new GroupPool();
   #sequence: bigint;
   #durableSequence: bigint;
   #isRunning = false;
@@ -68,6 +67,7 @@ export class Committer {
   #syncTimer: Timer | undefined;
   #markTimer: Timer | undefined;
   readonly #doubt = new Doubt();
+  readonly #pacing: Pacing;
   #isRepairing = false;
   /** The sync that runs beside the writes. */
   #syncing: Promise<void> | undefined;
@@ -90,6 +90,7 @@ export class Committer {
     this.#clock = options.clock;
     this.#durability = options.durability;
     this.#gatherMs = GATHER_MS[options.durability];
+    this.#pacing = new Pacing(options.clock);
     this.#events = options.events;
     this.#sequence = options.journal.sequence;
     this.#durableSequence = options.journal.sequence;
@@ -207,11 +208,15 @@ export class Committer {
   async #run(): Promise<void> {
     try {
       while (!this.#isClosed && (!this.gathering.isEmpty || this.groups.length > 1)) {
+        this.#pacing.begin();
         if (!(await this.#commitOnce()) || !this.#isDue) break;
+        this.#pacing.end();
+        if (!this.#hasSealed) await this.#pacing.gather(this.gathering);
       }
     } finally {
       this.#isRunning = false;
     }
+    this.#pacing.rest();
     this.#rest();
   }
 
@@ -284,8 +289,8 @@ export class Committer {
       group.written = true;
       group.bytes = group.encoding.bytes;
       this.#unsyncedBytes += group.bytes;
-      if (!isStreamed) this.#release(group);
-      if (this.#durability !== 'always') group.tell();
+      if (!isStreamed) this.#pool.giveBuffer(group);
+      if (this.#durability !== 'always') this.#pacing.answered(group.tell());
     }
   }
 
@@ -298,10 +303,9 @@ export class Committer {
       this.#durableSequence = group.sequence;
       this.#unsyncedBytes -= group.bytes;
       this.#events.durable(group);
-      this.#release(group);
-      if (this.#durability === 'always') group.tell();
+      if (this.#durability === 'always') this.#pacing.answered(group.tell());
       for (const waiter of group.waiters) waiter.durable();
-      if (this.#spare.length < SEALED_GROUPS_MAX) this.#spare.push(group);
+      this.#pool.give(group);
     }
   }
 
@@ -311,17 +315,8 @@ export class Committer {
     this.#events.encode(group);
   }
 
-  #release(group: Group): void {
-    if (group.buffer !== undefined && this.#spareBuffers.length < SEALED_GROUPS_MAX) {
-      this.#spareBuffers.push(group.buffer);
-    }
-    group.buffer = undefined;
-  }
-
   #gather(): void {
-    const group = this.#spare.pop() ?? new Group();
-    group.reset(this.#nextOrder++, this.#spareBuffers.pop() ?? new GroupBuffer());
-    this.groups.push(group);
+    this.groups.push(this.#pool.take());
   }
 
   #scheduleSync(): void {

@@ -144,6 +144,24 @@ describe('counting', () => {
     expect(engine.info().counters).toBe(300_001);
     expect(await get('n29-9999')).toBe(1n);
   });
+
+  it('needs the names of a door no longer than submit takes, also of chunks that wait for room', async () => {
+    const lent = new Uint8Array(10_000 * 12);
+    const chunks: Promise<Chunk>[] = [];
+    for (let c = 0; c < 30; c++) {
+      const chunk = new Chunk();
+      chunk.names = lent;
+      for (let i = 0; i < 10_000; i++) {
+        const { written } = new TextEncoder().encodeInto(`n${c}-${i}`, lent.subarray(i * 12));
+        chunk.push(Op.add, i * 12, written, 1, 0);
+      }
+      chunks.push(submit(chunk));
+      lent.fill(0x78);
+    }
+    await Promise.all(chunks);
+    expect(engine.info().counters).toBe(300_000);
+    for (const name of ['n0-0', 'n15-5000', 'n29-9999']) expect(await get(name)).toBe(1n);
+  });
 });
 
 describe('bounds and deadlines', () => {

@@ -19,18 +19,20 @@ import type {
   ServiceState,
   SnapshotSummary,
 } from '../counter/service.ts';
-import type { Disk, Host, Timer } from '../host/host.ts';
+import type { Disk, Host } from '../host/host.ts';
 import type { GroupBuffer } from '../journal/group.ts';
 import { Journal } from '../journal/journal.ts';
 import { Commands } from './commands.ts';
 import { Committer } from './committer.ts';
 import { completeGroup, SnapshotParts } from './encoding.ts';
 import type { Group } from './group.ts';
+import type { Handle } from './handle.ts';
 import { IDEMPOTENCY_DEFAULTS, type IdempotencyOptions, IdempotencyStore } from './idempotency.ts';
 import { Listing } from './listing.ts';
 import { Loading } from './loading.ts';
 import { NO_GROUP, Records } from './records.ts';
 import { Submission } from './submission.ts';
+import { Sweep } from './sweep.ts';
 
 export interface EngineOptions {
   readonly disk: Disk;
@@ -63,8 +65,6 @@ const CLOSE_JOURNAL_BYTES = 8 * 1024 * 1024;
 const CLOSE_JOURNAL_PART = 1 / 32;
 /** It must not keep the process from ending in time; the journal holds everything anyway. */
 const CLOSE_SNAPSHOT_MS = 4_000;
-const SWEEP_INTERVAL_MS = 100;
-const SWEEP_RECORDS = 10_000;
 const HASH_KEY_BYTES = 8;
 
 export class Engine implements CountingService {
@@ -79,13 +79,16 @@ export class Engine implements CountingService {
   /** Chunks that found no room, in order. Bounded by what the doors have under way. */
   readonly #waiting: Chunk[] = [];
   readonly #listeners: DurableListener[] = [];
-  #sweepTimer: Timer | undefined;
+  readonly #sweep: Sweep;
   #snapshot: Promise<SnapshotSummary> | undefined;
   #snapshotFailedAtBytes = 0;
   #closing: Promise<void> | undefined;
   #isClosed = false;
   #failure: unknown;
   #commandCount = 0;
+  /** The group that `addTo` added to last. */
+  #addsOrder = NO_GROUP;
+  readonly #amount = new Int32Array(2);
   #groupCount = 0;
 
   /**
@@ -144,7 +147,8 @@ export class Engine implements CountingService {
     });
     this.#submission = new Submission(records, this.#commands, this.#committer, keys);
     this.#listing = new Listing(records, this.#committer, readsWait, options.host.random.bytes(HASH_KEY_BYTES));
-    this.#scheduleSweep();
+    const mayRun = () => this.state === 'open' && this.#waiting.length === 0;
+    this.#sweep = new Sweep(records, this.#committer, options.host.clock, mayRun);
   }
 
   get state(): ServiceState {
@@ -182,6 +186,37 @@ export class Engine implements CountingService {
     }
     this.#applyCommands(chunk);
     return true;
+  }
+
+  /** Whether so many adds could be applied now, and none of them be refused but for an overflow. */
+  takesAdds(count: number): boolean {
+    return this.#isReady(count) && this.#records.areUnbounded;
+  }
+
+  /**
+   * Adds a 32-bit integer to a counter that was found before, as `applyNow` does.
+   * @returns false when nothing was done: the counter is new or special, or there is no room; `applyNow` tells
+   */
+  addTo(handle: Handle, amount: number): boolean {
+    if (!this.#isReady(1)) return false;
+    const ref = handle.find(this.#records);
+    if (ref === 0) return false;
+    // The clock is asked when a commit's groups change: an update's time is only exact to the second.
+    const { gathering } = this.#committer;
+    if (gathering.isEmpty || gathering.order !== this.#addsOrder) {
+      this.#addsOrder = gathering.order;
+      this.#commands.begin(this.#options.host.clock.nowMs(), gathering.order);
+    }
+    this.#amount[0] = amount;
+    this.#amount[1] = amount >> 31;
+    if (!this.#commands.addTo(ref, this.#amount, 0)) return false;
+    this.#commandCount++;
+    this.#committer.kick();
+    return true;
+  }
+
+  #isReady(commands: number): boolean {
+    return this.state === 'open' && this.#waiting.length === 0 && this.#committer.hasRoom(commands);
   }
 
   async scan(request: ScanRequest): Promise<ScanPage> {
@@ -246,7 +281,7 @@ export class Engine implements CountingService {
   }
 
   async #close(): Promise<void> {
-    this.#sweepTimer?.cancel();
+    this.#sweep.stop();
     await this.#snapshot?.catch((error: unknown) => this.#options.onFailure?.(error));
     while (this.#waiting.length > 0 && !this.#committer.isFailing) await this.flush().catch(ignoreUnknown);
     await this.flush().catch(ignoreUnknown);
@@ -341,25 +376,6 @@ export class Engine implements CountingService {
     };
     const written = await this.#journal.snapshot(parts, () => this.#committer.newestSequence, durableThrough);
     return { ...written, counters: parts.counters };
-  }
-
-  #scheduleSweep(): void {
-    this.#sweepTimer = this.#options.host.clock.schedule(SWEEP_INTERVAL_MS, () => {
-      this.#sweep();
-      if (this.#closing === undefined) this.#scheduleSweep();
-    });
-  }
-
-  /** Deletes counters whose time has come. */
-  #sweep(): void {
-    const { deadlines } = this.#records;
-    if (deadlines.size === 0 || this.state !== 'open' || this.#waiting.length > 0) return;
-    if (!this.#committer.hasRoom(SWEEP_RECORDS)) return;
-    const expired = deadlines.sweep(SWEEP_RECORDS, this.#options.host.clock.nowMs(), (ref) => {
-      this.#records.markDeleted(ref);
-      this.#records.touch(ref);
-    });
-    if (expired > 0) this.#committer.kick();
   }
 }
 

@@ -94,10 +94,12 @@ export class Group {
     return this.buffer;
   }
 
-  /** Tells the chunks that wait for it that it is durable as the mode understands that. */
-  tell(): void {
+  /** Tells the chunks that wait for it that it is durable as the mode understands that. @returns how many */
+  tell(): number {
+    const told = this.chunks.length;
     for (const chunk of this.chunks) chunk.complete();
     this.chunks.length = 0;
+    return told;
   }
 
   /** Makes it a new group, which begins in `buffer`. */

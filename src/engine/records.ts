@@ -26,6 +26,8 @@ export class Records {
   /** Groups that are not durable, oldest first; the last one is gathering. Owned by the committer. */
   readonly #groups: readonly Group[];
   #absent = 0;
+  /** How many records have left the table: until it grows, a ref denotes the record that it did. */
+  removals = 0;
 
   constructor(options: {
     readonly hashKey: Uint8Array;
@@ -130,6 +132,11 @@ export class Records {
     return this.#policies.find(this.slab.bytes[Slab.piece(ref)], start, start + (this.meta(ref) & Meta.nameLengthMask));
   }
 
+  /** Whether no add can be refused but for an overflow or a failing disk. */
+  get areUnbounded(): boolean {
+    return this.#policies.isEmpty && this.#countersMax === Number.MAX_SAFE_INTEGER;
+  }
+
   /** The policy of a name that may have no record. */
   policyOf(key: Uint8Array, start: number, nameLength: number): Policy | undefined {
     return this.#policies.isEmpty ? undefined : this.#policies.find(key, start, start + nameLength);
@@ -162,6 +169,7 @@ export class Records {
     for (const ref of group.late) {
       if ((this.meta(ref) & Meta.deleted) === 0 || this.touchedBy(ref) !== NO_GROUP) continue;
       this.#absent--;
+      this.removals++;
       this.table.remove(ref);
     }
   }

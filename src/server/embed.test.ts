@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { INT64_MAX, INT64_MIN } from '../counter/int64.ts';
+import { SeededRandom } from '../std/random.ts';
 import { type Count, type OpenOptions, open, type Tally } from './embed.ts';
 
 let root: string;
@@ -104,6 +105,53 @@ describe('add and flush', () => {
     expect(tally.info().counters).toBe(total);
   });
 
+  it('count exactly, names that come often and names that come once, whatever is done in between', async () => {
+    const seed = Date.now() % 1_000_000;
+    const random = new SeededRandom(seed);
+    const model = new Map<string, bigint>();
+    const tally = await start();
+    const amounts = [1, -3, 2 ** 31 - 1, -(2 ** 31), 2 ** 40, 5n, -(2n ** 50n)];
+    for (let step = 0; step < 60_000; step++) {
+      const name = random.chance(0.7) ? `hot:${random.below(10)}` : `cold:${random.below(3_000)}`;
+      if (random.chance(0.002)) {
+        await tally.delete(name);
+        model.delete(name);
+      } else {
+        const by = random.pick<Count>(amounts);
+        tally.add(name, by);
+        model.set(name, (model.get(name) ?? 0n) + BigInt(by));
+      }
+      if (random.chance(0.002)) expect(await tally.get(name), `seed ${seed}`).toBe(model.get(name) ?? 0n);
+    }
+    const again = await restart(tally);
+    expect(await names(again), `seed ${seed}`).toEqual([...model.keys()].sort());
+    const known = [...model];
+    const values = await again.getMany(known.map(([name]) => name));
+    expect(values, `seed ${seed}`).toEqual(known.map(([, value]) => value));
+  });
+
+  it('refuse invalid names at once, also where no add can be refused for a bound', async () => {
+    const tally = await start();
+    for (const name of ['', 'x'.repeat(256), 'ä'.repeat(128), '\ud800']) {
+      expect(
+        codeOf(() => tally.add(name)),
+        name,
+      ).toBe('invalid_name');
+    }
+    await tally.flush();
+    expect(await names(tally)).toEqual([]);
+  });
+
+  it('tell by the next flush an overflow that showed when add had returned', async () => {
+    const tally = await start();
+    await tally.set('full', INT64_MAX);
+    tally.add('full');
+    tally.add('other');
+    await expect(tally.flush()).rejects.toMatchObject({ code: 'overflow' });
+    await tally.flush();
+    expect(await tally.getMany(['full', 'other'])).toEqual([INT64_MAX, 1n]);
+  });
+
   it('flush resolves when there is nothing to wait for', async () => {
     await (await start()).flush();
   });
@@ -196,6 +244,19 @@ describe('the other calls', () => {
     expect(await views.increment(3)).toBe(6n);
     expect(await views.get()).toBe(6n);
     expect(() => tally.counter('\udfff')).toThrow(/1 to 255 bytes/);
+  });
+
+  it('a handle follows its counter when that is deleted and its place in memory given to another', async () => {
+    const tally = await start();
+    const first = tally.counter('first');
+    first.add();
+    first.add();
+    await tally.delete('first');
+    await tally.increment('other');
+    await tally.increment('third');
+    first.add(5);
+    first.add(5);
+    expect(await tally.getMany(['first', 'other', 'third'])).toEqual([10n, 1n, 1n]);
   });
 
   it('snapshot tells what it wrote', async () => {

@@ -12,9 +12,10 @@ export type { ErrorCode } from '../counter/errors.ts';
 export { CountingError } from '../counter/errors.ts';
 export type { Policy } from '../counter/policy.ts';
 export type { Durability, ServiceInfo, SnapshotSummary } from '../counter/service.ts';
+export type { Count } from './arguments.ts';
 export type { PolicyOptions } from './open-options.ts';
 export { StartError } from './start-error.ts';
-export type { BatchOptions, BatchOutcome, BatchUpdate, Count, CounterHandle, Listed, UpdateOptions } from './tally.ts';
+export type { BatchOptions, BatchOutcome, BatchUpdate, CounterHandle, Listed, UpdateOptions } from './tally.ts';
 export type { Tally };
 
 export interface OpenOptions {

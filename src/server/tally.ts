@@ -10,13 +10,12 @@
 import { createHash } from 'node:crypto';
 import { Chunk, type CommandOptions, type DeadlineChange, Flag, type IdempotencyKey, Op } from '../counter/chunk.ts';
 import { CountingError, DONE, type ErrorCode, errorCode } from '../counter/errors.ts';
-import { fitsInt64 } from '../counter/int64.ts';
-import { BATCH_ENTRIES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, NAME_BYTES_MAX } from '../counter/limits.ts';
+import { BATCH_ENTRIES_MAX, IDEMPOTENCY_KEY_BYTES_MAX } from '../counter/limits.ts';
 import type { ServiceInfo, SnapshotSummary } from '../counter/service.ts';
+import { Handle } from '../engine/handle.ts';
+import { Additions } from './additions.ts';
+import { type Count, checkedCount, checkedName } from './arguments.ts';
 import type { OwnedEngine } from './open-engine.ts';
-
-/** A count: any 64-bit integer as `bigint`, or a safe integer as `number`. */
-export type Count = bigint | number;
 
 export interface UpdateOptions {
   /** Refuse when the result would be below. */
@@ -69,13 +68,13 @@ const LIST_PAGE_ENTRIES = 1_000;
 
 export class Tally implements AsyncDisposable {
   readonly #owned: OwnedEngine;
-  /** For `add` only, which is done with it before it returns. */
-  readonly #added = new Chunk();
+  readonly #additions: Additions;
   #closing: Promise<void> | undefined;
 
   /** Not to be called: `open` does. */
   constructor(owned: OwnedEngine) {
     this.#owned = owned;
+    this.#additions = new Additions(owned.engine);
   }
 
   /**
@@ -84,23 +83,18 @@ export class Tally implements AsyncDisposable {
    *   unavailable, shutting_down: nothing was counted; overloaded: nothing was counted, `await flush()` first
    */
   add(name: string, by: Count = 1): void {
-    const chunk = this.#added;
-    chunk.reset();
-    chunk.pushName(Op.add, checkedName(name), checkedCount(by));
-    if (!this.#owned.engine.applyNow(chunk)) {
-      throw new CountingError('overloaded', 'too much is waiting for the disk, nothing was counted: await flush()');
-    }
-    throwRefusal(chunk);
-    throwOutcome(chunk, 0);
+    this.#additions.add(name, by);
   }
 
   /**
    * Resolves when everything added before is durable, in every durability mode.
    * @throws CountingError outcome_unknown when the journal fails on it: it may or may not count; get() tells when
-   *   the disk works again
+   *   the disk works again; overflow when an add that had returned already did not count for that
    */
-  flush(): Promise<void> {
-    return this.#owned.engine.flush();
+  async flush(): Promise<void> {
+    this.#additions.settle();
+    await this.#owned.engine.flush();
+    this.#additions.throwRefusal();
   }
 
   /** The count, 0 for a counter that does not exist. @throws CountingError invalid_name, unavailable */
@@ -203,6 +197,7 @@ export class Tally implements AsyncDisposable {
   async *list(match?: string): AsyncGenerator<Listed, void, undefined> {
     let cursor: string | undefined;
     do {
+      this.#additions.settle();
       const page = await this.#owned.engine.scan({ cursor, match, count: LIST_PAGE_ENTRIES });
       for (const { name, value, deadlineMs } of page.entries) yield { name, value, deadlineMs };
       cursor = page.cursor;
@@ -211,10 +206,10 @@ export class Tally implements AsyncDisposable {
 
   /** @throws CountingError invalid_name */
   counter(name: string): CounterHandle {
-    checkedName(name);
+    const handle = new Handle(checkedName(name));
     return {
       name,
-      add: (by) => this.add(name, by),
+      add: (by = 1) => this.#additions.addTo(handle, by),
       increment: (by, options) => this.increment(name, by, options),
       get: () => this.get(name),
     };
@@ -222,15 +217,18 @@ export class Tally implements AsyncDisposable {
 
   /** Writes a snapshot and drops the journal that it replaces. @throws CountingError unavailable */
   snapshot(): Promise<SnapshotSummary> {
+    this.#additions.settle();
     return this.#owned.engine.snapshot();
   }
 
   info(): ServiceInfo {
+    this.#additions.settle();
     return this.#owned.engine.info();
   }
 
   /** Waits until everything added is durable and gives the directory away. What is called later is refused. */
   close(): Promise<void> {
+    this.#additions.settle();
     this.#closing ??= this.#owned.engine.close().then(() => this.#owned.ownership.release());
     return this.#closing;
   }
@@ -240,6 +238,7 @@ export class Tally implements AsyncDisposable {
   }
 
   async #run(chunk: Chunk): Promise<void> {
+    this.#additions.settle();
     await new Promise<void>((resolve) => {
       chunk.complete = resolve;
       this.#owned.engine.submit(chunk);
@@ -281,26 +280,10 @@ function idempotencyKey(key: string | undefined, request: readonly unknown[]): I
   return { scope: 'request', key, fingerprint: createHash('sha256').update(text).digest('hex').slice(0, 32) };
 }
 
-/**
- * Lone surrogates have no UTF-8: encoded, different names would become one. What is certainly too long is refused
- * before it takes memory; the engine counts the bytes.
- */
-function checkedName(name: string): string {
-  if (typeof name !== 'string' || name.length > NAME_BYTES_MAX || !name.isWellFormed())
-    throw new CountingError('invalid_name');
-  return name;
-}
-
 /** Stricter than the engine, which deletes a counter whose time is over already, as Redis does. */
 function deadlineIn(ms: number): DeadlineChange {
   if (!Number.isSafeInteger(ms) || ms < 1) throw new CountingError('invalid_deadline');
   return { kind: 'in', ms };
-}
-
-function checkedCount(count: Count): bigint {
-  if (typeof count === 'number' && Number.isSafeInteger(count)) return BigInt(count);
-  if (typeof count === 'bigint' && fitsInt64(count)) return count;
-  throw new CountingError('invalid_number', `${String(count)} is neither a bigint of 64 bits nor a safe integer`);
 }
 
 function checkedEntries(count: number): number {

@@ -46,6 +46,28 @@ describe('Input', () => {
     );
   });
 
+  it('keeps what is unread of a buffer that was lent, and nothing else', () => {
+    const input = new Input();
+    const lent = Buffer.from('INCR a\r\nINCR ');
+    input.lend(lent, lent.length);
+    expect(input.bytes).toBe(lent);
+    input.start = 8;
+    input.keep();
+    lent.fill('x');
+    expect(input.heldBytes).toBeGreaterThan(0);
+    lent.write('b\r\n');
+    input.lend(lent, 3);
+    lent.fill('y');
+    input.advance();
+    expect(input.bytes.toString('latin1', input.start, input.end)).toBe('INCR b\r\n');
+    input.start = input.end;
+    input.release();
+    input.lend(lent, 4);
+    input.start = input.end;
+    input.keep();
+    expect(input.heldBytes).toBe(0);
+  });
+
   it('reads a single delivery where it lies, and holds nothing when all is read', () => {
     const input = new Input();
     const bytes = Buffer.from('INCR a\r\n');
