@@ -4,6 +4,7 @@ import {
   addInt64,
   fitsInt64,
   formatInt64,
+  highLane,
   INT64_MAX,
   INT64_MIN,
   negateInt64,
@@ -130,5 +131,16 @@ describe('int64', () => {
     expect(parseInt64(bytes, 0, bytes.length, lanes, 0)).toBe(false);
     expect(readInt64(lanes, 0)).toBe(7n);
     expect(parseDecimal(text)).toBe(undefined);
+  });
+});
+
+describe('the lanes of an integer that is exact in a double', () => {
+  it('are those of the bigint', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.maxSafeInteger(), fc.integer()), (value) => {
+        expect([value | 0, highLane(value)]).toEqual([...lanesOf(BigInt(value))]);
+      }),
+      { numRuns: 1000 },
+    );
   });
 });

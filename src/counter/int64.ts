@@ -43,6 +43,11 @@ export function negateInt64(lanes: Int32Array, at: number): boolean {
   return true;
 }
 
+/** The high lane of an integer that is exact in a double; the low one is `value | 0`. */
+export function highLane(value: number): number {
+  return Math.floor(value / 4294967296);
+}
+
 /** Writes a `bigint` that fits into a lane pair. */
 export function writeInt64(lanes: Int32Array, at: number, value: bigint): void {
   lanes[at] = Number(BigInt.asIntN(32, value));

@@ -18,6 +18,7 @@ import type {
 } from '../../src/counter/service.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import { HttpGateway, type HttpGatewayOptions } from '../../src/gateway/http/gateway.ts';
+import { NodeClock } from '../../src/host/node/clock.ts';
 import { NodeDisk } from '../../src/host/node/disk.ts';
 import { nodeHost } from '../../src/host/node/node.ts';
 
@@ -67,7 +68,7 @@ export class RawConnection {
   }
 
   static async open(port: number): Promise<RawConnection> {
-    const socket = connect({ host: '127.0.0.1', port });
+    const socket = connect({ host: '127.0.0.1', port, noDelay: true });
     await once(socket, 'connect');
     return new RawConnection(socket);
   }
@@ -138,6 +139,23 @@ export class HeldService implements CountingService {
 
   info(): ServiceInfo {
     return { state: this.state, counters: 0, sequence: 2n ** 60n, failure: undefined } as unknown as ServiceInfo;
+  }
+}
+
+/** A clock that a test moves. */
+export class MovedClock extends NodeClock {
+  offsetMs = 0;
+  #due: (() => void)[] = [];
+  override monotonicMs(): number {
+    return this.offsetMs;
+  }
+  override schedule(_delayMs: number, callback: () => void): { cancel(): void } {
+    this.#due.push(callback);
+    return { cancel: () => undefined };
+  }
+  move(ms: number): void {
+    this.offsetMs += ms;
+    for (const callback of this.#due.splice(0)) callback();
   }
 }
 

@@ -3,8 +3,8 @@
  * other) and never read it: what a connection has not read is bounded, and beyond that the connection is closed.
  */
 import type { Socket } from 'node:net';
-import type { FastifyReply } from 'fastify';
 import { OUTPUT_BYTES_MAX } from '../../counter/limits.ts';
+import type { Reply } from './reply.ts';
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 /** Smaller answers are not added up: the request that each of them takes bounds them. */
@@ -12,13 +12,13 @@ const SMALL_ANSWER_BYTES = 16 * 1024;
 const unreadBytes = new WeakMap<Socket, number>();
 
 /** Answers with JSON. */
-export function sendJson(reply: FastifyReply, json: string | Buffer): void {
+export function sendJson(reply: Reply, json: string | Buffer): void {
   if (json.length > SMALL_ANSWER_BYTES && !isBearable(reply, json.length)) return;
   reply.header('content-type', JSON_TYPE).send(json);
 }
 
 /** Counts a large answer until it is out; closes the connection when there are too many of them. */
-function isBearable(reply: FastifyReply, bytes: number): boolean {
+function isBearable(reply: Reply, bytes: number): boolean {
   const { socket } = reply.request.raw;
   const unread = (unreadBytes.get(socket) ?? 0) + bytes;
   if (unread > OUTPUT_BYTES_MAX) {

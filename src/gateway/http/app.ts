@@ -19,7 +19,7 @@ import { manyRoutes } from './many-routes.ts';
 import { watchMethods } from './methods.ts';
 import { operationRoutes } from './operations.ts';
 import { postRoutes } from './post-routes.ts';
-import { connectionProblem, rawProblem, sendError, sendFrameworkError, sendProblem } from './problems.ts';
+import { connectionProblem, refuseConnection, sendError, sendFrameworkError, sendProblem } from './problems.ts';
 import { parseQuery } from './query-string.ts';
 import { simpleRoutes } from './simple-routes.ts';
 import { ttlRoutes } from './ttl-routes.ts';
@@ -34,7 +34,6 @@ export interface AppOptions {
 }
 
 const CHECK_CONNECTIONS_MS = 5_000;
-const LINGER_MS = 1_000;
 
 /** Builds the application; it does not listen yet. */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
@@ -125,7 +124,5 @@ function endConnection(error: NodeJS.ErrnoException, socket: Socket): void {
     socket.destroy();
     return;
   }
-  socket.end(rawProblem(connectionProblem(error)));
-  // A client that does not close its half is not waited for.
-  socket.setTimeout(LINGER_MS, () => socket.destroy());
+  refuseConnection(socket, connectionProblem(error));
 }

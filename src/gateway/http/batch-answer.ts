@@ -1,11 +1,19 @@
 /** Renders the outcomes of a batch, in the order of its entries. */
 import { Flag } from '../../counter/chunk.ts';
 import { DONE, ERRORS } from '../../counter/errors.ts';
-import type { EntryRefusal } from './batch-body.ts';
+import { ENTRY_NAME_BYTES_MAX, type EntryRefusal } from './batch-body.ts';
 import type { Exchange } from './exchanges.ts';
-import { fragment, JsonWriter } from './json-writer.ts';
+import {
+  COUNT_BYTES_MAX,
+  type Fragment,
+  fragment,
+  JsonBytes,
+  quotedBytesMax,
+  writeCount,
+  writeFragment,
+  writeQuoted,
+} from './json-writer.ts';
 
-const OPEN = fragment('{"results":[');
 const COMMA = fragment(',');
 const NAME = fragment('{"name":');
 const VALUE = fragment(',"value":');
@@ -16,51 +24,85 @@ const CLOSE = fragment('}');
 const OUTCOME_BYTES = 48;
 
 /** By id: a batch can have ten thousand times the same error. */
-const ERROR_TEXTS: Uint8Array[] = [];
+const ERROR_TEXTS: Fragment[] = [];
 for (const [code, { id, message }] of Object.entries(ERRORS)) {
   ERROR_TEXTS[id] = fragment(`,"error":${JSON.stringify({ code, detail: message })}`);
 }
 
-/** @param entries how many the batch had, those included that were refused before they reached the service. */
-export function batchAnswer(exchange: Exchange, entries: number, refusals: ReadonlyMap<number, EntryRefusal>): Buffer {
+/** What one outcome takes at most, with the comma in front of it. */
+const OUTCOME_BYTES_MAX =
+  [COMMA, NAME, VALUE, APPLIED, REPLAYED, CLOSE].reduce((sum, { length }) => sum + length, 2 * COUNT_BYTES_MAX) +
+  ERROR_TEXTS.reduce((longest, { length }) => Math.max(longest, length), 0) +
+  quotedBytesMax(ENTRY_NAME_BYTES_MAX);
+
+/** How many buffers are kept, and how large ones. */
+const SPARE_MAX = 8;
+const SPARE_BYTES_MAX = 1024 * 1024;
+
+/** Buffers for answers, used again and again: new ones would keep the garbage collector busy. */
+export class AnswerBuffers {
+  readonly #spare: JsonBytes[] = [];
+
+  take(): JsonBytes {
+    return this.#spare.pop() ?? new JsonBytes();
+  }
+
+  /** What was written into it is out, or never will be. */
+  giveBack(json: JsonBytes): void {
+    json.length = 0;
+    if (this.#spare.length < SPARE_MAX && json.bytes.length <= SPARE_BYTES_MAX) this.#spare.push(json);
+  }
+}
+
+/**
+ * Writes the answer.
+ * @param entries how many the batch had, those included that were refused before they reached the service.
+ */
+export function writeBatchAnswer(
+  exchange: Exchange,
+  entries: number,
+  refusals: ReadonlyMap<number, EntryRefusal>,
+  json: JsonBytes,
+): void {
   const { chunk } = exchange;
   // Of an import chunk that came before only that is known, not its outcomes.
   const isBareReplay = chunk.replayed && chunk.key?.scope === 'import';
   const last = chunk.count - 1;
   const namesBytes = last < 0 ? 0 : chunk.nameStart[last] + chunk.nameLength[last];
-  const writer = new JsonWriter(64 + (isBareReplay ? 0 : entries * OUTCOME_BYTES + namesBytes));
-  writer.fragment(OPEN);
+  json.reserve(OUTCOME_BYTES_MAX + (isBareReplay ? 0 : entries * OUTCOME_BYTES + namesBytes));
+  json.text('{"results":[');
   let refused = 0;
   let next = 0;
   for (let i = 0; i < entries && !isBareReplay; i++) {
-    if (i > 0) writer.fragment(COMMA);
+    json.reserve(OUTCOME_BYTES_MAX);
+    if (i > 0) json.length = writeFragment(COMMA, json.view, json.length);
     const refusal = refusals.size === 0 ? undefined : refusals.get(i);
     if (refusal !== undefined) {
-      writer.text(refusalText(refusal));
+      json.text(refusalText(refusal));
       refused++;
     } else {
       if (chunk.code[next] !== DONE) refused++;
-      writeOutcome(writer, exchange, next++);
+      writeOutcome(exchange, next++, json);
     }
   }
-  writer.text(`],"refused":${refused},"replayed":${chunk.replayed}}`);
-  return writer.finish();
+  json.text(`],"refused":${refused},"replayed":${chunk.replayed}}`);
 }
 
-function writeOutcome(writer: JsonWriter, exchange: Exchange, i: number): void {
-  const { chunk, asStrings } = exchange;
-  writer.fragment(NAME);
-  writer.quoted(chunk.names, chunk.nameStart[i], chunk.nameLength[i]);
+/** Appends an outcome, for which there is room. */
+function writeOutcome({ chunk, asStrings }: Exchange, i: number, json: JsonBytes): void {
+  const { bytes, view } = json;
+  let at = writeFragment(NAME, view, json.length);
+  at = writeQuoted(chunk.names, chunk.nameStart[i], chunk.nameLength[i], bytes, at);
   if (chunk.code[i] === DONE) {
-    writer.fragment(VALUE);
-    writer.count(chunk.value, 2 * i, asStrings);
-    writer.fragment(APPLIED);
-    writer.count(chunk.other, 2 * i, asStrings);
-    if (chunk.hasFlag(i, Flag.replayed)) writer.fragment(REPLAYED);
+    at = writeFragment(VALUE, view, at);
+    at = writeCount(chunk.value, 2 * i, asStrings, bytes, at);
+    at = writeFragment(APPLIED, view, at);
+    at = writeCount(chunk.other, 2 * i, asStrings, bytes, at);
+    if (chunk.hasFlag(i, Flag.replayed)) at = writeFragment(REPLAYED, view, at);
   } else {
-    writer.fragment(ERROR_TEXTS[chunk.code[i]]);
+    at = writeFragment(ERROR_TEXTS[chunk.code[i]], view, at);
   }
-  writer.fragment(CLOSE);
+  json.length = writeFragment(CLOSE, view, at);
 }
 
 function refusalText({ name, code, detail }: EntryRefusal): string {

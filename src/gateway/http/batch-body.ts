@@ -3,23 +3,28 @@
  * NDJSON, one entry a line. Text that is no JSON refuses the whole body before anything changed. What is wrong
  * with one entry is that entry's own outcome, unless the batch is all or nothing.
  *
- * Nearly all entries are `{"name", "by"}` with small numbers: those go from the parsed object straight into the
- * columns. All others are checked against the schema.
+ * Nearly all batches have only entries of `{"name", "by"}` with small numbers: those go from the bytes straight into
+ * the columns (`plain-batch.ts`). Of the others, such entries go there from the parsed object, and all the rest is
+ * checked against the schema.
  */
 import { type Chunk, type CommandOptions, Op } from '../../counter/chunk.ts';
 import { CountingError, type ErrorCode } from '../../counter/errors.ts';
-import { writeInt64 } from '../../counter/int64.ts';
+import { highLane, writeInt64 } from '../../counter/int64.ts';
 import { BATCH_ENTRIES_MAX, NAME_BYTES_MAX } from '../../counter/limits.ts';
 import { amountOf, boundsOf } from './additions.ts';
 import { entryKey } from './idempotency.ts';
 import { countOf } from './integers.ts';
 import { parseJson, parseJsonLines } from './json.ts';
+import { readPlainBatch } from './plain-batch.ts';
 import { BatchEntry, BatchUpdates } from './schemas.ts';
 import { compileCheck } from './validation.ts';
 
-/** The body of a batch before its entries are looked at. */
+/** The body of a batch. */
 export interface BatchBody {
-  readonly entries: readonly unknown[];
+  /** How many entries it has. */
+  readonly count: number;
+  /** What is still to be read into the chunk; undefined: everything is there already. */
+  readonly entries: readonly unknown[] | undefined;
   /** What the body itself says; undefined when it says nothing. */
   readonly atomic: boolean | undefined;
   /** An upper bound of what all names take. */
@@ -33,6 +38,8 @@ export interface EntryRefusal {
   readonly detail: string;
 }
 
+/** A UTF-16 unit takes up to 3 bytes of UTF-8. */
+export const ENTRY_NAME_BYTES_MAX = 3 * NAME_BYTES_MAX;
 const LINES_TYPE = /^application\/(x-ndjson|ndjson|jsonl|x-jsonlines)\b/i;
 /** A first line that is an object, and more behind it. */
 const FIRST_LINE = /^\s*\{[^\n]*\}[ \t\r]*\n/;
@@ -40,19 +47,32 @@ const checkEntry = compileCheck(BatchEntry, 'body');
 const checkUpdates = compileCheck(BatchUpdates, 'body');
 const encoder = new TextEncoder();
 
-/** @throws CountingError invalid_body, body_too_large */
-export function readBatch(bytes: Buffer, contentType: string | undefined): BatchBody {
+/**
+ * Reads a body; when it is a plain one, its entries are in the empty chunk afterwards.
+ * @throws CountingError invalid_body, body_too_large
+ */
+export function readBatch(bytes: Buffer, contentType: string | undefined, chunk: Chunk): BatchBody {
   const areLines = contentType !== undefined && LINES_TYPE.test(contentType);
+  if (!readPlainBatch(bytes, areLines, chunk)) return parseBatch(bytes, areLines);
+  return { count: chunk.count, entries: undefined, atomic: undefined, bytes: 0 };
+}
+
+/** Reads any body. @throws CountingError invalid_body, body_too_large */
+export function parseBatch(bytes: Buffer, areLines: boolean): BatchBody {
   const body = areLines ? lines(bytes) : anyShape(bytes);
-  if (body.entries.length > BATCH_ENTRIES_MAX) {
+  if (body.count > BATCH_ENTRIES_MAX) {
     const code = body.atomic === true ? 'atomic_too_large' : 'body_too_large';
-    throw new CountingError(code, `a batch takes up to ${BATCH_ENTRIES_MAX} entries, not ${body.entries.length}`);
+    throw new CountingError(code, `a batch takes up to ${BATCH_ENTRIES_MAX} entries, not ${body.count}`);
   }
   return body;
 }
 
+function bodyOf(entries: readonly unknown[], bytes: Buffer, atomic?: boolean): BatchBody {
+  return { count: entries.length, entries, atomic, bytes: bytes.length };
+}
+
 function lines(bytes: Buffer): BatchBody {
-  return { entries: parseJsonLines(bytes), atomic: undefined, bytes: bytes.length };
+  return bodyOf(parseJsonLines(bytes), bytes);
 }
 
 function anyShape(bytes: Buffer): BatchBody {
@@ -64,16 +84,16 @@ function anyShape(bytes: Buffer): BatchBody {
     if (FIRST_LINE.test(bytes.toString('latin1'))) return lines(bytes);
     throw error;
   }
-  if (Array.isArray(value)) return { entries: value, atomic: undefined, bytes: bytes.length };
+  if (Array.isArray(value)) return bodyOf(value, bytes);
   if (typeof value !== 'object' || value === null) {
     throw new CountingError('invalid_body', 'a batch is a JSON array, an object with "updates", or NDJSON');
   }
-  if (!('updates' in value)) return { entries: [value], atomic: undefined, bytes: bytes.length };
+  if (!('updates' in value)) return bodyOf([value], bytes);
   const { updates, ...rest } = value as { updates: unknown };
   // The entries have checks of their own.
   const error = checkUpdates({ ...rest, updates: Array.isArray(updates) ? [] : updates });
   if (error !== undefined) throw error;
-  return { entries: updates as unknown[], atomic: (rest as { atomic?: boolean }).atomic, bytes: bytes.length };
+  return bodyOf(updates as unknown[], bytes, (rest as { atomic?: boolean }).atomic);
 }
 
 /** Fills chunks from batches. */
@@ -118,7 +138,7 @@ export class BatchReader {
     for (const _ in entry) fields++;
     if (fields !== (by === undefined ? 1 : 2)) return false;
     const amount = (by ?? 1) as number;
-    return this.#push(name, amount | 0, Math.floor(amount / 4294967296)) >= 0;
+    return this.#push(name, amount | 0, highLane(amount)) >= 0;
   }
 
   /** @throws CountingError what is wrong with it */

@@ -2,32 +2,37 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Chunk } from '../../counter/chunk.ts';
 import { CountingError, DONE, ERRORS, errorCode } from '../../counter/errors.ts';
-import { NAME_BYTES_MAX } from '../../counter/limits.ts';
-import { batchAnswer } from './batch-answer.ts';
-import { type BatchBody, BatchReader, type EntryRefusal, readBatch } from './batch-body.ts';
+import { AnswerBuffers, writeBatchAnswer } from './batch-answer.ts';
+import { type BatchBody, BatchReader, ENTRY_NAME_BYTES_MAX, type EntryRefusal, readBatch } from './batch-body.ts';
 import { asStrings, type Door } from './door.ts';
+import type { Exchange } from './exchanges.ts';
 import { batchKeyOf, fingerprintOf, isKeyed } from './idempotency.ts';
 import { sendProblem } from './problems.ts';
 import * as schemas from './schemas.ts';
 
-/** A UTF-16 unit takes up to 3 bytes of UTF-8. */
-const ENTRY_NAME_BYTES_MAX = 3 * NAME_BYTES_MAX;
+/** A batch that has arrived. */
+interface ReceivedBatch {
+  readonly exchange: Exchange;
+  readonly body: BatchBody;
+}
 
 /** Registers the route in a scope of its own, where bodies are read as batches. */
 export async function batchRoutes(app: FastifyInstance, door: Door): Promise<void> {
+  const buffers = new AnswerBuffers();
   await app.register(async (scope) => {
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser('*', (request, stream, done) => {
       door.bodies.receive(stream, (error, bytes) => {
         if (error !== undefined) return done(error);
         if (isKeyed(request)) request.fingerprint = fingerprintOf(request, bytes);
+        const exchange = door.exchanges.beginBatch();
         let body: BatchBody;
         try {
-          body = readBatch(bytes, request.headers['content-type']);
+          body = readBatch(bytes, request.headers['content-type'], exchange.chunk);
         } catch (refusal) {
           return done(refusal as CountingError);
         }
-        done(null, body);
+        done(null, { exchange, body } satisfies ReceivedBatch);
       });
     });
     const schema = {
@@ -38,14 +43,15 @@ export async function batchRoutes(app: FastifyInstance, door: Door): Promise<voi
       summary: 'Many increments at once, each with its own outcome, or all or nothing.',
     };
     scope.post('/v1/batch', { schema, config: { isUpdate: true } }, (request, reply) => {
-      submitBatch(door, request, reply);
+      submitBatch(door, buffers, request, reply);
     });
   });
 }
 
-function submitBatch(door: Door, request: FastifyRequest, reply: FastifyReply): void {
-  const { entries, bytes, atomic: inBody } = request.body as Partial<BatchBody>;
-  if (entries === undefined || bytes === undefined) throw new CountingError('invalid_body', 'a batch needs a body');
+function submitBatch(door: Door, buffers: AnswerBuffers, request: FastifyRequest, reply: FastifyReply): void {
+  const { exchange, body } = request.body as Partial<ReceivedBatch>;
+  if (exchange === undefined || body === undefined) throw new CountingError('invalid_body', 'a batch needs a body');
+  const { count, atomic: inBody } = body;
   const { atomic: inQuery } = request.query as schemas.BatchQuery;
   if (inBody !== undefined && inQuery !== undefined) {
     throw new CountingError('invalid_body', 'atomic is given twice, in the query and in the body');
@@ -55,19 +61,27 @@ function submitBatch(door: Door, request: FastifyRequest, reply: FastifyReply): 
   // Parsed entries are large: not to be kept while the disk is waited for.
   request.body = undefined;
 
-  const exchange = door.exchanges.beginBatch(reply, asStrings(request));
-  const namesBytes = Math.min(bytes, entries.length * ENTRY_NAME_BYTES_MAX);
-  if (exchange.names.length < namesBytes) exchange.names = new Uint8Array(namesBytes);
+  const refusals = readEntries(exchange, body, atomic);
   const { chunk } = exchange;
-  const refusals = new BatchReader(chunk, exchange.names).read(entries, atomic);
   chunk.atomic = atomic;
   chunk.key = key;
-  const count = entries.length;
-  exchange.answer = () => {
-    if (!atomic || !sendCulprit(reply, chunk, refusals)) exchange.send(batchAnswer(exchange, count, refusals));
-  };
+  exchange.tie(reply, asStrings(request), () => {
+    if (atomic && sendCulprit(reply, chunk, refusals)) return;
+    const json = buffers.take();
+    writeBatchAnswer(exchange, count, refusals, json);
+    reply.raw.once('close', () => buffers.giveBack(json));
+    exchange.send(json.written);
+  });
   if (chunk.count === 0 || (atomic && refusals.size > 0)) door.exchanges.answerAtOnce(exchange);
   else door.exchanges.submit(exchange);
+}
+
+/** Reads what is not in the chunk yet. @returns the refused entries, as `BatchReader` does. */
+function readEntries(exchange: Exchange, { entries, bytes }: BatchBody, atomic: boolean): Map<number, EntryRefusal> {
+  if (entries === undefined) return new Map();
+  const namesBytes = Math.min(bytes, entries.length * ENTRY_NAME_BYTES_MAX);
+  if (exchange.names.length < namesBytes) exchange.names = new Uint8Array(namesBytes);
+  return new BatchReader(exchange.chunk, exchange.names).read(entries, atomic);
 }
 
 /** Answers an atomic batch with the problem of the entry that was refused; false: none was. */

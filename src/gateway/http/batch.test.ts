@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { TestDoor } from '../../../test/http/door.ts';
+import { RawConnection, TestDoor } from '../../../test/http/door.ts';
 
 let door: TestDoor;
 beforeAll(async () => {
@@ -178,6 +178,28 @@ describe('entries', () => {
     );
     for (const [name, expected] of model) expect(await value(name)).toBe(`${expected}`);
   });
+});
+
+it('an answer that is read late is still the answer to its own request', async () => {
+  const request = (name: string, connection: string): string => {
+    const body = `[${Array.from({ length: 3_000 }, () => `{"name":"${name}","by":0}`).join()}]`;
+    return `POST /v1/batch HTTP/1.1\r\nhost: x\r\nconnection: ${connection}\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+  };
+  const late = await RawConnection.open(door.port);
+  late.socket.pause();
+  const names = Array.from({ length: 20 }, (_, i) => `${i}`.padEnd(250, 'l'));
+  for (const name of names) late.socket.write(request(name, name === names.at(-1) ? 'close' : 'keep-alive'));
+  for (const _ of names) {
+    const prompt = await RawConnection.open(door.port);
+    prompt.socket.write(request('p'.repeat(250), 'close'));
+    await prompt.rest();
+  }
+  late.socket.resume();
+  const answers = (await late.rest()).split('HTTP/1.1 200 OK').slice(1);
+  const told = answers.map((answer) => JSON.parse(answer.slice(answer.indexOf('\r\n\r\n'))) as Answered);
+  expect(told.map(({ results }) => [results.length, ...new Set(results.map(({ name }) => name))])).toEqual(
+    names.map((name) => [3_000, name]),
+  );
 });
 
 describe('all or nothing', () => {

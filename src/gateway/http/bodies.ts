@@ -11,7 +11,7 @@ import { type HttpLimits, SMALL_BODY_BYTES_MAX } from './door-limits.ts';
 const DISCARD_FACTOR = 4;
 const NO_BYTES = Buffer.alloc(0);
 
-/** Called once per body. The bytes may share memory with others: to be read, not written, and not to be kept. */
+/** Called once per body. The bytes may share memory with others: to be read, not written. */
 export type Received = (error: CountingError | undefined, bytes: Buffer) => void;
 
 export class Bodies {

@@ -14,7 +14,8 @@ const tags = ['counters'];
 const common = { tags, params: schemas.NameParams, querystring: schemas.NumbersQuery };
 const config = { isUpdate: true };
 
-const answerAdd = single((exchange) => {
+/** The answer to an increment or a decrement. */
+export const answerAdd = single((exchange) => {
   exchange.send(`${nameField(exchange)},"value":${exchange.valueText(0)},"applied":${exchange.otherText(0)}}`);
 });
 
@@ -27,19 +28,20 @@ const answerDelete = single((exchange) => {
   exchange.send(`${nameField(exchange)},"deleted":${deleted},"previous":${exchange.otherText(0)}}`);
 });
 
-const answerGet = single((exchange) => {
-  const exists = exchange.chunk.hasFlag(0, Flag.existed);
-  const value = exchange.valueText(0);
-  const { reply } = exchange;
-  const etag = exists ? `"${exchange.chunk.valueAt(0)}"` : '"absent"';
-  reply?.header('etag', etag).header('cache-control', 'no-cache');
-  if (matches(reply?.request.headers['if-none-match'], etag)) reply?.code(304).send();
-  else exchange.send(`${nameField(exchange)},"value":${value},"exists":${exists}}`);
-});
+const answerGet = (request: FastifyRequest, reply: FastifyReply): Answer =>
+  single((exchange) => {
+    const exists = exchange.chunk.hasFlag(0, Flag.existed);
+    const value = exchange.valueText(0);
+    const etag = exists ? `"${exchange.chunk.valueAt(0)}"` : '"absent"';
+    reply.header('etag', etag).header('cache-control', 'no-cache');
+    if (matches(request.headers['if-none-match'], etag)) reply.code(304).send();
+    else exchange.send(`${nameField(exchange)},"value":${value},"exists":${exists}}`);
+  });
 
-const answerHead = single((exchange) => {
-  exchange.reply?.code(exchange.chunk.hasFlag(0, Flag.existed) ? 200 : 404).send();
-});
+const answerHead = (reply: FastifyReply): Answer =>
+  single((exchange) => {
+    reply.code(exchange.chunk.hasFlag(0, Flag.existed) ? 200 : 404).send();
+  });
 
 /** Registers the routes of one counter. */
 export function counterRoutes(app: FastifyInstance, door: Door): void {
@@ -65,7 +67,7 @@ function readRoutes(app: FastifyInstance, door: Door): void {
   // HEAD first: after GET Fastify would have made one of its own.
   const head = { ...common, querystring, operationId: 'exists', summary: 'Whether the counter exists: 200 or 404.' };
   app.head('/v1/counters/:name', { schema: head }, (request: Named, reply) => {
-    submit(door, request, reply, answerHead, Op.get);
+    submit(door, request, reply, answerHead(reply), Op.get);
   });
   const get = {
     ...common,
@@ -75,7 +77,7 @@ function readRoutes(app: FastifyInstance, door: Door): void {
     summary: 'Read a counter; one that is absent reads 0.',
   };
   app.get('/v1/counters/:name', { schema: get }, (request: Named, reply) => {
-    submit(door, request, reply, answerGet, Op.get);
+    submit(door, request, reply, answerGet(request, reply), Op.get);
   });
 }
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { type DoorOptions, HeldService, RawConnection, TestDoor } from '../../../test/http/door.ts';
+import { type DoorOptions, HeldService, MovedClock, RawConnection, TestDoor } from '../../../test/http/door.ts';
 import type { Chunk } from '../../counter/chunk.ts';
 import { ERRORS, type ErrorCode } from '../../counter/errors.ts';
 import type { ScanPage } from '../../counter/service.ts';
@@ -15,23 +15,6 @@ const open = async (options: DoorOptions = {}): Promise<void> => {
   door = await TestDoor.open({ service, ...options });
 };
 afterEach(() => door.close(0));
-
-/** A clock that a test moves. */
-class MovedClock extends NodeClock {
-  offsetMs = 0;
-  #due: (() => void)[] = [];
-  override monotonicMs(): number {
-    return this.offsetMs;
-  }
-  override schedule(_delayMs: number, callback: () => void): { cancel(): void } {
-    this.#due.push(callback);
-    return { cancel: () => undefined };
-  }
-  move(ms: number): void {
-    this.offsetMs += ms;
-    for (const callback of this.#due.splice(0)) callback();
-  }
-}
 
 const INCREMENT = 'POST /v1/counters/a/increment HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n';
 const filled = (value: number) => (chunk: Chunk) => {
@@ -277,10 +260,14 @@ describe('a client that does not go on', () => {
     clearInterval(drops);
   });
 
-  it('between two requests is let go', async () => {
+  it.each(['GET /livez HTTP/1.1\r\nhost: x\r\n\r\n', INCREMENT])('between two requests is let go: %j', async (text) => {
     await open({ limits });
     const raw = await RawConnection.open(door.port);
-    raw.socket.write('GET /livez HTTP/1.1\r\nhost: x\r\n\r\n');
+    raw.socket.write(text);
+    if (text === INCREMENT) {
+      await service.holding(1);
+      service.complete();
+    }
     expect(await raw.rest()).toContain('200 OK');
   });
 

@@ -7,7 +7,6 @@
  * returns to the pool only then. What is under way is bounded: beyond it a request is `overloaded`, refused
  * before anything changed.
  */
-import type { FastifyReply } from 'fastify';
 import { Chunk, type CommandOptions, type Op } from '../../counter/chunk.ts';
 import { CountingError, DONE, errorCode } from '../../counter/errors.ts';
 import { NAME_BYTES_MAX } from '../../counter/limits.ts';
@@ -18,6 +17,7 @@ import type { HttpLimits } from './door-limits.ts';
 import { countText } from './integers.ts';
 import type { Log } from './log.ts';
 import { sendProblem } from './problems.ts';
+import type { Reply } from './reply.ts';
 
 /** Exchanges kept for reuse: those of single commands, and few of batches, which keep large buffers. */
 const POOL_MAX = 1024;
@@ -40,10 +40,17 @@ export class Exchange {
   answer: Answer = unanswerable;
   deadlineMs = 0;
   /** Undefined once it has been answered. */
-  reply: FastifyReply | undefined = undefined;
+  reply: Reply | undefined = undefined;
 
   constructor(isBatch: boolean) {
     this.isBatch = isBatch;
+  }
+
+  /** Ties it to the request that `reply` answers. */
+  tie(reply: Reply, asStrings: boolean, answer: Answer): void {
+    this.reply = reply;
+    this.asStrings = asStrings;
+    this.answer = answer;
   }
 
   /**
@@ -105,13 +112,15 @@ export class Exchanges {
   }
 
   /** An empty exchange for a request. One that is never submitted is simply forgotten. */
-  begin(reply: FastifyReply, answer: Answer, asStrings: boolean): Exchange {
-    return prepare(this.#pool.pop() ?? this.#create(false), reply, answer, asStrings);
+  begin(reply: Reply, answer: Answer, asStrings: boolean): Exchange {
+    const exchange = this.#pool.pop() ?? this.#create(false);
+    exchange.tie(reply, asStrings, answer);
+    return exchange;
   }
 
-  /** The same for a batch, which sets its `answer` itself. */
-  beginBatch(reply: FastifyReply, asStrings: boolean): Exchange {
-    return prepare(this.#batchPool.pop() ?? this.#create(true), reply, unanswerable, asStrings);
+  /** The same for a batch, which is read before it is tied to its request. */
+  beginBatch(): Exchange {
+    return this.#batchPool.pop() ?? this.#create(true);
   }
 
   /** Hands the exchange's chunk to the service. @throws CountingError overloaded */
@@ -215,14 +224,7 @@ export class Exchanges {
   }
 }
 
-function prepare(exchange: Exchange, reply: FastifyReply, answer: Answer, asStrings: boolean): Exchange {
-  exchange.reply = reply;
-  exchange.answer = answer;
-  exchange.asStrings = asStrings;
-  return exchange;
-}
-
-function answerTo(exchange: Exchange, reply: FastifyReply): void {
+function answerTo(exchange: Exchange, reply: Reply): void {
   const { chunk } = exchange;
   if (chunk.refusal === DONE) {
     exchange.answer(exchange);

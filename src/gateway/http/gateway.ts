@@ -6,6 +6,9 @@
  * (`bodies.ts`) and read exactly (`json.ts`), checked against the route's schema (`schemas.ts`), and its commands
  * go to the service in an exchange (`exchanges.ts`). What goes wrong on the way is answered as a problem
  * (`problems.ts`), and what was refused has changed nothing.
+ *
+ * Two kinds of requests come in such numbers that they have a short way, as long as they look as they nearly always
+ * do: an increment on a connection of its own (`plain-connections.ts`), and a batch (`plain-batch.ts`).
  */
 import type { AddressInfo, Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
@@ -18,6 +21,7 @@ import { HTTP_LIMITS, type HttpLimits } from './door-limits.ts';
 import { Exchanges } from './exchanges.ts';
 import { Guard } from './guard.ts';
 import type { Log } from './log.ts';
+import { PlainConnections } from './plain-connections.ts';
 
 export interface HttpGatewayOptions {
   readonly service: CountingService;
@@ -40,6 +44,7 @@ interface Parts {
   readonly exchanges: Exchanges;
   readonly clock: Clock;
   readonly sockets: ReadonlySet<Socket>;
+  readonly plain: PlainConnections | undefined;
 }
 
 /** How often a closing door looks for connections that have fallen idle. */
@@ -53,6 +58,7 @@ export class HttpGateway {
   readonly #exchanges: Exchanges;
   readonly #clock: Clock;
   readonly #sockets: ReadonlySet<Socket>;
+  readonly #plain: PlainConnections | undefined;
 
   private constructor(parts: Parts) {
     this.#app = parts.app;
@@ -60,6 +66,7 @@ export class HttpGateway {
     this.#exchanges = parts.exchanges;
     this.#clock = parts.clock;
     this.#sockets = parts.sockets;
+    this.#plain = parts.plain;
     const { address, port } = parts.app.server.address() as AddressInfo;
     this.address = { host: address, port };
   }
@@ -73,6 +80,9 @@ export class HttpGateway {
     const door = { service, clock, exchanges, bodies: new Bodies(limits), version };
     const app = await buildApp({ door, guard, limits, log, corsOrigins });
     const sockets = watchSockets(app);
+    // What CORS adds to an answer depends on the request: only Fastify does it.
+    const plain =
+      corsOrigins.length > 0 ? undefined : new PlainConnections({ server: app.server, exchanges, guard, limits, log });
     try {
       await app.listen({ host: options.host, port: options.port });
     } catch (error) {
@@ -80,7 +90,7 @@ export class HttpGateway {
       await app.close();
       throw error;
     }
-    return new HttpGateway({ app, guard, exchanges, clock, sockets });
+    return new HttpGateway({ app, guard, exchanges, clock, sockets, plain });
   }
 
   /**
@@ -92,12 +102,13 @@ export class HttpGateway {
     this.#guard.close();
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     this.#exchanges.closeConnections();
+    this.#plain?.close();
     // Not every Node that is supported counts a connection as idle before its first request.
     for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy();
     const startedMs = this.#clock.monotonicMs();
     const check = setInterval(() => {
       if (this.#clock.monotonicMs() - startedMs < deadlineMs) server.closeIdleConnections();
-      else server.closeAllConnections();
+      else for (const socket of this.#sockets) socket.destroy();
     }, CLOSING_CHECK_MS);
     await closed;
     clearInterval(check);

@@ -14,6 +14,9 @@ import type { Secret } from '../auth/secret.ts';
 /** What stands for a body that was not sent: every field in it is optional or missing. */
 export const NO_BODY: Readonly<Record<string, never>> = Object.freeze({});
 
+/** Headers of every answer. */
+export const HEADERS_OF_ALL = { 'x-content-type-options': 'nosniff' } as const;
+
 const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 const BEARER = /^bearer +(\S.*)$/i;
 
@@ -40,9 +43,14 @@ export class Guard {
   /** Fastify's `onRequest`. */
   readonly onRequest = (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void => {
     request.body = NO_BODY;
-    reply.header('x-content-type-options', 'nosniff');
+    reply.headers(HEADERS_OF_ALL);
     done(this.#refusal(request, reply));
   };
+
+  /** Whether a request that has a `Host`, and no `Origin`, may come in as long as the door is open. */
+  admits(headers: Pick<FastifyRequest['headers'], 'authorization'>): boolean {
+    return this.#secret === undefined || this.#checkSecret(this.#secret, headers) === undefined;
+  }
 
   #refusal(request: FastifyRequest, reply: FastifyReply): CountingError | undefined {
     const { headers, raw } = request;
@@ -64,7 +72,7 @@ export class Guard {
     return request.is404 ? new CountingError('not_found') : undefined;
   }
 
-  #checkSecret(secret: Secret, headers: FastifyRequest['headers']): CountingError | undefined {
+  #checkSecret(secret: Secret, headers: Pick<FastifyRequest['headers'], 'authorization'>): CountingError | undefined {
     const token = BEARER.exec(headers.authorization ?? '')?.[1];
     if (token === undefined) return new CountingError('unauthorized');
     // Node hands headers on as Latin-1: these are the bytes that were sent.

@@ -2,11 +2,16 @@
  * Errors on the wire: RFC 9457 problem details, one for every code of the catalogue. What Fastify and Node report
  * themselves (no such route, no valid URL, no valid HTTP) is told in the same form. Never a stack trace.
  */
+import type { Socket } from 'node:net';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { CountingError, ERRORS, type ErrorCode } from '../../counter/errors.ts';
 import type { Log } from './log.ts';
+import type { Reply } from './reply.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json';
+/** As Fastify would complete it. */
+const PROBLEM_TYPE_UTF8 = `${PROBLEM_TYPE}; charset=utf-8`;
+const LINGER_MS = 1_000;
 
 /** What only some problems tell. */
 export interface ProblemExtras {
@@ -32,18 +37,18 @@ export function problemText(code: ErrorCode, detail?: string, extras?: ProblemEx
 }
 
 /** Answers with a problem. */
-export function sendProblem(reply: FastifyReply, code: ErrorCode, detail?: string, extras?: ProblemExtras): void {
+export function sendProblem(reply: Reply, code: ErrorCode, detail?: string, extras?: ProblemExtras): void {
   const status = ERRORS[code].httpStatus;
   if (status === 429 || status === 503) reply.header('retry-after', retryAfter(extras?.retryAfterMs));
   if (status === 401) reply.header('www-authenticate', 'Bearer');
   reply
     .code(status)
-    .header('content-type', PROBLEM_TYPE)
+    .header('content-type', PROBLEM_TYPE_UTF8)
     .send(problemText(code, detail, extras));
 }
 
 /** Answers with what was thrown. */
-export function sendError(reply: FastifyReply, error: unknown, log: Log): void {
+export function sendError(reply: Reply, error: unknown, log: Log): void {
   const known = error instanceof CountingError ? error : translated(error as Partial<FastifyError>);
   if (known === undefined) {
     log.error({ err: error }, 'a request met an internal error');
@@ -53,14 +58,16 @@ export function sendError(reply: FastifyReply, error: unknown, log: Log): void {
   }
 }
 
-/** A complete answer for a connection whose request could not even be read. */
-export function rawProblem(code: ErrorCode): string {
+/** Ends a connection whose request could not even be read. */
+export function refuseConnection(socket: Socket, code: ErrorCode): void {
   const body = problemText(code);
   const { httpStatus } = ERRORS[code];
-  return (
+  socket.end(
     `HTTP/1.1 ${httpStatus} ${code.replaceAll('_', ' ')}\r\ncontent-type: ${PROBLEM_TYPE}\r\n` +
-    `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`
+      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
   );
+  // A client that does not close its half is not waited for.
+  socket.setTimeout(LINGER_MS, () => socket.destroy());
 }
 
 /** What Node calls the reason, told by our codes. */

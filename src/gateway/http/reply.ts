@@ -1,0 +1,13 @@
+/** What an answer needs to be sent: a subset of Fastify's reply, which `PlainReply` has, too. */
+import type { Socket } from 'node:net';
+
+export interface Reply {
+  /** Whether it has been answered. */
+  readonly sent: boolean;
+  readonly request: { readonly raw: { readonly socket: Socket } };
+  /** Tells when the answer is out, or its connection gone. */
+  readonly raw: { once(event: 'close', listener: () => void): unknown };
+  code(status: number): Reply;
+  header(name: string, value: string): Reply;
+  send(body: string | Buffer): unknown;
+}
