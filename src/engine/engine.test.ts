@@ -362,21 +362,6 @@ describe('listing and snapshots', () => {
     expect((await run(Op.deadline, 'n3')).valueAt(0) > 0n).toBe(true);
     expect((await keyed('k', 'n1', 1n)).replayed).toBe(true);
   });
-
-  it('writes snapshots by itself beside traffic when the journal has grown, and loses nothing', async () => {
-    options = { snapshotJournalBytes: 200_000, segmentBytesMax: 50_000 };
-    await reopen();
-    for (let round = 0; round < 60; round++) {
-      const chunk = new Chunk();
-      for (let i = 0; i < 1000; i++) chunk.pushName(Op.add, `n${(round * 331 + i) % 5000}`, 1n);
-      await submit(chunk);
-    }
-    await reopen();
-    let sum = 0n;
-    for (let i = 0; i < 5000; i++) sum += (await get(`n${i}`)) ?? 0n;
-    expect(sum).toBe(60_000n);
-    expect(engine.info().journalBytes).toBeLessThan(1_000_000);
-  });
 });
 
 describe('the durable stream', () => {

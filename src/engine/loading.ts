@@ -38,8 +38,19 @@ export class Loading implements Replay {
   }
 
   values(values: Values): void {
+    const { words, view, at, count } = values;
+    if (this.#hashes.length < count) {
+      this.#hashes = new Int32Array(count);
+      this.#refs = new Int32Array(count);
+    }
+    // By themselves: one hash takes few registers and long, so the machine computes several side by side.
+    for (let i = 0; i < count; i++) {
+      const kindAndLength = words[at[i] + ValueEntry.kindAndLength];
+      const key = (at[i] + ValueEntry.key) * 4;
+      this.#hashes[i] = this.#records.table.hash(kindAndLength & 0xff, kindAndLength >>> 8, view, key);
+    }
     if (this.#snapshot === undefined) this.#update(values);
-    else this.#snapshot.values(values);
+    else this.#snapshot.values(values, this.#hashes);
   }
 
   deadline(deadlineMs: number, kind: number, nameLength: number, key: DataView, start: number): void {
@@ -73,19 +84,11 @@ export class Loading implements Replay {
     return table.find(table.hash(kind, nameLength, key, start), kind, nameLength, key, start);
   }
 
-  /** Step by step, hashes, index and records, so that the cache misses of a step overlap. */
+  /** Step by step, index and records, so that the cache misses of a step overlap. */
   #update({ words, view, at, count }: Values): void {
     const { table } = this.#records;
-    if (this.#hashes.length < count) {
-      this.#hashes = new Int32Array(count);
-      this.#refs = new Int32Array(count);
-    }
     const hashes = this.#hashes;
     const refs = this.#refs;
-    for (let i = 0; i < count; i++) {
-      const kindAndLength = words[at[i] + ValueEntry.kindAndLength];
-      hashes[i] = table.hash(kindAndLength & 0xff, kindAndLength >>> 8, view, (at[i] + ValueEntry.key) * 4);
-    }
     table.candidates(hashes, 0, count, refs);
     for (let i = 0; i < count; i++) {
       const kind = words[at[i] + ValueEntry.kindAndLength] & 0xff;

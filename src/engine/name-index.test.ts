@@ -77,4 +77,25 @@ describe('the index', () => {
       if (!candidates(index, hashes[ref]).includes(ref)) expect.fail(`record ${ref}`);
     }
   });
+
+  it('adds a record without a look-up only where it sees that none can be met', () => {
+    const line = 7;
+    const hashes = Array.from({ length: 14 }, (_, i) => (i << 8) | line);
+    const index = indexOver(hashes);
+    for (let ref = 1; ref <= 12; ref++) expect(index.insertAlone(hashes[ref], ref)).toBe(true);
+    expect(index.insertAlone(hashes[13], 13), 'its home is full').toBe(false);
+    index.insert(hashes[13], 13);
+    index.remove(hashes[1], 1);
+    expect(index.insertAlone(hashes[13], 1), 'one like it lies behind').toBe(false);
+    expect(index.insertAlone(hashes[2], 1), 'one like it is there').toBe(false);
+    expect(index.count).toBe(12);
+  });
+
+  it('leaves places in a segment, so that look-ups end soon, also for records added without one', () => {
+    const index = indexOver([]);
+    let added = 0;
+    for (let i = 1; i <= 256 * 12; i++) if (index.insertAlone(((1 + (i >>> 8)) << 8) | (i & 255), i)) added++;
+    expect(added).toBeLessThan(256 * 12 * 0.9);
+    expect(index.count).toBe(added);
+  });
 });

@@ -31,8 +31,8 @@ const SEGMENT_WORDS = LINES * LINE_WORDS;
 const SEGMENT_USED_MAX = Math.floor(LINES * PLACES * 0.85);
 /** What a presized segment is filled to on average; few of them then hold so many more that they are split. */
 const SEGMENT_USED_PLANNED = Math.floor(SEGMENT_USED_MAX * 0.96);
-/** Segments per allocation: 2 MiB. */
-const PIECE_SEGMENTS_LOG2 = 7;
+/** Segments per allocation: 32 MiB. */
+const PIECE_SEGMENTS_LOG2 = 11;
 const PIECE_SEGMENTS = 1 << PIECE_SEGMENTS_LOG2;
 /** The top bits (directory) and the low bits (line) of a hash never overlap. */
 const DEPTH_MAX = 32 - LINES_LOG2;
@@ -150,6 +150,25 @@ export class NameIndex {
     this.#count++;
   }
 
+  /**
+   * Adds a record if its home is all that has to be looked at, and holds no record that the look-up of its hash would
+   * meet. Nearly all of many new records in an index that was presized.
+   * @returns whether it was added
+   */
+  insertAlone(hash: number, ref: number): boolean {
+    const segment = this.#directory[hash >>> this.#shift];
+    const words = this.#pieces[segment >>> PIECE_SEGMENTS_LOG2];
+    const at = (segment & (PIECE_SEGMENTS - 1)) * SEGMENT_WORDS + (hash & LINE_MASK) * LINE_WORDS;
+    const tag = tagOf(hash);
+    if (words[at + PASSED] !== 0 || placesWith(words, at, Math.imul(tag, EACH_BYTE)) !== 0) return false;
+    const empty = placesWith(words, at, 0);
+    if (empty === 0 || this.#segmentUsed[segment] >= SEGMENT_USED_MAX) return false;
+    occupy(words, at, firstPlace(empty), tag, ref);
+    this.#segmentUsed[segment]++;
+    this.#count++;
+    return true;
+  }
+
   /** Removes a record by its hash. */
   remove(hash: number, ref: number): void {
     const segment = this.#directory[hash >>> this.#shift];
@@ -200,9 +219,7 @@ export class NameIndex {
       at = base + ((at - base + LINE_WORDS) & (SEGMENT_WORDS - 1));
       empty = placesWith(words, at, 0);
     }
-    const place = firstPlace(empty);
-    words[at + place] = ref;
-    words[at + TAGS + (place >>> 2)] |= tagOf(hash) << ((place & 3) << 3);
+    occupy(words, at, firstPlace(empty), tagOf(hash), ref);
     this.#segmentUsed[segment]++;
   }
 
@@ -290,6 +307,11 @@ function zeroBytes(word: number): number {
 function firstPlace(places: number): number {
   const bit = 31 - Math.clz32(places);
   return (7 - (bit & 7)) * 4 + (bit >>> 3);
+}
+
+function occupy(words: Int32Array, at: number, place: number, tag: number, ref: number): void {
+  words[at + place] = ref;
+  words[at + TAGS + (place >>> 2)] |= tag << ((place & 3) << 3);
 }
 
 /** The places that come before this one in a set, and itself. */

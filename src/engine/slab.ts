@@ -1,5 +1,5 @@
 /**
- * Where records lie: pieces of 16 MiB, cut into blocks of whole 16-byte units. A record is four lanes and its
+ * Where records lie: pieces of 32 MiB, cut into blocks of whole 16-byte units. A record is four lanes and its
  * key, in one block, so that reading a counter with a short name misses the cache once:
  *
  *     lane 0  value, low            lane 2  last update, Unix seconds
@@ -19,7 +19,7 @@ import { NAME_BYTES_MAX } from '../counter/limits.ts';
 import { assert } from '../std/assert.ts';
 import { cacheAlignedWords } from '../std/cache-lines.ts';
 
-const PIECE_UNITS_LOG2 = 20;
+const PIECE_UNITS_LOG2 = 21;
 const PIECE_UNITS = 1 << PIECE_UNITS_LOG2;
 const UNIT_MASK = PIECE_UNITS - 1;
 const UNIT_BYTES = 16;
@@ -85,7 +85,7 @@ export class Slab {
 
   /** Bytes of memory, free blocks included. */
   get byteLength(): number {
-    return this.lanes.length * PIECE_UNITS * UNIT_BYTES;
+    return this.#frontier * UNIT_BYTES;
   }
 
   /** Stores a new record with value 0. @returns its ref, or 0 when the address space is used up. */
@@ -108,16 +108,24 @@ export class Slab {
     return ref;
   }
 
-  /** `insert` of a key that is aligned to words and padded to a whole one. */
-  insertWords(kind: number, nameLength: number, words: Int32Array, key: number): number {
+  /** `insert` with a value, of a key that is aligned to words and padded to a whole one. */
+  insertValue(
+    low: number,
+    high: number,
+    updatedAt: number,
+    kind: number,
+    nameLength: number,
+    words: Int32Array,
+    key: number,
+  ): number {
     const keyWords = (nameLength + SUFFIX_BYTES[kind] + 3) >>> 2;
     const ref = this.#allocate(1 + ((keyWords + UNIT_WORDS - 1) >>> 2));
     if (ref === 0) return 0;
     const lanes = this.lanes[Slab.piece(ref)];
     const at = Slab.lane(ref);
-    lanes[at] = 0;
-    lanes[at + 1] = 0;
-    lanes[at + 2] = 0;
+    lanes[at] = low;
+    lanes[at + 1] = high;
+    lanes[at + 2] = updatedAt;
     lanes[at + 3] = nameLength | (kind << Meta.kindShift);
     for (let i = 0; i < keyWords; i++) lanes[at + KEY_LANE + i] = words[key + i];
     return ref;

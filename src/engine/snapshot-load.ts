@@ -11,13 +11,13 @@
 import { ValueEntry, type Values } from '../journal/replay.ts';
 import type { Records } from './records.ts';
 
-const PARTS_LOG2 = 10;
+const PARTS_LOG2 = 9;
 const PARTS = 1 << PARTS_LOG2;
 /**
- * Records that are gathered for a part: 16 MiB for all of them. No power of two: the parts, which are filled at the same
+ * Records that are gathered for a part: 32 MiB for all of them. No power of two: the parts, which are filled at the same
  * pace, would otherwise contend for the same few places of the machine's caches.
  */
-const GATHERED_MAX = 2040;
+const GATHERED_MAX = 8200;
 
 export class SnapshotLoad {
   readonly #records: Records;
@@ -32,22 +32,21 @@ export class SnapshotLoad {
     records.table.reserve(count);
   }
 
-  values({ words, view, at, count }: Values): void {
-    const { table, slab } = this.#records;
+  values(values: Values, hashes: Int32Array): void {
+    const { words, at, count } = values;
     for (let i = 0; i < count; i++) {
       const entry = at[i];
-      const kind = words[entry + ValueEntry.kindAndLength] & 0xff;
-      const nameLength = words[entry + ValueEntry.kindAndLength] >>> 8;
-      const key = entry + ValueEntry.key;
-      const ref = slab.insertWords(kind, nameLength, words, key);
-      this.#records.write(
-        ref,
+      const ref = this.#records.slab.insertValue(
         words[entry + ValueEntry.low],
         words[entry + ValueEntry.high],
         words[entry + ValueEntry.updatedAt],
+        words[entry + ValueEntry.kindAndLength] & 0xff,
+        words[entry + ValueEntry.kindAndLength] >>> 8,
+        words,
+        entry + ValueEntry.key,
       );
       this.#records.classify(ref);
-      this.#gather(table.hash(kind, nameLength, view, key * 4), ref);
+      this.#gather(hashes[i], ref);
       this.#last = ref;
     }
   }
@@ -60,9 +59,11 @@ export class SnapshotLoad {
     return true;
   }
 
-  /** Everything has come. */
+  /** Everything has come; nothing else may. */
   finish(): void {
     for (let part = 0; part < PARTS; part++) this.#index(part);
+    // Given back now: until the collector came round it would count as the table's.
+    this.#gathered.buffer.transfer(0);
   }
 
   #gather(hash: number, ref: number): void {

@@ -96,6 +96,7 @@ export class Table {
    * @returns the record with the same key that was in the index before, and now has to be removed, or 0
    */
   adopt(hash: number, ref: number): number {
+    if (this.#index.insertAlone(hash, ref)) return 0;
     let older = 0;
     for (let at = this.#index.first(hash); at >= 0 && older === 0; at = this.#index.next(at, hash)) {
       const other = this.#index.ref(at);

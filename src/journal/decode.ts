@@ -28,8 +28,8 @@ const FIXED_BYTES_BEFORE_KEY: Readonly<Record<number, number>> = {
   [Entry.deadline]: DEADLINE_FIXED_BYTES,
   [Entry.delete]: DELETE_FIXED_BYTES,
 };
-/** Fed at once: what belongs to them stays in the machine's nearest cache. */
-const VALUES_MAX = 1024;
+/** Fed at once: what belongs to so many stays in the nearest caches, and their pages in the processor's list of pages. */
+const VALUES_MAX = 256;
 const MALFORMED = 'an entry is malformed';
 
 /** What the last entry of a snapshot says. */

@@ -75,6 +75,7 @@ export async function recover(disk: Disk, replay: Replay): Promise<Recovered> {
   const links = await chain(disk, segments, begin);
   const walk = new Walk(disk, window, replay, begin);
   for (const link of links) await walk.segment(link);
+  window.release();
   requireReach(walk, snapshot);
   const used = [...(snapshot === undefined ? [] : [snapshot.name]), ...links.map((link) => link.name)];
   // A last segment that holds nothing is stepped over, so that starts without traffic leave no files behind.

@@ -124,3 +124,23 @@ it('the next snapshot waits until half as much as the last one has been written,
   expect(await snapshots(disk)).not.toEqual(written);
   expect(again.engine.info().journalBytes).toBeLessThan(6_000_000);
 });
+
+it('snapshots come by themselves beside traffic when the journal has grown, and lose nothing', async () => {
+  const disk = new SimulatedDisk({ seed: 5 });
+  const world = await start(disk, { snapshotJournalBytes: 200_000, segmentBytesMax: 50_000 });
+  for (let round = 0; round < 60; round++) {
+    const chunk = new Chunk();
+    for (let i = 0; i < 1000; i++) chunk.pushName(Op.add, `n${(round * 331 + i) % 5000}`, 1n);
+    await run(world, chunk);
+  }
+  await close(world);
+  expect((await snapshots(disk)).length).toBe(1);
+  const again = await start(disk);
+  expect(again.engine.info().journalBytes).toBeLessThan(1_000_000);
+  const chunk = new Chunk();
+  for (let i = 0; i < 5000; i++) chunk.pushName(Op.get, `n${i}`);
+  await run(again, chunk);
+  let sum = 0n;
+  for (let i = 0; i < chunk.count; i++) sum += chunk.valueAt(i);
+  expect(sum).toBe(60_000n);
+});
