@@ -12,12 +12,14 @@ export function withHugePages(environment) {
 
 /**
  * Starts this process over with that environment, under the same pid. Returns when there is nothing to do, or it can't be
- * done: before Node 26 it is an experiment, and a channel to a parent would be lost.
+ * done: before Node 26 it is an experiment, a channel to a parent would be lost, and a profiler's timer would go on
+ * and kill the process before it is ready for it.
  */
 export function restartWithHugePages() {
   const environment = withHugePages(process.env);
   const isPossible = process.platform === 'linux' && Number.parseInt(process.versions.node, 10) >= 26;
-  if (environment === process.env || !isPossible || process.channel !== undefined) return;
+  const isProfiled = [...process.execArgv, process.env.NODE_OPTIONS ?? ''].some((option) => option.includes('prof'));
+  if (environment === process.env || !isPossible || isProfiled || process.channel !== undefined) return;
   try {
     process.execve(process.execPath, [process.execPath, ...process.execArgv, ...process.argv.slice(1)], environment);
   } catch {
