@@ -5,7 +5,7 @@
 
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { restartWithHugePages, withHugePages } from './huge-pages.js';
+import { memoryEnvironment, memoryFlags, restartWithMemory } from './memory.js';
 
 /** Commands that need the engine itself; all others talk to a running server. */
 const SERVER_COMMANDS = ['serve', 'verify'];
@@ -31,15 +31,15 @@ if (major < 22 || (major === 22 && minor < 12)) {
   if (existsSync(pinned) && existsSync(runner)) {
     const { run } = await import(runner.href);
     const stdio = ['inherit', 'inherit', 'inherit', 'ipc'];
-    const env = withHugePages({ ...process.env, TALLYD_LAUNCHED: '1' });
-    const args = [fileURLToPath(import.meta.url), ...argv];
+    const env = memoryEnvironment({ ...process.env, TALLYD_LAUNCHED: '1' });
+    const args = [...memoryFlags, fileURLToPath(import.meta.url), ...argv];
     process.exitCode = await run(pinned, args, { stdio, env, detached: argv[0] === 'serve' });
   } else
     fail(`node ${process.versions.node} is too old: install node 22.12 or newer, or use 'npm start' in a checkout`);
 } else if (!existsSync(fileURLToPath(main))) {
   fail("not built yet: run 'npm run build'");
 } else {
-  if (isServer) restartWithHugePages();
+  if (isServer) restartWithMemory();
   const module = await import(main.href);
   const code = await module.main(argv);
   if (typeof code === 'number') process.exitCode = code;

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
-import { withHugePages } from '../bin/huge-pages.js';
+import { memoryEnvironment, memoryFlags } from '../bin/memory.js';
 import { build, tsc } from './build.mjs';
 import { installPackages, installPrograms, pinnedNode } from './install.mjs';
 import { withLock } from './lock.mjs';
@@ -35,8 +35,8 @@ async function start(options) {
   // The user's directory, not ours: npm moves to the package's root, where ./data is meant to be anyway.
   // The channel tells the server when we are killed without a word: it then ends, too, and frees its ports and directory.
   const stdio = ['inherit', 'inherit', 'inherit', 'ipc'];
-  const env = withHugePages({ ...process.env, TALLYD_LAUNCHED: '1' });
-  return run(node, [join(root, 'bin/tallyd.js'), 'serve', ...options], { detached: true, stdio, env });
+  const env = memoryEnvironment({ ...process.env, TALLYD_LAUNCHED: '1' });
+  return run(node, [...memoryFlags, join(root, 'bin/tallyd.js'), 'serve', ...options], { detached: true, stdio, env });
 }
 
 async function buildOnly() {
