@@ -8,8 +8,8 @@ import { nameOf } from '../load/stream.ts';
 import type { EmbeddedOrder, EmbeddedResult } from './embedded.ts';
 
 const DRAWS = 1 << 20;
-/** Adds between two turns of the event loop: few enough that the journal goes on meanwhile. */
-const SLICE = 4_096;
+/** Adds between two turns of the event loop, one or two milliseconds of work: the journal goes on meanwhile. */
+const SLICE = 16_384;
 
 // What users import; the type comes from the source, since a checkout can be checked before it is built.
 const built = new URL('../../dist/server/embed.js', import.meta.url).href;

@@ -110,22 +110,14 @@ export class Commands {
     }
   }
 
-  /** Adds a lane pair to a record without anything special: nearly all of them. False: nothing was done, take the slow path. */
-  addTo(ref: number, amount: Int32Array, at: number): boolean {
-    const lanes = this.#records.slab.lanes[Slab.piece(ref)];
-    const lane = Slab.lane(ref);
-    if ((lanes[lane + 3] & SPECIAL) !== 0 || !addInt64(lanes, lane, lanes, lane, amount, at)) return false;
-    lanes[lane + 2] = this.nowSeconds;
-    this.#records.touch(ref);
-    this.dependency = this.#gathering;
-    return true;
-  }
-
-  /** An add without options. */
+  /** An add without options to a record without anything special: nearly all of them. False: take the slow path. */
   #addFast(chunk: Chunk, i: number, ref: number): boolean {
-    if (!this.addTo(ref, chunk.amount, 2 * i)) return false;
     const lanes = this.#records.slab.lanes[Slab.piece(ref)];
     const at = Slab.lane(ref);
+    if ((lanes[at + 3] & SPECIAL) !== 0 || !addInt64(lanes, at, lanes, at, chunk.amount, 2 * i)) return false;
+    lanes[at + 2] = this.nowSeconds;
+    this.#records.touch(ref);
+    this.dependency = this.#gathering;
     chunk.code[i] = DONE;
     chunk.flags[i] = Flag.existed | Flag.changed;
     chunk.value[2 * i] = lanes[at];

@@ -26,7 +26,6 @@ import { Commands } from './commands.ts';
 import { Committer } from './committer.ts';
 import { completeGroup, SnapshotParts } from './encoding.ts';
 import type { Group } from './group.ts';
-import type { Handle } from './handle.ts';
 import { IDEMPOTENCY_DEFAULTS, type IdempotencyOptions, IdempotencyStore } from './idempotency.ts';
 import { Listing } from './listing.ts';
 import { Loading } from './loading.ts';
@@ -86,9 +85,6 @@ export class Engine implements CountingService {
   #isClosed = false;
   #failure: unknown;
   #commandCount = 0;
-  /** The group that `addTo` added to last. */
-  #addsOrder = NO_GROUP;
-  readonly #amount = new Int32Array(2);
   #groupCount = 0;
 
   /**
@@ -190,33 +186,8 @@ export class Engine implements CountingService {
 
   /** Whether so many adds could be applied now, and none of them be refused but for an overflow. */
   takesAdds(count: number): boolean {
-    return this.#isReady(count) && this.#records.areUnbounded;
-  }
-
-  /**
-   * Adds a 32-bit integer to a counter that was found before, as `applyNow` does.
-   * @returns false when nothing was done: the counter is new or special, or there is no room; `applyNow` tells
-   */
-  addTo(handle: Handle, amount: number): boolean {
-    if (!this.#isReady(1)) return false;
-    const ref = handle.find(this.#records);
-    if (ref === 0) return false;
-    // The clock is asked when a commit's groups change: an update's time is only exact to the second.
-    const { gathering } = this.#committer;
-    if (gathering.isEmpty || gathering.order !== this.#addsOrder) {
-      this.#addsOrder = gathering.order;
-      this.#commands.begin(this.#options.host.clock.nowMs(), gathering.order);
-    }
-    this.#amount[0] = amount;
-    this.#amount[1] = amount >> 31;
-    if (!this.#commands.addTo(ref, this.#amount, 0)) return false;
-    this.#commandCount++;
-    this.#committer.kick();
-    return true;
-  }
-
-  #isReady(commands: number): boolean {
-    return this.state === 'open' && this.#waiting.length === 0 && this.#committer.hasRoom(commands);
+    const isReady = this.state === 'open' && this.#waiting.length === 0 && this.#committer.hasRoom(count);
+    return isReady && this.#records.areUnbounded;
   }
 
   async scan(request: ScanRequest): Promise<ScanPage> {

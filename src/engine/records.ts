@@ -26,8 +26,6 @@ export class Records {
   /** Groups that are not durable, oldest first; the last one is gathering. Owned by the committer. */
   readonly #groups: readonly Group[];
   #absent = 0;
-  /** How many records have left the table: until it grows, a ref denotes the record that it did. */
-  removals = 0;
 
   constructor(options: {
     readonly hashKey: Uint8Array;
@@ -169,7 +167,6 @@ export class Records {
     for (const ref of group.late) {
       if ((this.meta(ref) & Meta.deleted) === 0 || this.touchedBy(ref) !== NO_GROUP) continue;
       this.#absent--;
-      this.removals++;
       this.table.remove(ref);
     }
   }

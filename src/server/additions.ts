@@ -1,28 +1,48 @@
 /**
- * The way of `add` from a string to the engine. Counters that are added to often have a handle that leads straight to
- * their record. The others are gathered, as long as the program runs on without a pause, and applied as one chunk, so
- * that their cache misses overlap; but only while an add can't be refused for what the counter's value is (save for an
- * overflow, which the next `flush` then tells).
+ * The way of `add` from a string to the engine. Adds are gathered as long as the program runs on without a pause, and then
+ * applied as one chunk: their cache misses overlap, and what is added to one counter again and again is summed first.
+ * But only while an add can't be refused for what the counter's value is (save for an overflow, which the next `flush`
+ * then tells); otherwise each goes alone.
  *
- * Invariant: whoever reads or waits calls `settle` first, so that nobody sees that something is gathered.
+ * Invariants:
+ * - Whoever reads or waits calls `settle` first, so that nobody sees that something is gathered.
+ * - Everything that is gathered has room in the engine: nobody else has a turn before it is settled.
  */
 import { Chunk, Op } from '../counter/chunk.ts';
 import { CountingError, DONE, type ErrorCode, errorCode } from '../counter/errors.ts';
+import { highLane } from '../counter/int64.ts';
 import { NAME_BYTES_MAX } from '../counter/limits.ts';
 import type { Engine } from '../engine/engine.ts';
-import { Handle } from '../engine/handle.ts';
 import { type Count, checkedCount, checkedName } from './arguments.ts';
 
-const GATHERED_MAX = 256;
+const GATHERED_MAX = 4_096;
 /** Handles that are kept. When there are more names than that, which of them are kept is left to chance. */
 const HANDLES_MAX = 8_192;
 /** So many adds to names without a handle bring one: one that is added to often has it soon, and a rare one costs little. */
 const ADDS_PER_HANDLE = 64;
 
+/** A counter that is added to often: what has been gathered for it. */
+export class Handle {
+  readonly name: string;
+  /** The chunk that it was gathered in last, its command there, and the sum so far, a safe integer. */
+  chunk = 0;
+  command = 0;
+  sum = 0;
+
+  /** @param name well-formed */
+  constructor(name: string) {
+    this.name = name;
+  }
+}
+
 export class Additions {
   readonly #engine: Engine;
   readonly #handles = new Map<string, Handle>();
   readonly #gathered = new Chunk(GATHERED_MAX);
+  /** The number of the chunk that gathers. */
+  #chunk = 1;
+  /** The handles that are in it. */
+  readonly #summed: Handle[] = [];
   readonly #alone = new Chunk(1);
   #untilHandle = ADDS_PER_HANDLE;
   #isSettling = false;
@@ -36,15 +56,33 @@ export class Additions {
   /** @throws CountingError why it was not counted */
   add(name: string, by: Count): void {
     const handle = this.#handles.get(name);
-    if (handle !== undefined) this.addTo(handle, by);
-    else if (isInt32(by) && isShort(checkedName(name)) && this.#engine.takesAdds(this.#gathered.count + 1)) {
+    if (handle !== undefined) {
+      this.addTo(handle, by);
+    } else if (isInt32(by) && isShort(checkedName(name)) && this.#hasRoom()) {
+      if (--this.#untilHandle === 0) this.#keepHandle(name);
       this.#gather(name, by);
-    } else this.#addAlone(checkedName(name), checkedCount(by));
+    } else {
+      this.#addAlone(checkedName(name), checkedCount(by));
+    }
   }
 
   /** @throws CountingError why it was not counted */
   addTo(handle: Handle, by: Count): void {
-    if (isInt32(by) && this.#engine.addTo(handle, by)) return;
+    if (isInt32(by)) {
+      if (handle.chunk === this.#chunk) {
+        const sum = handle.sum + by;
+        if (Number.isSafeInteger(sum)) {
+          handle.sum = sum;
+          return;
+        }
+      } else if (isShort(handle.name) && this.#hasRoom()) {
+        handle.chunk = this.#chunk;
+        handle.sum = by;
+        this.#summed.push(handle);
+        handle.command = this.#gather(handle.name, by);
+        return;
+      }
+    }
     this.#addAlone(handle.name, checkedCount(by));
   }
 
@@ -52,13 +90,18 @@ export class Additions {
   settle(): void {
     const chunk = this.#gathered;
     if (chunk.count === 0) return;
-    // There was room when they were taken, and nobody else has been here since.
+    for (const { command, sum } of this.#summed) {
+      chunk.amount[2 * command] = sum | 0;
+      chunk.amount[2 * command + 1] = highLane(sum);
+    }
     this.#engine.applyNow(chunk);
     for (let i = 0; i < chunk.count && this.#refusal === undefined; i++) {
       const code = chunk.refusal === DONE ? chunk.code[i] : chunk.refusal;
       if (code !== DONE) this.#refusal = errorCode(code);
     }
     chunk.reset();
+    this.#summed.length = 0;
+    this.#chunk++;
   }
 
   /** @throws CountingError the first refusal of an add that had returned already */
@@ -68,19 +111,22 @@ export class Additions {
     if (code !== undefined) throw new CountingError(code);
   }
 
-  #gather(name: string, by: number): void {
-    const chunk = this.#gathered;
-    if (--this.#untilHandle === 0) this.#keepHandle(name);
-    chunk.pushNameLanes(Op.add, name, by, by >> 31);
-    if (chunk.count === GATHERED_MAX) {
-      this.settle();
-    } else if (!this.#isSettling) {
+  /** Whether one more name may be gathered. */
+  #hasRoom(): boolean {
+    if (this.#gathered.count === GATHERED_MAX) this.settle();
+    return this.#engine.takesAdds(this.#gathered.count + 1);
+  }
+
+  /** @returns its command in the chunk */
+  #gather(name: string, by: number): number {
+    if (!this.#isSettling) {
       this.#isSettling = true;
       queueMicrotask(() => {
         this.#isSettling = false;
         this.settle();
       });
     }
+    return this.#gathered.pushNameLanes(Op.add, name, by, by >> 31);
   }
 
   #keepHandle(name: string): void {

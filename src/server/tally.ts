@@ -12,8 +12,7 @@ import { Chunk, type CommandOptions, type DeadlineChange, Flag, type Idempotency
 import { CountingError, DONE, type ErrorCode, errorCode } from '../counter/errors.ts';
 import { BATCH_ENTRIES_MAX, IDEMPOTENCY_KEY_BYTES_MAX } from '../counter/limits.ts';
 import type { ServiceInfo, SnapshotSummary } from '../counter/service.ts';
-import { Handle } from '../engine/handle.ts';
-import { Additions } from './additions.ts';
+import { Additions, Handle } from './additions.ts';
 import { type Count, checkedCount, checkedName } from './arguments.ts';
 import type { OwnedEngine } from './open-engine.ts';
 
