@@ -34,10 +34,22 @@ export type Work =
   | { readonly kind: 'embedded'; readonly names: number }
   /** Memory and restarts with many counters. */
   | { readonly kind: 'lifecycle'; readonly server: 'redis' | 'tallyd'; readonly names: number }
+  /** What one more counter takes. */
+  | {
+      readonly kind: 'memory';
+      readonly server: 'redis' | 'tallyd';
+      readonly counter: CounterKind;
+      readonly names: number;
+    }
   /** One process from nothing to `names` counters, with a probe that looks for pauses. */
   | { readonly kind: 'growth'; readonly names: number }
   /** A steady load, looking at the memory. */
   | { readonly kind: 'steady'; readonly minutes: number };
+
+export interface CounterKind {
+  readonly nameBytes: number;
+  readonly expires: boolean;
+}
 
 export interface Load {
   readonly kind: TapeSpec['kind'];

@@ -2,7 +2,7 @@
  * The table, as data: what is measured, on which servers, and what Tallyd wants to reach. A further row is a further
  * entry here; a new kind of work gets its file in `work/`.
  */
-import type { Contender, Goal, Load, Metric, Row } from './row.ts';
+import type { Contender, CounterKind, Goal, Load, Metric, Row } from './row.ts';
 import type { SetupName } from './servers/server.ts';
 import { CONNECTIONS } from './targets.ts';
 
@@ -193,7 +193,28 @@ const REST: readonly Row[] = [
   },
 ];
 
+const COUNTER_KINDS: readonly (CounterKind & { readonly name: string; readonly title: string })[] = [
+  ...[8, 16, 32, 64, 128].map((nameBytes) => ({
+    name: `name-${nameBytes}`,
+    title: `names of ${nameBytes} bytes`,
+    nameBytes,
+    expires: false,
+  })),
+  { name: 'deadline', title: 'names of 16 bytes, with a deadline', nameBytes: 16, expires: true },
+];
+
 const LARGE: readonly Row[] = [
+  ...COUNTER_KINDS.map(({ name, title, ...counter }) => ({
+    name: `memory-${name}`,
+    title: `what one more counter takes: ${title}`,
+    contenders: (['redis', 'tallyd'] as const).map((server) => ({
+      label: server,
+      work: { kind: 'memory' as const, server, counter, names: 2_000_000 },
+    })),
+    goals: [shown('bytesPerCounter')],
+    roundsMax: 1,
+    isLarge: true as const,
+  })),
   {
     name: 'growth-100m',
     title: '100 M counters in one process',

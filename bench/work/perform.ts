@@ -8,6 +8,7 @@ import { measureDisk } from './disk.ts';
 import { measureEmbedded } from './embedded.ts';
 import { measureGrowth } from './growth.ts';
 import { measureLifecycle } from './lifecycle.ts';
+import { measureMemory } from './memory.ts';
 import { measurePaced } from './paced.ts';
 import { measureWithRedisBenchmark } from './redis-benchmark.ts';
 import { measureSteady } from './steady.ts';
@@ -27,6 +28,8 @@ export async function perform(work: Work, bench: Bench): Promise<Sample> {
       return measureEmbedded(bench, Math.ceil(work.names / bench.shrink));
     case 'lifecycle':
       return measureLifecycle(bench, work.server, Math.ceil(work.names / bench.shrink));
+    case 'memory':
+      return measureMemory(bench, work.server, work.counter, Math.ceil(work.names / bench.shrink));
     case 'growth':
       return measureGrowth(bench, Math.ceil(work.names / bench.shrink));
     case 'steady':
