@@ -308,6 +308,7 @@ export class Connection {
     this.#state = 'ending';
     this.#waitsSinceMs = clock.monotonicMs();
     this.#host.watch(this);
+    this.#host.writer.flush();
     this.#socket.end(() => {
       this.#waitsSinceMs = clock.monotonicMs();
     });

@@ -69,17 +69,17 @@ export class Transport {
   }
 
   /**
-   * Writes what the kernel takes at once of `bytes[0, length)`. Why it takes nothing is not told: what is left goes to
+   * Writes what the kernel takes at once of `bytes[from, to)`. Why it takes nothing is not told: what is left goes to
    * the socket, which then says it.
    * @returns how many bytes it took
    */
-  writeNow(bytes: Buffer, length: number): number {
+  writeNow(bytes: Buffer, from: number, to: number): number {
     if (!this.#isDirect || this.socket.writableLength > 0 || this.socket.destroyed) return 0;
     // Asked for each time: a descriptor that is closed is given to somebody else.
     const fd = (this.socket as WithHandle)._handle?.fd ?? -1;
     if (fd < 0) return 0;
     try {
-      return writeSync(fd, bytes, 0, length);
+      return writeSync(fd, bytes, from, to - from);
     } catch {
       return 0;
     }
