@@ -33,6 +33,12 @@ const FILL_DEPTH = { connections: CONNECTIONS, pipeline: 128 };
 /** Until the stream ends. */
 const NO_TIMES = { warmUpMs: 0, durationMs: undefined };
 
+/** A server's resident memory, when it has given back what was freed while loading. */
+export async function settledBytesOf(pid: number): Promise<number> {
+  await delay(SETTLE_MS);
+  return residentBytesOf(pid);
+}
+
 /** One server on one directory, from start to start. */
 export class Lifecycle {
   readonly #bench: Bench;
@@ -87,8 +93,7 @@ export class Lifecycle {
   }
 
   async bytesPerCounter(): Promise<number> {
-    await delay(SETTLE_MS);
-    return residentBytesOf(this.server.pid) / this.#names;
+    return (await settledBytesOf(this.server.pid)) / this.#names;
   }
 
   /** Adds to random counters until the journal is nearly as long as it gets. @returns its bytes */

@@ -1,14 +1,11 @@
 /** What one more counter of a kind takes: the growth of a server's resident memory, without what the process takes itself. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { setTimeout as delay } from 'node:timers/promises';
-import { residentBytesOf } from '../machine/processor.ts';
 import type { CounterKind, Sample } from '../row.ts';
 import { startServer } from '../servers/start.ts';
 import type { Bench } from './bench.ts';
+import { settledBytesOf } from './lifecycle.ts';
 
-/** Until what was freed while loading has been given back. */
-const SETTLE_MS = 1_500;
 const BATCH_COUNTERS = 1_000;
 const DEADLINE_SECONDS = '86400';
 const LINE_FEED = 10;
@@ -27,11 +24,9 @@ export async function measureMemory(
   await once(socket, 'connect');
   // What serving itself takes is there before.
   await fill(socket, kind, 0, BATCH_COUNTERS);
-  await delay(SETTLE_MS);
-  const before = residentBytesOf(pid);
+  const before = await settledBytesOf(pid);
   await fill(socket, kind, BATCH_COUNTERS, BATCH_COUNTERS + names);
-  await delay(SETTLE_MS);
-  const bytesPerCounter = (residentBytesOf(pid) - before) / names;
+  const bytesPerCounter = ((await settledBytesOf(pid)) - before) / names;
   socket.destroy();
   await stop();
   supervisor.removeDirectory(directory);

@@ -9,6 +9,7 @@
  * increments then allocates nothing. What few commands have (bounds, deadlines, keys) is an object in `options`.
  */
 import { assert } from '../std/assert.ts';
+import { grown, viewOf } from '../std/columns.ts';
 import { DONE } from './errors.ts';
 import { readInt64, writeInt64 } from './int64.ts';
 import { CHUNK_COMMANDS_MAX } from './limits.ts';
@@ -78,6 +79,12 @@ const noCompletion = (): void => {
 };
 const encoder = new TextEncoder();
 
+/** A buffer that names lie in, and the same bytes to be read by words. */
+interface NameBytes {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+}
+
 export class Chunk {
   /** Commands in this chunk. */
   count = 0;
@@ -114,21 +121,18 @@ export class Chunk {
   complete: () => void = noCompletion;
 
   #capacity: number;
-  #names: Uint8Array;
-  #view: DataView;
-  /** The buffer that names lay in last, other than its own: most often the next ones do again. */
-  #lentNames: Uint8Array;
-  #lentView: DataView;
-  #ownNames: Uint8Array;
-  #ownView: DataView;
-  #ownNamesUsed = 0;
+  /** Where the names lie: `#lent` or `#own`. */
+  #names: NameBytes;
+  /** The door's buffer that names lay in last: most often the next ones do again. */
+  #lent: NameBytes;
+  #own: NameBytes;
+  #ownUsed = 0;
 
   constructor(capacity = 16) {
     this.#capacity = capacity;
-    this.#ownNames = new Uint8Array(capacity * 32);
-    this.#ownView = viewOf(this.#ownNames);
-    this.#names = this.#lentNames = this.#ownNames;
-    this.#view = this.#lentView = this.#ownView;
+    this.#own = nameBytes(new Uint8Array(capacity * 32));
+    this.#lent = this.#own;
+    this.#names = this.#own;
     this.op = new Uint8Array(capacity);
     this.nameStart = new Int32Array(capacity);
     this.nameLength = new Int32Array(capacity);
@@ -142,28 +146,24 @@ export class Chunk {
 
   /** The buffer that the names lie in: the door's own, or the one that `pushName` writes to. */
   get names(): Uint8Array {
-    return this.#names;
+    return this.#names.bytes;
   }
 
   set names(names: Uint8Array) {
-    if (names !== this.#lentNames) {
-      this.#lentNames = names;
-      this.#lentView = viewOf(names);
-    }
-    this.#names = names;
-    this.#view = this.#lentView;
+    if (names !== this.#lent.bytes) this.#lent = nameBytes(names);
+    this.#names = this.#lent;
   }
 
   /** The same bytes, to be read by words. */
   get namesView(): DataView {
-    return this.#view;
+    return this.#names.view;
   }
 
   /** Empties the chunk for reuse; its buffers stay, `complete` too. */
   reset(): void {
     this.count = 0;
-    this.#useOwnNames();
-    this.#ownNamesUsed = 0;
+    this.#names = this.#own;
+    this.#ownUsed = 0;
     if (this.options.length > 0) this.options.length = 0;
     this.atomic = false;
     this.key = undefined;
@@ -199,34 +199,31 @@ export class Chunk {
 
   /** The same with the amount's lanes. */
   pushNameLanes(op: Op, name: string, low: number, high: number): number {
-    assert(this.#names === this.#ownNames, 'a chunk with names of its own keeps them in its own buffer');
-    const start = this.#ownNamesUsed;
+    assert(this.#names === this.#own, 'a chunk with names of its own keeps them in its own buffer');
+    const start = this.#ownUsed;
     // A UTF-16 unit takes at most 3 bytes of UTF-8.
-    const needed = start + name.length * 3;
-    if (needed > this.#ownNames.length) {
-      this.#growNames(needed);
-      this.#useOwnNames();
-    }
+    this.#reserveNames(start + name.length * 3);
+    this.#names = this.#own;
     const written = this.#writeName(name, start);
-    this.#ownNamesUsed = start + written;
+    this.#ownUsed = start + written;
     return this.push(op, start, written, low, high);
   }
 
   /** Copies the names, if they lie in a buffer of the door's, so that the door may use that for other things. */
   keepNames(): void {
-    if (this.#names === this.#ownNames) return;
+    if (this.#names === this.#own) return;
     let needed = 0;
     for (let i = 0; i < this.count; i++) needed += this.nameLength[i];
-    if (needed > this.#ownNames.length) this.#growNames(needed);
+    this.#reserveNames(needed);
     let at = 0;
     for (let i = 0; i < this.count; i++) {
       const start = this.nameStart[i];
-      this.#ownNames.set(this.#names.subarray(start, start + this.nameLength[i]), at);
+      this.#own.bytes.set(this.#names.bytes.subarray(start, start + this.nameLength[i]), at);
       this.nameStart[i] = at;
       at += this.nameLength[i];
     }
-    this.#ownNamesUsed = at;
-    this.#useOwnNames();
+    this.#ownUsed = at;
+    this.#names = this.#own;
   }
 
   valueAt(i: number): bigint {
@@ -243,7 +240,7 @@ export class Chunk {
 
   /** Character by character: for names of usual length faster than the encoder, which needs a view to write to. */
   #writeName(name: string, start: number): number {
-    const names = this.#ownNames;
+    const names = this.#own.bytes;
     for (let i = 0; i < name.length; i++) {
       const character = name.charCodeAt(i);
       if (character >= 0x80) return encoder.encodeInto(name, names.subarray(start)).written;
@@ -252,16 +249,10 @@ export class Chunk {
     return name.length;
   }
 
-  #useOwnNames(): void {
-    this.#names = this.#ownNames;
-    this.#view = this.#ownView;
-  }
-
-  #growNames(needed: number): void {
-    const larger = new Uint8Array(Math.max(needed, this.#ownNames.length * 2));
-    larger.set(this.#ownNames);
-    this.#ownNames = larger;
-    this.#ownView = viewOf(larger);
+  #reserveNames(needed: number): void {
+    const { bytes } = this.#own;
+    if (needed <= bytes.length) return;
+    this.#own = nameBytes(grown(bytes, new Uint8Array(Math.max(needed, bytes.length * 2))));
   }
 
   #grow(): void {
@@ -280,11 +271,6 @@ export class Chunk {
   }
 }
 
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-function grown<T extends Uint8Array | Int32Array | Uint32Array>(from: T, to: T): T {
-  to.set(from);
-  return to;
+function nameBytes(bytes: Uint8Array): NameBytes {
+  return { bytes, view: viewOf(bytes) };
 }

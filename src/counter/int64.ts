@@ -77,7 +77,7 @@ export function parseInt64(bytes: Uint8Array, start: number, end: number, out: I
   if (top === 0) {
     const value = middle * TEN_TO_9 + bottom;
     if (value <= Number.MAX_SAFE_INTEGER) {
-      const high = Math.floor(value / 4294967296);
+      const high = highLane(value);
       const low = value | 0;
       out[at] = negative ? -low | 0 : low;
       out[at + 1] = negative ? (~high + (low === 0 ? 1 : 0)) | 0 : high;

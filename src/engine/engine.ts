@@ -157,7 +157,7 @@ export class Engine implements CountingService {
     if (this.#closing !== undefined) {
       chunk.refusal = ERRORS.shutting_down.id;
       chunk.complete();
-    } else if (this.#waiting.length > 0 || !this.#committer.hasRoom(chunk.count)) {
+    } else if (!this.#hasRoom(chunk.count)) {
       chunk.keepNames();
       this.#waiting.push(chunk);
       this.#committer.kick();
@@ -176,7 +176,7 @@ export class Engine implements CountingService {
       chunk.refusal = ERRORS.shutting_down.id;
       return true;
     }
-    if (this.#waiting.length > 0 || !this.#committer.hasRoom(chunk.count)) {
+    if (!this.#hasRoom(chunk.count)) {
       this.#committer.kick();
       return false;
     }
@@ -186,8 +186,12 @@ export class Engine implements CountingService {
 
   /** Whether so many adds could be applied now, and none of them be refused but for an overflow. */
   takesAdds(count: number): boolean {
-    const isReady = this.state === 'open' && this.#waiting.length === 0 && this.#committer.hasRoom(count);
-    return isReady && this.#records.areUnbounded;
+    return this.state === 'open' && this.#hasRoom(count) && this.#records.areUnbounded;
+  }
+
+  /** Whether so many commands can be applied now, without going ahead of others. */
+  #hasRoom(commands: number): boolean {
+    return this.#waiting.length === 0 && this.#committer.hasRoom(commands);
   }
 
   async scan(request: ScanRequest): Promise<ScanPage> {

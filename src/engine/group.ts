@@ -13,6 +13,7 @@ import type { Chunk } from '../counter/chunk.ts';
 import { GROUP_RECORDS_MAX } from '../counter/limits.ts';
 import type { GroupBuffer } from '../journal/group.ts';
 import { assert } from '../std/assert.ts';
+import { grown } from '../std/columns.ts';
 import type { StoredRecord } from './idempotency.ts';
 import { KEY_LANE, Meta, Slab } from './slab.ts';
 
@@ -122,8 +123,8 @@ export class Group {
   #grow(): void {
     assert(this.count < GROUP_RECORDS_MAX, 'a group holds at most GROUP_RECORDS_MAX records');
     const length = Math.min(this.refs.length * 4, GROUP_RECORDS_MAX);
-    this.refs = grown(this.refs, length);
-    this.#entries = grown(this.#entries, length);
+    this.refs = grown(this.refs, new Int32Array(length));
+    this.#entries = grown(this.#entries, new Int32Array(length));
   }
 }
 
@@ -133,10 +134,4 @@ export function putValue(buffer: GroupBuffer, lanes: Int32Array, at: number): nu
   const kind = (meta >>> Meta.kindShift) & Meta.kindMask;
   const nameLength = meta & Meta.nameLengthMask;
   return buffer.putValue(lanes[at], lanes[at + 1], lanes[at + 2], kind, nameLength, lanes, at + KEY_LANE);
-}
-
-function grown(column: Int32Array, length: number): Int32Array<ArrayBuffer> {
-  const larger = new Int32Array(length);
-  larger.set(column);
-  return larger;
 }

@@ -182,6 +182,7 @@ export class Records {
     this.write(ref, 0, 0, 0);
   }
 
+  /** Sets the value and the last update. */
   write(ref: number, low: number, high: number, updatedAt: number): void {
     const lanes = this.slab.lanes[Slab.piece(ref)];
     const at = Slab.lane(ref);

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { Kind } from '../counter/key.ts';
+import { viewOf } from '../std/columns.ts';
 import { SeededRandom } from '../std/random.ts';
 import { NameHash } from './hash.ts';
 import { FIRST_UNIT, Slab } from './slab.ts';
 import { Table } from './table.ts';
 
 const encoder = new TextEncoder();
-const view = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-const key = (name: string): DataView => view(encoder.encode(name));
+const key = (name: string): DataView => viewOf(encoder.encode(name));
 
 function insert(table: Table, name: string): number {
   const bytes = key(name);
@@ -25,7 +25,7 @@ describe('the hash', () => {
     for (let round = 0; round < 200; round++) {
       const secret = Uint8Array.from({ length: 8 }, () => random.below(256));
       const bytes = Uint8Array.from({ length: random.below(40) }, () => random.below(256));
-      expect(new NameHash(secret).of(0, view(bytes), 0, bytes.length) >>> 0).toBe(halfSipHash13(secret, bytes));
+      expect(new NameHash(secret).of(0, viewOf(bytes), 0, bytes.length) >>> 0).toBe(halfSipHash13(secret, bytes));
     }
   });
 
@@ -33,7 +33,7 @@ describe('the hash', () => {
     const hash = new NameHash(new Uint8Array(8));
     const seen = new Set<number>();
     for (let length = 0; length < 24; length++) {
-      for (const kind of [0, 1]) seen.add(hash.of(kind, view(new Uint8Array(32)), 0, length));
+      for (const kind of [0, 1]) seen.add(hash.of(kind, viewOf(new Uint8Array(32)), 0, length));
     }
     expect(seen.size).toBe(48);
   });
@@ -93,7 +93,7 @@ describe('the table', () => {
 
   it('fills a piece to its end and goes on in the next, walkable throughout', () => {
     const slab = new Slab();
-    const name = view(new Uint8Array(255).fill(65));
+    const name = viewOf(new Uint8Array(255).fill(65));
     let count = 0;
     while (slab.lanes.length < 2) {
       slab.insert(Kind.counter, 255, name, 0);

@@ -9,6 +9,7 @@
  * - A frame is at most `GROUP_BYTES_MAX` long; whoever fills it looks at `bytes` and splits before that.
  */
 import { crc32 } from 'node:zlib';
+import { highLane } from '../counter/int64.ts';
 import { SUFFIX_BYTES } from '../counter/key.ts';
 import {
   GROUP_BYTES_MAX,
@@ -247,7 +248,7 @@ export class GroupBuffer {
   #putMs(at: number, value: number): void {
     assert(Number.isSafeInteger(value) && value >= 0, 'a time is a whole number from 0 to 2^53 - 1');
     this.#words[at >> 2] = value | 0;
-    this.#words[(at >> 2) + 1] = Math.floor(value / TWO_TO_32);
+    this.#words[(at >> 2) + 1] = highLane(value);
   }
 
   #enterNext(): void {

@@ -13,6 +13,7 @@ import { CountingError, DONE, type ErrorCode, errorCode } from '../counter/error
 import { highLane } from '../counter/int64.ts';
 import { NAME_BYTES_MAX } from '../counter/limits.ts';
 import type { Engine } from '../engine/engine.ts';
+import { assert } from '../std/assert.ts';
 import { type Count, checkedCount, checkedName } from './arguments.ts';
 
 const GATHERED_MAX = 4_096;
@@ -94,7 +95,8 @@ export class Additions {
       chunk.amount[2 * command] = sum | 0;
       chunk.amount[2 * command + 1] = highLane(sum);
     }
-    this.#engine.applyNow(chunk);
+    // Otherwise adds that have returned would be lost without a word.
+    assert(this.#engine.applyNow(chunk), 'what is gathered has room');
     for (let i = 0; i < chunk.count && this.#refusal === undefined; i++) {
       const code = chunk.refusal === DONE ? chunk.code[i] : chunk.refusal;
       if (code !== DONE) this.#refusal = errorCode(code);

@@ -3,6 +3,7 @@
  * cost more than the counting. The functions here do not look for room: it is made for many pieces at once.
  */
 import { formatInt64 } from '../../counter/int64.ts';
+import { viewOf } from '../../std/columns.ts';
 
 const QUOTE = 34;
 const BACKSLASH = 92;
@@ -62,10 +63,6 @@ export class JsonBytes {
   get written(): Buffer {
     return this.bytes.subarray(0, this.length);
   }
-}
-
-function viewOf({ buffer, byteOffset, length }: Buffer): DataView {
-  return new DataView(buffer, byteOffset, length);
 }
 
 /** @returns the position behind it. Up to three bytes there are written, too: what follows overwrites them. */

@@ -4,7 +4,7 @@
  * one that each write has to wake up. The kernel has usually taken the bytes when a write returns; only what it has
  * not is copied.
  */
-import { formatInt64 } from '../../counter/int64.ts';
+import { formatInt64, highLane } from '../../counter/int64.ts';
 import type { Transport } from './transport.ts';
 
 const SHARED_BYTES = 256 * 1024;
@@ -88,7 +88,7 @@ export class ReplyWriter {
 
   /** `:N`, from a safe integer. */
   number(value: number): void {
-    this.integer(value | 0, Math.floor(value / 4294967296));
+    this.integer(value | 0, highLane(value));
   }
 
   /** The decimal text of a lane pair as a bulk string. */

@@ -3,6 +3,7 @@
  * a command asks for one.
  */
 import { parseInt64, readInt64 } from '../../counter/int64.ts';
+import { grown } from '../../std/columns.ts';
 
 const EMPTY = Buffer.alloc(0);
 const lanes = new Int32Array(2);
@@ -23,12 +24,8 @@ export class Request {
 
   push(start: number, length: number): void {
     if (this.count === this.starts.length) {
-      const starts = new Int32Array(this.count * 4);
-      const lengths = new Int32Array(this.count * 4);
-      starts.set(this.starts);
-      lengths.set(this.lengths);
-      this.starts = starts;
-      this.lengths = lengths;
+      this.starts = grown(this.starts, new Int32Array(this.count * 4));
+      this.lengths = grown(this.lengths, new Int32Array(this.count * 4));
     }
     this.starts[this.count] = start;
     this.lengths[this.count++] = length;

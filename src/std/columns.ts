@@ -1,0 +1,12 @@
+/** What typed arrays lack. */
+
+/** The same bytes, to be read by words wherever they begin. */
+export function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** The longer column `to`, which begins with what is in `from`. */
+export function grown<T extends Uint8Array | Int32Array | Uint32Array>(from: T, to: T): T {
+  to.set(from);
+  return to;
+}
