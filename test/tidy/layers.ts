@@ -11,7 +11,7 @@ const BELOW_JOURNAL = [...BELOW_CRDT, 'crdt', 'host'];
 const BELOW_ENGINE = [...BELOW_JOURNAL, 'journal', 'store'];
 const BELOW_GATEWAY = [...BELOW_ENGINE, 'engine'];
 const GATEWAYS = ['gateway', 'gateway/auth', 'gateway/http', 'gateway/resp'];
-const STORES = ['store/redis', 'store/postgres', 'store/cassandra', 'store/nats'];
+const STORES = ['store/memory', 'store/redis', 'store/postgres', 'store/cassandra', 'store/nats'];
 const BELOW_SERVER = [...BELOW_GATEWAY, ...GATEWAYS, ...STORES, 'host/node', 'exchange', 'query', 'client'];
 
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
@@ -39,7 +39,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 /** Pure layers, and the client that browsers load: no packages, nothing of Node's. */
 const SELF_CONTAINED = ['std', 'counter', 'crdt', 'client'];
 /** Layers that a simulated world must be able to carry: time, disk and network come through the ports of `host`. */
-const PORTS_ONLY = ['journal', 'engine', 'store', 'exchange', 'query'];
+const PORTS_ONLY = ['journal', 'engine', 'store', 'store/memory', 'exchange', 'query'];
 const OUTSIDE =
   /^node:(fs|net|http|https|http2|tls|dgram|dns|os|child_process|cluster|worker_threads|timers)(\/|$)|^node:process$/;
 

@@ -1,0 +1,227 @@
+/**
+ * A slot store in this process, for tests and the simulator. What clients share is `MemoryStore`; each of them connects
+ * through a `MemoryConnection`, whose `Line` decides about every call: when it arrives, whether at all, how often, and
+ * whether its answer comes back. `rollBack` loses the last writes, as a failover of an asynchronous replica does.
+ */
+import { type Cut, newerCut, noCut } from '../../crdt/cut.ts';
+import type { CounterState } from '../../crdt/merge.ts';
+import { NO_SLOT, newerSlot, type Slot } from '../../crdt/slot.ts';
+import {
+  type Assertion,
+  type Changes,
+  type CutRequest,
+  type Guarantees,
+  isFolded,
+  type Lease,
+  type NamedSlot,
+  type NamedState,
+  type ReplicaId,
+  type SlotPage,
+  type SlotStore,
+  type StoreIdentity,
+} from '../slot-store.ts';
+
+const PAGE_NAMES = 1_000;
+
+interface Stored {
+  slots: Map<ReplicaId, Slot>;
+  cut: Cut<ReplicaId>;
+}
+
+/** Carries calls to the store: runs `call` once, several times, later or never, and rejects with `StoreError` when no answer comes back. */
+export type Line = <Answer>(call: () => Answer) => Promise<Answer>;
+
+/** Nothing goes wrong. */
+export const directLine: Line = async (call) => call();
+
+export class MemoryStore {
+  readonly id: string;
+  readonly guarantees: Guarantees;
+  #term = 1;
+  readonly #counters = new Map<string, Stored>();
+  readonly #leases = new Map<ReplicaId, Lease>();
+  /** Names in the order of their last change: position by name. */
+  readonly #feed = new Map<string, number>();
+  #position = 0;
+
+  constructor(options: { readonly id: string; readonly durable: boolean }) {
+    this.id = options.id;
+    this.guarantees = { durable: options.durable, notes: ['in memory: it ends with its process'] };
+  }
+
+  get term(): string {
+    return `${this.#term}`;
+  }
+
+  connect(line: Line = directLine): SlotStore {
+    return new MemoryConnection(this, line);
+  }
+
+  merge({ slots, cuts }: Assertion): void {
+    for (const { name, replica, version, net } of slots) {
+      const stored = this.#stored(name);
+      const before = stored.slots.get(replica) ?? NO_SLOT;
+      const next = newerSlot(before, { version, net });
+      if (next === before || (this.guarantees.durable && isFolded(stored.cut, { replica, version }))) continue;
+      stored.slots.set(replica, next);
+      this.#changed(name);
+    }
+    for (const { name, cut } of cuts) {
+      const stored = this.#stored(name);
+      if (newerCut(stored.cut, cut) !== stored.cut) this.#setCut(name, stored, cut);
+    }
+  }
+
+  read(names: readonly string[]): CounterState<ReplicaId>[] {
+    return names.map((name) => {
+      const stored = this.#counters.get(name);
+      return stored === undefined
+        ? { slots: new Map(), cut: noCut() }
+        : { slots: new Map(stored.slots), cut: stored.cut };
+    });
+  }
+
+  changes(cursor: string | undefined): Changes {
+    const [, term, position] = /^(\d+):(\d+)$/.exec(cursor ?? '') ?? [];
+    const next = { cursor: `${this.#term}:${this.#position}`, term: this.term };
+    if (term !== this.term) return { states: [], resync: true, ...next };
+    const names = this.#changedSince(Number(position));
+    const states: NamedState[] = this.read(names).map((state, i) => ({ name: names[i] as string, state }));
+    return { states, resync: false, ...next };
+  }
+
+  cut(requests: readonly CutRequest[]): boolean[] {
+    return requests.map(({ name, expectedVersion, next }) => {
+      const stored = this.#stored(name);
+      if (stored.cut.version !== expectedVersion) return false;
+      this.#setCut(name, stored, next);
+      return true;
+    });
+  }
+
+  slotsOf(replica: ReplicaId, cursor: string | undefined): SlotPage {
+    const names = [...this.#counters.keys()].sort();
+    const from = cursor === undefined ? 0 : names.findIndex((name) => name >= cursor);
+    const page = from < 0 ? [] : names.slice(from, from + PAGE_NAMES);
+    const slots = page.flatMap((name): NamedSlot[] => {
+      const slot = this.#counters.get(name)?.slots.get(replica);
+      return slot === undefined ? [] : [{ name, replica, ...slot }];
+    });
+    return { slots, cursor: names[from + page.length] };
+  }
+
+  leases(): Lease[] {
+    return [...this.#leases.values()];
+  }
+
+  swapLease(replica: ReplicaId, expectedVersion: number, document: string): boolean {
+    if ((this.#leases.get(replica)?.version ?? 0) !== expectedVersion) return false;
+    this.#leases.set(replica, { replica, version: expectedVersion + 1, document });
+    return true;
+  }
+
+  /** All of the store, to go back to. */
+  image(): () => void {
+    const counters = [...this.#counters].map(
+      ([name, { slots, cut }]) => [name, { slots: new Map(slots), cut }] as const,
+    );
+    const leases = [...this.#leases];
+    return () => this.#rollBack(counters, leases);
+  }
+
+  /** Slots and cuts of all counters that it holds. */
+  get size(): number {
+    let size = 0;
+    for (const { slots } of this.#counters.values()) size += slots.size;
+    return size;
+  }
+
+  names(): string[] {
+    return [...this.#counters.keys()];
+  }
+
+  #rollBack(counters: readonly (readonly [string, Stored])[], leases: readonly (readonly [ReplicaId, Lease])[]): void {
+    this.#counters.clear();
+    this.#leases.clear();
+    this.#feed.clear();
+    this.#term++;
+    for (const [name, { slots, cut }] of counters) this.#counters.set(name, { slots: new Map(slots), cut });
+    for (const [replica, lease] of leases) this.#leases.set(replica, lease);
+  }
+
+  #setCut(name: string, stored: Stored, cut: Cut<ReplicaId>): void {
+    stored.cut = cut;
+    if (this.guarantees.durable) {
+      for (const [replica, { version }] of stored.slots) {
+        if (isFolded(cut, { replica, version })) stored.slots.delete(replica);
+      }
+    }
+    this.#changed(name);
+  }
+
+  #stored(name: string): Stored {
+    let stored = this.#counters.get(name);
+    if (stored === undefined) {
+      stored = { slots: new Map(), cut: noCut() };
+      this.#counters.set(name, stored);
+    }
+    return stored;
+  }
+
+  #changed(name: string): void {
+    this.#feed.delete(name);
+    this.#feed.set(name, ++this.#position);
+  }
+
+  #changedSince(since: number): string[] {
+    const names: string[] = [];
+    for (const [name, position] of this.#feed) if (position > since) names.push(name);
+    return names;
+  }
+}
+
+class MemoryConnection implements SlotStore {
+  readonly guarantees: Guarantees;
+  readonly #store: MemoryStore;
+  readonly #line: Line;
+
+  constructor(store: MemoryStore, line: Line) {
+    this.#store = store;
+    this.#line = line;
+    this.guarantees = store.guarantees;
+  }
+
+  identity(): Promise<StoreIdentity> {
+    return this.#line(() => ({ id: this.#store.id, term: this.#store.term }));
+  }
+
+  merge(assertion: Assertion): Promise<void> {
+    return this.#line(() => this.#store.merge(assertion));
+  }
+
+  read(names: readonly string[]): Promise<CounterState<ReplicaId>[]> {
+    return this.#line(() => this.#store.read(names));
+  }
+
+  changes(cursor: string | undefined): Promise<Changes> {
+    return this.#line(() => this.#store.changes(cursor));
+  }
+
+  cut(requests: readonly CutRequest[]): Promise<boolean[]> {
+    return this.#line(() => this.#store.cut(requests));
+  }
+
+  slotsOf(replica: ReplicaId, cursor: string | undefined): Promise<SlotPage> {
+    return this.#line(() => this.#store.slotsOf(replica, cursor));
+  }
+
+  leases(): Promise<Lease[]> {
+    return this.#line(() => this.#store.leases());
+  }
+
+  swapLease(replica: ReplicaId, expectedVersion: number, document: string): Promise<boolean> {
+    return this.#line(() => this.#store.swapLease(replica, expectedVersion, document));
+  }
+
+  async close(): Promise<void> {}
+}

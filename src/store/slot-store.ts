@@ -1,0 +1,148 @@
+/**
+ * The slot store: the shared place where the replicas of a region meet. A contract in prose, for whoever writes an
+ * implementation; `conformance.ts` checks it on the real server.
+ *
+ * - **Everything is absolute.** `merge` takes slots and cuts and keeps the newer of each (`crdt/`), so a call may be
+ *   repeated, overtaken or lost in any order without harm. A call that failed may have taken effect, wholly or in part.
+ * - **A store never evicts, expires or truncates** a live slot, a cut or a lease. It may drop a slot that its counter's
+ *   cut has folded at that very version or a later one (`isFolded`), if it is durable and no read can see the one without the other.
+ * - **A counter's state** is its slots and its cut. What `read` returns for one name was true at one moment, unless
+ *   the implementation reads the slots first and the cut second: then a folded slot may still be there, which counts nothing.
+ * - **`changes` misses nothing**: whatever becomes visible after a cursor was given is in what a later call with that
+ *   cursor returns, or that call says `resync`. It may return things twice, and more than was asked.
+ * - **Leases** are small documents that only a compare-and-set changes. The store does not look into them.
+ * - **Every call ends** within the deadline that the implementation was given, with `StoreError` if need be. After one,
+ *   the store goes on by itself: nobody has to connect again.
+ */
+import type { Cut } from '../crdt/cut.ts';
+import type { CounterState } from '../crdt/merge.ts';
+
+/** 128 random bits as 32 lower-case hexadecimal digits. */
+export type ReplicaId = string;
+
+/** What a store promises: shown to people as it stands, and read by whoever decides on it. */
+export interface Guarantees {
+  /**
+   * What it has confirmed is never taken back: not by a crash, not by a failover. Otherwise owners assert what they own
+   * again when the `term` changes, and keep everything.
+   */
+  readonly durable: boolean;
+  /** Sentences for people: what it survives, and what not. */
+  readonly notes: readonly string[];
+}
+
+export interface StoreIdentity {
+  /** Made at the store's first use, kept with its data. Another id is another store. */
+  readonly id: string;
+  /** Changes whenever what was confirmed may have been rolled back (a failover, a restart without a disk). */
+  readonly term: string;
+}
+
+/** One replica's slot of one counter. Versions are from 1 to 2^63 - 1. */
+export interface NamedSlot {
+  /** 1 to 255 bytes of UTF-8, any character. */
+  readonly name: string;
+  readonly replica: ReplicaId;
+  readonly version: bigint;
+  readonly net: bigint;
+}
+
+export interface NamedCut {
+  readonly name: string;
+  readonly cut: Cut<ReplicaId>;
+}
+
+/** Slots and cuts that travel together. No order, no duplicates of one slot or cut. */
+export interface Assertion {
+  readonly slots: readonly NamedSlot[];
+  readonly cuts: readonly NamedCut[];
+}
+
+/** Part of a counter's state: what changed of it, or all of it. */
+export interface NamedState {
+  readonly name: string;
+  readonly state: CounterState<ReplicaId>;
+}
+
+export interface Changes {
+  /** What changed, in no particular order. A state holds at least the slots and the cut that changed. */
+  readonly states: readonly NamedState[];
+  /** For the next call. An opaque string of printable ASCII. */
+  readonly cursor: string;
+  /** There may be changes that are not in `states`: whoever holds anything reads it anew, after this call. */
+  readonly resync: boolean;
+  readonly term: string;
+}
+
+export interface SlotPage {
+  readonly slots: readonly NamedSlot[];
+  /** For the next page; undefined at the end. */
+  readonly cursor: string | undefined;
+}
+
+export interface CutRequest {
+  readonly name: string;
+  /** The version of the cut that it follows; 0 for none. `next.version` is one more. */
+  readonly expectedVersion: bigint;
+  readonly next: Cut<ReplicaId>;
+}
+
+export interface Lease {
+  readonly replica: ReplicaId;
+  /** Grows by one with every change; the first is 1. */
+  readonly version: number;
+  /** Up to 4 KiB of UTF-8 without NUL. */
+  readonly document: string;
+}
+
+export interface SlotStore {
+  readonly guarantees: Guarantees;
+
+  /** Makes the store on its first use: tables, scripts, its id. To be called before anything else; may be called again. */
+  identity(): Promise<StoreIdentity>;
+
+  /** Keeps the newer of every slot and cut. Resolves when the store has confirmed all of them as `guarantees` says. */
+  merge(assertion: Assertion): Promise<void>;
+
+  /** The states of these counters, in the order of the names; a counter that nobody knows has no slots and no cut. */
+  read(names: readonly string[]): Promise<readonly CounterState<ReplicaId>[]>;
+
+  /** What changed since the cursor. Without one: nothing, `resync`, and a cursor that begins now. */
+  changes(cursor: string | undefined): Promise<Changes>;
+
+  /**
+   * Replaces cuts, each by compare-and-set on its version, independent of each other. A durable store drops the slots that
+   * a new cut has folded. @returns per request whether it was made.
+   */
+  cut(requests: readonly CutRequest[]): Promise<readonly boolean[]>;
+
+  /** A replica's slots, page by page: each that is there from the first page to the last comes at least once. May be slow. */
+  slotsOf(replica: ReplicaId, cursor: string | undefined): Promise<SlotPage>;
+
+  /** All leases, in no particular order. */
+  leases(): Promise<readonly Lease[]>;
+
+  /**
+   * Replaces or, with `expectedVersion` 0, makes a lease with version `expectedVersion + 1`.
+   * @returns whether it was made; false when the lease has another version.
+   */
+  swapLease(replica: ReplicaId, expectedVersion: number, document: string): Promise<boolean>;
+
+  /** Ends connections and pending calls. */
+  close(): Promise<void>;
+}
+
+/** The store could not be reached, or did not answer in time, or not in a way that can be used. What was asked may have happened. */
+export class StoreError extends Error {
+  override readonly name = 'StoreError';
+}
+
+/** The store is there but must not be used as it is set up (an evicting policy, another format, missing rights). A start ends with it. */
+export class StoreRefusal extends Error {
+  override readonly name = 'StoreRefusal';
+}
+
+/** Whether the cut contains this state of a slot: it counts nothing any more. */
+export function isFolded(cut: Cut<ReplicaId>, slot: Omit<NamedSlot, 'name' | 'net'>): boolean {
+  return slot.version <= (cut.folded.get(slot.replica)?.version ?? 0n);
+}
