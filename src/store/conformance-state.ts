@@ -1,7 +1,7 @@
 /** What a slot store keeps: slots and cuts. */
 import { deepStrictEqual, strictEqual } from 'node:assert/strict';
 import { INT64_MAX, INT64_MIN } from '../counter/int64.ts';
-import { type Cut, fold, noCut, remove, reset } from '../crdt/cut.ts';
+import { type Cut, fold, remove, reset } from '../crdt/cut.ts';
 import { exists } from '../crdt/merge.ts';
 import type { Slot } from '../crdt/slot.ts';
 import { type ConformanceCheck, MANY, NOTHING, one, slot, slotsOf, totalOf, withStore } from './conformance-bench.ts';
