@@ -12,6 +12,7 @@ import { assert } from '../std/assert.ts';
 import { grown, viewOf } from '../std/columns.ts';
 import { DONE } from './errors.ts';
 import { readInt64, writeInt64 } from './int64.ts';
+import { Kind, SUFFIX_BYTES } from './key.ts';
 import { CHUNK_COMMANDS_MAX } from './limits.ts';
 
 /** What a command does. The comment says which outcome columns mean what. */
@@ -38,6 +39,8 @@ export const Flag = {
   saturated: 4,
   /** Answered from an idempotency record: this time nothing was applied. */
   replayed: 8,
+  /** A shared counter that is not known here while its store is away: `value` is what this replica has counted on it. */
+  partial: 16,
 } as const;
 
 /** What to do with a counter's deadline. */
@@ -74,6 +77,9 @@ export interface CommandOptions {
   readonly id?: IdempotencyKey | undefined;
 }
 
+/** Whom a read of a shared counter asks: what is known here, or the store. */
+export type Consistency = 'local' | 'region';
+
 const noCompletion = (): void => {
   throw new Error('a chunk was submitted without a completion');
 };
@@ -96,10 +102,18 @@ export class Chunk {
   /** Sparse: empty while no command has options. */
   readonly options: (CommandOptions | undefined)[] = [];
 
+  /** What the names denote; of a kind with a suffix, it follows each name. */
+  kind: Kind = Kind.counter;
   /** All or nothing: when one command is refused, none is applied and the others say `atomic_refused`. */
   atomic = false;
   /** Covers the whole chunk. */
   key: IdempotencyKey | undefined = undefined;
+  /** `region`: reads of shared counters ask the store first. */
+  consistency: Consistency = 'local';
+  /** Of an earlier chunk, by any replica: what it counted is in the outcomes of this one. Empty: none. */
+  session = '';
+  /** The caller can tell a PARTIAL value from a whole one; otherwise such commands are refused. */
+  acceptsPartial = false;
 
   /** `DONE`, or why the chunk as a whole was refused or is unknown; the columns then mean nothing. */
   refusal: number = DONE;
@@ -107,6 +121,10 @@ export class Chunk {
   replayed = false;
   /** With `idempotency_full`: when to come again. 0: not known. */
   retryAfterMs = 0;
+  /** The region's shared counters are as they were at this time, Unix ms, or later. 0: everything is decided here. */
+  asOfMs = 0;
+  /** For `session` of a later chunk, when shared counters were updated. */
+  sessionToken = '';
   /** When the chunk was applied, by the service's clock, Unix ms; a replay tells the original's. */
   appliedAtMs = 0;
   /** Per command: `DONE` or an id of the error catalogue. */
@@ -165,11 +183,17 @@ export class Chunk {
     this.#names = this.#own;
     this.#ownUsed = 0;
     if (this.options.length > 0) this.options.length = 0;
+    this.kind = Kind.counter;
     this.atomic = false;
     this.key = undefined;
+    this.consistency = 'local';
+    this.session = '';
+    this.acceptsPartial = false;
     this.refusal = DONE;
     this.replayed = false;
     this.retryAfterMs = 0;
+    this.asOfMs = 0;
+    this.sessionToken = '';
     this.appliedAtMs = 0;
   }
 
@@ -209,18 +233,32 @@ export class Chunk {
     return this.push(op, start, written, low, high);
   }
 
+  /** Appends a command on the slot of one incarnation: the chunk's kind is `slot`. */
+  pushSlot(op: Op, name: string, ordinal: number, amount: bigint = 0n): number {
+    this.kind = Kind.slot;
+    const i = this.pushName(op, name, amount);
+    const suffix = SUFFIX_BYTES[Kind.slot];
+    this.#reserveNames(this.#ownUsed + suffix);
+    this.#names = this.#own;
+    this.#own.view.setUint32(this.#ownUsed, ordinal, true);
+    this.#ownUsed += suffix;
+    return i;
+  }
+
   /** Copies the names, if they lie in a buffer of the door's, so that the door may use that for other things. */
   keepNames(): void {
     if (this.#names === this.#own) return;
+    const suffix = SUFFIX_BYTES[this.kind];
     let needed = 0;
-    for (let i = 0; i < this.count; i++) needed += this.nameLength[i];
+    for (let i = 0; i < this.count; i++) needed += this.nameLength[i] + suffix;
     this.#reserveNames(needed);
     let at = 0;
     for (let i = 0; i < this.count; i++) {
       const start = this.nameStart[i];
-      this.#own.bytes.set(this.#names.bytes.subarray(start, start + this.nameLength[i]), at);
+      const length = this.nameLength[i] + suffix;
+      this.#own.bytes.set(this.#names.bytes.subarray(start, start + length), at);
       this.nameStart[i] = at;
-      at += this.nameLength[i];
+      at += length;
     }
     this.#ownUsed = at;
     this.#names = this.#own;

@@ -264,6 +264,41 @@ export const ERRORS = {
     'ERR Protocol error',
     'the body is taken as it is, in UTF-8: send a well-formed Content-Type and no Content-Encoding',
   ),
+  needs_authority: entry(
+    36,
+    'refused',
+    501,
+    'ERR bounds, deadlines, conditions, keys and transactions are not supported on a shared counter',
+    'bounds, deadlines, idempotency keys and atomic batches are not supported on a counter that many nodes share; nothing was changed; give its policy "scope: local", or do without',
+  ),
+  store_away: entry(
+    37,
+    'refused',
+    503,
+    'TRYAGAIN the store does not answer and this counter is not known here, nothing was changed',
+    'the store that the nodes share does not answer, and without it this cannot be done; nothing was changed; try again later',
+  ),
+  out_of_range: entry(
+    38,
+    'refused',
+    409,
+    'ERR the sum of all nodes is out of range',
+    'what all nodes have counted together does not fit in a signed 64-bit integer; only updates that lead back are taken',
+  ),
+  invalid_session: entry(
+    40,
+    'refused',
+    400,
+    'ERR invalid session token',
+    'a session token is what an earlier answer of one of the nodes carried; send it back as it was',
+  ),
+  not_yet_visible: entry(
+    39,
+    'refused',
+    503,
+    'TRYAGAIN the update of this session is not visible here yet',
+    'the update that the session token tells of has not reached this node yet; try again',
+  ),
 } as const satisfies Record<string, CatalogueEntry>;
 
 /** A stable error code, as callers see it. */

@@ -16,6 +16,12 @@ export function fitsInt64(value: bigint): boolean {
   return value >= INT64_MIN && value <= INT64_MAX;
 }
 
+/** The nearest that does. */
+export function clampInt64(value: bigint): bigint {
+  if (value > INT64_MAX) return INT64_MAX;
+  return value < INT64_MIN ? INT64_MIN : value;
+}
+
 /**
  * Adds lane pair `b[j]` to lane pair `a[i]` and writes the sum to `out[o]`.
  * @returns false when the sum does not fit in 64 bits; `out` is then untouched.

@@ -9,10 +9,12 @@ export const Kind = {
   counter: 0,
   /** One bucket of a counter's window: suffix = window length in seconds (u32), bucket number (u32). */
   window: 1,
+  /** What one incarnation of this replica has counted on a shared counter: suffix = the incarnation's ordinal (u32). */
+  slot: 2,
 } as const;
 export type Kind = (typeof Kind)[keyof typeof Kind];
 
 /** The length of the suffix, in bytes, is a property of the kind: a record need not store it. */
-export const SUFFIX_BYTES: readonly number[] = [0, 8];
+export const SUFFIX_BYTES: readonly number[] = [0, 8, 4];
 
 export const KIND_COUNT = SUFFIX_BYTES.length;

@@ -15,6 +15,12 @@ export interface Policy {
   readonly saturate?: boolean | undefined;
   /** A counter lives this long after its creation, or after a set, in ms, unless a request gives it another deadline. */
   readonly ttlMs?: number | undefined;
+  /** With a store: `local` counters stay on the node that took their updates (default `shared`). */
+  readonly scope?: 'shared' | 'local' | undefined;
+  /** With a store: `store`: an update of a shared counter is answered when the store has confirmed it. */
+  readonly ack?: 'journal' | 'store' | undefined;
+  /** While the store is away: RESP, too, is answered with what this node alone has counted, instead of an error. */
+  readonly partial?: boolean | undefined;
   /** `dirty`: reads show what is not yet durable (default `durable`). */
   readonly reads?: 'durable' | 'dirty' | undefined;
 }

@@ -80,6 +80,34 @@ export interface ServiceInfo {
   readonly idempotencyBytes: number;
   /** What the journal failed with, while `failing`. */
   readonly failure: string | undefined;
+  /** Of the store that nodes share, where there is one. */
+  readonly store?: StoreInfo | undefined;
+}
+
+/** How it stands between this replica and the store. */
+export interface StoreInfo {
+  /** This replica's id. */
+  readonly replica: string;
+  /** Whether what the store confirms is never taken back. */
+  readonly isDurable: boolean;
+  /** Whether it answered lately. */
+  readonly isAnswering: boolean;
+  /** What was confirmed at this time, Unix ms, is known here; 0: nothing yet. */
+  readonly asOfMs: number;
+  /** Shared counters that are held here, and an estimate of the memory for them. */
+  readonly held: number;
+  readonly heldBytes: number;
+  /** Slots that the store has yet to confirm. */
+  readonly backlog: number;
+  /** Calls that brought slots there, and slots in them. */
+  readonly calls: number;
+  readonly slotsSent: number;
+  /** Counters read from there; counters that left memory for it. */
+  readonly loads: number;
+  readonly evicted: number;
+  /** Commands that found their counter here, and those that did not. */
+  readonly hits: number;
+  readonly misses: number;
 }
 
 /** When an update is answered: after its fdatasync; after its write, synced every second; at once. */

@@ -49,9 +49,9 @@ export class Commands {
     const length = chunk.nameLength[i];
     if (length === 0 || length > NAME_BYTES_MAX) return 0;
     const { table } = this.#records;
-    const hash = table.hash(Kind.counter, length, chunk.namesView, chunk.nameStart[i]);
+    const hash = table.hash(chunk.kind, length, chunk.namesView, chunk.nameStart[i]);
     hashes[i] = hash;
-    return table.find(hash, Kind.counter, length, chunk.namesView, chunk.nameStart[i]);
+    return table.find(hash, chunk.kind, length, chunk.namesView, chunk.nameStart[i]);
   }
 
   /**
@@ -60,16 +60,16 @@ export class Commands {
    */
   findMany(chunk: Chunk, from: number, to: number, refs: Int32Array, hashes: Int32Array): void {
     const { table } = this.#records;
-    const { namesView, nameStart, nameLength } = chunk;
+    const { kind, namesView, nameStart, nameLength } = chunk;
     for (let i = from; i < to; i++) {
       const length = nameLength[i];
-      hashes[i] = length <= NAME_BYTES_MAX ? table.hash(Kind.counter, length, namesView, nameStart[i]) : 0;
+      hashes[i] = length <= NAME_BYTES_MAX ? table.hash(kind, length, namesView, nameStart[i]) : 0;
     }
     table.candidates(hashes, from, to, refs);
     for (let i = from; i < to; i++) {
       if (refs[i] === 0) continue;
       const isValid = nameLength[i] <= NAME_BYTES_MAX;
-      if (isValid && table.matches(refs[i], Kind.counter, nameLength[i], namesView, nameStart[i])) continue;
+      if (isValid && table.matches(refs[i], kind, nameLength[i], namesView, nameStart[i])) continue;
       refs[i] = this.find(chunk, i, hashes);
     }
   }
@@ -256,7 +256,8 @@ export class Commands {
   }
 
   #create(chunk: Chunk, i: number, ref: number, hash: number): number {
-    return this.#records.create(ref, hash, chunk.nameLength[i], chunk.namesView, chunk.nameStart[i], this.nowMs);
+    const { kind, nameLength, namesView, nameStart } = chunk;
+    return this.#records.create(ref, hash, kind, nameLength[i], namesView, nameStart[i], this.nowMs);
   }
 
   #store(chunk: Chunk, i: number, ref: number, value: bigint): void {
@@ -274,6 +275,7 @@ export class Commands {
   }
 
   #policyOf(chunk: Chunk, i: number, ref: number): ReturnType<Records['policyOf']> {
+    if (chunk.kind !== Kind.counter) return undefined;
     if (ref !== 0 && (this.#records.meta(ref) & Meta.bounded) === 0) return undefined;
     return this.#records.policyOf(chunk.names, chunk.nameStart[i], chunk.nameLength[i]);
   }

@@ -9,6 +9,7 @@
  */
 import type { Chunk } from '../counter/chunk.ts';
 import { CountingError, ERRORS } from '../counter/errors.ts';
+import type { Kind } from '../counter/key.ts';
 import type { Policy } from '../counter/policy.ts';
 import type {
   CountingService,
@@ -27,7 +28,7 @@ import { Committer } from './committer.ts';
 import { completeGroup, SnapshotParts } from './encoding.ts';
 import type { Group } from './group.ts';
 import { IDEMPOTENCY_DEFAULTS, type IdempotencyOptions, IdempotencyStore } from './idempotency.ts';
-import { Listing } from './listing.ts';
+import { type DurablePage, Listing } from './listing.ts';
 import { Loading } from './loading.ts';
 import { NO_GROUP, Records } from './records.ts';
 import { Submission } from './submission.ts';
@@ -221,6 +222,19 @@ export class Engine implements CountingService {
       this.#snapshot = undefined;
     });
     return this.#snapshot;
+  }
+
+  /** The newest group that is durable, with all before it. */
+  get durableSequence(): bigint {
+    return this.#committer.durableSequence;
+  }
+
+  /**
+   * A page of the records of one kind that are durable as they stand, in record order; those that a group under way has touched
+   * are left out, for the durable stream will bring them. @param cursor of the page before, 0 to begin.
+   */
+  durablePage(kind: Kind, cursor: number, count: number): DurablePage {
+    return this.#listing.durablePage(kind, cursor, count);
   }
 
   /** Adds a reader of the durable stream: it gets every group that is sealed from now on. */

@@ -17,6 +17,23 @@ const CHECK_RANGE = 65_536;
 /** A byte order mark at the front is part of the name like any other character. */
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
+/** Records of one kind, and how the replica stood when they were read. */
+export interface DurablePage {
+  readonly entries: readonly DurableEntry[];
+  /** For the next page; 0 at the end. */
+  readonly cursor: number;
+  /** The newest durable group: each entry is as it left it. */
+  readonly sequence: bigint;
+}
+
+export interface DurableEntry {
+  readonly name: string;
+  /** The first word of the key's suffix, 0 where there is none. */
+  readonly ordinal: number;
+  readonly value: bigint;
+  readonly hasDeadline: boolean;
+}
+
 export class Listing {
   readonly #records: Records;
   readonly #committer: Committer;
@@ -58,20 +75,54 @@ export class Listing {
 
   #matches(ref: number, glob: Glob | undefined): boolean {
     const meta = this.#records.meta(ref);
-    if (((meta >>> Meta.kindShift) & Meta.kindMask) !== Kind.counter) return false;
+    if (this.#records.kind(ref) !== Kind.counter) return false;
     const start = Slab.keyByte(ref);
     return (
       glob?.matches(this.#records.slab.bytes[Slab.piece(ref)], start, start + (meta & Meta.nameLengthMask)) ?? true
     );
   }
 
-  #entry(ref: number): ScanEntry {
-    const piece = Slab.piece(ref);
-    const lanes = this.#records.slab.lanes[piece];
-    const at = Slab.lane(ref);
-    const start = Slab.keyByte(ref);
+  durablePage(kind: Kind, cursor: number, count: number): DurablePage {
+    const records = this.#records;
+    const { slab } = records;
+    const entries: DurableEntry[] = [];
+    let at = cursor === 0 ? FIRST_UNIT : cursor;
+    for (let blocks = 0; blocks < WALK_BLOCKS_MAX && at < slab.frontier && entries.length < count; blocks++) {
+      if (slab.isRecord(at) && records.kind(at) === kind && this.#isSettled(at)) entries.push(this.#durableEntry(at));
+      at = slab.behind(at);
+    }
+    return { entries, cursor: at < slab.frontier ? at : 0, sequence: this.#committer.durableSequence };
+  }
+
+  #isSettled(ref: number): boolean {
+    const isDeleted = (this.#records.meta(ref) & Meta.deleted) !== 0;
+    return !isDeleted && this.#records.touchedBy(ref) === NO_GROUP && !this.#committer.isUntold(ref);
+  }
+
+  #durableEntry(ref: number): DurableEntry {
+    const { slab } = this.#records;
+    const meta = this.#records.meta(ref);
+    const suffix = Slab.keyByte(ref) + (meta & Meta.nameLengthMask);
+    const ordinal = this.#records.kind(ref) === Kind.counter ? 0 : slab.views[Slab.piece(ref)].getUint32(suffix, true);
     return {
-      name: utf8.decode(this.#records.slab.bytes[piece].subarray(start, start + (lanes[at + 3] & Meta.nameLengthMask))),
+      name: this.#name(ref),
+      ordinal,
+      value: readInt64(slab.lanes[Slab.piece(ref)], Slab.lane(ref)),
+      hasDeadline: (meta & Meta.deadline) !== 0,
+    };
+  }
+
+  #name(ref: number): string {
+    const start = Slab.keyByte(ref);
+    const end = start + (this.#records.meta(ref) & Meta.nameLengthMask);
+    return utf8.decode(this.#records.slab.bytes[Slab.piece(ref)].subarray(start, end));
+  }
+
+  #entry(ref: number): ScanEntry {
+    const lanes = this.#records.slab.lanes[Slab.piece(ref)];
+    const at = Slab.lane(ref);
+    return {
+      name: this.#name(ref),
       value: readInt64(lanes, at),
       deadlineMs: this.#records.deadlines.get(ref),
       updatedAtSeconds: lanes[at + 2] >>> 0,

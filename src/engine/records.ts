@@ -49,6 +49,10 @@ export class Records {
     return this.slab.lanes[Slab.piece(ref)][Slab.lane(ref) + 3];
   }
 
+  kind(ref: number): number {
+    return (this.meta(ref) >>> Meta.kindShift) & Meta.kindMask;
+  }
+
   /** Whether the record denotes a counter that exists now. */
   exists(ref: number, nowMs: number): boolean {
     if (ref === 0) return false;
@@ -85,11 +89,19 @@ export class Records {
    * A record for a new counter with value 0: a new one, or the one whose counter was deleted or has expired.
    * @returns 0 when no more counters can be taken.
    */
-  create(ref: number, hash: number, nameLength: number, key: DataView, start: number, nowMs: number): number {
+  create(
+    ref: number,
+    hash: number,
+    kind: Kind,
+    nameLength: number,
+    key: DataView,
+    start: number,
+    nowMs: number,
+  ): number {
     let record = ref;
     if (record === 0) {
       if (this.table.count >= this.#countersMax) return 0;
-      record = this.table.insert(hash, Kind.counter, nameLength, key, start);
+      record = this.table.insert(hash, kind, nameLength, key, start);
       if (record === 0) return 0;
       this.classify(record);
     } else {
@@ -120,7 +132,8 @@ export class Records {
   /** The deadline that a counter has from its policy when it begins anew, or none. */
   renewDeadline(ref: number, nowMs: number): void {
     this.clearDeadline(ref);
-    const ttlMs = this.#policies.isEmpty ? undefined : this.policy(ref)?.ttlMs;
+    const hasPolicy = !this.#policies.isEmpty && this.kind(ref) === Kind.counter;
+    const ttlMs = hasPolicy ? this.policy(ref)?.ttlMs : undefined;
     if (ttlMs !== undefined) this.setDeadline(ref, nowMs + ttlMs);
   }
 
@@ -191,13 +204,13 @@ export class Records {
     lanes[at + 2] = updatedAt;
   }
 
-  /** Sets the flags of a new record that follow from its name's policy. */
+  /** Sets the flags of a new record that follow from its name's policy. Bounds hold for a counter, not for a slot of it. */
   classify(ref: number): void {
     if (this.#policies.isEmpty) return;
     const policy = this.policy(ref);
     if (policy === undefined) return;
     const isBounded = policy.floor !== undefined || policy.ceiling !== undefined || policy.saturate === true;
-    if (isBounded) this.#setFlag(ref, Meta.bounded, true);
+    if (isBounded && this.kind(ref) === Kind.counter) this.#setFlag(ref, Meta.bounded, true);
     if (policy.reads === 'dirty') this.#setFlag(ref, Meta.dirtyReads, true);
   }
 

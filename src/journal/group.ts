@@ -23,6 +23,7 @@ import {
   DELETE_FIXED_BYTES,
   ENTRY_LENGTH_MASK,
   ENTRY_MUST_UNDERSTAND,
+  ENTRY_TYPE_MASK,
   ENTRY_TYPE_SHIFT,
   Entry,
   FRAME_MAGIC,
@@ -183,6 +184,19 @@ export class GroupBuffer {
     const at = this.#open(Entry.snapshotEnd, SNAPSHOT_END_BYTES);
     new DataView(this.#piece.bytes.buffer).setBigUint64(at, sequence, true);
     this.#putMs(at + 8, entries);
+  }
+
+  /** Calls back for each state of a record, in order: the words of its entry begin at `at` (see `ValueEntry`). */
+  forEachValue(visit: (words: Int32Array, at: number) => void): void {
+    for (let i = 0; i <= this.#last; i++) {
+      const { words } = this.#pieces[i];
+      const end = i === this.#last ? this.#used : this.#pieces[i].used;
+      for (let at: number = i === 0 ? Frame.payload : 0; at < end; ) {
+        const header = words[at >> 2];
+        if (((header >>> ENTRY_TYPE_SHIFT) & ENTRY_TYPE_MASK) === Entry.value) visit(words, (at >> 2) + 1);
+        at += 4 + (((header & ENTRY_LENGTH_MASK) + 3) & ~3);
+      }
+    }
   }
 
   /**

@@ -1,0 +1,139 @@
+/** What a chunk's commands are about, and which of them are refused before anything is done. */
+import { type Chunk, type CommandOptions, Op } from '../counter/chunk.ts';
+import { DONE, ERRORS } from '../counter/errors.ts';
+import { NAME_BYTES_MAX } from '../counter/limits.ts';
+import { type Policy, PolicyTable } from '../counter/policy.ts';
+import type { Region } from './region.ts';
+import type { SharedCounter } from './shared-counter.ts';
+
+/** A byte order mark at the front is part of the name like any other character. */
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+const encoder = new TextEncoder();
+
+export interface Admitted {
+  /** Per command its shared counter, pinned; undefined for a local one, or one that is refused. */
+  readonly counters: (SharedCounter | undefined)[];
+  /** Per command `DONE`, or why it is refused. */
+  readonly codes: Uint8Array;
+  /** Those of which nothing is known yet, each once. */
+  readonly cold: readonly SharedCounter[];
+  /** Updates are answered when the store has confirmed them. */
+  readonly acksStore: boolean;
+}
+
+export class Admission {
+  readonly #region: Region;
+  readonly #policies: PolicyTable;
+  readonly #ack: 'journal' | 'store';
+  hits = 0;
+  misses = 0;
+
+  constructor(region: Region, policies: readonly Policy[], ack: 'journal' | 'store') {
+    this.#region = region;
+    this.#policies = new PolicyTable(policies);
+    this.#ack = ack;
+  }
+
+  /** Whether no command is about a shared counter. */
+  isLocal(chunk: Chunk): boolean {
+    if (this.#policies.isEmpty) return chunk.count === 0;
+    for (let i = 0; i < chunk.count; i++) if (this.#policyOf(chunk, i)?.scope !== 'local') return false;
+    return true;
+  }
+
+  isLocalName(name: string): boolean {
+    const bytes = encoder.encode(name);
+    return this.#policies.find(bytes, 0, bytes.length)?.scope === 'local';
+  }
+
+  /** Finds the counters of all commands, and pins them; the caller unpins them. */
+  admit(chunk: Chunk): Admitted {
+    const counters: (SharedCounter | undefined)[] = new Array(chunk.count).fill(undefined);
+    const codes = new Uint8Array(chunk.count);
+    const cold = new Set<SharedCounter>();
+    let acksStore = false;
+    for (let i = 0; i < chunk.count; i++) {
+      const policy = this.#policyOf(chunk, i);
+      if (policy?.scope === 'local') continue;
+      codes[i] = needsAuthority(chunk.op[i] as number, chunk.options[i]) ? ERRORS.needs_authority.id : DONE;
+      const counter = codes[i] === DONE ? this.#find(chunk, i, codes) : undefined;
+      if (counter === undefined) continue;
+      counter.pins++;
+      counter.isUsed = true;
+      counters[i] = counter;
+      acksStore ||= (policy?.ack ?? this.#ack) === 'store';
+      if (counter.warmth === 'warm') this.hits++;
+      else this.#missed(chunk, i, counter, cold, codes);
+    }
+    return { counters, codes, cold: [...cold], acksStore };
+  }
+
+  /** After the attempt to load them: refuses what is about counters that are still not known. */
+  judge(chunk: Chunk, { counters, codes }: Admitted): void {
+    for (let i = 0; i < chunk.count; i++) {
+      const counter = counters[i];
+      if (counter !== undefined && counter.warmth !== 'warm') codes[i] = this.#codeOf(chunk, i, counter);
+    }
+  }
+
+  #missed(chunk: Chunk, i: number, counter: SharedCounter, cold: Set<SharedCounter>, codes: Uint8Array): void {
+    this.misses++;
+    // While the store is away, one attempt per call and counter would be a queue of calls that wait for nothing.
+    const isKnownAway = counter.warmth === 'partial' && !this.#region.isAnswering;
+    if (isKnownAway) codes[i] = this.#codeOf(chunk, i, counter);
+    else cold.add(counter);
+  }
+
+  #codeOf(chunk: Chunk, i: number, counter: SharedCounter): number {
+    const takesPartial = chunk.acceptsPartial || this.#policyOf(chunk, i)?.partial === true;
+    const isCut = chunk.op[i] === Op.set || chunk.op[i] === Op.delete;
+    return counter.warmth === 'partial' && takesPartial && !isCut ? DONE : ERRORS.store_away.id;
+  }
+
+  #find(chunk: Chunk, i: number, codes: Uint8Array): SharedCounter | undefined {
+    const name = nameOf(chunk, i);
+    if (name === undefined) {
+      codes[i] = ERRORS.invalid_name.id;
+      return undefined;
+    }
+    const found = this.#region.counters.find(name);
+    if (found !== undefined) return found;
+    if (this.#region.eviction.hasRoom()) return this.#region.counters.take(name);
+    codes[i] = ERRORS.too_many_counters.id;
+    return undefined;
+  }
+
+  #policyOf(chunk: Chunk, i: number): Policy | undefined {
+    if (this.#policies.isEmpty) return undefined;
+    const start = chunk.nameStart[i] as number;
+    return this.#policies.find(chunk.names, start, start + (chunk.nameLength[i] as number));
+  }
+}
+
+/** What one record of one replica can't decide for all of them. */
+function needsAuthority(op: number, options: CommandOptions | undefined): boolean {
+  if (op === Op.expire) return true;
+  if (options === undefined) return false;
+  const { floor, ceiling, saturate, deadline, onlyIf, id } = options;
+  const isConditional = onlyIf !== undefined && op !== Op.set;
+  return (
+    floor !== undefined ||
+    ceiling !== undefined ||
+    saturate === true ||
+    (deadline !== undefined && deadline.kind !== 'persist') ||
+    isConditional ||
+    id !== undefined
+  );
+}
+
+function nameOf(chunk: Chunk, i: number): string | undefined {
+  const start = chunk.nameStart[i] as number;
+  const length = chunk.nameLength[i] as number;
+  if (length === 0 || length > NAME_BYTES_MAX) return undefined;
+  try {
+    return utf8.decode(chunk.names.subarray(start, start + length));
+  } catch (error) {
+    if (error instanceof TypeError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,181 @@
+/**
+ * How a directory meets its store at a start: which incarnation counts from now on, and what became of the earlier ones.
+ *
+ * The first time, what the directory had counted alone becomes the slot of one more incarnation, under the directory's own id,
+ * which is registered by compare-and-set: a second directory with that id is a copy, and would count everything again.
+ */
+import { Kind } from '../counter/key.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { Host } from '../host/host.ts';
+import { type SlotStore, StoreError, type StoreIdentity } from '../store/slot-store.ts';
+import { ALONE, type Identity, type Incarnation, newId } from './identity.ts';
+import { findLease, LEASE_FORMAT, type LeaseDocument, readLease } from './lease.ts';
+import { Membership } from './membership.ts';
+import { Backoff, pause } from './pause.ts';
+
+const PAGE_ENTRIES = 10_000;
+const RETRY_MS_MIN = 100;
+const RETRY_MS_MAX = 1_000;
+
+/** The directory must not be used with this store; the sentence says why, and what to do. */
+export class AttachError extends Error {
+  override readonly name = 'AttachError';
+}
+
+export interface AttachOptions {
+  readonly store: SlotStore;
+  readonly engine: Engine;
+  readonly identity: Identity;
+  readonly host: Host;
+  readonly leaseMs: number;
+  /** How long to wait for a store that does not answer, where nothing can be done without it, ms. */
+  readonly patienceMs: number;
+  readonly isShared: (name: string) => boolean;
+}
+
+export interface Attached {
+  readonly membership: Membership;
+  readonly ordinal: number;
+}
+
+/** @throws AttachError, StoreRefusal, StoreError when a first meeting fails for want of an answer */
+export async function attach(options: AttachOptions): Promise<Attached> {
+  const { identity } = options;
+  const isFirst = identity.record.attachment?.isRegistered !== true;
+  const known = await meet(options, isFirst);
+  if (isFirst && known !== undefined) await register(options, known);
+  if (known !== undefined) await compare(options, known);
+  return (await resume(options, known !== undefined)) ?? (await beginAnew(options));
+}
+
+/** The membership of an incarnation. */
+export function membershipOf(
+  options: Omit<AttachOptions, 'isShared' | 'engine' | 'patienceMs'>,
+  id: string,
+): Membership {
+  const { store, host, identity, leaseMs } = options;
+  return new Membership({ replica: id, store, host, leaseMs, directory: identity.record.directory });
+}
+
+/** The ordinal and id of a fresh incarnation, which is in the file when this resolves; the others have ended by `through`. */
+export async function freshIncarnation(
+  identity: Identity,
+  host: Host,
+  through: bigint | undefined,
+): Promise<Incarnation> {
+  const { nextOrdinal, incarnations } = identity.record;
+  const fresh: Incarnation = { ordinal: nextOrdinal, id: newId(host.random) };
+  const past = incarnations.map((one) =>
+    one.through === undefined && through !== undefined ? { ...one, through: `${through}` } : one,
+  );
+  await identity.change({ nextOrdinal: nextOrdinal + 1, incarnations: [...past, fresh], baton: undefined });
+  return fresh;
+}
+
+/** Asks the store who it is. Undefined: no answer, and the directory can go on without. */
+async function meet(
+  { store, host, patienceMs }: AttachOptions,
+  mustAnswer: boolean,
+): Promise<StoreIdentity | undefined> {
+  const endMs = host.clock.monotonicMs() + patienceMs;
+  const backoff = new Backoff(host.random, RETRY_MS_MIN, RETRY_MS_MAX);
+  for (;;) {
+    try {
+      return await store.identity();
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      if (!mustAnswer) return undefined;
+      if (host.clock.monotonicMs() >= endMs) throw error;
+    }
+    await pause(host.clock, backoff.next());
+  }
+}
+
+/** A durable store has the slots of this directory, or is another one. */
+async function compare({ store, identity }: AttachOptions, { id }: StoreIdentity): Promise<void> {
+  const { attachment } = identity.record;
+  if (attachment === undefined || attachment.store === id) return;
+  if (store.guarantees.durable) {
+    throw new AttachError(
+      'this data directory belongs to another store, which has what was counted here: name that one in --store, or start with an empty directory',
+    );
+  }
+  // It began anew, without its data: everything is asserted again.
+  await identity.change({ attachment: { ...attachment, store: id } });
+}
+
+async function register(options: AttachOptions, { id }: StoreIdentity): Promise<void> {
+  const { identity, engine, host, store } = options;
+  if (identity.record.attachment === undefined) {
+    const hasCounted = surveyCounters(options);
+    const incarnations: Incarnation[] = hasCounted
+      ? [{ ordinal: ALONE, id: identity.record.directory, through: `${engine.durableSequence}` }]
+      : [];
+    await identity.change({
+      attachment: { store: id, nonce: newId(host.random), isRegistered: !hasCounted },
+      incarnations,
+    });
+  }
+  const { attachment, directory, incarnations } = identity.record;
+  if (attachment === undefined || attachment.isRegistered) return;
+  const document: LeaseDocument = {
+    format: LEASE_FORMAT,
+    state: 'import',
+    directory,
+    nonce: attachment.nonce,
+    through: incarnations[0]?.through ?? '0',
+    at: host.clock.nowMs(),
+  };
+  if (!(await store.swapLease(directory, 0, JSON.stringify(document)))) {
+    const lease = findLease(await store.leases(), directory);
+    if (lease === undefined || readLease(lease).nonce !== attachment.nonce) {
+      throw new AttachError(
+        'this data directory is a copy of one that is attached to the store already: its counts are there; start with an empty directory',
+      );
+    }
+  }
+  await identity.change({ attachment: { ...attachment, isRegistered: true } });
+}
+
+/** Whether anything was counted that is shared from now on. @throws AttachError when it cannot be shared */
+function surveyCounters({ engine, isShared }: AttachOptions): boolean {
+  let hasCounted = false;
+  let cursor = 0;
+  do {
+    const page = engine.durablePage(Kind.counter, cursor, PAGE_ENTRIES);
+    for (const { name, hasDeadline } of page.entries) {
+      if (!isShared(name)) continue;
+      if (hasDeadline) {
+        throw new AttachError(
+          'this data directory has counters with a deadline, which a shared counter cannot have: give their names a policy with "scope: local", or remove the deadlines first',
+        );
+      }
+      hasCounted = true;
+    }
+    cursor = page.cursor;
+  } while (cursor !== 0);
+  return hasCounted;
+}
+
+/** Goes on as the incarnation that stopped cleanly, if its baton is good. */
+async function resume(options: AttachOptions, isAnswering: boolean): Promise<Attached | undefined> {
+  const { identity } = options;
+  const { baton, incarnations } = identity.record;
+  const last = incarnations.at(-1);
+  if (!isAnswering || baton === undefined || last === undefined || last.through !== undefined) return undefined;
+  const membership = membershipOf(options, last.id);
+  try {
+    if (!(await membership.redeem(baton))) return undefined;
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    return undefined;
+  }
+  await identity.change({ baton: undefined });
+  return { membership, ordinal: last.ordinal };
+}
+
+async function beginAnew(options: AttachOptions): Promise<Attached> {
+  const { identity, host, engine } = options;
+  const { ordinal, id } = await freshIncarnation(identity, host, engine.durableSequence);
+  return { membership: membershipOf(options, id), ordinal };
+}

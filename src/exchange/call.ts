@@ -1,0 +1,240 @@
+/**
+ * One chunk that has shared counters in it, from its submission to its completion: its counters are made warm, then its commands are
+ * carried out in order, as many at a time as one chunk of the engine can take.
+ *
+ * A run is a row of commands that the engine can take together: adds and reads of shared counters, each on this incarnation's
+ * slot; or commands on local counters, as they are. Set and delete of a shared counter are cuts, one by one.
+ */
+import { Chunk, Flag, Op } from '../counter/chunk.ts';
+import { CountingError, DONE, ERRORS, errorCode } from '../counter/errors.ts';
+import { clampInt64, fitsInt64, readInt64, writeInt64 } from '../counter/int64.ts';
+import type { CountingService } from '../counter/service.ts';
+import type { ReplicaId } from '../store/slot-store.ts';
+import type { CutOutcome, Cutter } from './cutter.ts';
+import type { Own } from './loader.ts';
+import type { SharedCounter } from './shared-counter.ts';
+
+/** Why a command is not carried out, by its position; `DONE`: it is. */
+export type Codes = Uint8Array;
+
+/** A command's counter: a shared one, or undefined for a local one, or one that is refused. */
+export type Counters = readonly (SharedCounter | undefined)[];
+
+export interface CallContext {
+  readonly engine: CountingService;
+  readonly cutter: Cutter;
+  readonly own: () => Own;
+  readonly nowMs: () => number;
+}
+
+/** Carries out the chunk's commands. Its outcomes are filled in when this resolves; it never rejects for what a caller did. */
+export async function carryOut(chunk: Chunk, counters: Counters, codes: Codes, context: CallContext): Promise<void> {
+  for (let from = 0; from < chunk.count; ) {
+    const counter = counters[from];
+    if (codes[from] !== DONE) {
+      refuse(chunk, from, codes[from] as number);
+      from++;
+    } else if (counter !== undefined && (chunk.op[from] === Op.set || chunk.op[from] === Op.delete)) {
+      await carryOutCut(chunk, from, counter, context);
+      from++;
+    } else {
+      const to = endOfRun(chunk, counters, codes, from);
+      await carryOutRun(chunk, counters, from, to, context);
+      from = to;
+    }
+    if (chunk.refusal !== DONE) return;
+  }
+}
+
+/** Whether all commands can go to the engine together, so that nobody has to wait for another command. */
+export function isOneRun(chunk: Chunk, counters: Counters, codes: Codes): boolean {
+  return endOfRun(chunk, counters, codes, 0) === chunk.count;
+}
+
+/** Gives the commands `[from, to)` to the engine, and calls back with their outcomes in the chunk. */
+export function submitRun(
+  chunk: Chunk,
+  counters: Counters,
+  from: number,
+  to: number,
+  context: CallContext,
+  done: () => void,
+): void {
+  const run =
+    counters[from] === undefined ? new LocalRun(chunk, from, to) : new SharedRun(chunk, counters, from, to, context);
+  const { inner } = run;
+  inner.complete = () => {
+    chunk.appliedAtMs = inner.appliedAtMs;
+    if (inner.refusal !== DONE && ERRORS[errorCode(inner.refusal)].outcome === 'unknown') chunk.refusal = inner.refusal;
+    for (let i = from; i < to; i++) {
+      copyOutcome(inner, i - from, chunk, i);
+      run.tell(i);
+    }
+    done();
+  };
+  context.engine.submit(inner);
+}
+
+function carryOutRun(chunk: Chunk, counters: Counters, from: number, to: number, context: CallContext): Promise<void> {
+  return new Promise((resolve) => submitRun(chunk, counters, from, to, context, resolve));
+}
+
+/** The end of the row of commands that the engine can take together with the first one. */
+function endOfRun(chunk: Chunk, counters: Counters, codes: Codes, from: number): number {
+  const isShared = counters[from] !== undefined;
+  let to = from;
+  while (to < chunk.count && codes[to] === DONE && (counters[to] !== undefined) === isShared) {
+    if (isShared && (chunk.op[to] === Op.set || chunk.op[to] === Op.delete)) break;
+    to++;
+  }
+  return to;
+}
+
+/** Commands on local counters, as they are. */
+class LocalRun {
+  readonly inner: Chunk;
+
+  constructor(chunk: Chunk, from: number, to: number) {
+    this.inner = new Chunk(to - from);
+    this.inner.names = chunk.names;
+    for (let i = from; i < to; i++) {
+      const low = chunk.amount[2 * i] as number;
+      const high = chunk.amount[2 * i + 1] as number;
+      this.inner.push(chunk.op[i] as Op, chunk.nameStart[i] as number, chunk.nameLength[i] as number, low, high);
+      const options = chunk.options[i];
+      if (options !== undefined) this.inner.options[i - from] = options;
+    }
+  }
+
+  tell(): void {}
+}
+
+/** Adds and reads of shared counters, each on this incarnation's slot. */
+class SharedRun {
+  readonly inner: Chunk;
+  readonly #chunk: Chunk;
+  readonly #counters: Counters;
+  readonly #from: number;
+  readonly #replica: ReplicaId;
+  readonly #own: () => Own;
+  /** Per command: why an add is only a read. */
+  readonly #refusals: Uint8Array;
+  readonly #existed: Uint8Array;
+
+  constructor(chunk: Chunk, counters: Counters, from: number, to: number, { own }: CallContext) {
+    const { ordinal, replica } = own();
+    this.inner = new Chunk(to - from);
+    this.#chunk = chunk;
+    this.#counters = counters;
+    this.#from = from;
+    this.#replica = replica;
+    this.#own = own;
+    this.#refusals = new Uint8Array(to - from);
+    this.#existed = new Uint8Array(to - from);
+    for (let i = from; i < to; i++) this.#push(i, ordinal);
+  }
+
+  #push(i: number, ordinal: number): void {
+    const counter = this.#counters[i] as SharedCounter;
+    const at = i - this.#from;
+    this.#existed[at] = counter.exists ? 1 : 0;
+    const amount = this.#chunk.op[i] === Op.add ? readInt64(this.#chunk.amount, 2 * i) : 0n;
+    if (this.#chunk.op[i] === Op.add) this.#refusals[at] = refusalOf(counter, amount);
+    if (this.#chunk.op[i] !== Op.add || this.#refusals[at] !== DONE) {
+      this.inner.pushSlot(Op.get, counter.name, ordinal);
+      return;
+    }
+    counter.underWay += amount;
+    this.inner.pushSlot(Op.add, counter.name, ordinal, amount);
+  }
+
+  /** Makes the outcome of the slot one of the counter. */
+  tell(i: number): void {
+    const chunk = this.#chunk;
+    const at = i - this.#from;
+    const counter = this.#counters[i] as SharedCounter;
+    const isAdd = this.inner.op[at] === Op.add;
+    if (isAdd) counter.underWay -= readInt64(chunk.amount, 2 * i);
+    if (this.inner.refusal !== DONE) return;
+    // Under another id by now: what this slot has is among the others already.
+    const net = this.inner.valueAt(at);
+    const isOwn = this.#own().replica === this.#replica;
+    if (isOwn && chunk.code[i] === DONE && (isAdd || this.inner.hasFlag(at, Flag.existed))) counter.ownNet = net;
+    const exists = isAdd ? this.#existed[at] === 1 : counter.exists;
+    const changed = chunk.flags[i] & Flag.changed;
+    chunk.flags[i] = (exists ? Flag.existed : 0) | changed | (counter.warmth === 'partial' ? Flag.partial : 0);
+    if (chunk.code[i] === DONE) chunk.code[i] = this.#refusals[at] as number;
+    this.#tellValue(i, counter, isOwn ? counter.others + counter.ownNet : counter.value, exists || isAdd);
+  }
+
+  #tellValue(i: number, counter: SharedCounter, value: bigint, exists: boolean): void {
+    const chunk = this.#chunk;
+    chunk.updatedAt[i] = exists ? Math.max(chunk.updatedAt[i] as number, counter.updatedAtSeconds) : 0;
+    if (chunk.op[i] === Op.deadline) writeInt64(chunk.value, 2 * i, -1n);
+    else if (!exists) writeInt64(chunk.value, 2 * i, 0n);
+    else if (fitsInt64(value)) writeInt64(chunk.value, 2 * i, value);
+    else if (chunk.op[i] === Op.add && chunk.code[i] === DONE) writeInt64(chunk.value, 2 * i, clampInt64(value));
+    else chunk.code[i] = ERRORS.out_of_range.id;
+  }
+}
+
+/** The sum of all must stay in 64 bits; where it does not, because others count too, only what leads back is taken. */
+function refusalOf(counter: SharedCounter, amount: bigint): number {
+  const value = counter.value + counter.underWay;
+  if (fitsInt64(value + amount)) return DONE;
+  if (fitsInt64(value)) return ERRORS.overflow.id;
+  return value < 0n === amount > 0n ? DONE : ERRORS.out_of_range.id;
+}
+
+async function carryOutCut(
+  chunk: Chunk,
+  i: number,
+  counter: SharedCounter,
+  { cutter, nowMs }: CallContext,
+): Promise<void> {
+  clear(chunk, i);
+  chunk.appliedAtMs = nowMs();
+  try {
+    const isSet = chunk.op[i] === Op.set;
+    const value = readInt64(chunk.amount, 2 * i);
+    const outcome = isSet
+      ? await cutter.set(counter.name, value, chunk.options[i]?.onlyIf)
+      : await cutter.delete(counter.name);
+    tellCut(chunk, i, outcome, isSet ? value : 0n, nowMs);
+  } catch (error) {
+    if (!(error instanceof CountingError)) throw error;
+    if (error.entry.outcome === 'unknown') chunk.refusal = error.entry.id;
+    refuse(chunk, i, error.entry.id);
+  }
+}
+
+function tellCut(chunk: Chunk, i: number, outcome: CutOutcome, value: bigint, nowMs: () => number): void {
+  const { existed, before, isChanged } = outcome;
+  chunk.flags[i] = (existed ? Flag.existed : 0) | (isChanged ? Flag.changed : 0);
+  writeInt64(chunk.other, 2 * i, before);
+  writeInt64(chunk.value, 2 * i, isChanged || chunk.op[i] === Op.delete ? value : before);
+  chunk.updatedAt[i] = Math.floor(nowMs() / 1000);
+}
+
+function copyOutcome(inner: Chunk, from: number, chunk: Chunk, to: number): void {
+  chunk.code[to] = inner.refusal === DONE ? (inner.code[from] as number) : inner.refusal;
+  chunk.flags[to] = inner.flags[from] as number;
+  for (let lane = 0; lane < 2; lane++) {
+    chunk.value[2 * to + lane] = inner.value[2 * from + lane] as number;
+    chunk.other[2 * to + lane] = inner.other[2 * from + lane] as number;
+  }
+  chunk.updatedAt[to] = inner.updatedAt[from] as number;
+}
+
+export function refuse(chunk: Chunk, i: number, code: number): void {
+  clear(chunk, i);
+  chunk.code[i] = code;
+}
+
+function clear(chunk: Chunk, i: number): void {
+  chunk.code[i] = DONE;
+  chunk.flags[i] = 0;
+  chunk.updatedAt[i] = 0;
+  writeInt64(chunk.value, 2 * i, 0n);
+  writeInt64(chunk.other, 2 * i, 0n);
+}

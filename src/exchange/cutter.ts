@@ -1,0 +1,110 @@
+/**
+ * Set, reset and delete of shared counters: one more cut, made by compare-and-set in the store, which so decides between
+ * replicas that cut at once. What this replica has counted goes there first; what others have not yet published, and what is
+ * counted meanwhile, survives the cut.
+ */
+import { CountingError } from '../counter/errors.ts';
+import { fitsInt64 } from '../counter/int64.ts';
+import { type Cut, remove, reset, total } from '../crdt/cut.ts';
+import { type CounterState, exists } from '../crdt/merge.ts';
+import type { Host } from '../host/host.ts';
+import { type ReplicaId, type SlotStore, StoreError } from '../store/slot-store.ts';
+import { newId } from './identity.ts';
+import { Backoff, pause } from './pause.ts';
+
+const RETRY_MS_MIN = 5;
+const RETRY_MS_MAX = 200;
+
+export interface CutterOptions {
+  readonly store: SlotStore;
+  readonly host: Host;
+  /** A cut ends within this, ms. */
+  readonly timeoutMs: number;
+  readonly replica: () => ReplicaId;
+  /** Brings what was counted here to the store. @returns whether that succeeded in time */
+  readonly publish: (timeoutMs: number) => Promise<boolean>;
+  /** Told of what the store has. */
+  readonly learned: (name: string, state: CounterState<ReplicaId>) => void;
+}
+
+/** What a cut is to do; undefined: nothing, the state stays. */
+type Decision = (state: CounterState<ReplicaId>) => Cut<ReplicaId> | undefined;
+
+export interface CutOutcome {
+  readonly existed: boolean;
+  readonly before: bigint;
+  readonly isChanged: boolean;
+}
+
+export class Cutter {
+  readonly #options: CutterOptions;
+
+  constructor(options: CutterOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Sets the value, if `onlyIf` holds.
+   * @throws CountingError store_away: nothing was changed; outcome_unknown
+   */
+  set(name: string, value: bigint, onlyIf: 'exists' | 'absent' | undefined): Promise<CutOutcome> {
+    return this.#cut(name, (state) => {
+      if (onlyIf !== undefined && (onlyIf === 'exists') !== exists(state)) return undefined;
+      return reset(state.slots, state.cut, this.#author(), value);
+    });
+  }
+
+  /** Deletes the counter if it exists. @throws as `set` */
+  delete(name: string): Promise<CutOutcome> {
+    return this.#cut(name, (state) => (exists(state) ? remove(state.slots, state.cut, this.#author()) : undefined));
+  }
+
+  async #cut(name: string, decide: Decision): Promise<CutOutcome> {
+    const { host, publish, timeoutMs, learned } = this.#options;
+    const endMs = host.clock.monotonicMs() + timeoutMs;
+    const backoff = new Backoff(host.random, RETRY_MS_MIN, RETRY_MS_MAX);
+    /** Asked for, and not known whether it was made. */
+    let asked: { readonly cut: Cut<ReplicaId>; readonly outcome: CutOutcome } | undefined;
+    if (!(await publish(timeoutMs))) throw new CountingError('store_away');
+    while (host.clock.monotonicMs() < endMs) {
+      try {
+        const state = await this.#read(name);
+        if (asked !== undefined && isMade(asked.cut, state.cut)) return asked.outcome;
+        const next = decide(state);
+        const before = total(state.slots, state.cut);
+        const outcome = { existed: exists(state), before, isChanged: next !== undefined };
+        // A newer cut than ours is there, and ours may have been before it: that is not known any more.
+        if (asked !== undefined && state.cut.version > asked.cut.version) throw new CountingError('outcome_unknown');
+        if (!fitsInt64(before)) throw new CountingError('out_of_range');
+        if (next === undefined) return outcome;
+        asked = { cut: next, outcome };
+        const [isOurs] = await this.#options.store.cut([{ name, expectedVersion: state.cut.version, next }]);
+        if (isOurs === true) {
+          learned(name, { slots: new Map(), cut: next });
+          return outcome;
+        }
+        asked = undefined;
+      } catch (error) {
+        if (!(error instanceof StoreError)) throw error;
+      }
+      await pause(host.clock, backoff.next());
+    }
+    throw new CountingError(asked === undefined ? 'store_away' : 'outcome_unknown');
+  }
+
+  async #read(name: string): Promise<CounterState<ReplicaId>> {
+    const [state] = await this.#options.store.read([name]);
+    if (state === undefined) throw new StoreError('the store has left out a counter');
+    this.#options.learned(name, state);
+    return state;
+  }
+
+  /** Names this very cut: a second attempt with another content has another author. */
+  #author(): string {
+    return `${this.#options.replica()}/${newId(this.#options.host.random)}`;
+  }
+}
+
+function isMade(cut: Cut<ReplicaId>, stored: Cut<ReplicaId>): boolean {
+  return cut.version === stored.version && cut.author === stored.author;
+}

@@ -1,0 +1,102 @@
+/**
+ * Keeps a replica within its memory: counters that were not used lately, and of which a durable store has confirmed
+ * everything, leave memory and disk, and come back at their first touch. Where nothing durable has them, they stay, and at the
+ * limit new names are refused.
+ */
+import type { Engine } from '../engine/engine.ts';
+import type { Clock } from '../host/host.ts';
+import type { Identity } from './identity.ts';
+import type { Own } from './loader.ts';
+import { dropSlots, type LocalSlot } from './local-slots.ts';
+import type { Publisher } from './publisher.ts';
+import type { SharedCounter } from './shared-counter.ts';
+import type { SharedCounters } from './shared-counters.ts';
+
+/** Looked at in one turn, so that nobody waits long. */
+const LOOKED_AT_MAX = 10_000;
+const DROPPED_AT_ONCE = 4_000;
+/** Evictions begin before the limit: new names need not wait for them. */
+const BEGIN_AT = 0.9;
+
+export interface EvictionOptions {
+  readonly counters: SharedCounters;
+  readonly engine: Engine;
+  readonly identity: Identity;
+  readonly publisher: Publisher;
+  readonly own: () => Own;
+  /** Undefined: no limit. */
+  readonly memoryBytes: number | undefined;
+  readonly isDurable: boolean;
+  readonly clock: Clock;
+  readonly failed: (error: unknown) => void;
+}
+
+export class Eviction {
+  readonly #options: EvictionOptions;
+  #hand = 0;
+  #evicted = 0;
+  #isRunning = false;
+
+  constructor(options: EvictionOptions) {
+    this.#options = options;
+  }
+
+  /** Counters that have left since the start. */
+  get evicted(): number {
+    return this.#evicted;
+  }
+
+  /** Whether a further counter can be held. Makes room in the background when there is little. */
+  hasRoom(): boolean {
+    const limit = this.#options.memoryBytes;
+    if (limit === undefined) return true;
+    const { bytes } = this.#options.counters;
+    if (bytes > limit * BEGIN_AT && this.#options.isDurable && !this.#isRunning) void this.#makeRoom(limit * BEGIN_AT);
+    return bytes < limit;
+  }
+
+  async #makeRoom(wantedBytes: number): Promise<void> {
+    this.#isRunning = true;
+    try {
+      const { counters, engine, identity, own } = this.#options;
+      if (identity.record.hasEvicted !== true) await identity.change({ hasEvicted: true });
+      // Twice around: the first time takes away the mark of having been used.
+      for (let looked = 0; counters.bytes > wantedBytes && looked <= 2 * counters.count; looked += LOOKED_AT_MAX) {
+        const { ordinal } = own();
+        const leaving = this.#choose(wantedBytes);
+        const slots = leaving.map(({ name }): LocalSlot => ({ name, ordinal, net: 0n }));
+        for (const counter of leaving) counters.forget(counter);
+        this.#evicted += leaving.length;
+        // Whoever wants one of them back reads the engine after this.
+        await dropSlots(engine, slots);
+        await new Promise<void>((resolve) => this.#options.clock.soon(resolve));
+      }
+    } catch (error) {
+      this.#options.failed(error);
+    } finally {
+      this.#isRunning = false;
+    }
+  }
+
+  /** The clock algorithm: a counter that was used since the hand last came by gets another round. */
+  #choose(wantedBytes: number): SharedCounter[] {
+    const { counters } = this.#options;
+    const leaving: SharedCounter[] = [];
+    const perCounter = counters.bytes / Math.max(1, counters.count);
+    const wanted = Math.min(DROPPED_AT_ONCE, Math.ceil((counters.bytes - wantedBytes) / perCounter));
+    for (let i = 0; i < LOOKED_AT_MAX && leaving.length < wanted && counters.count > 0; i++) {
+      if (this.#hand >= counters.count) this.#hand = 0;
+      const counter = counters.at(this.#hand++);
+      if (counter === undefined || counter.pins > 0 || counter.warmth !== 'warm') continue;
+      if (counter.isUsed) counter.isUsed = false;
+      else if (this.#isSafe(counter)) leaving.push(counter);
+    }
+    return leaving;
+  }
+
+  /** Whether the store has everything of it. */
+  #isSafe({ name, ownNet, durableNet }: SharedCounter): boolean {
+    const { publisher, own } = this.#options;
+    return ownNet === durableNet && !publisher.isUnconfirmed(name, own().replica);
+  }
+}

@@ -1,0 +1,170 @@
+/**
+ * The exchange: a counting service over shared counters. What this replica counts are slots in its engine, durable as the
+ * engine makes them; from the durable stream they go to the store (`publisher.ts`), and what others have counted comes back
+ * from there (`follower.ts`), or is read when a counter is first asked for (`loader.ts`). A value is the sum of both.
+ *
+ *     chunk -> counters made warm -> runs to the engine, cuts to the store -> outcomes: own net + others' part -> complete
+ *     durable group -> publisher -> store -> feed -> follower -> the counters of every other replica
+ *
+ * Nothing that the store does or fails to do holds up an update of a counter that is warm.
+ */
+import { type Chunk, Flag, Op } from '../counter/chunk.ts';
+import { CountingError, DONE, ERRORS } from '../counter/errors.ts';
+import type {
+  CountingService,
+  ScanPage,
+  ScanRequest,
+  ServiceInfo,
+  SnapshotSummary,
+  StoreInfo,
+} from '../counter/service.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { GroupBuffer } from '../journal/group.ts';
+import { StoreError } from '../store/slot-store.ts';
+import { Admission } from './admission.ts';
+import { carryOut, isOneRun, submitRun } from './call.ts';
+import { slotsOfGroup } from './local-slots.ts';
+import { Region, type RegionOptions } from './region.ts';
+import { scanShared } from './scan.ts';
+import { waitForSession } from './session.ts';
+
+export class Exchange implements CountingService {
+  readonly #region: Region;
+  readonly #engine: Engine;
+  readonly #admission: Admission;
+  readonly #acksMs: number;
+  #underWay = 0;
+  #isClosing = false;
+  #idle: (() => void) | undefined;
+
+  /**
+   * Meets the store, and takes chunks from then on.
+   * @throws AttachError, StoreRefusal: the directory and the store do not go together; StoreError: a first meeting needs an answer
+   */
+  static async open(options: RegionOptions): Promise<Exchange> {
+    return new Exchange(await Region.open(options), options);
+  }
+
+  private constructor(region: Region, options: RegionOptions) {
+    this.#region = region;
+    this.#engine = options.engine;
+    this.#acksMs = options.callMs * 2;
+    this.#admission = new Admission(region, options.policies, options.ack);
+    options.engine.subscribe((group) => this.#onDurable(group));
+    region.start();
+  }
+
+  submit(chunk: Chunk): void {
+    if (this.#isClosing) {
+      chunk.refusal = ERRORS.shutting_down.id;
+      chunk.complete();
+    } else if (this.#admission.isLocal(chunk)) {
+      this.#engine.submit(chunk);
+    } else if (chunk.key !== undefined || chunk.atomic) {
+      chunk.refusal = ERRORS.needs_authority.id;
+      chunk.complete();
+    } else {
+      this.#take(chunk);
+    }
+  }
+
+  async scan(request: ScanRequest): Promise<ScanPage> {
+    return scanShared(this.#engine, this.#region.counters, request, (name) => this.#admission.isLocalName(name));
+  }
+
+  snapshot(): Promise<SnapshotSummary> {
+    return this.#engine.snapshot();
+  }
+
+  info(): ServiceInfo {
+    const { hits, misses } = this.#admission;
+    const store: StoreInfo = { ...this.#region.info(), hits, misses };
+    return { ...this.#engine.info(), store };
+  }
+
+  /** Takes no more chunks, finishes those under way, brings everything to the store if it answers, and leaves the baton. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    if (this.#underWay > 0) {
+      await new Promise<void>((resolve) => {
+        this.#idle = resolve;
+      });
+    }
+    await this.#region.close();
+  }
+
+  #take(chunk: Chunk): void {
+    const admitted = this.#admission.admit(chunk);
+    const { counters, codes, cold } = admitted;
+    this.#underWay++;
+    const end = (): void => {
+      for (const counter of counters) if (counter !== undefined) counter.pins--;
+      chunk.asOfMs = this.#region.asOfMs;
+      chunk.complete();
+      if (--this.#underWay === 0) this.#idle?.();
+    };
+    const isSimple = cold.length === 0 && chunk.consistency === 'local' && chunk.session === '' && !admitted.acksStore;
+    if (isSimple && isOneRun(chunk, counters, codes)) {
+      submitRun(chunk, counters, 0, chunk.count, this.#region.context, () => {
+        tellSession(chunk, admitted, this.#region.replica);
+        end();
+      });
+      return;
+    }
+    chunk.keepNames();
+    void this.#carryOut(chunk, admitted).then(end, (error: unknown) => {
+      this.#region.unforeseen(error);
+      chunk.refusal = ERRORS.internal.id;
+      end();
+    });
+  }
+
+  async #carryOut(chunk: Chunk, admitted: ReturnType<Admission['admit']>): Promise<void> {
+    const { counters, codes, cold } = admitted;
+    if (cold.length > 0) {
+      await new Promise<void>((resolve) => this.#region.loader.load(cold, resolve));
+      this.#admission.judge(chunk, admitted);
+    }
+    if (!(await this.#refresh(chunk, admitted))) return;
+    await carryOut(chunk, counters, codes, this.#region.context);
+    tellSession(chunk, admitted, this.#region.replica);
+    if (admitted.acksStore && hasChanged(chunk) && !(await this.#region.confirmAll(this.#acksMs))) {
+      chunk.refusal = ERRORS.timeout.id;
+    }
+  }
+
+  /** What the caller wants reads to contain. @returns false when that cannot be had: the chunk is refused */
+  async #refresh(chunk: Chunk, { counters }: ReturnType<Admission['admit']>): Promise<boolean> {
+    const shared = [...new Set(counters.filter((counter) => counter !== undefined))];
+    try {
+      if (chunk.consistency === 'region') await this.#region.loader.refresh(shared);
+      if (chunk.session !== '') await waitForSession(chunk.session, shared, this.#region);
+      return true;
+    } catch (error) {
+      if (error instanceof StoreError) chunk.refusal = ERRORS.store_away.id;
+      else if (error instanceof CountingError) chunk.refusal = error.entry.id;
+      else throw error;
+      return false;
+    }
+  }
+
+  #onDurable(group: GroupBuffer): void {
+    slotsOfGroup(group, (slot) => this.#region.tookSlot(slot, group.sequence));
+  }
+}
+
+/** What a later chunk has to see, on whichever replica. */
+function tellSession(chunk: Chunk, { counters }: ReturnType<Admission['admit']>, replica: string): void {
+  let version = 0n;
+  for (let i = 0; i < chunk.count; i++) {
+    const counter = counters[i];
+    if (counter === undefined || chunk.op[i] !== Op.add || chunk.code[i] !== DONE) continue;
+    if (counter.ownVersion > version) version = counter.ownVersion;
+  }
+  if (version > 0n) chunk.sessionToken = `${replica}.${version}`;
+}
+
+function hasChanged(chunk: Chunk): boolean {
+  for (let i = 0; i < chunk.count; i++) if (chunk.hasFlag(i, Flag.changed)) return true;
+  return false;
+}

@@ -1,0 +1,90 @@
+/**
+ * Follows the store's feed: what others have counted comes to the counters that this replica holds; everything else
+ * passes by, and is read when it is asked for.
+ */
+import type { Host } from '../host/host.ts';
+import type { Changes, SlotStore } from '../store/slot-store.ts';
+import { Backoff, pause } from './pause.ts';
+
+const RETRY_MS_MIN = 50;
+const RETRY_MS_MAX = 2_000;
+
+export interface FollowerOptions {
+  readonly store: SlotStore;
+  readonly host: Host;
+  readonly pollMs: number;
+  readonly changed: (changes: Changes) => void;
+  /** There may be changes that the feed does not tell: everything held is to be read again. Rejects when it can't. */
+  readonly resync: () => Promise<void>;
+  /** The store may have lost what it had confirmed. */
+  readonly termChanged: () => void;
+  /** Told of every poll that was answered. */
+  readonly answered: () => void;
+  readonly failed: (error: unknown) => void;
+}
+
+export class Follower {
+  readonly #options: FollowerOptions;
+  readonly #backoff: Backoff;
+  #cursor: string | undefined;
+  #term: string | undefined;
+  #asOfMs = 0;
+  #isAnswering = false;
+  #isClosed = false;
+  #running: Promise<void> | undefined;
+
+  constructor(options: FollowerOptions) {
+    this.#options = options;
+    this.#backoff = new Backoff(options.host.random, RETRY_MS_MIN, RETRY_MS_MAX);
+  }
+
+  /** What the store had confirmed at this moment, Unix ms by this machine's clock, is known here. 0: nothing yet. */
+  get asOfMs(): number {
+    return this.#asOfMs;
+  }
+
+  /** Whether the last poll was answered. */
+  get isAnswering(): boolean {
+    return this.#isAnswering;
+  }
+
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { clock } = this.#options.host;
+    while (!this.#isClosed) {
+      const isDone = await this.#poll();
+      await pause(clock, isDone ? this.#options.pollMs : this.#backoff.next());
+    }
+  }
+
+  async #poll(): Promise<boolean> {
+    try {
+      const beganMs = this.#options.host.clock.nowMs();
+      const changes = await this.#options.store.changes(this.#cursor);
+      const isNewTerm = this.#term !== undefined && this.#term !== changes.term;
+      this.#options.changed(changes);
+      if (changes.resync) await this.#options.resync();
+      // Not before everything has been read: a failure on the way begins it again.
+      this.#cursor = changes.cursor;
+      this.#term = changes.term;
+      if (isNewTerm) this.#options.termChanged();
+      this.#asOfMs = beganMs;
+      this.#isAnswering = true;
+      this.#backoff.reset();
+      this.#options.answered();
+      return true;
+    } catch (error) {
+      this.#isAnswering = false;
+      this.#options.failed(error);
+      return false;
+    }
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * `replica.json`: who a data directory is towards slot stores. Made with the directory, whether it ever meets a store or not.
+ *
+ * Invariants:
+ * - An incarnation is in the file, durably, before anything is counted under its ordinal; ordinals are never given twice.
+ * - `through` of an incarnation that has ended is the last group that it may have made durable: its slots have that version
+ *   for good, whoever publishes them.
+ * - The file is replaced by rename and synced, so it is never torn.
+ */
+import type { Disk, Random } from '../host/host.ts';
+import type { ReplicaId } from '../store/slot-store.ts';
+
+const FILE = 'replica.json';
+const TEMPORARY = 'replica.json.new';
+const FORMAT = 1;
+const ID_BYTES = 16;
+
+/** The incarnation that counted before the directory met a store: its records are counters, its id is the directory's. */
+export const ALONE = 0;
+
+export interface Incarnation {
+  /** The suffix of its records; `ALONE` for what was counted without a store. */
+  readonly ordinal: number;
+  readonly id: ReplicaId;
+  /** Decimal digits; undefined while it runs. */
+  readonly through?: string | undefined;
+}
+
+export interface Attachment {
+  /** The store's id. */
+  readonly store: string;
+  /** Tells this directory from its copies while its import is being registered. */
+  readonly nonce: string;
+  readonly isRegistered: boolean;
+}
+
+export interface IdentityRecord {
+  readonly format: typeof FORMAT;
+  /** 128 random bits in hexadecimal, made with the directory. */
+  readonly directory: string;
+  /** The store that it belongs to, since it first met one. */
+  readonly attachment?: Attachment | undefined;
+  readonly nextOrdinal: number;
+  /** Those that are not folded yet, oldest first; while a replica runs the last one is its own. */
+  readonly incarnations: readonly Incarnation[];
+  /** Redeems the last incarnation's lease, once. */
+  readonly baton?: string | undefined;
+  /** Slots have left this directory for the store: what it does not know is not zero. */
+  readonly hasEvicted?: boolean | undefined;
+}
+
+/** The file is there, but is not one that this version can read. */
+export class IdentityError extends Error {
+  override readonly name = 'IdentityError';
+}
+
+export class Identity {
+  readonly #disk: Disk;
+  #record: IdentityRecord;
+
+  private constructor(disk: Disk, record: IdentityRecord) {
+    this.#disk = disk;
+    this.#record = record;
+  }
+
+  /** Reads the file, or makes it. @throws IdentityError, and the system's errors */
+  static async open(disk: Disk, random: Random): Promise<Identity> {
+    const text = await readText(disk);
+    if (text !== undefined) return new Identity(disk, parse(text));
+    const record: IdentityRecord = {
+      format: FORMAT,
+      directory: newId(random),
+      nextOrdinal: ALONE + 1,
+      incarnations: [],
+    };
+    const identity = new Identity(disk, record);
+    await identity.change({});
+    return identity;
+  }
+
+  get record(): IdentityRecord {
+    return this.#record;
+  }
+
+  /** The incarnation with this ordinal, unless it is folded. */
+  incarnation(ordinal: number): Incarnation | undefined {
+    return this.#record.incarnations.find((incarnation) => incarnation.ordinal === ordinal);
+  }
+
+  /** Replaces parts of the record, durably. */
+  async change(parts: Partial<Omit<IdentityRecord, 'format' | 'directory'>>): Promise<void> {
+    const next = { ...this.#record, ...parts };
+    const bytes = new TextEncoder().encode(`${JSON.stringify(next, null, 2)}\n`);
+    if ((await this.#disk.list()).includes(TEMPORARY)) await this.#disk.unlink(TEMPORARY);
+    const file = await this.#disk.open(TEMPORARY, 'create');
+    try {
+      await file.write(bytes, 0);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await this.#disk.rename(TEMPORARY, FILE);
+    await this.#disk.syncDirectory();
+    this.#record = next;
+  }
+}
+
+/** 128 random bits in hexadecimal. */
+export function newId(random: Random): string {
+  return Array.from(random.bytes(ID_BYTES), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+async function readText(disk: Disk): Promise<string | undefined> {
+  if (!(await disk.list()).includes(FILE)) return undefined;
+  const file = await disk.open(FILE, 'read');
+  try {
+    const bytes = new Uint8Array(await file.size());
+    await file.read(bytes, 0);
+    return new TextDecoder().decode(bytes);
+  } finally {
+    await file.close();
+  }
+}
+
+function parse(text: string): IdentityRecord {
+  const record = parseJson(text) as Partial<IdentityRecord> | undefined;
+  if (record?.format !== undefined && record.format !== FORMAT) {
+    throw new IdentityError(
+      `${FILE} has format ${String(record.format)}, which is not known here: use a newer version`,
+    );
+  }
+  const isWhole =
+    typeof record?.directory === 'string' && Array.isArray(record.incarnations) && Number.isInteger(record.nextOrdinal);
+  if (!isWhole) throw new IdentityError(`${FILE} cannot be read: put it back from a backup of this very directory`);
+  return record as IdentityRecord;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}

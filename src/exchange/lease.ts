@@ -1,0 +1,38 @@
+/**
+ * A replica's lease, as the document that the store keeps for it. Its life: RUNNING while it renews it; BATON after a clean stop, until
+ * the same directory redeems the token; FINAL when an heir has published its last slots, from then on only its excess counts; FOLDED
+ * when these are in the counters' cuts. IMPORT is what a directory had counted alone.
+ */
+import type { Lease, ReplicaId } from '../store/slot-store.ts';
+
+export const LEASE_FORMAT = 1;
+
+export type LeaseState = 'running' | 'baton' | 'import' | 'final' | 'folded';
+
+export interface LeaseDocument {
+  readonly format: typeof LEASE_FORMAT;
+  readonly state: LeaseState;
+  /** The directory that it counts for. */
+  readonly directory: string;
+  /** Tells one renewal from another, so that a swap whose answer was lost is known again. */
+  readonly nonce: string;
+  /** Everything up to this version has been confirmed by the store. Decimal digits. */
+  readonly through: string;
+  /** When it was written, by the writer's clock, Unix ms. For people, and for what died long ago. */
+  readonly at: number;
+  /** What redeems a baton. */
+  readonly token?: string;
+}
+
+/** @throws SyntaxError when it is no such document, or one of a later version. */
+export function readLease({ document }: Lease): LeaseDocument {
+  const value = JSON.parse(document) as Partial<LeaseDocument>;
+  const isKnown = value.format === LEASE_FORMAT && typeof value.state === 'string' && typeof value.nonce === 'string';
+  if (!isKnown) throw new SyntaxError('a lease of another version');
+  return value as LeaseDocument;
+}
+
+/** The lease of a replica among all of them. */
+export function findLease(leases: readonly Lease[], replica: ReplicaId): Lease | undefined {
+  return leases.find((lease) => lease.replica === replica);
+}

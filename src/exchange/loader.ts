@@ -1,0 +1,164 @@
+/**
+ * Makes cold counters warm: reads their states from the store, many names at once, and what this directory's own
+ * incarnations have counted on them from the engine.
+ *
+ * A counter is in the map, and takes part in what the feed says, from before its state is read: so nothing that changes
+ * meanwhile is missed.
+ */
+import type { CountingService } from '../counter/service.ts';
+import type { CounterState } from '../crdt/merge.ts';
+import { NO_SLOT } from '../crdt/slot.ts';
+import type { Host } from '../host/host.ts';
+import type { ReplicaId, SlotStore } from '../store/slot-store.ts';
+import type { Identity } from './identity.ts';
+import { type LocalSlot, readNets, restoreNets } from './local-slots.ts';
+import type { SharedCounter } from './shared-counter.ts';
+
+const BATCH_NAMES = 1_000;
+const READS_AT_ONCE = 4;
+
+export interface Own {
+  readonly replica: ReplicaId;
+  readonly ordinal: number;
+}
+
+export interface LoaderOptions {
+  readonly store: SlotStore;
+  readonly engine: CountingService;
+  readonly host: Host;
+  readonly identity: Identity;
+  readonly own: () => Own;
+  /** The newest group that is durable here: a slot of ours that is newer was written by someone else. */
+  readonly durableVersion: () => bigint;
+  /** Someone else writes under our id. */
+  readonly forked: () => void;
+  readonly failed: (error: unknown) => void;
+}
+
+interface Waiting {
+  readonly counters: readonly SharedCounter[];
+  left: number;
+  readonly done: () => void;
+}
+
+export class Loader {
+  readonly #options: LoaderOptions;
+  readonly #queue: SharedCounter[] = [];
+  readonly #waiting = new Map<SharedCounter, Waiting[]>();
+  #reads = 0;
+  #isScheduled = false;
+  #loads = 0;
+
+  constructor(options: LoaderOptions) {
+    this.#options = options;
+  }
+
+  /** Counters read from the store since the start. */
+  get loads(): number {
+    return this.#loads;
+  }
+
+  /** Calls back when an attempt has been made for each of these; `warmth` tells what came of it. */
+  load(counters: readonly SharedCounter[], done: () => void): void {
+    const waiting = { counters, left: counters.length, done };
+    for (const counter of counters) {
+      const others = this.#waiting.get(counter);
+      if (others === undefined) {
+        this.#waiting.set(counter, [waiting]);
+        this.#queue.push(counter);
+      } else {
+        others.push(waiting);
+      }
+    }
+    this.#schedule();
+  }
+
+  /** Reads counters anew. @throws StoreError, CountingError */
+  async refresh(counters: readonly SharedCounter[]): Promise<void> {
+    for (let from = 0; from < counters.length; from += BATCH_NAMES) {
+      await this.#read(counters.slice(from, from + BATCH_NAMES));
+    }
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled || this.#queue.length === 0 || this.#reads === READS_AT_ONCE) return;
+    this.#isScheduled = true;
+    this.#options.host.clock.soon(() => {
+      this.#isScheduled = false;
+      while (this.#queue.length > 0 && this.#reads < READS_AT_ONCE) void this.#loadBatch();
+    });
+  }
+
+  async #loadBatch(): Promise<void> {
+    const counters = this.#queue.splice(0, BATCH_NAMES);
+    this.#reads++;
+    try {
+      await this.#read(counters);
+    } catch (error) {
+      this.#options.failed(error);
+      await this.#takeOwnPart(counters).catch(this.#options.failed);
+    }
+    this.#reads--;
+    for (const counter of counters) {
+      const waiting = this.#waiting.get(counter) ?? [];
+      this.#waiting.delete(counter);
+      for (const one of waiting) if (--one.left === 0) one.done();
+    }
+    this.#schedule();
+  }
+
+  async #read(counters: readonly SharedCounter[]): Promise<void> {
+    const states = await this.#options.store.read(counters.map((counter) => counter.name));
+    this.#loads += counters.length;
+    await this.#takeNets(counters, states);
+    const nowSeconds = Math.floor(this.#options.host.clock.nowMs() / 1000);
+    counters.forEach((counter, i) => {
+      counter.merge(states[i] as CounterState<ReplicaId>);
+      if (counter.warmth === 'cold') counter.updatedAtSeconds = nowSeconds;
+      counter.warmth = 'warm';
+    });
+  }
+
+  /** The store is away. What this directory has never given away, it knows. */
+  async #takeOwnPart(counters: readonly SharedCounter[]): Promise<void> {
+    const cold = counters.filter((counter) => counter.warmth === 'cold');
+    if (this.#options.identity.record.hasEvicted === true) return;
+    await this.#takeNets(cold, undefined);
+    for (const counter of cold) counter.warmth = 'partial';
+  }
+
+  async #takeNets(
+    counters: readonly SharedCounter[],
+    states: readonly CounterState<ReplicaId>[] | undefined,
+  ): Promise<void> {
+    const names = counters.map((counter) => counter.name);
+    const { engine, identity, own, durableVersion, forked } = this.#options;
+    const { replica, ordinal } = own();
+    for (const { id, ordinal: past, through } of identity.record.incarnations) {
+      if (past === ordinal || through === undefined) continue;
+      const nets = await readNets(engine, names, past);
+      counters.forEach((counter, i) => {
+        const net = nets[i];
+        if (net !== undefined) counter.mergeSlot(id, { version: BigInt(through), net });
+      });
+    }
+    const nets = await readNets(engine, names, ordinal);
+    const lost: LocalSlot[] = [];
+    counters.forEach((counter, i) => {
+      const state = states?.[i];
+      const stored = newest(state?.slots.get(replica), state?.cut.folded.get(replica));
+      if (stored.version > durableVersion()) forked();
+      const net = nets[i] ?? stored.net;
+      if (nets[i] === undefined && stored.version > 0n) lost.push({ name: counter.name, ordinal, net });
+      if (counter.ownVersion < stored.version) counter.ownVersion = stored.version;
+      if (counter.warmth !== 'cold') return;
+      counter.ownNet = net;
+      counter.durableNet = net;
+    });
+    if (lost.length > 0) await restoreNets(engine, lost);
+  }
+}
+
+function newest(a = NO_SLOT, b = NO_SLOT): { readonly version: bigint; readonly net: bigint } {
+  return a.version >= b.version ? a : b;
+}

@@ -1,0 +1,88 @@
+/**
+ * What this directory's incarnations have counted, as records of the engine: one per name and incarnation. The one place
+ * that knows how slots lie in the engine.
+ */
+import { Chunk, Flag, Op } from '../counter/chunk.ts';
+import { CountingError, DONE, errorCode } from '../counter/errors.ts';
+import { readInt64 } from '../counter/int64.ts';
+import { Kind } from '../counter/key.ts';
+import { CHUNK_COMMANDS_MAX } from '../counter/limits.ts';
+import type { CountingService } from '../counter/service.ts';
+import type { GroupBuffer } from '../journal/group.ts';
+import { ValueEntry } from '../journal/replay.ts';
+import { ALONE } from './identity.ts';
+
+/** A byte order mark at the front is part of the name like any other character. */
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
+
+export interface LocalSlot {
+  readonly name: string;
+  readonly ordinal: number;
+  readonly net: bigint;
+}
+
+/** The nets that one incarnation has of these names, undefined where it has none; what is not durable yet is waited for. @throws CountingError */
+export async function readNets(
+  engine: CountingService,
+  names: readonly string[],
+  ordinal: number,
+): Promise<(bigint | undefined)[]> {
+  const nets: (bigint | undefined)[] = [];
+  await inChunks(
+    engine,
+    Op.get,
+    names.map((name) => ({ name, ordinal, net: 0n })),
+    (chunk, i) => {
+      nets.push(chunk.hasFlag(i, Flag.existed) ? chunk.valueAt(i) : undefined);
+    },
+  );
+  return nets;
+}
+
+/** Sets nets: the store had them, and this directory does not have them any more. @throws CountingError */
+export function restoreNets(engine: CountingService, slots: readonly LocalSlot[]): Promise<void> {
+  return inChunks(engine, Op.set, slots, () => undefined);
+}
+
+/** Removes records that the store has in its keeping. @throws CountingError */
+export function dropSlots(engine: CountingService, slots: readonly LocalSlot[]): Promise<void> {
+  return inChunks(engine, Op.delete, slots, () => undefined);
+}
+
+/** Calls back for each slot of a group that has become durable. */
+export function slotsOfGroup(group: GroupBuffer, visit: (slot: LocalSlot) => void): void {
+  group.forEachValue((words, at) => {
+    const kindAndLength = words[at + ValueEntry.kindAndLength] as number;
+    if ((kindAndLength & 0xff) !== Kind.slot) return;
+    const length = (kindAndLength >>> 8) & 0xff;
+    const start = (at + ValueEntry.key) * 4;
+    const bytes = new Uint8Array(words.buffer, words.byteOffset + start, length + 4);
+    const ordinal = new DataView(bytes.buffer, bytes.byteOffset + length).getUint32(0, true);
+    visit({ name: utf8.decode(bytes.subarray(0, length)), ordinal, net: readInt64(words, at + ValueEntry.low) });
+  });
+}
+
+async function inChunks(
+  engine: CountingService,
+  op: Op,
+  slots: readonly LocalSlot[],
+  visit: (chunk: Chunk, i: number) => void,
+): Promise<void> {
+  for (let from = 0; from < slots.length; from += CHUNK_COMMANDS_MAX) {
+    const part = slots.slice(from, from + CHUNK_COMMANDS_MAX);
+    const chunk = new Chunk(part.length);
+    for (const { name, ordinal, net } of part) {
+      if (ordinal === ALONE) chunk.pushName(op, name, net);
+      else chunk.pushSlot(op, name, ordinal, net);
+    }
+    await new Promise<void>((resolve) => {
+      chunk.complete = resolve;
+      engine.submit(chunk);
+    });
+    for (let i = 0; i < chunk.count; i++) {
+      const code = chunk.refusal === DONE ? (chunk.code[i] as number) : chunk.refusal;
+      if (code !== DONE) throw new CountingError(errorCode(code));
+      visit(chunk, i);
+    }
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * This replica's lease. It may publish only while the lease is its own: a heartbeat is a compare-and-set, so whoever was
+ * copied while running, or was taken for dead meanwhile, finds out before it publishes again.
+ *
+ * Nobody's clock is compared with another's: a lease has expired for an observer when it has not changed for its length by the
+ * observer's own clock.
+ */
+import type { Host } from '../host/host.ts';
+import type { Lease, ReplicaId, SlotStore } from '../store/slot-store.ts';
+import { newId } from './identity.ts';
+import { findLease, LEASE_FORMAT, type LeaseDocument, type LeaseState, readLease } from './lease.ts';
+
+/** Renewals whose answer may have been lost: so many nonces are known again. */
+const NONCES_KEPT = 64;
+
+/** `held`: it is ours. `final`: an heir has taken us for dead. `taken`: someone else renews it, so there are two of us. */
+export type Tenure = 'held' | 'final' | 'taken';
+
+export class Membership {
+  readonly replica: ReplicaId;
+  readonly #store: SlotStore;
+  readonly #host: Host;
+  readonly #directory: string;
+  readonly #leaseMs: number;
+  #version = 0;
+  #renewedAtMs = Number.NEGATIVE_INFINITY;
+  /** Written by us, newest last: a lease with one of these is ours. */
+  readonly #nonces: string[] = [];
+
+  constructor(options: {
+    readonly replica: ReplicaId;
+    readonly store: SlotStore;
+    readonly host: Host;
+    readonly directory: string;
+    readonly leaseMs: number;
+  }) {
+    this.replica = options.replica;
+    this.#store = options.store;
+    this.#host = options.host;
+    this.#directory = options.directory;
+    this.#leaseMs = options.leaseMs;
+  }
+
+  /** Whether nobody can have taken the lease for expired since the last renewal. */
+  get isFresh(): boolean {
+    return this.#host.clock.monotonicMs() - this.#renewedAtMs < this.#leaseMs;
+  }
+
+  /**
+   * Takes over the lease that a clean stop left behind. @returns whether the token was good: nobody else has redeemed it.
+   * @throws StoreError when that is not known; the token is then lost
+   */
+  async redeem(token: string): Promise<boolean> {
+    const lease = findLease(await this.#store.leases(), this.replica);
+    const document = lease === undefined ? undefined : readLease(lease);
+    if (lease === undefined || document?.state !== 'baton' || document.token !== token) return false;
+    this.#version = lease.version;
+    return this.#swap('running', 0n);
+  }
+
+  /** Renews the lease, or makes it. @param through confirmed up to here. @throws StoreError */
+  async renew(through: bigint): Promise<Tenure> {
+    if (await this.#swap('running', through)) return 'held';
+    const lease = findLease(await this.#store.leases(), this.replica);
+    if (lease === undefined) {
+      // The store has lost it (or was not told): we make it anew.
+      this.#version = 0;
+    } else {
+      const { state, nonce } = readLease(lease);
+      if (state === 'final' || state === 'folded') return 'final';
+      if (!this.#nonces.includes(nonce)) return 'taken';
+      this.#version = lease.version;
+    }
+    return (await this.#swap('running', through)) ? 'held' : 'taken';
+  }
+
+  /** Leaves a token for the next start on this directory. @returns whether it is there. @throws StoreError */
+  async leaveBaton(token: string, through: bigint): Promise<boolean> {
+    return this.#swap('baton', through, token);
+  }
+
+  async #swap(state: LeaseState, through: bigint, token?: string): Promise<boolean> {
+    const { clock, random } = this.#host;
+    const beganMs = clock.monotonicMs();
+    const nonce = newId(random);
+    this.#nonces.push(nonce);
+    if (this.#nonces.length > NONCES_KEPT) this.#nonces.shift();
+    const document: LeaseDocument = {
+      format: LEASE_FORMAT,
+      state,
+      directory: this.#directory,
+      nonce,
+      through: `${through}`,
+      at: clock.nowMs(),
+      ...(token === undefined ? {} : { token }),
+    };
+    if (!(await this.#store.swapLease(this.replica, this.#version, JSON.stringify(document)))) return false;
+    this.#version++;
+    this.#renewedAtMs = beganMs;
+    return true;
+  }
+}
+
+/** Watches leases of others: which of them have not changed for so long that their owners must have stopped. */
+export class LeaseWatch {
+  readonly #host: Host;
+  readonly #patienceMs: number;
+  readonly #seen = new Map<ReplicaId, { readonly version: number; readonly sinceMs: number }>();
+
+  /** @param patienceMs longer than a lease: a renewal may take as long as a call to the store does. */
+  constructor(host: Host, patienceMs: number) {
+    this.#host = host;
+    this.#patienceMs = patienceMs;
+  }
+
+  /** Whether its owner can't publish any more without noticing first. To be asked again and again. */
+  hasExpired(lease: Lease): boolean {
+    const nowMs = this.#host.clock.monotonicMs();
+    const seen = this.#seen.get(lease.replica);
+    if (seen?.version === lease.version) return nowMs - seen.sinceMs >= this.#patienceMs;
+    this.#seen.set(lease.replica, { version: lease.version, sinceMs: nowMs });
+    return false;
+  }
+}

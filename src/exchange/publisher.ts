@@ -1,0 +1,236 @@
+/**
+ * Brings slots to the store: what the durable stream says is combined, so that a thousand increments between two flushes are
+ * one slot, and is sent until the store has confirmed it.
+ *
+ * Invariants:
+ * - Only what the journal holds comes in here, so nothing leaves the replica before it is durable.
+ * - `#pending` and `#underWay` hold, for every slot that the store has not confirmed as it stands, its newest state; so they are
+ *   bounded by the counters that the replica holds, and a store that is away costs nothing more.
+ * - Everything with a version up to `confirmedThrough` has been confirmed.
+ */
+import type { Clock, Host } from '../host/host.ts';
+import { type NamedCut, type NamedSlot, type ReplicaId, type SlotStore, StoreError } from '../store/slot-store.ts';
+import { Backoff, pause } from './pause.ts';
+
+/** Slots per call, adapted between these: a call should take about as long as the pause between two flushes. */
+const BATCH_SLOTS_MIN = 50;
+const BATCH_SLOTS_MAX = 5_000;
+const CALL_MS_WANTED = 50;
+const RETRY_MS_MIN = 20;
+const RETRY_MS_MAX = 2_000;
+
+interface Waiter {
+  readonly version: bigint;
+  readonly confirmed: () => void;
+}
+
+export interface PublisherOptions {
+  readonly store: SlotStore;
+  readonly host: Host;
+  readonly flushMs: number;
+  /** Makes everything that was applied durable, whatever the durability mode. Rejects when the journal fails. */
+  readonly flushJournal: () => Promise<void>;
+  /** The newest group that the durable stream has brought. */
+  readonly durableVersion: () => bigint;
+  /** Resolves to whether slots may be published now: the lease is held. */
+  readonly mayPublish: () => Promise<boolean>;
+  /** Told of each slot that the store has confirmed. */
+  readonly confirmed: (slot: NamedSlot) => void;
+  /** Told when a call fails, and when one succeeds after that. */
+  readonly failed: (error: unknown) => void;
+}
+
+export class Publisher {
+  readonly #options: PublisherOptions;
+  readonly #clock: Clock;
+  readonly #backoff: Backoff;
+  readonly #pending = new Map<string, NamedSlot>();
+  readonly #underWay = new Map<string, NamedSlot>();
+  readonly #cuts = new Map<string, NamedCut>();
+  readonly #waiters: Waiter[] = [];
+  #batchSlots = 1_000;
+  #confirmedThrough = 0n;
+  #isClosed = false;
+  #isHurried = false;
+  #wake: (() => void) | undefined;
+  #running: Promise<void> | undefined;
+  #calls = 0;
+  #slotsSent = 0;
+
+  constructor(options: PublisherOptions) {
+    this.#options = options;
+    this.#clock = options.host.clock;
+    this.#backoff = new Backoff(options.host.random, RETRY_MS_MIN, RETRY_MS_MAX);
+  }
+
+  /** Everything with a version up to this has been confirmed. */
+  get confirmedThrough(): bigint {
+    return this.#confirmedThrough;
+  }
+
+  /** Slots that are not confirmed. */
+  get backlog(): number {
+    return this.#pending.size + this.#underWay.size;
+  }
+
+  /** Calls of the store, and slots in them, since the start. */
+  get traffic(): { readonly calls: number; readonly slots: number } {
+    return { calls: this.#calls, slots: this.#slotsSent };
+  }
+
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  /** A slot's newest state. */
+  put(slot: NamedSlot): void {
+    const key = keyOf(slot);
+    const before = this.#pending.get(key);
+    if (before === undefined || before.version < slot.version) this.#pending.set(key, slot);
+    this.#wake?.();
+  }
+
+  /** A cut that the store has to hear of again. */
+  putCut(named: NamedCut): void {
+    this.#cuts.set(named.name, named);
+    this.#wake?.();
+  }
+
+  /** Whether the store has yet to confirm this slot. */
+  isUnconfirmed(name: string, replica: ReplicaId): boolean {
+    const key = keyOf({ name, replica });
+    return this.#pending.has(key) || this.#underWay.has(key);
+  }
+
+  /** Calls back when everything up to this version has been confirmed. @returns how to stop waiting */
+  whenConfirmed(version: bigint, confirmed: () => void): () => void {
+    if (this.#confirmedThrough >= version) {
+      confirmed();
+      return () => undefined;
+    }
+    const waiter = { version, confirmed };
+    this.#waiters.push(waiter);
+    this.#wake?.();
+    return () => {
+      const at = this.#waiters.indexOf(waiter);
+      if (at >= 0) this.#waiters.splice(at, 1);
+    };
+  }
+
+  /** Sends what there is without waiting for the next flush; resolves when all of it is confirmed, or `timeoutMs` has passed: false. */
+  async flush(timeoutMs: number): Promise<boolean> {
+    await this.#options.flushJournal();
+    const version = this.#options.durableVersion();
+    this.#isHurried = true;
+    return new Promise((resolve) => {
+      let stop = (): void => undefined;
+      const timer = this.#clock.schedule(timeoutMs, () => {
+        stop();
+        resolve(false);
+      });
+      stop = this.whenConfirmed(version, () => {
+        timer.cancel();
+        resolve(true);
+      });
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#wake?.();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isClosed) {
+      if (this.#isIdle) await this.#sleep();
+      if (this.#isClosed) break;
+      const isDone = await this.#publish();
+      if (isDone && !this.#isHurried) await pause(this.#clock, this.#options.flushMs);
+      this.#isHurried = false;
+      if (!isDone) await pause(this.#clock, this.#backoff.next());
+    }
+  }
+
+  get #isIdle(): boolean {
+    return this.#pending.size === 0 && this.#cuts.size === 0 && this.#waiters.length === 0;
+  }
+
+  async #sleep(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    this.#wake = undefined;
+  }
+
+  /** Sends everything that is pending now. @returns false when something has to be sent again. */
+  async #publish(): Promise<boolean> {
+    try {
+      await this.#options.flushJournal();
+      const version = this.#options.durableVersion();
+      if (!(await this.#options.mayPublish())) return false;
+      await this.#sendSlots();
+      await this.#sendCuts();
+      this.#confirm(version);
+      this.#backoff.reset();
+      return true;
+    } catch (error) {
+      if (error instanceof StoreError) this.#batchSlots = Math.max(BATCH_SLOTS_MIN, this.#batchSlots >> 1);
+      this.#options.failed(error);
+      return false;
+    }
+  }
+
+  async #sendSlots(): Promise<void> {
+    for (const [key, slot] of this.#pending) this.#underWay.set(key, slot);
+    this.#pending.clear();
+    try {
+      while (this.#underWay.size > 0) await this.#sendBatch();
+    } finally {
+      for (const [key, slot] of this.#underWay) {
+        if (!this.#pending.has(key)) this.#pending.set(key, slot);
+      }
+      this.#underWay.clear();
+    }
+  }
+
+  async #sendBatch(): Promise<void> {
+    const slots: NamedSlot[] = [];
+    for (const slot of this.#underWay.values()) {
+      if (slots.length === this.#batchSlots) break;
+      slots.push(slot);
+    }
+    const sinceMs = this.#clock.monotonicMs();
+    this.#calls++;
+    this.#slotsSent += slots.length;
+    await this.#options.store.merge({ slots, cuts: [] });
+    const isSlow = this.#clock.monotonicMs() - sinceMs > CALL_MS_WANTED;
+    if (isSlow) this.#batchSlots = Math.max(BATCH_SLOTS_MIN, this.#batchSlots >> 1);
+    else if (slots.length === this.#batchSlots) this.#batchSlots = Math.min(BATCH_SLOTS_MAX, this.#batchSlots * 2);
+    for (const slot of slots) {
+      this.#underWay.delete(keyOf(slot));
+      this.#options.confirmed(slot);
+    }
+  }
+
+  async #sendCuts(): Promise<void> {
+    if (this.#cuts.size === 0) return;
+    const cuts = [...this.#cuts.values()].slice(0, this.#batchSlots);
+    this.#calls++;
+    await this.#options.store.merge({ slots: [], cuts });
+    for (const named of cuts) if (this.#cuts.get(named.name) === named) this.#cuts.delete(named.name);
+  }
+
+  #confirm(version: bigint): void {
+    if (version > this.#confirmedThrough) this.#confirmedThrough = version;
+    const waiting = this.#waiters.splice(0);
+    for (const waiter of waiting) {
+      if (waiter.version <= this.#confirmedThrough) waiter.confirmed();
+      else this.#waiters.push(waiter);
+    }
+  }
+}
+
+function keyOf({ name, replica }: Pick<NamedSlot, 'name' | 'replica'>): string {
+  return replica + name;
+}

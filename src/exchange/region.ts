@@ -1,0 +1,351 @@
+/**
+ * This replica's part in its region: who it is, what it holds of the shared counters, and the loops that keep both up to
+ * date: the lease, the publisher, the follower, the heir, the sweep.
+ */
+
+import { CountingError } from '../counter/errors.ts';
+import { Kind } from '../counter/key.ts';
+import type { Policy } from '../counter/policy.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { Host } from '../host/host.ts';
+import { type ReplicaId, type SlotStore, StoreError } from '../store/slot-store.ts';
+import { type Attached, attach, freshIncarnation, membershipOf } from './attach.ts';
+import type { CallContext } from './call.ts';
+import { Cutter } from './cutter.ts';
+import { Eviction } from './eviction.ts';
+import { Follower } from './follower.ts';
+import { Heir } from './heir.ts';
+import { type Identity, newId } from './identity.ts';
+import { Loader, type Own } from './loader.ts';
+import type { LocalSlot } from './local-slots.ts';
+import { LeaseWatch, type Membership } from './membership.ts';
+import { pause } from './pause.ts';
+import { Publisher } from './publisher.ts';
+import { SharedCounters } from './shared-counters.ts';
+
+const SWEEP_SLOTS = 1_000;
+const CLOSE_FLUSH_MS = 3_000;
+
+export interface RegionOptions {
+  readonly engine: Engine;
+  readonly store: SlotStore;
+  readonly host: Host;
+  readonly identity: Identity;
+  readonly policies: readonly Policy[];
+  readonly isShared: (name: string) => boolean;
+  /** What an update of a shared counter waits for. */
+  readonly ack: 'journal' | 'store';
+  /** For shared counters that are held here. Undefined: no limit. */
+  readonly memoryBytes?: number | undefined;
+  readonly flushMs: number;
+  readonly pollMs: number;
+  readonly leaseMs: number;
+  /** How long a call of the store may take. */
+  readonly callMs: number;
+  /** How long a start waits for a store that it meets for the first time. */
+  readonly attachMs: number;
+  /** Told of what goes wrong between here and the store, which is tried again; and when it works again. */
+  readonly onFailure: (error: unknown) => void;
+  readonly onRepaired: () => void;
+  /** This process must end: another one counts under its id, or something happened that cannot. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+export interface RegionInfo {
+  readonly replica: ReplicaId;
+  readonly isDurable: boolean;
+  readonly isAnswering: boolean;
+  readonly asOfMs: number;
+  readonly held: number;
+  readonly heldBytes: number;
+  readonly backlog: number;
+  readonly calls: number;
+  readonly slotsSent: number;
+  readonly loads: number;
+  readonly evicted: number;
+}
+
+export class Region {
+  readonly counters: SharedCounters;
+  readonly loader: Loader;
+  readonly eviction: Eviction;
+  readonly context: CallContext;
+  readonly store: SlotStore;
+  readonly host: Host;
+  readonly #options: RegionOptions;
+  readonly #publisher: Publisher;
+  readonly #follower: Follower;
+  readonly #heir: Heir;
+  readonly #ids = new Map<number, ReplicaId>();
+  readonly #loops: Promise<void>[] = [];
+  #membership: Membership;
+  #ordinal: number;
+  #renewing: Promise<boolean> | undefined;
+  #sweepCursor = 0;
+  #hasFailed = false;
+  #isClosed = false;
+
+  /** @throws AttachError, StoreRefusal, StoreError */
+  static async open(options: RegionOptions): Promise<Region> {
+    const { store, engine, identity, host, leaseMs, attachMs, isShared } = options;
+    const attached = await attach({ store, engine, identity, host, leaseMs, patienceMs: attachMs, isShared });
+    return new Region(options, attached);
+  }
+
+  private constructor(options: RegionOptions, { membership, ordinal }: Attached) {
+    const { store, engine, host, identity, callMs } = options;
+    this.#options = options;
+    this.store = store;
+    this.host = host;
+    this.#membership = membership;
+    this.#ordinal = ordinal;
+    for (const incarnation of identity.record.incarnations) this.#ids.set(incarnation.ordinal, incarnation.id);
+    this.counters = new SharedCounters(membership.replica);
+    const failed = (error: unknown): void => this.#failed(error);
+    const own = (): Own => ({ replica: this.replica, ordinal: this.#ordinal });
+    const durableVersion = (): bigint => engine.durableSequence;
+    this.#publisher = new Publisher({
+      store,
+      host,
+      flushMs: options.flushMs,
+      flushJournal: () => engine.flush(),
+      durableVersion,
+      mayPublish: () => this.#holdsLease(),
+      confirmed: () => undefined,
+      failed,
+    });
+    const forked = (): void => this.#forked();
+    this.loader = new Loader({ store, engine, host, identity, own, durableVersion, forked, failed });
+    this.eviction = new Eviction({
+      counters: this.counters,
+      engine,
+      identity,
+      publisher: this.#publisher,
+      own,
+      memoryBytes: options.memoryBytes,
+      isDurable: store.guarantees.durable,
+      clock: host.clock,
+      failed,
+    });
+    const nowMs = (): number => host.clock.nowMs();
+    const cutter = new Cutter({
+      store,
+      host,
+      timeoutMs: callMs * 2,
+      replica: () => this.replica,
+      publish: (timeoutMs) => this.#publisher.flush(timeoutMs),
+      learned: (name, state) => this.counters.merge([{ name, state }], Math.floor(nowMs() / 1000)),
+    });
+    this.context = { engine, cutter, own, nowMs };
+    this.#follower = new Follower({
+      store,
+      host,
+      pollMs: options.pollMs,
+      changed: ({ states }) => this.counters.merge(states, Math.floor(nowMs() / 1000)),
+      resync: () => this.#resync(),
+      termChanged: () => this.#assertAgain(),
+      answered: () => this.#answered(),
+      failed,
+    });
+    const watch = new LeaseWatch(host, options.leaseMs + 2 * callMs);
+    this.#heir = new Heir({ store, engine, host, identity, watch, isShared: options.isShared });
+  }
+
+  get replica(): ReplicaId {
+    return this.#membership.replica;
+  }
+
+  /** What was confirmed at this time is known here; 0 before the first answer. */
+  get asOfMs(): number {
+    return this.#follower.asOfMs;
+  }
+
+  get isAnswering(): boolean {
+    return this.#follower.isAnswering;
+  }
+
+  start(): void {
+    const { leaseMs } = this.#options;
+    this.#publisher.start();
+    this.#follower.start();
+    this.#loops.push(
+      this.#every(leaseMs / 20, async () => {
+        await this.#renew();
+      }),
+      this.#every(leaseMs / 4, () => this.#heir.step()),
+      this.#every(leaseMs / 4, async () => this.#sweep()),
+    );
+  }
+
+  info(): RegionInfo {
+    const { calls, slots } = this.#publisher.traffic;
+    return {
+      replica: this.replica,
+      isDurable: this.store.guarantees.durable,
+      isAnswering: this.isAnswering,
+      asOfMs: this.asOfMs,
+      held: this.counters.count,
+      heldBytes: this.counters.bytes,
+      backlog: this.#publisher.backlog,
+      calls,
+      slotsSent: slots,
+      loads: this.loader.loads,
+      evicted: this.eviction.evicted,
+    };
+  }
+
+  /** A slot of one of this directory's incarnations is durable. */
+  tookSlot({ name, ordinal, net }: LocalSlot, version: bigint): void {
+    const replica = this.#ids.get(ordinal);
+    if (replica === undefined) return;
+    this.#publisher.put({ name, replica, version, net });
+    const counter = this.counters.find(name);
+    if (counter === undefined || ordinal !== this.#ordinal) return;
+    counter.ownVersion = version;
+    counter.durableNet = net;
+  }
+
+  /** Resolves to whether the store has confirmed everything that was counted before, in time. */
+  async confirmAll(timeoutMs: number): Promise<boolean> {
+    try {
+      return await this.#publisher.flush(timeoutMs);
+    } catch (error) {
+      if (!(error instanceof CountingError)) throw error;
+      return false;
+    }
+  }
+
+  /** Something happened that cannot: whoever runs this process is told, and ends it. */
+  unforeseen(error: unknown): void {
+    this.#options.onFatal(error);
+  }
+
+  /** Brings what there is to the store, leaves the baton where all of it is safe, and ends all loops. */
+  async close(): Promise<void> {
+    const isConfirmed = await this.confirmAll(CLOSE_FLUSH_MS);
+    this.#isClosed = true;
+    await Promise.all([this.#publisher.close(), this.#follower.close(), ...this.#loops]);
+    if (isConfirmed && this.store.guarantees.durable) await this.#leaveBaton();
+    await this.store.close();
+  }
+
+  async #leaveBaton(): Promise<void> {
+    const token = newId(this.host.random);
+    try {
+      if (!(await this.#membership.leaveBaton(token, this.#options.engine.durableSequence))) return;
+      await this.#options.identity.change({ baton: token });
+    } catch (error) {
+      // Then the next start counts as one more incarnation.
+      this.#failed(error);
+    }
+  }
+
+  /** Repeats until this is closed; what fails is told, and tried again at the next time. */
+  async #every(periodMs: number, step: () => Promise<unknown>): Promise<void> {
+    while (!this.#isClosed) {
+      await step().catch((error: unknown) => this.#failed(error));
+      await pause(this.host.clock, periodMs);
+    }
+  }
+
+  async #holdsLease(): Promise<boolean> {
+    return this.#membership.isFresh || (await this.#renew());
+  }
+
+  /** One renewal at a time: two swaps at once would take each other for a stranger. */
+  #renew(): Promise<boolean> {
+    this.#renewing ??= this.#renewOnce().finally(() => {
+      this.#renewing = undefined;
+    });
+    return this.#renewing;
+  }
+
+  async #renewOnce(): Promise<boolean> {
+    const tenure = await this.#membership.renew(this.#publisher.confirmedThrough);
+    if (tenure === 'taken') this.#forked();
+    if (tenure === 'final') await this.#startAnew();
+    return tenure === 'held';
+  }
+
+  /** We were taken for dead: what we have counted is folded, or will be; from now on we count under a fresh id. */
+  async #startAnew(): Promise<void> {
+    const { identity, host, engine, store, leaseMs } = this.#options;
+    const ended = this.#ordinal;
+    const fresh = await freshIncarnation(identity, host, undefined);
+    this.#ids.set(fresh.ordinal, fresh.id);
+    this.#membership = membershipOf({ store, host, identity, leaseMs }, fresh.id);
+    this.#ordinal = fresh.ordinal;
+    this.counters.startAnew(fresh.id);
+    // From here on nothing is counted under the old one: what it has is final when all that was applied is durable.
+    await engine.flush();
+    const through = `${engine.durableSequence}`;
+    const incarnations = identity.record.incarnations.map((one) => (one.ordinal === ended ? { ...one, through } : one));
+    await identity.change({ incarnations });
+  }
+
+  #forked(): void {
+    this.#options.onFatal(new Error('another process counts under the id of this one: it is a copy of it'));
+  }
+
+  async #resync(): Promise<void> {
+    const held = this.counters.names().flatMap((name) => this.counters.find(name) ?? []);
+    await this.loader.refresh(held.filter((counter) => counter.warmth !== 'cold'));
+  }
+
+  /** The store may have lost what it had confirmed. */
+  #assertAgain(): void {
+    this.#heir.forgetPublished();
+    this.#sweepCursor = 0;
+    do {
+      this.#assertPage();
+    } while (this.#sweepCursor !== 0);
+    for (let i = 0; i < this.counters.count; i++) {
+      const counter = this.counters.at(i);
+      if (counter !== undefined && counter.cut.version > 0n) {
+        this.#publisher.putCut({ name: counter.name, cut: counter.cut });
+      }
+    }
+  }
+
+  /** Where nothing is durable, everything is asserted again, again and again. */
+  #sweep(): void {
+    if (this.store.guarantees.durable || this.#publisher.backlog > SWEEP_SLOTS) return;
+    const from = this.#sweepCursor;
+    this.#assertPage();
+    if (from === 0) this.#heir.forgetPublished();
+  }
+
+  #assertPage(): void {
+    const { entries, cursor, sequence } = this.#options.engine.durablePage(Kind.slot, this.#sweepCursor, SWEEP_SLOTS);
+    for (const { name, ordinal, value } of entries) {
+      if (ordinal === this.#ordinal) {
+        this.#publisher.put({ name, replica: this.replica, version: sequence, net: value });
+      }
+      const counter = this.counters.find(name);
+      if (counter !== undefined && counter.cut.version > 0n) this.#publisher.putCut({ name, cut: counter.cut });
+    }
+    this.#sweepCursor = cursor;
+  }
+
+  /** What could not be read while the store was away is read now. */
+  #answered(): void {
+    if (!this.#hasFailed) return;
+    this.#hasFailed = false;
+    this.#options.onRepaired();
+    const partial = [];
+    for (let i = 0; i < this.counters.count; i++) {
+      const counter = this.counters.at(i);
+      if (counter?.warmth === 'partial') partial.push(counter);
+    }
+    if (partial.length > 0) this.loader.load(partial, () => undefined);
+  }
+
+  #failed(error: unknown): void {
+    if (!(error instanceof StoreError) && !(error instanceof CountingError)) {
+      this.#options.onFatal(error);
+      return;
+    }
+    if (!this.#hasFailed) this.#options.onFailure(error);
+    this.#hasFailed = true;
+  }
+}

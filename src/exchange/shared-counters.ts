@@ -1,0 +1,86 @@
+/**
+ * The shared counters that this replica holds, by name; and in a list, for going through all of them while they come and
+ * go: whatever is there from the beginning to the end of a walk from the last to the first is seen at least once, because a
+ * counter that leaves is replaced by the last one, which has been seen.
+ */
+import type { NamedState, ReplicaId } from '../store/slot-store.ts';
+import { SharedCounter } from './shared-counter.ts';
+
+/** What a counter takes here beside its record and its name, with one other replica that counts on it. Measured. */
+const COUNTER_BYTES = 600;
+const NAME_CHARACTER_BYTES = 2;
+
+export class SharedCounters {
+  readonly #byName = new Map<string, SharedCounter>();
+  readonly #list: SharedCounter[] = [];
+  #own: ReplicaId;
+  #bytes = 0;
+
+  constructor(own: ReplicaId) {
+    this.#own = own;
+  }
+
+  get count(): number {
+    return this.#list.length;
+  }
+
+  /** An estimate of the memory that they take. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  find(name: string): SharedCounter | undefined {
+    return this.#byName.get(name);
+  }
+
+  /** The counter, a cold one if there was none. */
+  take(name: string): SharedCounter {
+    let counter = this.#byName.get(name);
+    if (counter === undefined) {
+      counter = new SharedCounter(name, this.#own);
+      counter.position = this.#list.push(counter) - 1;
+      this.#byName.set(name, counter);
+      this.#bytes += bytesOf(counter);
+    }
+    return counter;
+  }
+
+  forget(counter: SharedCounter): void {
+    const last = this.#list.pop() as SharedCounter;
+    if (last !== counter) {
+      last.position = counter.position;
+      this.#list[last.position] = last;
+    }
+    this.#byName.delete(counter.name);
+    this.#bytes -= bytesOf(counter);
+  }
+
+  /** The counter at a position of the list. */
+  at(position: number): SharedCounter | undefined {
+    return this.#list[position];
+  }
+
+  names(): string[] {
+    return this.#list.map((counter) => counter.name);
+  }
+
+  /** Takes what is newer, of counters that are held here. */
+  merge(states: readonly NamedState[], nowSeconds: number): void {
+    for (const { name, state } of states) {
+      const counter = this.#byName.get(name);
+      if (counter === undefined) continue;
+      counter.merge(state);
+      counter.updatedAtSeconds = nowSeconds;
+    }
+  }
+
+  /** This replica goes on under another id. */
+  startAnew(own: ReplicaId): void {
+    this.#own = own;
+    for (const counter of this.#list) counter.startAnew(own);
+  }
+}
+
+function bytesOf({ name }: SharedCounter): number {
+  return COUNTER_BYTES + name.length * NAME_CHARACTER_BYTES;
+}

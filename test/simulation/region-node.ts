@@ -1,0 +1,120 @@
+/** One node of a simulated region: the real engine and exchange on a simulated disk, with a line to the store that can be cut. */
+import { Chunk, Flag, Op } from '../../src/counter/chunk.ts';
+import { DONE, ERRORS, errorCode } from '../../src/counter/errors.ts';
+import type { Durability } from '../../src/counter/service.ts';
+import { Engine } from '../../src/engine/engine.ts';
+import { Exchange } from '../../src/exchange/exchange.ts';
+import { Identity } from '../../src/exchange/identity.ts';
+import type { Disk } from '../../src/host/host.ts';
+import type { Line, MemoryStore } from '../../src/store/memory/memory-store.ts';
+import type { SimulatedHost } from './host.ts';
+
+/** What became of a call: done with a value, refused by a code, or unknown. */
+export type CallOutcome =
+  | { readonly kind: 'done'; readonly value: bigint; readonly existed: boolean; readonly isPartial: boolean }
+  | { readonly kind: 'refused' | 'unknown'; readonly code: string };
+
+export interface NodeOptions {
+  readonly disk: Disk;
+  readonly host: SimulatedHost;
+  readonly store: MemoryStore;
+  readonly line: Line;
+  readonly durability?: Durability;
+  readonly ack?: 'journal' | 'store';
+  readonly memoryBytes?: number;
+  readonly onFatal?: (error: unknown) => void;
+}
+
+export const LEASE_MS = 1_000;
+
+export class RegionNode {
+  readonly engine: Engine;
+  readonly exchange: Exchange;
+
+  private constructor(engine: Engine, exchange: Exchange) {
+    this.engine = engine;
+    this.exchange = exchange;
+  }
+
+  static async open(options: NodeOptions): Promise<RegionNode> {
+    const { disk, host, store, line, durability = 'always', ack = 'journal', memoryBytes } = options;
+    const identity = await Identity.open(disk, host.random);
+    const engine = await Engine.open({
+      disk,
+      host,
+      durability,
+      segmentBytesMax: 50_000,
+      snapshotJournalBytes: 100_000,
+    });
+    const exchange = await Exchange.open({
+      engine,
+      store: store.connect(line),
+      host,
+      identity,
+      policies: [],
+      isShared: () => true,
+      ack,
+      memoryBytes,
+      flushMs: 20,
+      pollMs: 20,
+      leaseMs: LEASE_MS,
+      callMs: 200,
+      attachMs: 2_000,
+      onFailure: () => undefined,
+      onRepaired: () => undefined,
+      onFatal:
+        options.onFatal ??
+        ((error) => {
+          throw error;
+        }),
+    });
+    return new RegionNode(engine, exchange);
+  }
+
+  add(name: string, amount: bigint): Promise<CallOutcome> {
+    return this.call((chunk) => chunk.pushName(Op.add, name, amount));
+  }
+
+  get(name: string, consistency: 'local' | 'region' = 'local'): Promise<CallOutcome> {
+    return this.call((chunk) => {
+      chunk.pushName(Op.get, name);
+      chunk.consistency = consistency;
+    });
+  }
+
+  set(name: string, value: bigint): Promise<CallOutcome> {
+    return this.call((chunk) => chunk.pushName(Op.set, name, value));
+  }
+
+  delete(name: string): Promise<CallOutcome> {
+    return this.call((chunk) => chunk.pushName(Op.delete, name));
+  }
+
+  call(fill: (chunk: Chunk) => void): Promise<CallOutcome> {
+    const chunk = new Chunk();
+    fill(chunk);
+    return new Promise((resolve) => {
+      chunk.complete = () => resolve(outcomeOf(chunk));
+      this.exchange.submit(chunk);
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.exchange.close();
+    await this.engine.close();
+  }
+}
+
+function outcomeOf(chunk: Chunk): CallOutcome {
+  const id = chunk.refusal === DONE ? (chunk.code[0] as number) : chunk.refusal;
+  if (id !== DONE) {
+    const code = errorCode(id);
+    return { kind: ERRORS[code].outcome, code };
+  }
+  return {
+    kind: 'done',
+    value: chunk.valueAt(0),
+    existed: chunk.hasFlag(0, Flag.existed),
+    isPartial: chunk.hasFlag(0, Flag.partial),
+  };
+}
