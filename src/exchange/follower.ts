@@ -4,7 +4,7 @@
  */
 import type { Host } from '../host/host.ts';
 import type { Changes, SlotStore } from '../store/slot-store.ts';
-import { Backoff, pause } from './pause.ts';
+import { Backoff, Pauses } from './pause.ts';
 
 const RETRY_MS_MIN = 50;
 const RETRY_MS_MAX = 2_000;
@@ -26,6 +26,7 @@ export interface FollowerOptions {
 export class Follower {
   readonly #options: FollowerOptions;
   readonly #backoff: Backoff;
+  readonly #pauses: Pauses;
   #cursor: string | undefined;
   #term: string | undefined;
   #asOfMs = 0;
@@ -35,6 +36,7 @@ export class Follower {
 
   constructor(options: FollowerOptions) {
     this.#options = options;
+    this.#pauses = new Pauses(options.host.clock);
     this.#backoff = new Backoff(options.host.random, RETRY_MS_MIN, RETRY_MS_MAX);
   }
 
@@ -54,14 +56,14 @@ export class Follower {
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#pauses.end();
     await this.#running;
   }
 
   async #run(): Promise<void> {
-    const { clock } = this.#options.host;
     while (!this.#isClosed) {
       const isDone = await this.#poll();
-      await pause(clock, isDone ? this.#options.pollMs : this.#backoff.next());
+      await this.#pauses.take(isDone ? this.#options.pollMs : this.#backoff.next());
     }
   }
 

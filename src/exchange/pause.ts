@@ -1,11 +1,44 @@
 /** Waiting, and coming again later. */
-import type { Clock, Random } from '../host/host.ts';
+import type { Clock, Random, Timer } from '../host/host.ts';
 
 /** Resolves after `ms`. */
 export function pause(clock: Clock, ms: number): Promise<void> {
   return new Promise((resolve) => {
     clock.schedule(ms, resolve);
   });
+}
+
+/** The pauses of loops that may have to end at once. */
+export class Pauses {
+  readonly #clock: Clock;
+  readonly #waiting = new Map<Timer, () => void>();
+  #isOver = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Resolves after `ms`, or when all pauses are over. */
+  take(ms: number): Promise<void> {
+    if (this.#isOver) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = this.#clock.schedule(ms, () => {
+        this.#waiting.delete(timer);
+        resolve();
+      });
+      this.#waiting.set(timer, resolve);
+    });
+  }
+
+  /** Ends those that are taken, and all later ones. */
+  end(): void {
+    this.#isOver = true;
+    for (const [timer, resolve] of this.#waiting) {
+      timer.cancel();
+      resolve();
+    }
+    this.#waiting.clear();
+  }
 }
 
 /** Delays that double from failure to failure, with jitter, so that replicas do not come again all at once. */

@@ -10,7 +10,7 @@
  */
 import type { Clock, Host } from '../host/host.ts';
 import { type NamedCut, type NamedSlot, type ReplicaId, type SlotStore, StoreError } from '../store/slot-store.ts';
-import { Backoff, pause } from './pause.ts';
+import { Backoff, Pauses } from './pause.ts';
 
 /** Slots per call, adapted between these: a call should take about as long as the pause between two flushes. */
 const BATCH_SLOTS_MIN = 50;
@@ -44,6 +44,7 @@ export class Publisher {
   readonly #options: PublisherOptions;
   readonly #clock: Clock;
   readonly #backoff: Backoff;
+  readonly #pauses: Pauses;
   readonly #pending = new Map<string, NamedSlot>();
   readonly #underWay = new Map<string, NamedSlot>();
   readonly #cuts = new Map<string, NamedCut>();
@@ -60,6 +61,7 @@ export class Publisher {
   constructor(options: PublisherOptions) {
     this.#options = options;
     this.#clock = options.host.clock;
+    this.#pauses = new Pauses(this.#clock);
     this.#backoff = new Backoff(options.host.random, RETRY_MS_MIN, RETRY_MS_MAX);
   }
 
@@ -137,6 +139,7 @@ export class Publisher {
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#pauses.end();
     this.#wake?.();
     await this.#running;
   }
@@ -146,9 +149,9 @@ export class Publisher {
       if (this.#isIdle) await this.#sleep();
       if (this.#isClosed) break;
       const isDone = await this.#publish();
-      if (isDone && !this.#isHurried) await pause(this.#clock, this.#options.flushMs);
+      if (isDone && !this.#isHurried) await this.#pauses.take(this.#options.flushMs);
       this.#isHurried = false;
-      if (!isDone) await pause(this.#clock, this.#backoff.next());
+      if (!isDone) await this.#pauses.take(this.#backoff.next());
     }
   }
 

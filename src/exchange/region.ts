@@ -19,7 +19,7 @@ import { type Identity, newId } from './identity.ts';
 import { Loader, type Own } from './loader.ts';
 import type { LocalSlot } from './local-slots.ts';
 import { LeaseWatch, type Membership } from './membership.ts';
-import { pause } from './pause.ts';
+import { Pauses } from './pause.ts';
 import { Publisher } from './publisher.ts';
 import { SharedCounters } from './shared-counters.ts';
 
@@ -78,6 +78,7 @@ export class Region {
   readonly #heir: Heir;
   readonly #ids = new Map<number, ReplicaId>();
   readonly #loops: Promise<void>[] = [];
+  readonly #pauses: Pauses;
   #membership: Membership;
   #ordinal: number;
   #renewing: Promise<boolean> | undefined;
@@ -97,6 +98,7 @@ export class Region {
     this.#options = options;
     this.store = store;
     this.host = host;
+    this.#pauses = new Pauses(host.clock);
     this.#membership = membership;
     this.#ordinal = ordinal;
     for (const incarnation of identity.record.incarnations) this.#ids.set(incarnation.ordinal, incarnation.id);
@@ -224,6 +226,7 @@ export class Region {
   async close(): Promise<void> {
     const isConfirmed = await this.confirmAll(CLOSE_FLUSH_MS);
     this.#isClosed = true;
+    this.#pauses.end();
     await Promise.all([this.#publisher.close(), this.#follower.close(), ...this.#loops]);
     if (isConfirmed && this.store.guarantees.durable) await this.#leaveBaton();
     await this.store.close();
@@ -244,7 +247,7 @@ export class Region {
   async #every(periodMs: number, step: () => Promise<unknown>): Promise<void> {
     while (!this.#isClosed) {
       await step().catch((error: unknown) => this.#failed(error));
-      await pause(this.host.clock, periodMs);
+      await this.#pauses.take(periodMs);
     }
   }
 
