@@ -77,8 +77,8 @@ export interface CommandOptions {
   readonly id?: IdempotencyKey | undefined;
 }
 
-/** Whom a read of a shared counter asks: what is known here, or the store. */
-export type Consistency = 'local' | 'region';
+/** Whom a read of a shared counter asks: what is known here, the store, or the authority, which no shared counter has yet. */
+export type Consistency = 'local' | 'region' | 'strong';
 
 const noCompletion = (): void => {
   throw new Error('a chunk was submitted without a completion');
@@ -108,7 +108,7 @@ export class Chunk {
   atomic = false;
   /** Covers the whole chunk. */
   key: IdempotencyKey | undefined = undefined;
-  /** `region`: reads of shared counters ask the store first. */
+  /** Of shared counters. */
   consistency: Consistency = 'local';
   /** Of an earlier chunk, by any replica: what it counted is in the outcomes of this one. Empty: none. */
   session = '';

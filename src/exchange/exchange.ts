@@ -60,7 +60,7 @@ export class Exchange implements CountingService {
       chunk.complete();
     } else if (this.#admission.isLocal(chunk)) {
       this.#engine.submit(chunk);
-    } else if (chunk.key !== undefined || chunk.atomic) {
+    } else if (chunk.key !== undefined || chunk.atomic || chunk.consistency === 'strong') {
       chunk.refusal = ERRORS.needs_authority.id;
       chunk.complete();
     } else {
@@ -77,9 +77,12 @@ export class Exchange implements CountingService {
   }
 
   info(): ServiceInfo {
+    return { ...this.#engine.info(), store: this.storeInfo() };
+  }
+
+  storeInfo(): StoreInfo {
     const { hits, misses } = this.#admission;
-    const store: StoreInfo = { ...this.#region.info(), hits, misses };
-    return { ...this.#engine.info(), store };
+    return { ...this.#region.info(), hits, misses };
   }
 
   /** Takes no more chunks, finishes those under way, brings everything to the store if it answers, and leaves the baton. */

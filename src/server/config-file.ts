@@ -85,6 +85,9 @@ const POLICY_FIELDS: Readonly<Record<string, (value: unknown) => Partial<Policy>
   saturate: (value) => ({ saturate: parseBoolean(value) }),
   ttl: (value) => ({ ttlMs: parseDuration(value) }),
   reads: (value) => ({ reads: parseWord(['durable', 'dirty'])(value) }),
+  scope: (value) => ({ scope: parseWord(['shared', 'local'])(value) }),
+  ack: (value) => ({ ack: parseWord(['journal', 'store'])(value) }),
+  partial: (value) => ({ partial: parseBoolean(value) }),
 };
 
 function parsePolicies(value: unknown): readonly Policy[] {

@@ -31,6 +31,10 @@ export interface ServerConfig {
   };
   readonly snapshotJournalBytes: number | undefined;
   readonly countersMax: number | undefined;
+  /** The URL of the store that nodes share; it may hold a password. Undefined: this node counts alone. */
+  readonly store: string | undefined;
+  readonly ack: 'journal' | 'store';
+  readonly memoryBytes: number | undefined;
   /** What is allowed but deserves a word in the log. */
   readonly warnings: readonly string[];
 }
@@ -70,6 +74,7 @@ async function resolve(flags: Flags, environment: Environment, file: ConfigFile)
     if (settings.insecure !== true) throw openDoor(door, address);
     warnings.push(`${door} on ${showAddress(address)} takes commands from everyone who can reach it: no secret is set`);
   }
+  checkShared(settings, file.policies);
   return {
     http,
     resp,
@@ -87,8 +92,26 @@ async function resolve(flags: Flags, environment: Environment, file: ConfigFile)
     },
     snapshotJournalBytes: settings['snapshot-journal-bytes'],
     countersMax: settings['counters-max'],
+    store: settings.store,
+    ack: settings.ack ?? 'journal',
+    memoryBytes: settings.memory,
     warnings,
   };
+}
+
+/** What a shared counter cannot have yet is refused here, and not at the first update. */
+function checkShared(settings: Settings, policies: readonly Policy[]): void {
+  if (settings.store === undefined) {
+    if (settings.ack === 'store') throw new ValueError('ack is store, and no store is named: name one with --store');
+    return;
+  }
+  for (const { match, scope, floor, ceiling, saturate, ttlMs } of policies) {
+    const isPlain = floor === undefined && ceiling === undefined && saturate !== true && ttlMs === undefined;
+    if (scope === 'local' || isPlain) continue;
+    throw new ValueError(
+      `the policy of ${match} has bounds or a ttl, which counters that are shared through a store cannot have: add "scope: local"`,
+    );
+  }
 }
 
 type Source = 'flag' | 'variable' | 'file';

@@ -3,6 +3,7 @@
  * then. A start that is refused leaves nothing owned.
  */
 import { Engine, type EngineOptions } from '../engine/engine.ts';
+import { Identity, IdentityError } from '../exchange/identity.ts';
 import { NodeDisk } from '../host/node/disk.ts';
 import { nodeHost } from '../host/node/node.ts';
 import { DamageError, UnsupportedFormatError } from '../journal/errors.ts';
@@ -13,25 +14,33 @@ import { StartError, systemCode } from './start-error.ts';
 export const host = nodeHost();
 
 const ALLOCATE_BYTES = 1024 * 1024;
+const NEEDS_STORE =
+  'the counters of this data directory are shared through a store: name it with --store or TALLYD_STORE (the same as before)';
 
 export interface OwnedEngine {
   readonly engine: Engine;
   readonly ownership: Ownership;
+  /** Who the directory is towards stores that nodes share. */
+  readonly identity: Identity;
 }
 
 export interface DirectoryOptions extends Omit<EngineOptions, 'disk' | 'host'> {
   readonly directory: string;
   readonly takeOver: boolean;
+  /** Whether its counters are shared: a directory that met a store can't count without it. */
+  readonly isShared?: boolean;
 }
 
 /** @throws StartError when the directory is in use, unusable or damaged */
 export async function openEngine(options: DirectoryOptions): Promise<OwnedEngine> {
-  const { directory, takeOver, ...engineOptions } = options;
+  const { directory, takeOver, isShared = false, ...engineOptions } = options;
   const ownership = await takeOwnership(directory, { takeOver });
   try {
     const disk = new NodeDisk(ownership.directory);
+    const identity = await Identity.open(disk, host.random);
+    if (identity.record.attachment !== undefined && !isShared) throw new StartError(NEEDS_STORE);
     const engine = await Engine.open({ allocateBytes: ALLOCATE_BYTES, ...engineOptions, disk, host });
-    return { engine, ownership };
+    return { engine, ownership, identity };
   } catch (error) {
     await ownership.release().catch(() => {
       // Why it cannot be opened matters more than that owner.json does not say it was left cleanly.
@@ -42,7 +51,7 @@ export async function openEngine(options: DirectoryOptions): Promise<OwnedEngine
 
 /** Why the journal could not be opened, as a sentence where the reason lies in the directory. */
 function openRefusal(directory: string, error: unknown): unknown {
-  if (error instanceof DamageError || error instanceof UnsupportedFormatError) {
+  if (error instanceof DamageError || error instanceof UnsupportedFormatError || error instanceof IdentityError) {
     return new StartError(`data directory ${directory}: ${error.message}`, { cause: error });
   }
   return systemCode(error) === undefined ? error : directoryRefusal(directory, error);

@@ -40,6 +40,9 @@ const POLICY: Rules = {
   saturate: FLAG,
   ttlMs: WHOLE,
   reads: oneOf('durable', 'dirty'),
+  scope: oneOf('shared', 'local'),
+  ack: oneOf('journal', 'store'),
+  partial: FLAG,
 };
 
 /** @throws TypeError that names the option */

@@ -4,12 +4,14 @@
  */
 import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
-import type { ServiceInfo } from '../counter/service.ts';
+import type { CountingService, ServiceInfo } from '../counter/service.ts';
 import type { Engine } from '../engine/engine.ts';
+import type { Exchange } from '../exchange/exchange.ts';
 import { HttpGateway } from '../gateway/http/gateway.ts';
 import { RespGateway } from '../gateway/resp/gateway.ts';
 import type { ServerConfig } from './config.ts';
 import { definedOnly, host, type OwnedEngine, openEngine } from './open-engine.ts';
+import { openRegion } from './open-region.ts';
 import type { Ownership } from './owner.ts';
 import { type ListenAddress, showAddress } from './setting-values.ts';
 import { reasonOf, StartError, systemCode } from './start-error.ts';
@@ -18,7 +20,13 @@ import { reasonOf, StartError, systemCode } from './start-error.ts';
 const DOOR_CLOSE_MS = 5_000;
 
 /** What the server does right now, for the log line of a stop that did not finish. */
-export type Phase = 'open' | 'closing the doors' | 'waiting for the disk' | 'releasing the data directory' | 'stopped';
+export type Phase =
+  | 'open'
+  | 'closing the doors'
+  | 'waiting for the store'
+  | 'waiting for the disk'
+  | 'releasing the data directory'
+  | 'stopped';
 
 interface Door {
   readonly address: ListenAddress;
@@ -30,20 +38,34 @@ interface Doors {
   readonly resp: Door | undefined;
 }
 
+interface ServerParts {
+  readonly data: string;
+  readonly ownership: Ownership;
+  readonly engine: Engine;
+  readonly exchange: Exchange | undefined;
+  readonly doors: Doors;
+  readonly log: Logger;
+}
+
 export class Server {
   readonly #data: string;
   readonly #ownership: Ownership;
   readonly #engine: Engine;
+  /** What the doors talk to: the engine, or what shares its counters with other nodes. */
+  readonly #service: CountingService;
+  readonly #exchange: Exchange | undefined;
   readonly #doors: Doors;
   readonly #log: Logger;
   #phase: Phase = 'open';
 
-  private constructor(data: string, ownership: Ownership, engine: Engine, doors: Doors, log: Logger) {
-    this.#data = data;
-    this.#ownership = ownership;
-    this.#engine = engine;
-    this.#doors = doors;
-    this.#log = log;
+  private constructor(parts: ServerParts) {
+    this.#data = parts.data;
+    this.#ownership = parts.ownership;
+    this.#engine = parts.engine;
+    this.#exchange = parts.exchange;
+    this.#service = parts.exchange ?? parts.engine;
+    this.#doors = parts.doors;
+    this.#log = parts.log;
   }
 
   /**
@@ -52,18 +74,22 @@ export class Server {
    */
   static async start(config: ServerConfig, log: Logger): Promise<Server> {
     for (const warning of config.warnings) log.warn(warning);
-    const { engine, ownership } = await openDirectory(config, log);
+    const owned = await openDirectory(config, log);
+    const { engine, ownership } = owned;
     const opened: Door[] = [];
+    let exchange: Exchange | undefined;
     try {
-      const common = { service: engine, clock: host.clock, secret: config.secret, log };
+      exchange = config.store === undefined ? undefined : await share(owned, config.store, config, log);
+      const common = { service: exchange ?? engine, clock: host.clock, secret: config.secret, log };
       const resp = await openDoor('resp', config.resp, opened, (at) => RespGateway.open({ ...common, ...at }));
       const { corsOrigins } = config;
       const http = await openDoor('http', config.http, opened, (at) =>
         HttpGateway.open({ ...common, ...at, corsOrigins, version: packageVersion() }),
       );
-      return new Server(config.data, ownership, engine, { http, resp }, log);
+      return new Server({ data: config.data, ownership, engine, exchange, doors: { http, resp }, log });
     } catch (error) {
       await Promise.all(opened.map((door) => door.close(0)));
+      await exchange?.close();
       await engine.close().then(
         () => ownership.release(),
         () => {
@@ -86,7 +112,7 @@ export class Server {
   }
 
   info(): ServiceInfo {
-    return this.#engine.info();
+    return this.#service.info();
   }
 
   /**
@@ -101,6 +127,8 @@ export class Server {
       // What was accepted must reach the disk all the same.
       if (closing.status === 'rejected') this.#log.error({ err: closing.reason }, 'a door did not close');
     }
+    this.#phase = 'waiting for the store';
+    await this.#exchange?.close();
     this.#phase = 'waiting for the disk';
     await this.#engine.close();
     this.#phase = 'releasing the data directory';
@@ -117,6 +145,7 @@ async function openDirectory(config: ServerConfig, log: Logger): Promise<OwnedEn
   const owned = await openEngine({
     directory: config.data,
     takeOver: config.takeOver,
+    isShared: config.store !== undefined,
     durability: config.durability,
     policies: config.policies,
     idempotency: definedOnly(config.idempotency),
@@ -130,6 +159,26 @@ async function openDirectory(config: ServerConfig, log: Logger): Promise<OwnedEn
   const { directory } = owned.ownership;
   log.info({ directory, counters, sequence: String(sequence), tookMs }, 'recovered');
   return owned;
+}
+
+/** Meets the store. Whatever cannot be is thrown where nobody catches it: the process ends, and its next start is its heir. */
+async function share(owned: OwnedEngine, url: string, config: ServerConfig, log: Logger): Promise<Exchange> {
+  const { ack, memoryBytes, policies } = config;
+  const exchange = await openRegion(owned, {
+    url,
+    ack,
+    memoryBytes,
+    policies,
+    onFailure: (error) => log.warn({ err: error }, 'the store does not answer as it should; counting goes on'),
+    onRepaired: () => log.info('the store answers again'),
+    onFatal: (error) =>
+      setImmediate(() => {
+        throw error;
+      }),
+  });
+  const { replica, isDurable } = exchange.storeInfo();
+  log.info({ replica, isDurable }, 'counting as a replica of its region');
+  return exchange;
 }
 
 async function openDoor(

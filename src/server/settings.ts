@@ -4,6 +4,7 @@
  * the file the default.
  */
 import { DURABILITIES, type Durability } from '../counter/service.ts';
+import { parseStoreUrl } from './open-store.ts';
 import {
   type ListenAddress,
   parseBoolean,
@@ -35,6 +36,9 @@ export interface Settings {
   'idempotency-clock-skew'?: number;
   'snapshot-journal-bytes'?: number;
   'counters-max'?: number;
+  store?: string;
+  ack?: 'journal' | 'store';
+  memory?: number;
 }
 export type SettingKey = keyof Settings;
 
@@ -146,6 +150,27 @@ export const SETTINGS: readonly Setting[] = [
     meaning: 'how many counters there may be; further names are refused',
     default: 'no limit',
     parse: parseCount,
+  },
+  {
+    key: 'store',
+    argument: '<url>',
+    meaning: 'share counters with other nodes through this store: postgres://..., redis://host:port[,host:port...]',
+    default: 'none: this node counts alone',
+    parse: parseStoreUrl,
+  },
+  {
+    key: 'ack',
+    argument: '<when>',
+    meaning: 'with a store: when an update of a shared counter is answered: journal (it is durable here), store (the store confirmed it)',
+    default: 'journal',
+    parse: parseWord(['journal', 'store']),
+  },
+  {
+    key: 'memory',
+    argument: '<size>',
+    meaning: 'with a store: how much memory shared counters may take; those not used lately leave it',
+    default: 'no limit',
+    parse: parseBytes,
   },
 ];
 

@@ -11,6 +11,7 @@ import { counterRoutes } from './counter-routes.ts';
 import { describeRoutes, documentationRoutes } from './documentation.ts';
 import type { Door } from './door.ts';
 import { HEADER_BYTES_MAX, type HttpLimits } from './door-limits.ts';
+import { SESSION_HEADER } from './exchanges.ts';
 import { type Guard, NO_BODY } from './guard.ts';
 import { fingerprintOf, isKeyed } from './idempotency.ts';
 import { parseJson } from './json.ts';
@@ -94,7 +95,7 @@ async function allowOrigins(app: FastifyInstance, origins: readonly string[]): P
   await app.register(cors, {
     origin: origins.includes('*') ? '*' : [...origins],
     methods: ['GET', 'HEAD', 'POST', 'PUT', 'DELETE'],
-    exposedHeaders: ['etag', 'idempotency-replayed', 'retry-after'],
+    exposedHeaders: ['etag', 'idempotency-replayed', 'retry-after', SESSION_HEADER],
     maxAge: 600,
   });
 }

@@ -17,6 +17,8 @@ import {
 const COMMA = fragment(',');
 const NAME = fragment('{"name":');
 const VALUE = fragment(',"value":');
+/** Only this replica's part of the counter is known. */
+const OWN = fragment(',"value":null,"own":');
 const APPLIED = fragment(',"applied":');
 const REPLAYED = fragment(',"replayed":true');
 const CLOSE = fragment('}');
@@ -31,7 +33,7 @@ for (const [code, { id, message }] of Object.entries(ERRORS)) {
 
 /** What one outcome takes at most, with the comma in front of it. */
 const OUTCOME_BYTES_MAX =
-  [COMMA, NAME, VALUE, APPLIED, REPLAYED, CLOSE].reduce((sum, { length }) => sum + length, 2 * COUNT_BYTES_MAX) +
+  [COMMA, NAME, OWN, APPLIED, REPLAYED, CLOSE].reduce((sum, { length }) => sum + length, 2 * COUNT_BYTES_MAX) +
   ERROR_TEXTS.reduce((longest, { length }) => Math.max(longest, length), 0) +
   quotedBytesMax(ENTRY_NAME_BYTES_MAX);
 
@@ -94,7 +96,7 @@ function writeOutcome({ chunk, asStrings }: Exchange, i: number, json: JsonBytes
   let at = writeFragment(NAME, view, json.length);
   at = writeQuoted(chunk.names, chunk.nameStart[i], chunk.nameLength[i], bytes, at);
   if (chunk.code[i] === DONE) {
-    at = writeFragment(VALUE, view, at);
+    at = writeFragment(chunk.hasFlag(i, Flag.partial) ? OWN : VALUE, view, at);
     at = writeCount(chunk.value, 2 * i, asStrings, bytes, at);
     at = writeFragment(APPLIED, view, at);
     at = writeCount(chunk.other, 2 * i, asStrings, bytes, at);

@@ -2,7 +2,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type CommandOptions, Flag, Op } from '../../counter/chunk.ts';
 import { amountOf, boundsOf } from './additions.ts';
-import { asStrings, type Door } from './door.ts';
+import { asStrings, beginRead, type Door } from './door.ts';
 import { type Answer, type Exchange, single } from './exchanges.ts';
 import { keyOf } from './idempotency.ts';
 import { countOf, deadlineOf } from './integers.ts';
@@ -16,7 +16,8 @@ const config = { isUpdate: true };
 
 /** The answer to an increment or a decrement. */
 export const answerAdd = single((exchange) => {
-  exchange.send(`${nameField(exchange)},"value":${exchange.valueText(0)},"applied":${exchange.otherText(0)}}`);
+  const value = `"value":${exchange.valueText(0)}${exchange.partField(0)}`;
+  exchange.send(`${nameField(exchange)},${value},"applied":${exchange.otherText(0)}}`);
 });
 
 const answerSet = single((exchange) => {
@@ -31,11 +32,15 @@ const answerDelete = single((exchange) => {
 const answerGet = (request: FastifyRequest, reply: FastifyReply): Answer =>
   single((exchange) => {
     const exists = exchange.chunk.hasFlag(0, Flag.existed);
-    const value = exchange.valueText(0);
+    const value = `"value":${exchange.valueText(0)}${exchange.partField(0)}`;
+    if (exchange.chunk.hasFlag(0, Flag.partial)) {
+      exchange.send(`${nameField(exchange)},${value},"exists":${exists}${exchange.asOfField}}`);
+      return;
+    }
     const etag = exists ? `"${exchange.chunk.valueAt(0)}"` : '"absent"';
     reply.header('etag', etag).header('cache-control', 'no-cache');
     if (matches(request.headers['if-none-match'], etag)) reply.code(304).send();
-    else exchange.send(`${nameField(exchange)},"value":${value},"exists":${exists}}`);
+    else exchange.send(`${nameField(exchange)},${value},"exists":${exists}${exchange.asOfField}}`);
   });
 
 const answerHead = (reply: FastifyReply): Answer =>
@@ -67,7 +72,7 @@ function readRoutes(app: FastifyInstance, door: Door): void {
   // HEAD first: after GET Fastify would have made one of its own.
   const head = { ...common, querystring, operationId: 'exists', summary: 'Whether the counter exists: 200 or 404.' };
   app.head('/v1/counters/:name', { schema: head }, (request: Named, reply) => {
-    submit(door, request, reply, answerHead(reply), Op.get);
+    read(door, request, reply, answerHead(reply));
   });
   const get = {
     ...common,
@@ -77,7 +82,7 @@ function readRoutes(app: FastifyInstance, door: Door): void {
     summary: 'Read a counter; one that is absent reads 0.',
   };
   app.get('/v1/counters/:name', { schema: get }, (request: Named, reply) => {
-    submit(door, request, reply, answerGet(request, reply), Op.get);
+    read(door, request, reply, answerGet(request, reply));
   });
 }
 
@@ -102,6 +107,13 @@ function deleteRoute(app: FastifyInstance, door: Door): void {
   app.delete('/v1/counters/:name', { schema, config }, (request: Named, reply) => {
     submit(door, request, reply, answerDelete, Op.delete);
   });
+}
+
+function read(door: Door, request: Named, reply: FastifyReply, answer: Answer): void {
+  const exchange = beginRead(door, request, reply, answer);
+  exchange.name = request.params.name;
+  exchange.push(Op.get, exchange.name);
+  door.exchanges.submit(exchange);
 }
 
 /** One command, with the request's idempotency key unless it is a read. */

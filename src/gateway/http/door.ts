@@ -1,9 +1,10 @@
 /** What the routes work with. */
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Consistency } from '../../counter/chunk.ts';
 import type { CountingService } from '../../counter/service.ts';
 import type { Clock } from '../../host/host.ts';
 import type { Bodies } from './bodies.ts';
-import type { Exchanges } from './exchanges.ts';
+import { type Answer, type Exchange, type Exchanges, SESSION_HEADER } from './exchanges.ts';
 
 export interface Door {
   readonly service: CountingService;
@@ -16,6 +17,16 @@ export interface Door {
 /** Whether counts in the answer are asked for as strings. */
 export function asStrings(request: FastifyRequest): boolean {
   return (request.query as { readonly numbers?: string }).numbers === 'string';
+}
+
+/** An exchange for a read: what it must have seen is said by the query and by the session of the caller. */
+export function beginRead(door: Door, request: FastifyRequest, reply: FastifyReply, answer: Answer): Exchange {
+  const exchange = door.exchanges.begin(reply, answer, asStrings(request));
+  const { consistency } = request.query as { readonly consistency?: Consistency };
+  const session = request.headers[SESSION_HEADER];
+  if (consistency !== undefined) exchange.chunk.consistency = consistency;
+  if (typeof session === 'string') exchange.chunk.session = session;
+  return exchange;
 }
 
 declare module 'fastify' {

@@ -7,7 +7,7 @@
  * returns to the pool only then. What is under way is bounded: beyond it a request is `overloaded`, refused
  * before anything changed.
  */
-import { Chunk, type CommandOptions, type Op } from '../../counter/chunk.ts';
+import { Chunk, type CommandOptions, Flag, type Op } from '../../counter/chunk.ts';
 import { CountingError, DONE, errorCode } from '../../counter/errors.ts';
 import { NAME_BYTES_MAX } from '../../counter/limits.ts';
 import type { CountingService, ScanPage, ScanRequest } from '../../counter/service.ts';
@@ -24,6 +24,8 @@ const POOL_MAX = 1024;
 const BATCH_POOL_MAX = 8;
 const POOLED_NAMES_BYTES_MAX = 1024 * 1024;
 const DEADLINE_CHECK_MS = 1000;
+/** In the answer to an update of a shared counter, and in the reads that have to see it. */
+export const SESSION_HEADER = 'tallyd-session';
 
 /** Renders and sends the answer to a chunk that was not refused. */
 export type Answer = (exchange: Exchange) => void;
@@ -48,6 +50,7 @@ export class Exchange {
 
   /** Ties it to the request that `reply` answers. */
   tie(reply: Reply, asStrings: boolean, answer: Answer): void {
+    this.chunk.acceptsPartial = true;
     this.reply = reply;
     this.asStrings = asStrings;
     this.answer = answer;
@@ -62,9 +65,22 @@ export class Exchange {
     this.chunk.pushName(op, name, amount, options);
   }
 
-  /** The outcome column `value` of a command as JSON. */
+  /** The outcome column `value` of a command as JSON; null where only this replica's part of it is known. */
   valueText(i: number): string {
+    if (this.chunk.hasFlag(i, Flag.partial)) return 'null';
     return countText(this.chunk.value, 2 * i, this.asStrings);
+  }
+
+  /** What follows a count where only this replica's part of it is known; otherwise nothing. */
+  partField(i: number): string {
+    if (!this.chunk.hasFlag(i, Flag.partial)) return '';
+    return `,"own":${countText(this.chunk.value, 2 * i, this.asStrings)}`;
+  }
+
+  /** How recent what is told of a shared counter is; nothing where everything is decided here. */
+  get asOfField(): string {
+    const { asOfMs } = this.chunk;
+    return asOfMs === 0 ? '' : `,"asOf":"${new Date(asOfMs).toISOString()}"`;
   }
 
   /** The outcome column `other` of a command as JSON. */
@@ -77,6 +93,7 @@ export class Exchange {
     const { reply } = this;
     if (reply === undefined) return;
     if (this.chunk.replayed) reply.header('idempotency-replayed', 'true');
+    if (this.chunk.sessionToken !== '') reply.header(SESSION_HEADER, this.chunk.sessionToken);
     sendJson(reply, json);
   }
 }

@@ -5,7 +5,7 @@ import { CountingError, DONE, errorCode } from '../../counter/errors.ts';
 import { PAGE_ENTRIES_MAX } from '../../counter/limits.ts';
 import type { ScanEntry } from '../../counter/service.ts';
 import { sendJson } from './answers.ts';
-import { asStrings, type Door } from './door.ts';
+import { asStrings, beginRead, type Door } from './door.ts';
 import type { Exchange } from './exchanges.ts';
 import { sendProblem } from './problems.ts';
 import * as schemas from './schemas.ts';
@@ -45,11 +45,12 @@ function readMany(door: Door, request: FastifyRequest, reply: FastifyReply, name
     }
     const counters = names.map((name, i) => {
       const exists = chunk.hasFlag(i, Flag.existed);
-      return `{"name":${JSON.stringify(name)},"value":${exchange.valueText(i)},"exists":${exists}}`;
+      const value = `"value":${exchange.valueText(i)}${exchange.partField(i)}`;
+      return `{"name":${JSON.stringify(name)},${value},"exists":${exists}}`;
     });
-    exchange.send(`{"counters":[${counters.join(',')}]}`);
+    exchange.send(`{"counters":[${counters.join(',')}]${exchange.asOfField}}`);
   };
-  const exchange = door.exchanges.begin(reply, answer, asStrings(request));
+  const exchange = beginRead(door, request, reply, answer);
   for (const name of names) exchange.push(Op.get, name);
   door.exchanges.submit(exchange);
 }

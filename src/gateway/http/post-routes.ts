@@ -6,7 +6,7 @@ import compress from '@fastify/compress';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Op } from '../../counter/chunk.ts';
 import { CountingError } from '../../counter/errors.ts';
-import { asStrings, type Door } from './door.ts';
+import { asStrings, beginRead, type Door } from './door.ts';
 import { type Exchange, single } from './exchanges.ts';
 import { keyOf } from './idempotency.ts';
 import * as schemas from './schemas.ts';
@@ -46,7 +46,7 @@ function routesOf(app: FastifyInstance, door: Door, kind: string): void {
   const get = { ...common, summary: `Read \`{post_id}:${kind}\`.` };
   app.get(`/v1/:post_id/${kind}`, { schema: get }, (request: OfPost, reply) => {
     reply.header('cache-control', 'no-cache');
-    const exchange = door.exchanges.begin(reply, answerRead, asStrings(request));
+    const exchange = beginRead(door, request, reply, answerRead);
     exchange.push(Op.get, counterOf(request, kind));
     door.exchanges.submit(exchange);
   });

@@ -74,7 +74,8 @@ const consistency = Type.Optional(
   Type.Unsafe<'local' | 'region' | 'strong'>({
     type: 'string',
     enum: ['local', 'region', 'strong'],
-    description: 'What the read must have seen. On a single node all three are the same.',
+    description:
+      'What the read must have seen: what this node knows (default), or what the store of its region has. On a single node all three are the same.',
   }),
 );
 
@@ -167,7 +168,11 @@ export type ActionBody = Static<typeof ActionBody>;
 // Answers, for the documentation.
 const value = count('The count.');
 export const AddAnswer = Type.Object({ name, value, applied: count('By how much the count changed.') });
-export const Reading = Type.Object({ name, value, exists: Type.Boolean() });
+const own = Type.Optional(count('Only while the store is away: what this node alone has counted; `value` is null then.'));
+const asOf = Type.Optional(
+  Type.String({ description: 'With a store: what the region had counted at this time is in the value.', format: 'date-time' }),
+);
+export const Reading = Type.Object({ name, value, exists: Type.Boolean(), own, asOf });
 export const SetAnswer = Type.Object({ name, value, previous: count('The count before, 0 when absent.') });
 export const DeleteAnswer = Type.Object({ name, deleted: Type.Boolean(), previous: count('The count before.') });
 export const TtlAnswer = Type.Object({
@@ -227,6 +232,7 @@ export const InfoAnswer = Type.Object({
   idempotencyRecords: count('Keys that are remembered.'),
   idempotencyBytes: count('Memory for them.'),
   failure: Type.Unsafe<string | null>({ type: ['string', 'null'], description: 'What the journal fails with.' }),
+  store: Type.Optional(Type.Object({}, { description: 'With a store: how it stands between this node and the store.' })),
 });
 
 export const Problem = Type.Object(

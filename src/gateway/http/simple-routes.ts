@@ -6,7 +6,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Op } from '../../counter/chunk.ts';
 import { CountingError } from '../../counter/errors.ts';
 import { amountOf } from './additions.ts';
-import { asStrings, type Door } from './door.ts';
+import { asStrings, beginRead, type Door } from './door.ts';
 import { single } from './exchanges.ts';
 import { keyOf } from './idempotency.ts';
 import * as schemas from './schemas.ts';
@@ -43,7 +43,7 @@ export function simpleRoutes(app: FastifyInstance, door: Door): void {
   const schema = { tags, operationId: 'getSimple', querystring, response, summary: 'Read one counter.' };
   app.get('/counter/value', { schema }, (request, reply) => {
     reply.header('cache-control', 'no-cache');
-    const exchange = door.exchanges.begin(reply, answerRead, asStrings(request));
+    const exchange = beginRead(door, request, reply, answerRead);
     exchange.push(Op.get, counterOf(request, {}));
     door.exchanges.submit(exchange);
   });

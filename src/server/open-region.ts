@@ -1,0 +1,64 @@
+/** An engine whose counters are shared with other nodes through a store. */
+import { PolicyTable, type Policy } from '../counter/policy.ts';
+import { AttachError } from '../exchange/attach.ts';
+import { Exchange } from '../exchange/exchange.ts';
+import { StoreError, StoreRefusal } from '../store/slot-store.ts';
+import { host, type OwnedEngine } from './open-engine.ts';
+import { CALL_MS, openStore } from './open-store.ts';
+import { StartError } from './start-error.ts';
+
+const FLUSH_MS = 20;
+const POLL_MS = 20;
+const LEASE_MS = 10_000;
+/** A store that is started together with its nodes takes its time. */
+const ATTACH_MS = 20_000;
+
+const encoder = new TextEncoder();
+
+export interface RegionSettings {
+  readonly url: string;
+  readonly ack: 'journal' | 'store';
+  readonly memoryBytes: number | undefined;
+  readonly policies: readonly Policy[];
+  readonly onFailure: (error: unknown) => void;
+  readonly onRepaired: () => void;
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** @throws StartError when the store and the directory do not go together, or a first meeting fails */
+export async function openRegion({ engine, identity }: OwnedEngine, settings: RegionSettings): Promise<Exchange> {
+  const { url, policies, ...rest } = settings;
+  const store = await openStore(url);
+  const rules = new PolicyTable(policies);
+  try {
+    return await Exchange.open({
+      ...rest,
+      engine,
+      identity,
+      store,
+      host,
+      policies,
+      isShared: (name) => {
+        const bytes = encoder.encode(name);
+        return rules.find(bytes, 0, bytes.length)?.scope !== 'local';
+      },
+      flushMs: FLUSH_MS,
+      pollMs: POLL_MS,
+      leaseMs: LEASE_MS,
+      callMs: CALL_MS,
+      attachMs: ATTACH_MS,
+    });
+  } catch (error) {
+    await store.close();
+    if (error instanceof AttachError || error instanceof StoreRefusal) {
+      throw new StartError(`store: ${error.message}`, { cause: error });
+    }
+    if (error instanceof StoreError) {
+      throw new StartError(
+        `the store does not answer, and this directory has never met it: start the store first (${error.message})`,
+        { cause: error },
+      );
+    }
+    throw error;
+  }
+}
