@@ -1,0 +1,223 @@
+/**
+ * Connections to the server, and the one way in which anything is asked: a transaction that carries its own settings
+ * and ends in time.
+ *
+ * - No state outlives a transaction: no prepared statement, no session setting, no session lock. So a pooler that hands
+ *   out connections per transaction may stand in front.
+ * - Begin, statement and commit are sent together, so a transaction takes one round trip, and a process that stalls
+ *   does not leave locks behind.
+ * - A call ends after `callMs` here, and after as long on the server, whatever became of the one who asked.
+ */
+import type { Pool, PoolClient } from 'pg';
+import { StoreError, StoreRefusal } from '../slot-store.ts';
+import { asStoreError, isServerAnswer, PostgresError } from './failure.ts';
+
+export type Value = string | number | boolean | readonly (string | boolean)[];
+
+/** Sends a statement of a transaction. */
+export type Send = <Row>(text: string, values?: readonly Value[]) => Promise<readonly Row[]>;
+
+export interface ConnectionOptions {
+  readonly url: string;
+  readonly callMs: number;
+  readonly connectionsMax: number;
+}
+
+export class Connections {
+  readonly #pool: Pool;
+  readonly #callMs: number;
+  readonly #begin: string;
+  readonly #closing = new AbortController();
+
+  private constructor(pool: Pool, callMs: number) {
+    this.#pool = pool;
+    this.#callMs = callMs;
+    this.#begin = begin(callMs);
+  }
+
+  /** Loads the driver; does not connect yet. @throws StoreRefusal when the driver is missing or the URL is none. */
+  static async open({ url, callMs, connectionsMax }: ConnectionOptions): Promise<Connections> {
+    const { Client, Pool } = await loadDriver();
+    const settings = {
+      connectionString: url,
+      application_name: 'tallyd',
+      keepAlive: true,
+      pipeline: true,
+      connectionTimeoutMillis: callMs,
+      query_timeout: callMs,
+    };
+    try {
+      if (!/^postgres(ql)?:\/\//.test(url)) throw new Error('it does not begin with postgres://');
+      new Client(settings);
+    } catch {
+      // What is wrong with it is not told: the message would quote it, and the password stands in it.
+      throw new StoreRefusal(
+        'the URL of the PostgreSQL store is not valid: give postgres://user:password@host:5432/database, ' +
+          'with % codes for special characters, and check the files that it names',
+      );
+    }
+    const pool = new Pool({ ...settings, max: connectionsMax });
+    const ignore = (): void => {
+      // An 'error' that nobody listens to would end the process. Whoever waits for an answer is told by the call itself.
+    };
+    pool.on('error', ignore);
+    pool.on('connect', (client) => client.on('error', ignore));
+    return new Connections(pool, callMs);
+  }
+
+  /** Gives several statements one deadline. */
+  async inTime<Answer>(work: (deadline: Deadline) => Promise<Answer>): Promise<Answer> {
+    const deadline = new Deadline(this.#callMs, this.#closing.signal);
+    try {
+      return await work(deadline);
+    } finally {
+      deadline.end();
+    }
+  }
+
+  /** Runs one statement as one transaction. A deadlock or the like is tried again while there is time. */
+  run<Row>(text: string, values: readonly Value[] = [], deadline?: Deadline): Promise<readonly Row[]> {
+    return this.#call(deadline, async (client) => {
+      const [began, answered, committed] = await Promise.allSettled([
+        client.query(this.#begin),
+        client.query({ text, values: [...values] }),
+        client.query('COMMIT'),
+      ]);
+      if (began.status === 'rejected') throw began.reason;
+      if (answered.status === 'rejected') throw answered.reason;
+      if (committed.status === 'rejected') throw committed.reason;
+      return answered.value.rows;
+    });
+  }
+
+  /** Runs statements that depend on each other's answers as one transaction. */
+  transaction<Answer>(work: (send: Send) => Promise<Answer>, deadline?: Deadline): Promise<Answer> {
+    return this.#call(deadline, async (client) => {
+      await client.query(this.#begin);
+      const answer = await work(async (text, values = []) => (await client.query({ text, values: [...values] })).rows);
+      await client.query('COMMIT');
+      return answer;
+    });
+  }
+
+  /** Ends connections and pending calls. */
+  async close(): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort();
+    await this.#pool.end();
+  }
+
+  #call<Answer>(given: Deadline | undefined, work: (client: PoolClient) => Promise<Answer>): Promise<Answer> {
+    return given === undefined
+      ? this.inTime((deadline) => this.#attempts(deadline, work))
+      : this.#attempts(given, work);
+  }
+
+  async #attempts<Answer>(deadline: Deadline, work: (client: PoolClient) => Promise<Answer>): Promise<Answer> {
+    for (;;) {
+      try {
+        return await this.#attempt(deadline, work);
+      } catch (error) {
+        const failure = asFailure(error);
+        if (!(failure instanceof PostgresError && failure.isTransient)) throw failure;
+      }
+    }
+  }
+
+  async #attempt<Answer>(deadline: Deadline, work: (client: PoolClient) => Promise<Answer>): Promise<Answer> {
+    const client = await this.#connect(deadline);
+    try {
+      const answer = await deadline.orEarlier(work(client));
+      client.release();
+      return answer;
+    } catch (error) {
+      const isIdle = isServerAnswer(error) && client.getTransactionStatus() === 'I';
+      // What is still under way or half done ends with its connection. A graceful end would wait for it.
+      if (!isIdle) client.connection.stream.destroy();
+      client.release(!isIdle);
+      throw error;
+    }
+  }
+
+  async #connect(deadline: Deadline): Promise<PoolClient> {
+    deadline.check();
+    const connecting = this.#pool.connect();
+    try {
+      return await deadline.orEarlier(connecting);
+    } catch (error) {
+      connecting.then(
+        (late) => late.release(),
+        () => {
+          // That it failed is what is thrown here, or it failed too late to matter.
+        },
+      );
+      throw error;
+    }
+  }
+}
+
+/** When a call must have ended: after its time, or when the store is closed. */
+export class Deadline {
+  readonly #passed: Promise<never>;
+  readonly #timer: NodeJS.Timeout;
+  readonly #closing: AbortSignal;
+  readonly #onClose: () => void;
+
+  constructor(callMs: number, closing: AbortSignal) {
+    const { promise, reject } = Promise.withResolvers<never>();
+    this.#passed = promise;
+    promise.catch(() => {
+      // Whoever waits for it is told; there may be nobody.
+    });
+    this.#timer = setTimeout(() => reject(new StoreError(`PostgreSQL: no answer within ${callMs} ms`)), callMs);
+    this.#closing = closing;
+    this.#onClose = () => reject(closed());
+    closing.addEventListener('abort', this.#onClose);
+  }
+
+  check(): void {
+    if (this.#closing.aborted) throw closed();
+  }
+
+  orEarlier<T>(work: Promise<T>): Promise<T> {
+    return Promise.race([work, this.#passed]);
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+    this.#closing.removeEventListener('abort', this.#onClose);
+  }
+}
+
+function closed(): StoreError {
+  return new StoreError('PostgreSQL: the store is closed');
+}
+
+/** What is thrown on purpose stays what it is. */
+function asFailure(error: unknown): Error {
+  return error instanceof StoreRefusal ? error : asStoreError(error);
+}
+
+/**
+ * READ WRITE, for a standby must not answer. Statements are lookups by key in tables whose statistics may not exist
+ * yet, so the planner is kept from reading whole tables, and from compiling. A server that confirms before it has
+ * written is told to write first; where it waits for more than its own disk, that stays.
+ */
+function begin(callMs: number): string {
+  return `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+    SET LOCAL statement_timeout = ${callMs};
+    SET LOCAL idle_in_transaction_session_timeout = ${callMs};
+    SET LOCAL enable_seqscan = off;
+    SET LOCAL jit = off;
+    SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'`;
+}
+
+async function loadDriver(): Promise<Pick<typeof import('pg'), 'Client' | 'Pool'>> {
+  try {
+    return (await import('pg')).default;
+  } catch {
+    throw new StoreRefusal(
+      "the PostgreSQL store needs the npm package 'pg': install it beside tallyd (npm install pg)",
+    );
+  }
+}

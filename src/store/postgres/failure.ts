@@ -1,0 +1,48 @@
+/** What went wrong, in one sentence. The driver's errors go no further: they hold the connection, and so the password. */
+import { StoreError } from '../slot-store.ts';
+
+/** Another try may succeed: a deadlock that the server broke up, or an update that came between. */
+const TRANSIENT = ['40P01', '40001'];
+/** Wrong credentials, no such database, no right to do it. No other try helps. */
+const FOR_PEOPLE = /^(28...|3D000|42501|42P01|3F000)$/;
+
+/** The server, or the way to it, said no. */
+export class PostgresError extends StoreError {
+  /** PostgreSQL's five characters; undefined where the server has not answered. */
+  readonly sqlState: string | undefined;
+
+  constructor(message: string, sqlState: string | undefined) {
+    super(message);
+    this.sqlState = sqlState;
+  }
+
+  get isTransient(): boolean {
+    return this.sqlState !== undefined && TRANSIENT.includes(this.sqlState);
+  }
+
+  get isForPeople(): boolean {
+    return this.sqlState !== undefined && FOR_PEOPLE.test(this.sqlState);
+  }
+}
+
+export function asStoreError(error: unknown): StoreError {
+  if (error instanceof StoreError) return error;
+  return new PostgresError(`PostgreSQL: ${describe(error)}`, sqlStateOf(error));
+}
+
+/** Whether the server answered with an error, so that the connection itself may be fine. */
+export function isServerAnswer(error: unknown): boolean {
+  return error instanceof Error && 'severity' in error;
+}
+
+function sqlStateOf(error: unknown): string | undefined {
+  if (!isServerAnswer(error)) return undefined;
+  const { code } = error as { code?: unknown };
+  return typeof code === 'string' ? code : undefined;
+}
+
+function describe(error: unknown): string {
+  // A host with several addresses fails with one error for each, and no message of its own.
+  if (error instanceof AggregateError) return error.errors.map(describe).join('; ');
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,95 @@
+/** The statements of the feed: what changed, and room for what will. How it lies in its table, `migrations.ts` says. */
+import { FEED_PARTITIONS, FEED_PARTITIONS_AHEAD, FEED_PERIODS_SERVED } from './migrations.ts';
+import { CUT_COLUMNS, SLOT_COLUMNS, type StateRow } from './rows.ts';
+
+/** More than this is not told one by one: reading anew what one holds is cheaper by then. Rows of the feed, slots and cuts. */
+const ROWS_MAX = 20_000;
+const CHANGES_MAX = 200_000;
+
+/** The state of the store as `changes` found it; a row of its own. */
+export interface Present {
+  readonly id: string;
+  readonly term: string;
+  readonly atMs: string;
+  readonly snapshot: string;
+  readonly periodMs: number;
+  /** The rows beside this one are all that changed. */
+  readonly isComplete: boolean;
+}
+
+export type ChangeRow = (StateRow & { readonly present: null }) | { readonly present: Present };
+
+/**
+ * Since when the server runs, in µs. Whatever takes back what a PostgreSQL has confirmed (a failover to a standby that had
+ * not got it, a disk or a backup restored) comes with another server process. So does every restart, which is more than need be.
+ */
+export const TERM = '(extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint::text';
+
+const NOW_MS = '(extract(epoch FROM clock_timestamp()) * 1000)::bigint';
+
+/** The partition of the feed whose turn it is. */
+export const turnAt = (schema: string): string =>
+  `(SELECT ${NOW_MS} / feed_period_ms % ${FEED_PARTITIONS} FROM ${schema}.meta)`;
+
+/**
+ * What was committed after the cursor's snapshot and before this statement's, which is the next cursor: so nothing lies
+ * between two calls. The time is the statement's start, before its snapshot. Cuts are read as they are now.
+ * Parameters: the cursor's id, term, atMs, xmax, inProgress.
+ */
+export const changes = (schema: string): string => `
+  WITH present AS MATERIALIZED (
+    SELECT id, ${TERM} AS term, (extract(epoch FROM statement_timestamp()) * 1000)::bigint AS at_ms,
+      pg_current_snapshot() AS snapshot, feed_period_ms AS period_ms
+    FROM ${schema}.meta
+  ), served AS MATERIALIZED (
+    SELECT FROM present
+    WHERE id = $1::text AND term = $2::text AND $4::xid8 <= pg_snapshot_xmax(snapshot)
+      AND $3::bigint BETWEEN at_ms - period_ms * ${FEED_PERIODS_SERVED} AND at_ms
+  ), since AS MATERIALIZED (
+    SELECT size, names, replicas, versions, nets, cut_names FROM ${schema}.feed
+    WHERE (SELECT count(*) FROM served) = 1 AND (xid >= $4::xid8 OR xid = ANY ($5::xid8[]))
+    LIMIT ${ROWS_MAX + 1}
+  ), told AS MATERIALIZED (
+    SELECT (SELECT count(*) FROM served) = 1 AND count(*) <= ${ROWS_MAX}
+      AND coalesce(sum(size), 0) <= ${CHANGES_MAX} AS is_complete
+    FROM since
+  ), slot AS (
+    SELECT slot.* FROM since, unnest(names, replicas, versions, nets) AS slot (name, replica, version, net)
+    WHERE (SELECT is_complete FROM told)
+  ), cut AS (
+    SELECT * FROM ${schema}.cut
+    WHERE name = ANY (ARRAY(SELECT unnest(cut_names) FROM since WHERE (SELECT is_complete FROM told)))
+  )
+  SELECT NULL::json AS present, ${SLOT_COLUMNS} FROM slot
+  UNION ALL
+  SELECT NULL::json, ${CUT_COLUMNS} FROM cut
+  UNION ALL
+  SELECT json_build_object('id', id, 'term', term, 'atMs', at_ms::text, 'snapshot', snapshot::text,
+    'periodMs', period_ms, 'isComplete', is_complete), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+  FROM present, told`;
+
+/**
+ * Empties one partition whose turn is next; any node may do it at any time, several at once too. One at a time, and only if
+ * it can be locked at once: nobody waits long for who waits for a lock. Which are next is asked again under the lock.
+ */
+export const makeRoom = (schema: string): string => `
+  DO $$
+  DECLARE
+    partition regclass;
+  BEGIN
+    PERFORM set_config('lock_timeout', '100', true);
+    FOR ahead IN 1..${FEED_PARTITIONS_AHEAD} LOOP
+      partition := ${partitionAhead(schema)};
+      IF pg_relation_size(partition) > 0 THEN
+        EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', partition);
+        IF partition = ${partitionAhead(schema)} THEN
+          EXECUTE format('TRUNCATE %s', partition);
+        END IF;
+        RETURN;
+      END IF;
+    END LOOP;
+  END $$`;
+
+const partitionAhead = (schema: string): string =>
+  `(SELECT to_regclass(format('%s_%s', '${schema}.feed', (${NOW_MS} / feed_period_ms + ahead) % ${FEED_PARTITIONS})) ` +
+  `FROM ${schema}.meta)`;
