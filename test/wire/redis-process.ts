@@ -19,29 +19,38 @@ export class RedisProcess {
     this.address = address;
   }
 
-  /** Starts an empty one, without files, with the further settings. */
-  static async start(directory: string, settings: readonly string[] = []): Promise<RedisProcess> {
-    const port = await freePort();
+  /** Starts an empty one, without files, with the further settings; on that port, or on a free one. */
+  static async start(directory: string, settings: readonly string[] = [], onPort?: number): Promise<RedisProcess> {
+    const port = onPort ?? (await freePort());
     const own = ['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--databases', '1', '--dir', directory];
-    const child = spawn('redis-server', [...own, ...settings], { stdio: ['ignore', 'pipe', 'ignore'] });
+    return RedisProcess.launch(port, [...own, ...settings], 'Ready to accept connections');
+  }
+
+  /** Starts one that listens there and tells by these words that it is ready. */
+  static async launch(port: number, settings: readonly string[], readyWords: string): Promise<RedisProcess> {
+    const child = spawn('redis-server', settings, { stdio: ['ignore', 'pipe', 'ignore'] });
     child.stdout.setEncoding('utf8');
     let output = '';
-    while (!output.includes('Ready to accept connections')) {
+    while (!output.includes(readyWords)) {
       const [event] = await Promise.race([once(child.stdout, 'data'), once(child, 'exit')]);
       if (typeof event !== 'string') throw new Error(`redis-server did not start: ${output}`);
       output += event;
     }
+    child.stdout.resume();
     return new RedisProcess(child, { host: '127.0.0.1', port });
   }
 
+  /** Kills it, which may have happened already. */
   async stop(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const exited = once(this.#child, 'exit');
     this.#child.kill('SIGKILL');
     await exited;
   }
 }
 
-async function freePort(): Promise<number> {
+/** A port of 127.0.0.1 that nobody listens on. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();

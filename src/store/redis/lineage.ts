@@ -1,0 +1,55 @@
+/**
+ * What tells that Redis may have taken back what it had confirmed.
+ *
+ * Every master has a replication id, which names the history of its data. It makes a new one when it starts and when
+ * it is promoted from replica, which are the two ways by which writes get lost; so the ids of all masters name what a
+ * read was made of. (A run id would miss a server that was master, replica and master again.) A slot that moves
+ * between two masters changes none of them. Another master for some of the slots does, without any loss: a new term
+ * then costs a round of re-assertion, which is harmless.
+ */
+import { StoreRefusal } from '../slot-store.ts';
+import type { Call } from './line.ts';
+
+const KEEPS_ALL = 'noeviction';
+
+export class Lineage {
+  /** Masters whose policy has been looked at. */
+  #known: ReadonlySet<string> = new Set();
+
+  /**
+   * The masters' replication ids, sorted, as of now. Looks at the eviction policy of a master that was not there before.
+   * @throws StoreRefusal when one of them evicts.
+   */
+  async read(call: Call): Promise<readonly string[]> {
+    const ids = (await call.sendToMasters(['INFO', 'replication'])).map((info) => {
+      // Whatever was read beside this may come from a server that has been deposed: look again who the master is.
+      if (field(info, 'role') !== 'master') throw new Error('a server that was a master is none any more');
+      return field(info, 'master_replid') ?? '';
+    });
+    if (ids.some((id) => !this.#known.has(id))) {
+      await checkPolicy(call);
+      this.#known = new Set(ids);
+    }
+    return ids.sort();
+  }
+
+  /** Every master counts as new. */
+  forget(): void {
+    this.#known = new Set();
+  }
+}
+
+async function checkPolicy(call: Call): Promise<void> {
+  for (const info of await call.sendToMasters(['INFO', 'memory'])) {
+    const policy = field(info, 'maxmemory_policy');
+    if (policy === KEEPS_ALL) continue;
+    throw new StoreRefusal(
+      `redis evicts keys when memory runs short (maxmemory-policy ${policy ?? 'unknown'}), which loses counts: ` +
+        `set maxmemory-policy ${KEEPS_ALL} on every server, or give Tallyd a Redis of its own`,
+    );
+  }
+}
+
+function field(info: unknown, name: string): string | undefined {
+  return new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(String(info))?.[1];
+}

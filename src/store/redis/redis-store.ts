@@ -1,0 +1,234 @@
+/**
+ * A slot store in Redis or Valkey: one server, one that Sentinels watch, or a cluster. `layout.ts` says what lies
+ * there and why, `scripts.ts` what is atomic, `feed.ts` and `lineage.ts` how a failover is found out, `line.ts` how
+ * calls end in time.
+ *
+ * Redis replicates asynchronously, so nothing here is durable in the sense of the contract, and no slot is ever
+ * dropped: the owners assert everything again when the term changes.
+ */
+import { randomBytes } from 'node:crypto';
+import type { CounterState } from '../../crdt/merge.ts';
+import {
+  type Assertion,
+  type Changes,
+  type CutRequest,
+  type Guarantees,
+  type Lease,
+  type NamedSlot,
+  type ReplicaId,
+  type SlotPage,
+  type SlotStore,
+  type StoreIdentity,
+  StoreRefusal,
+} from '../slot-store.ts';
+import { connectRedis, type Library } from './connection.ts';
+import { Feed } from './feed.ts';
+import { type BucketKeys, cutText, FORMAT, Layout, newEpoch, parseState, slotText } from './layout.ts';
+import { RedisLine } from './line.ts';
+import { Lineage } from './lineage.ts';
+import { parseRedisUrl } from './redis-url.ts';
+import { CUT, MEET, MERGE, run, SWAP_LEASE } from './scripts.ts';
+
+/** Counters in one command: few enough that no other client waits for long. */
+const COMMAND_NAMES = 500;
+
+export interface RedisStoreOptions {
+  /** See `redis-url.ts`. */
+  readonly url: string;
+  /** Within how many milliseconds every call ends. */
+  readonly callMs: number;
+  /** What all keys begin with, in braces: stores with different prefixes share a server. Default `tallyd`. */
+  readonly prefix?: string;
+  /**
+   * Into how many pairs of keys the counters are divided; fixed at the store's first use. Default 64, good for some ten
+   * million counters: a bucket moves between masters in one piece, and should stay below 100 MB.
+   */
+  readonly buckets?: number;
+}
+
+export class RedisStore implements SlotStore {
+  readonly guarantees: Guarantees = {
+    durable: false,
+    notes: [
+      'asynchronous replication: a failover can take back the last writes, resets among them; counts are then asserted again by whoever owns them',
+      'a restart takes back what appendfsync allows: with appendonly no everything since the last dump, with everysec the last second or two',
+      'nothing expires and nothing is evicted: maxmemory-policy must be noeviction',
+    ],
+  };
+  readonly #line: RedisLine;
+  readonly #layout: Layout;
+  readonly #lineage = new Lineage();
+  readonly #feed: Feed;
+
+  private constructor(line: RedisLine, layout: Layout) {
+    this.#line = line;
+    this.#layout = layout;
+    this.#feed = new Feed(layout, this.#lineage);
+  }
+
+  /** Loads the library; connects with the first call. @throws StoreRefusal when the options cannot be used. */
+  static async open({ url, callMs, prefix = 'tallyd', buckets = 64 }: RedisStoreOptions): Promise<RedisStore> {
+    const target = parseRedisUrl(url);
+    if (!/^[^{}]{1,64}$/.test(prefix))
+      throw new StoreRefusal('the prefix of the Redis store has 1 to 64 characters, no braces');
+    if (!Number.isInteger(buckets) || buckets < 1 || buckets > 16_384) {
+      throw new StoreRefusal('the Redis store has 1 to 16384 buckets');
+    }
+    const library = await loadLibrary();
+    const { password } = target;
+    const line = new RedisLine({
+      connect: () => connectRedis(library, target, callMs),
+      callMs,
+      redact: (message) => (password === undefined ? message : message.replaceAll(password, '***')),
+    });
+    return new RedisStore(line, new Layout(prefix, buckets));
+  }
+
+  identity(): Promise<StoreIdentity> {
+    return this.#line.call(async (call) => {
+      this.#lineage.forget();
+      const buckets = `${this.#layout.buckets.length}`;
+      const mine = [randomBytes(16).toString('hex'), FORMAT, buckets];
+      await this.#lineage.read(call);
+      const [id, format, stored] = (await run(call, MEET, [this.#layout.meta], mine)) as string[];
+      if (format !== FORMAT) {
+        throw new StoreRefusal(
+          `the Redis store has format ${format}, this version reads ${FORMAT}: use another prefix`,
+        );
+      }
+      if (stored !== buckets) {
+        throw new StoreRefusal(`the Redis store has ${stored} buckets, not ${buckets}: set the option to what it has`);
+      }
+      const { term } = await this.#feed.begin(call);
+      return { id: String(id), term };
+    });
+  }
+
+  merge({ slots, cuts }: Assertion): Promise<void> {
+    return this.#line.call(async (call) => {
+      const fields = new Map<string, string>();
+      for (const slot of slots) {
+        const field = `s${slot.name}`;
+        fields.set(field, (fields.get(field) ?? '') + slotText(slot));
+      }
+      for (const { name, cut } of cuts) fields.set(`c${name}`, cutText(cut));
+      await this.#inParts(
+        [...fields],
+        ([field]) => field.slice(1),
+        (keys, part) => run(call, MERGE, keys, [newEpoch(), ...part.flat()]),
+      );
+    });
+  }
+
+  read(names: readonly string[]): Promise<readonly CounterState<ReplicaId>[]> {
+    return this.#line.call(async (call) => {
+      const states = new Array<CounterState<ReplicaId>>(names.length);
+      await this.#inParts(
+        [...names.entries()],
+        ([, name]) => name,
+        async ([state], part) => {
+          const fields = part.flatMap(([, name]) => [`s${name}`, `c${name}`]);
+          const values = (await call.send(state, ['HMGET', state, ...fields])) as (string | null)[];
+          part.forEach(([place], i) => {
+            states[place] = parseState(values[2 * i] ?? null, values[2 * i + 1] ?? null);
+          });
+        },
+      );
+      return states;
+    });
+  }
+
+  changes(cursor: string | undefined): Promise<Changes> {
+    return this.#line.call((call) => this.#feed.changes(call, cursor));
+  }
+
+  cut(requests: readonly CutRequest[]): Promise<readonly boolean[]> {
+    return this.#line.call(async (call) => {
+      const made = new Array<boolean>(requests.length);
+      await this.#inParts(
+        [...requests.entries()],
+        ([, { name }]) => name,
+        async (keys, part) => {
+          const triples = part.flatMap(([, { name, expectedVersion, next }]) => [
+            `c${name}`,
+            `${expectedVersion}`,
+            cutText(next),
+          ]);
+          const answer = (await run(call, CUT, keys, [newEpoch(), ...triples])) as number[];
+          part.forEach(([place], i) => {
+            made[place] = answer[i] === 1;
+          });
+        },
+      );
+      return made;
+    });
+  }
+
+  /** The cursor is the bucket, and the record up to which its feed has been walked. */
+  slotsOf(replica: ReplicaId, cursor: string | undefined): Promise<SlotPage> {
+    return this.#line.call(async (call) => {
+      const [, place = '0', since = ''] = /^(\d{1,5}) (\S*)$/.exec(cursor ?? '') ?? [];
+      const bucket = Number(place);
+      const keys = this.#layout.buckets[bucket];
+      if (keys === undefined) return { slots: [], cursor: undefined };
+      const page = await this.#feed.page(call, keys, since === '' ? await this.#feed.start(call, keys) : since);
+      // A bucket that has been lost or rolled back meanwhile is walked again from its beginning.
+      if (page === undefined) return { slots: [], cursor: `${bucket} ` };
+      const slots = page.states.flatMap(({ name, state }): NamedSlot[] => {
+        const slot = state.slots.get(replica);
+        return slot === undefined ? [] : [{ name, replica, ...slot }];
+      });
+      if (!page.isLast) return { slots, cursor: `${bucket} ${page.record}` };
+      return { slots, cursor: bucket + 1 < this.#layout.buckets.length ? `${bucket + 1} ` : undefined };
+    });
+  }
+
+  leases(): Promise<readonly Lease[]> {
+    return this.#line.call(async (call) => {
+      const { leases } = this.#layout;
+      const flat = (await call.send(leases, ['HGETALL', leases])) as string[];
+      return Array.from({ length: flat.length / 2 }, (_, i): Lease => {
+        const [replica, text] = flat.slice(2 * i, 2 * i + 2) as [string, string];
+        const space = text.indexOf(' ');
+        return { replica, version: Number(text.slice(0, space)), document: text.slice(space + 1) };
+      });
+    });
+  }
+
+  swapLease(replica: ReplicaId, expectedVersion: number, document: string): Promise<boolean> {
+    return this.#line.call(async (call) => {
+      const values = [replica, `${expectedVersion}`, document];
+      return (await run(call, SWAP_LEASE, [this.#layout.leases], values)) === 1;
+    });
+  }
+
+  close(): Promise<void> {
+    return this.#line.close();
+  }
+
+  /** Divides what concerns counters by bucket, and what concerns one bucket into commands; all of them at once. */
+  async #inParts<Item>(
+    items: readonly Item[],
+    nameOf: (item: Item) => string,
+    send: (keys: readonly [string, string], part: readonly Item[]) => Promise<unknown>,
+  ): Promise<void> {
+    const buckets = Map.groupBy(items, (item) => this.#layout.bucketOf(nameOf(item)));
+    const parts = Array.from(buckets, ([bucket, all]) => {
+      const { state, feed } = this.#layout.buckets[bucket] as BucketKeys;
+      const commands = Math.ceil(all.length / COMMAND_NAMES);
+      return Array.from({ length: commands }, (_, i) =>
+        send([state, feed], all.slice(i * COMMAND_NAMES, (i + 1) * COMMAND_NAMES)),
+      );
+    });
+    await Promise.all(parts.flat());
+  }
+}
+
+/** The package `redis` is needed by those who use this store, and by nobody else. */
+async function loadLibrary(): Promise<Library> {
+  try {
+    return await import('redis');
+  } catch {
+    throw new StoreRefusal("the Redis store needs the package 'redis', version 6: npm install redis");
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * Where a Redis store is, as one line of configuration:
+ *
+ *     redis://host:6379                            one server; a node of a cluster leads to the whole cluster
+ *     redis://host:6379,host:6379,host:6379        seeds of a cluster
+ *     redis+sentinel://host:26379,host:26379/name  the master that these Sentinels call `name`
+ *
+ * `rediss://` and `rediss+sentinel://` mean TLS, `user:password@` comes before the first host (escaped as in every
+ * URL), and a single server may have a database number: `redis://host/2`.
+ */
+import { StoreRefusal } from '../slot-store.ts';
+
+export interface RedisAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface Credentials {
+  readonly username: string | undefined;
+  readonly password: string | undefined;
+}
+
+export interface RedisUrl extends Credentials {
+  readonly addresses: readonly RedisAddress[];
+  readonly isTls: boolean;
+  /** The name of the master that Sentinels watch; undefined when the addresses are servers. */
+  readonly masterName: string | undefined;
+  readonly database: number;
+}
+
+const FORM = /^(rediss?)(\+sentinel)?:\/\/(?:([^@/]*)@)?([^@/]+)(?:\/([^/]*))?$/;
+const HOST = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/;
+
+/** @throws StoreRefusal for another form. It does not repeat the URL: there may be a password in it. */
+export function parseRedisUrl(url: string): RedisUrl {
+  const [, scheme, sentinel, userInfo, hosts, path = ''] = FORM.exec(url) ?? [];
+  if (hosts === undefined)
+    refuse('write redis://host:port, several hosts with commas, or redis+sentinel://host:port/master');
+  const isSentinel = sentinel !== undefined;
+  if (isSentinel && path === '') refuse('name the master that the Sentinels watch: redis+sentinel://host:port/master');
+  const addresses = hosts.split(',').map((host) => parseAddress(host, isSentinel ? 26379 : 6379));
+  if (!isSentinel && !/^\d{0,4}$/.test(path)) refuse('what follows the host is a database number, or nothing');
+  const database = isSentinel ? 0 : Number(path);
+  if (database > 0 && addresses.length > 1) refuse('a cluster has no numbered databases');
+  return {
+    addresses,
+    isTls: scheme === 'rediss',
+    masterName: isSentinel ? decode(path) : undefined,
+    database,
+    ...parseCredentials(userInfo),
+  };
+}
+
+function parseAddress(text: string, defaultPort: number): RedisAddress {
+  const [, bracketed, plain, port] = HOST.exec(text) ?? [];
+  const host = bracketed ?? plain;
+  if (host === undefined) refuse('a host is a name, an IPv4 address, or an IPv6 address in brackets, then :port');
+  return { host, port: port === undefined ? defaultPort : Number(port) };
+}
+
+function parseCredentials(userInfo: string | undefined): Credentials {
+  if (userInfo === undefined) return { username: undefined, password: undefined };
+  const [username = '', ...password] = userInfo.split(':');
+  return {
+    username: username === '' ? undefined : decode(username),
+    password: password.length === 0 ? undefined : decode(password.join(':')),
+  };
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return refuse('a percent sign in a user, password or master name is written %25');
+  }
+}
+
+function refuse(advice: string): never {
+  throw new StoreRefusal(`the URL of the Redis store cannot be read: ${advice}`);
+}
