@@ -7,8 +7,8 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { memoryEnvironment, memoryFlags, restartWithMemory } from './memory.js';
 
-/** Commands that need the engine itself; all others talk to a running server. */
-const SERVER_COMMANDS = ['serve', 'verify'];
+/** Commands that need the engine or the store itself; all others talk to a running server. */
+const SERVER_COMMANDS = ['serve', 'verify', 'node'];
 
 const argv = process.argv.slice(2);
 const [major, minor] = process.versions.node.split('.').map(Number);
@@ -39,7 +39,7 @@ if (major < 22 || (major === 22 && minor < 12)) {
 } else if (!existsSync(fileURLToPath(main))) {
   fail("not built yet: run 'npm run build'");
 } else {
-  if (isServer) restartWithMemory();
+  if (argv[0] === 'serve' || argv[0] === 'verify') restartWithMemory();
   const module = await import(main.href);
   const code = await module.main(argv);
   if (typeof code === 'number') process.exitCode = code;

@@ -1,5 +1,5 @@
 /**
- * `tallyd serve` and `tallyd verify`: the commands that open a data directory themselves.
+ * `tallyd serve`, `tallyd verify` and `tallyd node`: the commands that open a data directory or a store themselves.
  *
  * A stop is asked for by SIGTERM, SIGINT or SIGHUP: everything accepted is finished and synced, exit code 0,
  * within ten seconds or not at all (exit code 1). Anything unforeseen ends the process at once: recovery after
@@ -9,6 +9,7 @@ import closeWithGrace from 'close-with-grace';
 import { Command, CommanderError, Option } from 'commander';
 import { type Logger, pino } from 'pino';
 import { type Flags, loadConfig, type ServerConfig } from './config.ts';
+import { type NodeOptions, nodeList, nodeRetire } from './node-command.ts';
 import { Server } from './serve.ts';
 import { SETTINGS, variableOf } from './settings.ts';
 import { ExitCode, StartError, systemCode } from './start-error.ts';
@@ -21,7 +22,7 @@ const LEFT_ALONE = ['SIGQUIT', 'SIGILL', 'SIGTRAP', 'SIGABRT', 'SIGBUS', 'SIGFPE
 const HANDLED_HERE = ['uncaughtException', 'unhandledRejection', 'beforeExit'] as const;
 
 /**
- * Runs `serve` or `verify`.
+ * Runs `serve`, `verify` or `node`.
  * @param argv without the program's own name
  * @returns the exit code; `serve` ends the process itself when it was asked to stop
  */
@@ -80,7 +81,26 @@ function commandLine(setExitCode: (code: ExitCode) => void): Command {
     .action(async (directory: string, options: { readonly json?: boolean }) => {
       setExitCode(await verifyCommand(directory, options.json === true));
     });
+  nodeCommands(program, setExitCode);
   return program;
+}
+
+function nodeCommands(program: Command, setExitCode: (code: ExitCode) => void): void {
+  const node = program
+    .command('node')
+    .summary('the nodes that share a store')
+    .description(
+      'Looks at the replicas of a region in the store that they share, and retires those that will not come back.',
+    )
+    .addHelpText('after', NODE_EXAMPLES);
+  const withStore = (command: Command): Command =>
+    command.option('--store <url>', 'the store (TALLYD_STORE)').option('--json', 'answer as JSON, one object a line');
+  withStore(node.command('list').description('Lists the replicas, those that renewed their lease last first.'))
+    .option('--all', 'also those whose counts are folded')
+    .action(async (options: NodeOptions) => setExitCode(await nodeList(options)));
+  withStore(node.command('retire').argument('<replica>', 'as node list shows it'))
+    .description('Folds what a replica has counted whose disk is lost. Its counts stay; its slots and its lease go.')
+    .action(async (replica: string, options: NodeOptions) => setExitCode(await nodeRetire(replica, options)));
 }
 
 /** Commander names options in camel case, the settings table as they are written. */
@@ -152,6 +172,14 @@ Examples:
   tallyd serve --config /etc/tallyd.yaml --secret-file /etc/tallyd.secret --http 0.0.0.0:7070
 
 Exit codes: 0 stopped cleanly, 1 could not start or not finish, 2 wrong setting, 70 internal error.
+`;
+
+const NODE_EXAMPLES = `
+Examples:
+  tallyd node list --store postgres://tallyd@db/tallyd
+  tallyd node retire 1d5a474ebf2a84b51f35b01625baa510
+
+Exit codes: 0 done, 1 the store or the replica says no, 2 wrong usage.
 `;
 
 const VERIFY_EXAMPLES = `

@@ -1,5 +1,5 @@
 /** An engine whose counters are shared with other nodes through a store. */
-import { PolicyTable, type Policy } from '../counter/policy.ts';
+import { type Policy, PolicyTable } from '../counter/policy.ts';
 import { AttachError } from '../exchange/attach.ts';
 import { Exchange } from '../exchange/exchange.ts';
 import { StoreError, StoreRefusal } from '../store/slot-store.ts';
@@ -9,7 +9,8 @@ import { StartError } from './start-error.ts';
 
 const FLUSH_MS = 20;
 const POLL_MS = 20;
-const LEASE_MS = 10_000;
+/** A replica that has not renewed its lease for so long may be taken for dead. */
+export const LEASE_MS = 10_000;
 /** A store that is started together with its nodes takes its time. */
 const ATTACH_MS = 20_000;
 

@@ -1,7 +1,7 @@
 /** The slot store that a URL names. Drivers are loaded only when they are needed: they are optional packages. */
 import { type SlotStore, StoreRefusal } from '../store/slot-store.ts';
-import { reasonOf, StartError, systemCode } from './start-error.ts';
 import { ValueError } from './setting-values.ts';
+import { reasonOf, StartError, systemCode } from './start-error.ts';
 
 /** How long one call of a store may take. */
 export const CALL_MS = 2_000;

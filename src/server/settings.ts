@@ -161,7 +161,8 @@ export const SETTINGS: readonly Setting[] = [
   {
     key: 'ack',
     argument: '<when>',
-    meaning: 'with a store: when an update of a shared counter is answered: journal (it is durable here), store (the store confirmed it)',
+    meaning:
+      'with a store: when an update of a shared counter is answered: journal (it is durable here), store (the store confirmed it)',
     default: 'journal',
     parse: parseWord(['journal', 'store']),
   },

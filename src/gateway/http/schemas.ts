@@ -168,9 +168,14 @@ export type ActionBody = Static<typeof ActionBody>;
 // Answers, for the documentation.
 const value = count('The count.');
 export const AddAnswer = Type.Object({ name, value, applied: count('By how much the count changed.') });
-const own = Type.Optional(count('Only while the store is away: what this node alone has counted; `value` is null then.'));
+const own = Type.Optional(
+  count('Only while the store is away: what this node alone has counted; `value` is null then.'),
+);
 const asOf = Type.Optional(
-  Type.String({ description: 'With a store: what the region had counted at this time is in the value.', format: 'date-time' }),
+  Type.String({
+    description: 'With a store: what the region had counted at this time is in the value.',
+    format: 'date-time',
+  }),
 );
 export const Reading = Type.Object({ name, value, exists: Type.Boolean(), own, asOf });
 export const SetAnswer = Type.Object({ name, value, previous: count('The count before, 0 when absent.') });
@@ -232,7 +237,9 @@ export const InfoAnswer = Type.Object({
   idempotencyRecords: count('Keys that are remembered.'),
   idempotencyBytes: count('Memory for them.'),
   failure: Type.Unsafe<string | null>({ type: ['string', 'null'], description: 'What the journal fails with.' }),
-  store: Type.Optional(Type.Object({}, { description: 'With a store: how it stands between this node and the store.' })),
+  store: Type.Optional(
+    Type.Object({}, { description: 'With a store: how it stands between this node and the store.' }),
+  ),
 });
 
 export const Problem = Type.Object(

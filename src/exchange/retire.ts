@@ -1,0 +1,62 @@
+/** Replicas that have no heir any more: their disks are gone. Whoever is told to, or any node after a long time, folds what they have left. */
+import type { Host } from '../host/host.ts';
+import type { Lease, ReplicaId, SlotStore } from '../store/slot-store.ts';
+import { foldReplica } from './heir.ts';
+import { newId } from './identity.ts';
+import { findLease, LEASE_FORMAT, type LeaseDocument, type LeaseState, readLease } from './lease.ts';
+import { LeaseWatch } from './membership.ts';
+import { pause } from './pause.ts';
+
+const LOOK_AGAIN_MS = 500;
+
+/** Why a replica was not retired: there is none, or it lives. */
+export type RetireRefusal = 'unknown' | 'alive';
+
+export interface Retired {
+  /** Counters that it had slots of. */
+  readonly counters: number;
+}
+
+/**
+ * Watches a replica's lease for `patienceMs`, then marks it FINAL and folds its slots. Its owner, should it come back, adds only
+ * its excess.
+ * @throws StoreError
+ */
+export async function retire(
+  store: SlotStore,
+  host: Host,
+  replica: ReplicaId,
+  patienceMs: number,
+): Promise<Retired | RetireRefusal> {
+  const watch = new LeaseWatch(host, patienceMs);
+  const endMs = host.clock.monotonicMs() + 2 * patienceMs;
+  for (;;) {
+    const lease = findLease(await store.leases(), replica);
+    if (lease === undefined) return 'unknown';
+    if (isEnded(readLease(lease).state) || watch.hasExpired(lease)) return finish(store, host, lease);
+    if (host.clock.monotonicMs() > endMs) return 'alive';
+    await pause(host.clock, LOOK_AGAIN_MS);
+  }
+}
+
+async function finish(store: SlotStore, host: Host, lease: Lease): Promise<Retired | RetireRefusal> {
+  let current = lease;
+  if (!isEnded(readLease(lease).state)) {
+    if (!(await mark(store, host, lease, 'final'))) return 'alive';
+    current = { ...lease, version: lease.version + 1 };
+  }
+  const counters = await foldReplica(store, host, lease.replica);
+  if (readLease(lease).state !== 'folded') await mark(store, host, current, 'folded');
+  return { counters };
+}
+
+function isEnded(state: LeaseState): boolean {
+  return state === 'final' || state === 'folded';
+}
+
+function mark(store: SlotStore, host: Host, lease: Lease, state: LeaseState): Promise<boolean> {
+  const { directory, through } = readLease(lease);
+  const nonce = newId(host.random);
+  const document: LeaseDocument = { format: LEASE_FORMAT, state, directory, nonce, through, at: host.clock.nowMs() };
+  return store.swapLease(lease.replica, lease.version, JSON.stringify(document));
+}

@@ -1,0 +1,22 @@
+/** `tallyd/store`: the port of slot stores, and the checks that every implementation passes. */
+export type { Cut } from '../crdt/cut.ts';
+export type { CounterState } from '../crdt/merge.ts';
+export type { Slot } from '../crdt/slot.ts';
+export { type ConformanceBench, type ConformanceCheck, slotStoreChecks } from './conformance.ts';
+export {
+  type Assertion,
+  type Changes,
+  type CutRequest,
+  type Guarantees,
+  isFolded,
+  type Lease,
+  type NamedCut,
+  type NamedSlot,
+  type NamedState,
+  type ReplicaId,
+  type SlotPage,
+  type SlotStore,
+  StoreError,
+  type StoreIdentity,
+  StoreRefusal,
+} from './slot-store.ts';
