@@ -245,6 +245,28 @@ export class Chunk {
     return i;
   }
 
+  /** The same with a name that lies in `names`, and the amount's lanes. */
+  pushSlotBytes(
+    op: Op,
+    names: Uint8Array,
+    from: number,
+    length: number,
+    ordinal: number,
+    low: number,
+    high: number,
+  ): number {
+    this.kind = Kind.slot;
+    const start = this.#ownUsed;
+    const end = start + length + SUFFIX_BYTES[Kind.slot];
+    this.#reserveNames(end);
+    this.#names = this.#own;
+    const { bytes, view } = this.#own;
+    for (let i = 0; i < length; i++) bytes[start + i] = names[from + i];
+    view.setUint32(start + length, ordinal, true);
+    this.#ownUsed = end;
+    return this.push(op, start, length, low, high);
+  }
+
   /** Copies the names, if they lie in a buffer of the door's, so that the door may use that for other things. */
   keepNames(): void {
     if (this.#names === this.#own) return;

@@ -10,10 +10,17 @@ export const INT64_MAX = 2n ** 63n - 1n;
 const DASH = 45;
 const ZERO = 48;
 const TEN_TO_9 = 1_000_000_000;
+const TWO_TO_32 = 4294967296;
 
 /** Whether a `bigint` fits in 64 bits. */
 export function fitsInt64(value: bigint): boolean {
   return value >= INT64_MIN && value <= INT64_MAX;
+}
+
+/** The `bigint` of two lanes. */
+export function int64OfLanes(low: number, high: number): bigint {
+  const isExact = high >= -0x200000 && high < 0x200000;
+  return isExact ? BigInt(high * TWO_TO_32 + (low >>> 0)) : (BigInt(high) << 32n) | BigInt(low >>> 0);
 }
 
 /** The nearest that does. */

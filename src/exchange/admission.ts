@@ -52,11 +52,12 @@ export class Admission {
     const codes = new Uint8Array(chunk.count);
     const cold = new Set<SharedCounter>();
     let acksStore = false;
+    const names = Buffer.from(chunk.names.buffer, chunk.names.byteOffset, chunk.names.byteLength);
     for (let i = 0; i < chunk.count; i++) {
       const policy = this.#policyOf(chunk, i);
       if (policy?.scope === 'local') continue;
       codes[i] = needsAuthority(chunk.op[i] as number, chunk.options[i]) ? ERRORS.needs_authority.id : DONE;
-      const counter = codes[i] === DONE ? this.#find(chunk, i, codes) : undefined;
+      const counter = codes[i] === DONE ? this.#find(chunk, names, i, codes) : undefined;
       if (counter === undefined) continue;
       counter.pins++;
       counter.isUsed = true;
@@ -90,14 +91,15 @@ export class Admission {
     return counter.warmth === 'partial' && takesPartial && !isCut ? DONE : ERRORS.store_away.id;
   }
 
-  #find(chunk: Chunk, i: number, codes: Uint8Array): SharedCounter | undefined {
+  #find(chunk: Chunk, names: Buffer, i: number, codes: Uint8Array): SharedCounter | undefined {
+    const start = chunk.nameStart[i] as number;
+    const found = this.#region.counters.findBytes(names, start, start + (chunk.nameLength[i] as number));
+    if (found !== undefined) return found;
     const name = nameOf(chunk, i);
     if (name === undefined) {
       codes[i] = ERRORS.invalid_name.id;
       return undefined;
     }
-    const found = this.#region.counters.find(name);
-    if (found !== undefined) return found;
     if (this.#region.eviction.hasRoom()) return this.#region.counters.take(name);
     codes[i] = ERRORS.too_many_counters.id;
     return undefined;

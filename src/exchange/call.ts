@@ -25,7 +25,14 @@ export interface CallContext {
   readonly cutter: Cutter;
   readonly own: () => Own;
   readonly nowMs: () => number;
+  /** Chunks for the engine, to be used again. */
+  readonly spare: Chunk[];
 }
+
+const SPARE_MAX = 64;
+const SPARE_COMMANDS_MAX = 4_096;
+const EXISTED = 1;
+const UNDER_WAY = 2;
 
 /** Carries out the chunk's commands. Its outcomes are filled in when this resolves; it never rejects for what a caller did. */
 export async function carryOut(chunk: Chunk, counters: Counters, codes: Codes, context: CallContext): Promise<void> {
@@ -70,6 +77,7 @@ export function submitRun(
       copyOutcome(inner, i - from, chunk, i);
       run.tell(i);
     }
+    run.end();
     done();
   };
   context.engine.submit(inner);
@@ -107,6 +115,8 @@ class LocalRun {
   }
 
   tell(): void {}
+
+  end(): void {}
 }
 
 /** Adds and reads of shared counters, each on this incarnation's slot. */
@@ -117,73 +127,97 @@ class SharedRun {
   readonly #from: number;
   readonly #replica: ReplicaId;
   readonly #own: () => Own;
+  readonly #spare: Chunk[];
   /** Per command: why an add is only a read. */
   readonly #refusals: Uint8Array;
-  readonly #existed: Uint8Array;
+  /** Per command: whether the counter existed before, and whether its amount is in `underWay`. */
+  readonly #marks: Uint8Array;
 
-  constructor(chunk: Chunk, counters: Counters, from: number, to: number, { own }: CallContext) {
+  constructor(chunk: Chunk, counters: Counters, from: number, to: number, { own, spare }: CallContext) {
     const { ordinal, replica } = own();
-    this.inner = new Chunk(to - from);
+    this.inner = spare.pop() ?? new Chunk(to - from);
     this.#chunk = chunk;
     this.#counters = counters;
     this.#from = from;
     this.#replica = replica;
     this.#own = own;
+    this.#spare = spare;
     this.#refusals = new Uint8Array(to - from);
-    this.#existed = new Uint8Array(to - from);
+    this.#marks = new Uint8Array(to - from);
     for (let i = from; i < to; i++) this.#push(i, ordinal);
   }
 
   #push(i: number, ordinal: number): void {
+    const chunk = this.#chunk;
     const counter = this.#counters[i] as SharedCounter;
     const at = i - this.#from;
-    this.#existed[at] = counter.exists ? 1 : 0;
-    const amount = this.#chunk.op[i] === Op.add ? readInt64(this.#chunk.amount, 2 * i) : 0n;
-    if (this.#chunk.op[i] === Op.add) this.#refusals[at] = refusalOf(counter, amount);
-    if (this.#chunk.op[i] !== Op.add || this.#refusals[at] !== DONE) {
-      this.inner.pushSlot(Op.get, counter.name, ordinal);
-      return;
+    if (counter.exists) this.#marks[at] = EXISTED;
+    let op: Op = Op.get;
+    if (chunk.op[i] === Op.add && this.#takes(i, counter)) op = Op.add;
+    const low = chunk.amount[2 * i] as number;
+    const high = chunk.amount[2 * i + 1] as number;
+    const [start, length] = [chunk.nameStart[i] as number, chunk.nameLength[i] as number];
+    this.inner.pushSlotBytes(op, chunk.names, start, length, ordinal, low, high);
+  }
+
+  /**
+   * Whether the add is taken. The sum of all must stay in 64 bits; where it does not, because others count too, only what
+   * leads back is.
+   */
+  #takes(i: number, counter: SharedCounter): boolean {
+    const high = this.#chunk.amount[2 * i + 1] as number;
+    if ((high === 0 || high === -1) && counter.isRoomy) return true;
+    const at = i - this.#from;
+    const amount = readInt64(this.#chunk.amount, 2 * i);
+    const value = counter.value + counter.underWay;
+    if (!fitsInt64(value + amount)) {
+      if (fitsInt64(value)) this.#refusals[at] = ERRORS.overflow.id;
+      else if (value < 0n !== amount > 0n) this.#refusals[at] = ERRORS.out_of_range.id;
+      if (this.#refusals[at] !== DONE) return false;
     }
     counter.underWay += amount;
-    this.inner.pushSlot(Op.add, counter.name, ordinal, amount);
+    this.#marks[at] = (this.#marks[at] as number) | UNDER_WAY;
+    return true;
   }
 
   /** Makes the outcome of the slot one of the counter. */
   tell(i: number): void {
+    const { inner } = this;
     const chunk = this.#chunk;
     const at = i - this.#from;
     const counter = this.#counters[i] as SharedCounter;
-    const isAdd = this.inner.op[at] === Op.add;
-    if (isAdd) counter.underWay -= readInt64(chunk.amount, 2 * i);
-    if (this.inner.refusal !== DONE) return;
-    // Under another id by now: what this slot has is among the others already.
-    const net = this.inner.valueAt(at);
+    const marks = this.#marks[at] as number;
+    const isAdd = inner.op[at] === Op.add;
+    if ((marks & UNDER_WAY) !== 0) counter.underWay -= readInt64(chunk.amount, 2 * i);
+    if (inner.refusal !== DONE) return;
+    // Under another id by now: what this slot has is among the others already, or comes there.
     const isOwn = this.#own().replica === this.#replica;
-    if (isOwn && chunk.code[i] === DONE && (isAdd || this.inner.hasFlag(at, Flag.existed))) counter.ownNet = net;
-    const exists = isAdd ? this.#existed[at] === 1 : counter.exists;
-    const changed = chunk.flags[i] & Flag.changed;
+    if (isOwn && inner.code[at] === DONE && (isAdd || inner.hasFlag(at, Flag.existed))) {
+      counter.setOwn(inner.value[2 * at] as number, inner.value[2 * at + 1] as number);
+    }
+    const exists = isAdd ? (marks & EXISTED) !== 0 : counter.exists;
+    const changed = (chunk.flags[i] as number) & Flag.changed;
     chunk.flags[i] = (exists ? Flag.existed : 0) | changed | (counter.warmth === 'partial' ? Flag.partial : 0);
     if (chunk.code[i] === DONE) chunk.code[i] = this.#refusals[at] as number;
-    this.#tellValue(i, counter, isOwn ? counter.others + counter.ownNet : counter.value, exists || isAdd);
+    this.#tellValue(i, counter, exists || isAdd);
   }
 
-  #tellValue(i: number, counter: SharedCounter, value: bigint, exists: boolean): void {
+  #tellValue(i: number, counter: SharedCounter, exists: boolean): void {
     const chunk = this.#chunk;
     chunk.updatedAt[i] = exists ? Math.max(chunk.updatedAt[i] as number, counter.updatedAtSeconds) : 0;
     if (chunk.op[i] === Op.deadline) writeInt64(chunk.value, 2 * i, -1n);
     else if (!exists) writeInt64(chunk.value, 2 * i, 0n);
-    else if (fitsInt64(value)) writeInt64(chunk.value, 2 * i, value);
-    else if (chunk.op[i] === Op.add && chunk.code[i] === DONE) writeInt64(chunk.value, 2 * i, clampInt64(value));
+    else if (counter.writeValue(chunk.value, 2 * i)) return;
+    // It has been counted, so this is no refusal.
+    else if (chunk.op[i] === Op.add && chunk.code[i] === DONE)
+      writeInt64(chunk.value, 2 * i, clampInt64(counter.value));
     else chunk.code[i] = ERRORS.out_of_range.id;
   }
-}
 
-/** The sum of all must stay in 64 bits; where it does not, because others count too, only what leads back is taken. */
-function refusalOf(counter: SharedCounter, amount: bigint): number {
-  const value = counter.value + counter.underWay;
-  if (fitsInt64(value + amount)) return DONE;
-  if (fitsInt64(value)) return ERRORS.overflow.id;
-  return value < 0n === amount > 0n ? DONE : ERRORS.out_of_range.id;
+  end(): void {
+    this.inner.reset();
+    if (this.#spare.length < SPARE_MAX && this.inner.op.length <= SPARE_COMMANDS_MAX) this.#spare.push(this.inner);
+  }
 }
 
 async function carryOutCut(

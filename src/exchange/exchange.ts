@@ -19,11 +19,9 @@ import type {
   StoreInfo,
 } from '../counter/service.ts';
 import type { Engine } from '../engine/engine.ts';
-import type { GroupBuffer } from '../journal/group.ts';
 import { StoreError } from '../store/slot-store.ts';
 import { Admission } from './admission.ts';
 import { carryOut, isOneRun, submitRun } from './call.ts';
-import { slotsOfGroup } from './local-slots.ts';
 import { Region, type RegionOptions } from './region.ts';
 import { scanShared } from './scan.ts';
 import { waitForSession } from './session.ts';
@@ -50,7 +48,7 @@ export class Exchange implements CountingService {
     this.#engine = options.engine;
     this.#acksMs = options.callMs * 2;
     this.#admission = new Admission(region, options.policies, options.ack);
-    options.engine.subscribe((group) => this.#onDurable(group));
+    options.engine.subscribe((group) => region.tookGroup(group));
     region.start();
   }
 
@@ -149,10 +147,6 @@ export class Exchange implements CountingService {
       else throw error;
       return false;
     }
-  }
-
-  #onDurable(group: GroupBuffer): void {
-    slotsOfGroup(group, (slot) => this.#region.tookSlot(slot, group.sequence));
   }
 }
 

@@ -152,7 +152,7 @@ export class Loader {
       if (nets[i] === undefined && stored.version > 0n) lost.push({ name: counter.name, ordinal, net });
       if (counter.ownVersion < stored.version) counter.ownVersion = stored.version;
       if (counter.warmth !== 'cold') return;
-      counter.ownNet = net;
+      counter.setOwn(Number(BigInt.asIntN(32, net)), Number(BigInt.asIntN(32, net >> 32n)));
       counter.durableNet = net;
     });
     if (lost.length > 0) await restoreNets(engine, lost);

@@ -12,9 +12,6 @@ import type { GroupBuffer } from '../journal/group.ts';
 import { ValueEntry } from '../journal/replay.ts';
 import { ALONE } from './identity.ts';
 
-/** A byte order mark at the front is part of the name like any other character. */
-const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
-
 export interface LocalSlot {
   readonly name: string;
   readonly ordinal: number;
@@ -49,16 +46,23 @@ export function dropSlots(engine: CountingService, slots: readonly LocalSlot[]):
   return inChunks(engine, Op.delete, slots, () => undefined);
 }
 
+/** A slot of a group that has become durable: where its name lies, whose it is, and its net. */
+export type SlotVisitor = (names: Buffer, start: number, end: number, ordinal: number, net: bigint) => void;
+
 /** Calls back for each slot of a group that has become durable. */
-export function slotsOfGroup(group: GroupBuffer, visit: (slot: LocalSlot) => void): void {
-  group.forEachValue((words, at) => {
-    const kindAndLength = words[at + ValueEntry.kindAndLength] as number;
+export function slotsOfGroup(group: GroupBuffer, visit: SlotVisitor): void {
+  let words: Int32Array | undefined;
+  let bytes: Buffer = Buffer.alloc(0);
+  group.forEachValue((piece, at) => {
+    const kindAndLength = piece[at + ValueEntry.kindAndLength] as number;
     if ((kindAndLength & 0xff) !== Kind.slot) return;
-    const length = (kindAndLength >>> 8) & 0xff;
+    if (piece !== words) {
+      words = piece;
+      bytes = Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength);
+    }
     const start = (at + ValueEntry.key) * 4;
-    const bytes = new Uint8Array(words.buffer, words.byteOffset + start, length + 4);
-    const ordinal = new DataView(bytes.buffer, bytes.byteOffset + length).getUint32(0, true);
-    visit({ name: utf8.decode(bytes.subarray(0, length)), ordinal, net: readInt64(words, at + ValueEntry.low) });
+    const end = start + ((kindAndLength >>> 8) & 0xff);
+    visit(bytes, start, end, bytes.readUInt32LE(end), readInt64(piece, at + ValueEntry.low));
   });
 }
 

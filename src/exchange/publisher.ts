@@ -11,6 +11,7 @@
 import type { Clock, Host } from '../host/host.ts';
 import { type NamedCut, type NamedSlot, type ReplicaId, type SlotStore, StoreError } from '../store/slot-store.ts';
 import { Backoff, Pauses } from './pause.ts';
+import { SlotMap } from './slot-map.ts';
 
 /** Slots per call, adapted between these: a call should take about as long as the pause between two flushes. */
 const BATCH_SLOTS_MIN = 50;
@@ -45,8 +46,8 @@ export class Publisher {
   readonly #clock: Clock;
   readonly #backoff: Backoff;
   readonly #pauses: Pauses;
-  readonly #pending = new Map<string, NamedSlot>();
-  readonly #underWay = new Map<string, NamedSlot>();
+  readonly #pending = new SlotMap();
+  readonly #underWay = new SlotMap();
   readonly #cuts = new Map<string, NamedCut>();
   readonly #waiters: Waiter[] = [];
   #batchSlots = 1_000;
@@ -86,9 +87,8 @@ export class Publisher {
 
   /** A slot's newest state. */
   put(slot: NamedSlot): void {
-    const key = keyOf(slot);
-    const before = this.#pending.get(key);
-    if (before === undefined || before.version < slot.version) this.#pending.set(key, slot);
+    const before = this.#pending.get(slot);
+    if (before === undefined || before.version < slot.version) this.#pending.set(slot);
     this.#wake?.();
   }
 
@@ -100,8 +100,8 @@ export class Publisher {
 
   /** Whether the store has yet to confirm this slot. */
   isUnconfirmed(name: string, replica: ReplicaId): boolean {
-    const key = keyOf({ name, replica });
-    return this.#pending.has(key) || this.#underWay.has(key);
+    const key = { name, replica };
+    return this.#pending.get(key) !== undefined || this.#underWay.get(key) !== undefined;
   }
 
   /** Calls back when everything up to this version has been confirmed. @returns how to stop waiting */
@@ -185,13 +185,13 @@ export class Publisher {
   }
 
   async #sendSlots(): Promise<void> {
-    for (const [key, slot] of this.#pending) this.#underWay.set(key, slot);
+    for (const slot of this.#pending.values()) this.#underWay.set(slot);
     this.#pending.clear();
     try {
       while (this.#underWay.size > 0) await this.#sendBatch();
     } finally {
-      for (const [key, slot] of this.#underWay) {
-        if (!this.#pending.has(key)) this.#pending.set(key, slot);
+      for (const slot of this.#underWay.values()) {
+        if (this.#pending.get(slot) === undefined) this.#pending.set(slot);
       }
       this.#underWay.clear();
     }
@@ -211,7 +211,7 @@ export class Publisher {
     if (isSlow) this.#batchSlots = Math.max(BATCH_SLOTS_MIN, this.#batchSlots >> 1);
     else if (slots.length === this.#batchSlots) this.#batchSlots = Math.min(BATCH_SLOTS_MAX, this.#batchSlots * 2);
     for (const slot of slots) {
-      this.#underWay.delete(keyOf(slot));
+      this.#underWay.delete(slot);
       this.#options.confirmed(slot);
     }
   }
@@ -232,8 +232,4 @@ export class Publisher {
       else this.#waiters.push(waiter);
     }
   }
-}
-
-function keyOf({ name, replica }: Pick<NamedSlot, 'name' | 'replica'>): string {
-  return replica + name;
 }

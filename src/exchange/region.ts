@@ -6,8 +6,10 @@
 import { CountingError } from '../counter/errors.ts';
 import { Kind } from '../counter/key.ts';
 import type { Policy } from '../counter/policy.ts';
+import type { Slot } from '../crdt/slot.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Host } from '../host/host.ts';
+import type { GroupBuffer } from '../journal/group.ts';
 import { type ReplicaId, type SlotStore, StoreError } from '../store/slot-store.ts';
 import { type Attached, attach, freshIncarnation, membershipOf } from './attach.ts';
 import type { CallContext } from './call.ts';
@@ -17,10 +19,11 @@ import { Follower } from './follower.ts';
 import { Heir } from './heir.ts';
 import { type Identity, newId } from './identity.ts';
 import { Loader, type Own } from './loader.ts';
-import type { LocalSlot } from './local-slots.ts';
+import { slotsOfGroup } from './local-slots.ts';
 import { LeaseWatch, type Membership } from './membership.ts';
 import { Pauses } from './pause.ts';
 import { Publisher } from './publisher.ts';
+import type { SharedCounter } from './shared-counter.ts';
 import { SharedCounters } from './shared-counters.ts';
 
 const SWEEP_SLOTS = 1_000;
@@ -138,7 +141,7 @@ export class Region {
       publish: (timeoutMs) => this.#publisher.flush(timeoutMs),
       learned: (name, state) => this.counters.merge([{ name, state }], Math.floor(nowMs() / 1000)),
     });
-    this.context = { engine, cutter, own, nowMs };
+    this.context = { engine, cutter, own, nowMs, spare: [] };
     this.#follower = new Follower({
       store,
       host,
@@ -196,15 +199,27 @@ export class Region {
     };
   }
 
-  /** A slot of one of this directory's incarnations is durable. */
-  tookSlot({ name, ordinal, net }: LocalSlot, version: bigint): void {
-    const replica = this.#ids.get(ordinal);
-    if (replica === undefined) return;
-    this.#publisher.put({ name, replica, version, net });
-    const counter = this.counters.find(name);
-    if (counter === undefined || ordinal !== this.#ordinal) return;
-    counter.ownVersion = version;
-    counter.durableNet = net;
+  /** Slots of this directory's incarnations are durable. */
+  tookGroup(group: GroupBuffer): void {
+    const { sequence } = group;
+    slotsOfGroup(group, (names, start, end, ordinal, net) => {
+      const replica = this.#ids.get(ordinal);
+      if (replica === undefined) return;
+      const counter = this.counters.findBytes(names, start, end);
+      const name = counter?.name ?? names.toString('utf8', start, end);
+      this.#publisher.put({ name, replica, version: sequence, net });
+      this.#tookSlot(counter, replica, ordinal, { version: sequence, net });
+    });
+  }
+
+  #tookSlot(counter: SharedCounter | undefined, replica: ReplicaId, ordinal: number, slot: Slot): void {
+    if (counter === undefined) return;
+    if (ordinal !== this.#ordinal) {
+      counter.mergeSlot(replica, slot);
+      return;
+    }
+    counter.ownVersion = slot.version;
+    counter.durableNet = slot.net;
   }
 
   /** Resolves to whether the store has confirmed everything that was counted before, in time. */

@@ -3,6 +3,7 @@
  * slots and cuts are kept, so whatever comes twice, late or in another order changes nothing; `others` is computed from
  * them, never merged.
  */
+import { fitsInt64, int64OfLanes } from '../counter/int64.ts';
 import { type Cut, noCut, total } from '../crdt/cut.ts';
 import { type CounterState, exists, merge } from '../crdt/merge.ts';
 import { NO_SLOT, newerSlot, type Slot } from '../crdt/slot.ts';
@@ -14,6 +15,9 @@ import type { ReplicaId } from '../store/slot-store.ts';
  */
 export type Warmth = 'cold' | 'partial' | 'warm';
 
+/** A quarter of the range in either direction. */
+const ROOMY_HIGH_LANE = 2 ** 29;
+
 export class SharedCounter {
   readonly name: string;
   warmth: Warmth = 'cold';
@@ -23,11 +27,9 @@ export class SharedCounter {
   isUsed = true;
   /** Where it lies in the list that evictions and listings go through. */
   position = 0;
-  /** What this incarnation has counted, as of the last outcome. */
-  ownNet = 0n;
-  /** The same, as the journal holds it. */
+  /** What this incarnation has counted, as the journal holds it. */
   durableNet = 0n;
-  /** Of adds whose outcome is not known yet. */
+  /** Of adds near the ends of 64 bits whose outcome is not known yet. */
   underWay = 0n;
   /** The group that made the last change of it durable, or what the store had confirmed of it. */
   ownVersion = 0n;
@@ -36,16 +38,24 @@ export class SharedCounter {
   #own: ReplicaId;
   #slots: Map<ReplicaId, Slot> = new Map();
   #cut: Cut<ReplicaId> = noCut();
+  /** What this incarnation has counted, as of the last outcome: two lanes, for an increment makes no `bigint`. */
+  #ownLow = 0;
+  #ownHigh = 0;
+  /** Computed from slots and cut: what the others have counted, in lanes where it fits, and whether that makes the counter exist. */
   #others = 0n;
+  #othersLow = 0;
+  #othersHigh = 0;
+  #othersFit = true;
+  #othersExist = false;
+  #folded: Slot = NO_SLOT;
 
   constructor(name: string, own: ReplicaId) {
     this.name = name;
     this.#own = own;
   }
 
-  /** The value without what this incarnation has counted since the cut. Wider than 64 bits. */
-  get others(): bigint {
-    return this.#others;
+  get ownNet(): bigint {
+    return int64OfLanes(this.#ownLow, this.#ownHigh);
   }
 
   get value(): bigint {
@@ -62,9 +72,28 @@ export class SharedCounter {
   }
 
   get exists(): boolean {
-    const folded = this.#cut.folded.get(this.#own) ?? NO_SLOT;
-    if (this.ownNet !== folded.net || this.ownVersion > folded.version) return true;
-    return exists({ slots: this.#slots, cut: this.#cut });
+    return this.#othersExist || this.ownVersion > this.#folded.version || this.ownNet !== this.#folded.net;
+  }
+
+  /** Whether the value is so far from the ends of 64 bits that no amount of 32 bits, nor all that are under way, leads there. */
+  get isRoomy(): boolean {
+    const high = this.#othersHigh + this.#ownHigh;
+    return this.#othersFit && high > -ROOMY_HIGH_LANE && high < ROOMY_HIGH_LANE;
+  }
+
+  setOwn(low: number, high: number): void {
+    this.#ownLow = low;
+    this.#ownHigh = high;
+  }
+
+  /** Writes the value as two lanes. @returns false when it does not fit. */
+  writeValue(lanes: Int32Array, at: number): boolean {
+    const low = (this.#othersLow + this.#ownLow) | 0;
+    const high = (this.#othersHigh + this.#ownHigh + (low >>> 0 < this.#othersLow >>> 0 ? 1 : 0)) | 0;
+    if (!this.#othersFit || ((this.#othersHigh ^ high) & (this.#ownHigh ^ high)) < 0) return false;
+    lanes[at] = low;
+    lanes[at + 1] = high;
+    return true;
   }
 
   /** Whether a replica's slot is known here at this version, or a later one. */
@@ -90,11 +119,10 @@ export class SharedCounter {
 
   /** This replica goes on under another id: what it has counted so far is a slot like those of the others. */
   startAnew(own: ReplicaId): void {
-    if (this.ownNet !== 0n || this.ownVersion > 0n) {
-      this.#slots.set(this.#own, { version: this.ownVersion, net: this.ownNet });
-    }
+    // What is not durable yet follows with the group that makes it so.
+    if (this.ownVersion > 0n) this.#slots.set(this.#own, { version: this.ownVersion, net: this.durableNet });
     this.#own = own;
-    this.ownNet = 0n;
+    this.setOwn(0, 0);
     this.durableNet = 0n;
     this.ownVersion = 0n;
     this.#compute();
@@ -105,6 +133,11 @@ export class SharedCounter {
     for (const [replica, { version }] of this.#slots) {
       if (version <= (this.#cut.folded.get(replica)?.version ?? 0n)) this.#slots.delete(replica);
     }
-    this.#others = total(this.#slots, this.#cut) - (this.#cut.folded.get(this.#own)?.net ?? 0n);
+    this.#folded = this.#cut.folded.get(this.#own) ?? NO_SLOT;
+    this.#others = total(this.#slots, this.#cut) - this.#folded.net;
+    this.#othersExist = exists({ slots: this.#slots, cut: this.#cut });
+    this.#othersFit = fitsInt64(this.#others);
+    this.#othersLow = Number(BigInt.asIntN(32, this.#others));
+    this.#othersHigh = Number(BigInt.asIntN(32, this.#others >> 32n));
   }
 }

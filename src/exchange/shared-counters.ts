@@ -11,7 +11,8 @@ const COUNTER_BYTES = 600;
 const NAME_CHARACTER_BYTES = 2;
 
 export class SharedCounters {
-  readonly #byName = new Map<string, SharedCounter>();
+  /** By the bytes of the name, each as one character: what comes in as bytes is found without being decoded. */
+  readonly #byBytes = new Map<string, SharedCounter>();
   readonly #list: SharedCounter[] = [];
   #own: ReplicaId;
   #bytes = 0;
@@ -30,16 +31,22 @@ export class SharedCounters {
   }
 
   find(name: string): SharedCounter | undefined {
-    return this.#byName.get(name);
+    return this.#byBytes.get(bytesKey(name));
+  }
+
+  /** The counter whose name lies in `bytes[start, end)`. */
+  findBytes(bytes: Buffer, start: number, end: number): SharedCounter | undefined {
+    return this.#byBytes.get(bytes.toString('latin1', start, end));
   }
 
   /** The counter, a cold one if there was none. */
   take(name: string): SharedCounter {
-    let counter = this.#byName.get(name);
+    const key = bytesKey(name);
+    let counter = this.#byBytes.get(key);
     if (counter === undefined) {
       counter = new SharedCounter(name, this.#own);
       counter.position = this.#list.push(counter) - 1;
-      this.#byName.set(name, counter);
+      this.#byBytes.set(key, counter);
       this.#bytes += bytesOf(counter);
     }
     return counter;
@@ -51,7 +58,7 @@ export class SharedCounters {
       last.position = counter.position;
       this.#list[last.position] = last;
     }
-    this.#byName.delete(counter.name);
+    this.#byBytes.delete(bytesKey(counter.name));
     this.#bytes -= bytesOf(counter);
   }
 
@@ -67,7 +74,7 @@ export class SharedCounters {
   /** Takes what is newer, of counters that are held here. */
   merge(states: readonly NamedState[], nowSeconds: number): void {
     for (const { name, state } of states) {
-      const counter = this.#byName.get(name);
+      const counter = this.find(name);
       if (counter === undefined) continue;
       counter.merge(state);
       counter.updatedAtSeconds = nowSeconds;
@@ -83,4 +90,10 @@ export class SharedCounters {
 
 function bytesOf({ name }: SharedCounter): number {
   return COUNTER_BYTES + name.length * NAME_CHARACTER_BYTES;
+}
+
+/** Most names are ASCII, and their own key. */
+function bytesKey(name: string): string {
+  for (let i = 0; i < name.length; i++) if (name.charCodeAt(i) >= 0x80) return Buffer.from(name).toString('latin1');
+  return name;
 }

@@ -1,0 +1,44 @@
+/** Slots by replica and name, in the order in which they came. */
+import type { NamedSlot, ReplicaId } from '../store/slot-store.ts';
+
+type SlotKey = Pick<NamedSlot, 'name' | 'replica'>;
+
+export class SlotMap {
+  readonly #byReplica = new Map<ReplicaId, Map<string, NamedSlot>>();
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get({ replica, name }: SlotKey): NamedSlot | undefined {
+    return this.#byReplica.get(replica)?.get(name);
+  }
+
+  set(slot: NamedSlot): void {
+    let names = this.#byReplica.get(slot.replica);
+    if (names === undefined) {
+      names = new Map();
+      this.#byReplica.set(slot.replica, names);
+    }
+    const before = names.size;
+    names.set(slot.name, slot);
+    this.#size += names.size - before;
+  }
+
+  delete({ replica, name }: SlotKey): void {
+    const names = this.#byReplica.get(replica);
+    if (names?.delete(name) !== true) return;
+    this.#size--;
+    if (names.size === 0) this.#byReplica.delete(replica);
+  }
+
+  clear(): void {
+    this.#byReplica.clear();
+    this.#size = 0;
+  }
+
+  *values(): Generator<NamedSlot> {
+    for (const names of this.#byReplica.values()) yield* names.values();
+  }
+}
