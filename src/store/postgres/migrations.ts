@@ -20,12 +20,12 @@ export interface Migration {
   readonly statements: (schema: string) => readonly string[];
 }
 
-/** Partitions of the feed. */
-export const FEED_PARTITIONS = 16;
+/** Partitions of the feed. Few, for every look into it is planned for all of them. */
+export const FEED_PARTITIONS = 8;
 /** So many of them are empty: their turn is next. */
-export const FEED_PARTITIONS_AHEAD = 3;
-/** A cursor is served for so many turns: half of what is kept, so that a transaction may stay open for the other half. */
-export const FEED_PERIODS_SERVED = 6;
+export const FEED_PARTITIONS_AHEAD = 2;
+/** A cursor is served for so many turns: less than half of what is kept, so a transaction may stay open for as long again. */
+export const FEED_PERIODS_SERVED = 2;
 
 export const migrations: readonly Migration[] = [
   { version: 1, statements: (schema) => [...tables(schema), ...feed(schema), counterView(schema)] },
