@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fold, noCut, total } from '../../src/crdt/cut.ts';
-import { changes, makeRoom, turnAt } from '../../src/store/postgres/feed.ts';
+import { CHANGES_MAX, changes, makeRoom, turnAt } from '../../src/store/postgres/feed.ts';
 import { PostgresStore } from '../../src/store/postgres/postgres-store.ts';
 import { slotArrays } from '../../src/store/postgres/rows.ts';
 import { mergeSlots } from '../../src/store/postgres/writes.ts';
@@ -214,7 +214,7 @@ describe.skipIf(findProgram('initdb') === undefined)('the feed of the slot store
       async (store) => {
         const { cursor } = await store.changes(undefined);
         await store.merge(one('a'));
-        await server.sql('UPDATE big.feed SET size = 200000');
+        await server.sql(`UPDATE big.feed SET size = ${CHANGES_MAX}`);
         expect(await names(store, cursor)).toEqual(['a']);
         await store.merge(one('b'));
         const { resync, states } = await store.changes(cursor);

@@ -23,8 +23,10 @@ describe.skipIf(findProgram('initdb') === undefined)('the slot store in a Postgr
   beforeAll(async () => {
     root = await mkdtemp(join(tmpdir(), 'tallyd-postgres-outages-'));
     server = await PostgresProcess.start(root);
+    const patient = await PostgresStore.open({ url: server.url() });
+    await patient.identity();
+    await patient.close();
     store = await PostgresStore.open({ url: server.url(), callMs: CALL_MS });
-    await store.identity();
   });
 
   afterAll(async () => {
@@ -46,9 +48,8 @@ describe.skipIf(findProgram('initdb') === undefined)('the slot store in a Postgr
 
   it('fails while the server is away, and goes on by itself when it is back', async () => {
     const name = randomId();
-    await store.merge({ slots: [slotOf(name)], cuts: [] });
-    const { term } = await store.identity();
-    const { cursor } = await store.changes(undefined);
+    await untilBack(() => store.merge({ slots: [slotOf(name)], cuts: [] }));
+    const { cursor, term } = await untilBack(() => store.changes(undefined));
     await server.stop();
     await expect(store.read([name])).rejects.toThrow(StoreError);
     await expect(store.merge({ slots: [slotOf(name)], cuts: [] })).rejects.toThrow(StoreError);

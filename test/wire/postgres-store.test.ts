@@ -10,6 +10,7 @@ import { INT64_MAX, INT64_MIN } from '../../src/counter/int64.ts';
 import { fold, noCut, remove, reset } from '../../src/crdt/cut.ts';
 import { slotStoreChecks } from '../../src/store/conformance.ts';
 import { type PostgresOptions, PostgresStore } from '../../src/store/postgres/postgres-store.ts';
+import { PAGE_SLOTS } from '../../src/store/postgres/reads.ts';
 import { type NamedSlot, StoreRefusal } from '../../src/store/slot-store.ts';
 import { freePort } from './free-port.ts';
 import { findProgram, PASSWORD, PgbouncerProcess, PostgresProcess } from './postgres-process.ts';
@@ -86,6 +87,33 @@ describe.skipIf(findProgram('initdb') === undefined)('the slot store in PostgreS
       await client.end();
       expect(rows).toEqual([]);
     });
+  });
+
+  describe('as a user whose settings are odd', () => {
+    beforeAll(async () => {
+      await server.sql(`CREATE ROLE odd LOGIN PASSWORD '${PASSWORD}'`);
+      await server.sql('CREATE SCHEMA odd AUTHORIZATION odd');
+      for (const setting of [
+        "default_transaction_isolation = 'serializable'",
+        'default_transaction_read_only = on',
+        "search_path = 'nowhere'",
+        "bytea_output = 'escape'",
+        'standard_conforming_strings = off',
+        'backslash_quote = off',
+        "timezone = 'Asia/Kathmandu'",
+        "datestyle = 'German'",
+        'synchronous_commit = off',
+      ]) {
+        await server.sql(`ALTER ROLE odd SET ${setting}`);
+      }
+    });
+
+    const bench = {
+      connect: () => PostgresStore.open({ url: server.url({ user: 'odd' }), schema: 'odd' }),
+      connectToNothing: nothing,
+      randomId,
+    };
+    it.each(slotStoreChecks)('$title', ({ run }) => run(bench));
   });
 
   describe('sets itself up', () => {
@@ -189,6 +217,34 @@ describe.skipIf(findProgram('initdb') === undefined)('the slot store in PostgreS
     while (Number(row?.updated) < 9_000) [row] = await counts();
     expect(Number(row?.hot)).toBeGreaterThan(4_500);
   });
+
+  it('pages through the slots of a replica, however they lie', () =>
+    withStore(
+      async (store) => {
+        await store.identity();
+        const [many, few] = [randomId(), randomId()];
+        // Two full pages, so that only a third one finds the end.
+        const names = Array.from({ length: PAGE_SLOTS * 2 - 2 }, (_, i) => `${i}`);
+        const rare = [named('0', few, 1n, 1n), named('9\0', few, 1n, 2n)];
+        await store.merge({ slots: [...names.map((name) => named(name, many, 1n, 1n)), ...rare], cuts: [] });
+        for (const [replica, expected] of [
+          [many, names],
+          [few, ['0', '9\0']],
+        ] as const) {
+          const found: string[] = [];
+          let pages = 0;
+          let cursor: string | undefined;
+          do {
+            const page = await store.slotsOf(replica, cursor);
+            found.push(...page.slots.map(({ name }) => name));
+            cursor = page.cursor;
+            pages++;
+          } while (cursor !== undefined);
+          expect([found.sort(), pages]).toEqual([[...expected].sort(), 3]);
+        }
+      },
+      { schema: 'paged' },
+    ));
 
   it('shows the counters as a view, whatever they are', () =>
     withStore(

@@ -86,7 +86,7 @@ const feed = (schema: string): string[] => [
 const counterView = (schema: string): string => `
   CREATE VIEW ${schema}."Counter" AS
   SELECT
-    (CASE WHEN position('\\x00'::bytea IN name) > 0 THEN encode(name, 'escape') ELSE convert_from(name, 'UTF8') END)
+    (CASE WHEN position(decode('00', 'hex') IN name) > 0 THEN encode(name, 'escape') ELSE convert_from(name, 'UTF8') END)
       ::varchar(255) AS counter_id,
     CASE WHEN value BETWEEN -9223372036854775808 AND 9223372036854775807 THEN value::bigint END AS current_value,
     updated_at AT TIME ZONE 'UTC' AS updated_at
