@@ -218,6 +218,34 @@ describe.skipIf(findProgram('initdb') === undefined)('the slot store in PostgreS
     expect(Number(row?.hot)).toBeGreaterThan(4_500);
   });
 
+  it('drops what a merged cut has folded, and does not take it back', () =>
+    withStore(async (store) => {
+      await store.identity();
+      const [name, replica] = [randomId(), randomId()];
+      const slot = named(name, replica, 3n, 5n);
+      await store.merge({ slots: [slot], cuts: [] });
+      await store.merge({ slots: [], cuts: [{ name, cut: fold(new Map([[replica, slot]]), noCut(), 'heir') }] });
+      const { cursor } = await store.changes(undefined);
+      await store.merge({ slots: [slot], cuts: [] });
+      expect((await store.changes(cursor)).states).toEqual([]);
+      const [state] = await store.read([name]);
+      expect([state?.slots.size, state?.cut.base]).toEqual([0, 5n]);
+    }));
+
+  it('makes cuts of one counter that come in one call one after the other', () =>
+    withStore(async (store) => {
+      await store.identity();
+      const [a, b] = [randomId(), randomId()];
+      const first = reset<string>(new Map(), noCut(), 'x', 1n);
+      const made = await store.cut([
+        { name: a, expectedVersion: 0n, next: first },
+        { name: b, expectedVersion: 0n, next: first },
+        { name: a, expectedVersion: 1n, next: { ...first, version: 2n } },
+        { name: b, expectedVersion: 0n, next: { ...first, base: 2n } },
+      ]);
+      expect(made).toEqual([true, true, true, false]);
+    }));
+
   it('pages through the slots of a replica, however they lie', () =>
     withStore(
       async (store) => {
