@@ -3,7 +3,7 @@
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { accessSync, constants, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { Failure, run } from './run.mjs';
 
@@ -12,9 +12,15 @@ const PROGRAMS = {
   'redis-server': 'redis-server',
   'redis-cli': 'redis-tools',
   'redis-benchmark': 'redis-tools',
+  initdb: 'postgresql',
+  postgres: 'postgresql',
+  pgbouncer: 'pgbouncer',
   strace: 'strace',
   curl: 'curl',
 };
+
+/** Packages that start a service of the same name. */
+const SERVICES = ['redis-server', 'postgresql', 'pgbouncer'];
 
 const NODE_WANTED = [22, 12];
 /** stdout of the child goes to our stderr. */
@@ -89,15 +95,15 @@ export async function installPrograms() {
     return run(command, rest, QUIET);
   };
   if ((await apt('update')) === 0) await apt('install', '-y', '--no-install-recommends', ...packages);
-  if (packages.includes('redis-server')) await stopRedisService(prefix);
+  for (const service of SERVICES) if (packages.includes(service)) await stopService(prefix, service);
   return missingPrograms();
 }
 
-/** The package starts a service on the default port; tests start their own servers, and nobody asked for that one. */
-async function stopRedisService(prefix) {
+/** The package starts it on its default port; tests start their own servers, and nobody asked for that one. */
+async function stopService(prefix, service) {
   const stop = existsSync('/run/systemd/system')
-    ? ['systemctl', 'disable', '--now', 'redis-server']
-    : ['service', 'redis-server', 'stop'];
+    ? ['systemctl', 'disable', '--now', service]
+    : ['service', service, 'stop'];
   const [command, ...args] = [...prefix, ...stop];
   await run(command, args, QUIET);
 }
@@ -121,9 +127,16 @@ function aptPrefix() {
 }
 
 function findProgram(name) {
-  // A minimal PATH of an ordinary user lacks the sbin directories, where some of these live.
-  const directories = [...(process.env.PATH ?? '').split(delimiter), '/usr/local/bin', '/usr/bin', '/bin', '/usr/sbin'];
+  // A minimal PATH of an ordinary user lacks the sbin directories, where some of these live; and no PATH has those of
+  // Debian's PostgreSQL, one for each version.
+  const usual = ['/usr/local/bin', '/usr/bin', '/bin', '/usr/sbin'];
+  const directories = [...(process.env.PATH ?? '').split(delimiter), ...usual, ...postgresDirectories()];
   return directories.map((directory) => join(directory, name)).find(isExecutable);
+}
+
+function postgresDirectories() {
+  const versions = '/usr/lib/postgresql';
+  return existsSync(versions) ? readdirSync(versions).map((version) => join(versions, version, 'bin')) : [];
 }
 
 function isExecutable(path) {

@@ -6,6 +6,7 @@ import { accessSync, constants, readdirSync, readFileSync } from 'node:fs';
 import { chown, mkdir, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
+import { Client, type QueryResultRow } from 'pg';
 import { freePort } from './free-port.ts';
 
 const HOST = '127.0.0.1';
@@ -53,6 +54,20 @@ export class PostgresProcess {
   /** With another database, user or password where the test wants one. */
   url(parts: { readonly password?: string; readonly user?: string; readonly database?: string } = {}): string {
     return urlOf(this.port, parts);
+  }
+
+  /** For tests that look behind the store or get in its way. */
+  connect(): Promise<Client> {
+    return connect(this.url());
+  }
+
+  async sql<Row extends QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
+    const client = await this.connect();
+    try {
+      return (await client.query<Row>(text, [...values])).rows;
+    } finally {
+      await client.end();
+    }
   }
 
   async startAgain(settings: readonly string[] = []): Promise<void> {
@@ -105,6 +120,10 @@ export class PgbouncerProcess {
     return urlOf(this.#port, {});
   }
 
+  connect(): Promise<Client> {
+    return connect(this.url());
+  }
+
   stop(): Promise<void> {
     return this.#running.stop('SIGKILL');
   }
@@ -121,10 +140,11 @@ class Running {
     const child = spawn(program(name), args, { ...account(), stdio: ['ignore', 'ignore', 'pipe'], cwd: '/' });
     child.stderr.setEncoding('utf8');
     let output = '';
+    const ended = once(child, 'exit').then(() => undefined);
     while (!output.includes(readyText)) {
-      const [event] = await Promise.race([once(child.stderr, 'data'), once(child, 'exit')]);
-      if (typeof event !== 'string') throw new Error(`${name} did not start: ${output}`);
-      output += event;
+      const chunk = await Promise.race([once(child.stderr, 'data').then(([text]) => String(text)), ended]);
+      if (chunk === undefined) throw new Error(`${name} did not start: ${output}`);
+      output += chunk;
     }
     child.stderr.resume();
     return new Running(child);
@@ -139,6 +159,12 @@ class Running {
 
 function urlOf(port: number, { user = USER, password = PASSWORD, database = 'postgres' }): string {
   return `postgres://${user}:${encodeURIComponent(password)}@${HOST}:${port}/${database}`;
+}
+
+async function connect(url: string): Promise<Client> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  return client;
 }
 
 /** Neither program runs as root: a user without rights does it then. */

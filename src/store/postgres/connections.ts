@@ -8,7 +8,7 @@
  *   does not leave locks behind.
  * - A call ends after `callMs` here, and after as long on the server, whatever became of the one who asked.
  */
-import type { Pool, PoolClient } from 'pg';
+import type { Client, ClientConfig, Pool, PoolClient } from 'pg';
 import { StoreError, StoreRefusal } from '../slot-store.ts';
 import { asStoreError, isServerAnswer, PostgresError } from './failure.ts';
 
@@ -28,9 +28,12 @@ export class Connections {
   readonly #callMs: number;
   readonly #begin: string;
   readonly #closing = new AbortController();
+  /** Not yet connected: the pool cannot end these. */
+  readonly #connecting: ReadonlySet<Client>;
 
-  private constructor(pool: Pool, callMs: number) {
+  private constructor(pool: Pool, connecting: ReadonlySet<Client>, callMs: number) {
     this.#pool = pool;
+    this.#connecting = connecting;
     this.#callMs = callMs;
     this.#begin = begin(callMs);
   }
@@ -56,13 +59,24 @@ export class Connections {
           'with % codes for special characters, and check the files that it names',
       );
     }
-    const pool = new Pool({ ...settings, max: connectionsMax });
+    const connecting = new Set<Client>();
+    class Connecting extends Client {
+      constructor(config?: ClientConfig) {
+        super(config);
+        connecting.add(this);
+        this.once('end', () => connecting.delete(this));
+      }
+    }
+    const pool = new Pool({ ...settings, max: connectionsMax, Client: Connecting });
     const ignore = (): void => {
       // An 'error' that nobody listens to would end the process. Whoever waits for an answer is told by the call itself.
     };
     pool.on('error', ignore);
-    pool.on('connect', (client) => client.on('error', ignore));
-    return new Connections(pool, callMs);
+    pool.on('connect', (client) => {
+      client.on('error', ignore);
+      if (client instanceof Connecting) connecting.delete(client);
+    });
+    return new Connections(pool, connecting, callMs);
   }
 
   /** Gives several statements one deadline. */
@@ -104,7 +118,9 @@ export class Connections {
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort();
-    await this.#pool.end();
+    const ended = this.#pool.end();
+    for (const client of this.#connecting) client.connection.stream.destroy();
+    await ended;
   }
 
   #call<Answer>(given: Deadline | undefined, work: (client: PoolClient) => Promise<Answer>): Promise<Answer> {

@@ -2,9 +2,12 @@
 import { FEED_PARTITIONS, FEED_PARTITIONS_AHEAD, FEED_PERIODS_SERVED } from './migrations.ts';
 import { CUT_COLUMNS, SLOT_COLUMNS, type StateRow } from './rows.ts';
 
-/** More than this is not told one by one: reading anew what one holds is cheaper by then. Rows of the feed, slots and cuts. */
+/**
+ * More than this is not told one by one: it has to arrive within a call's time, and reading anew what one holds is cheaper
+ * by then. Rows of the feed; slots and cuts in them.
+ */
 const ROWS_MAX = 20_000;
-const CHANGES_MAX = 200_000;
+export const CHANGES_MAX = 100_000;
 
 /** The state of the store as `changes` found it; a row of its own. */
 export interface Present {

@@ -20,12 +20,12 @@ export interface Migration {
   readonly statements: (schema: string) => readonly string[];
 }
 
-/** Partitions of the feed. */
-export const FEED_PARTITIONS = 16;
+/** Partitions of the feed. Few, for every look into it is planned for all of them. */
+export const FEED_PARTITIONS = 8;
 /** So many of them are empty: their turn is next. */
-export const FEED_PARTITIONS_AHEAD = 3;
-/** A cursor is served for so many turns: half of what is kept, so that a transaction may stay open for the other half. */
-export const FEED_PERIODS_SERVED = 6;
+export const FEED_PARTITIONS_AHEAD = 2;
+/** A cursor is served for so many turns: less than half of what is kept, so a transaction may stay open for as long again. */
+export const FEED_PERIODS_SERVED = 2;
 
 export const migrations: readonly Migration[] = [
   { version: 1, statements: (schema) => [...tables(schema), ...feed(schema), counterView(schema)] },
@@ -74,9 +74,11 @@ const feed = (schema: string): string[] => [
     nets bigint[] NOT NULL DEFAULT '{}',
     cut_names bytea[] NOT NULL DEFAULT '{}'
   ) PARTITION BY LIST (turn)`,
+  // Rows only come, and go all at once: there is nothing to vacuum.
   ...Array.from(
     { length: FEED_PARTITIONS },
-    (_, turn) => `CREATE TABLE ${schema}.feed_${turn} PARTITION OF ${schema}.feed FOR VALUES IN (${turn})`,
+    (_, turn) => `CREATE TABLE ${schema}.feed_${turn} PARTITION OF ${schema}.feed FOR VALUES IN (${turn})
+      WITH (autovacuum_enabled = false)`,
   ),
   `CREATE INDEX feed_xid ON ${schema}.feed (xid)`,
 ];
@@ -84,7 +86,7 @@ const feed = (schema: string): string[] => [
 const counterView = (schema: string): string => `
   CREATE VIEW ${schema}."Counter" AS
   SELECT
-    (CASE WHEN position('\\x00'::bytea IN name) > 0 THEN encode(name, 'escape') ELSE convert_from(name, 'UTF8') END)
+    (CASE WHEN position(decode('00', 'hex') IN name) > 0 THEN encode(name, 'escape') ELSE convert_from(name, 'UTF8') END)
       ::varchar(255) AS counter_id,
     CASE WHEN value BETWEEN -9223372036854775808 AND 9223372036854775807 THEN value::bigint END AS current_value,
     updated_at AT TIME ZONE 'UTC' AS updated_at

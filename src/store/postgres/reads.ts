@@ -2,7 +2,7 @@
 import { CUT_COLUMNS, SLOT_COLUMNS } from './rows.ts';
 
 /** Slots that one page looks through, of any replica. */
-export const PAGE_SLOTS = 20_000;
+export const PAGE_SLOTS = 5_000;
 
 /** Slots and cuts of these names, in one statement and so at one moment. */
 export const readStates = (schema: string): string => `
