@@ -96,6 +96,8 @@ export class Feed {
 
   async #drain(call: Call, bucket: number, record: string): Promise<Omit<FeedPage, 'isLast'> | undefined> {
     const keys = this.#layout.buckets[bucket] as BucketKeys;
+    // Most buckets of a poll are quiet, and this costs a server a tenth of what a script does.
+    if ((await call.send(keys.state, ['HGET', keys.state, 'b'])) === record) return { states: [], record };
     let page = await this.page(call, keys, record);
     if (page === undefined || page.isLast) return page;
     const states = [...page.states];

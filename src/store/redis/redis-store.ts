@@ -21,7 +21,7 @@ import {
   type StoreIdentity,
   StoreRefusal,
 } from '../slot-store.ts';
-import { connectRedis, type Library } from './connection.ts';
+import { type Library, RedisConnector } from './connection.ts';
 import { Feed } from './feed.ts';
 import { type BucketKeys, cutText, FORMAT, Layout, newEpoch, parseState, slotText } from './layout.ts';
 import { RedisLine } from './line.ts';
@@ -76,8 +76,9 @@ export class RedisStore implements SlotStore {
     }
     const library = await loadLibrary();
     const { password } = target;
+    const connector = new RedisConnector(library, target, callMs);
     const line = new RedisLine({
-      connect: () => connectRedis(library, target, callMs),
+      connect: () => connector.connect(),
       callMs,
       redact: (message) => (password === undefined ? message : message.replaceAll(password, '***')),
     });
