@@ -2,24 +2,18 @@
 // cluster; then what only Redis does to it.
 
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { noCut, total } from '../../src/crdt/cut.ts';
-import type { CounterState } from '../../src/crdt/merge.ts';
+import { type Cut, newerCut, total } from '../../src/crdt/cut.ts';
 import { type ConformanceBench, slotStoreChecks } from '../../src/store/conformance.ts';
 import { RedisStore, type RedisStoreOptions } from '../../src/store/redis/redis-store.ts';
-import {
-  type NamedSlot,
-  type ReplicaId,
-  type SlotStore,
-  StoreError,
-  StoreRefusal,
-} from '../../src/store/slot-store.ts';
+import { type ReplicaId, type SlotStore, StoreError, StoreRefusal } from '../../src/store/slot-store.ts';
 import { command, RedisCluster, RedisSentinel, until } from './redis-cluster.ts';
 import { freePort, isInstalled, RedisProcess, stopRedisProcesses } from './redis-process.ts';
+import { Follower, Owner } from './store-load.ts';
 
 const randomId = () => randomBytes(16).toString('hex');
 const urlOf = ({ address }: RedisProcess) => `redis://127.0.0.1:${address.port}`;
@@ -42,95 +36,6 @@ afterAll(async () => {
   await stopRedisProcesses();
   rmSync(directory, { recursive: true });
 });
-
-/** Does something over and over, and keeps what went wrong. */
-abstract class Repeated {
-  readonly failures: unknown[] = [];
-  #isRunning = false;
-  #done: Promise<void> | undefined;
-
-  start(): void {
-    this.#isRunning = true;
-    this.#done = this.#run();
-  }
-
-  /** Once more to its end, after what is under way. */
-  async stop(): Promise<void> {
-    this.#isRunning = false;
-    await this.#done;
-    await this.once();
-  }
-
-  protected abstract once(): Promise<void>;
-
-  async #run(): Promise<void> {
-    while (this.#isRunning) await this.once().catch((error: unknown) => this.failures.push(error));
-  }
-}
-
-/** A replica that raises its slots again and again, and knows what it has counted. */
-class Owner extends Repeated {
-  readonly #replica = randomId();
-  readonly #store: SlotStore;
-  readonly #names: readonly string[];
-  #version = 0n;
-
-  constructor(store: SlotStore, names: readonly string[]) {
-    super();
-    this.#store = store;
-    this.#names = names;
-  }
-
-  get slots(): NamedSlot[] {
-    return this.#names.map((name) => ({
-      name,
-      replica: this.#replica,
-      version: this.#version,
-      net: 3n * this.#version,
-    }));
-  }
-
-  get net(): bigint {
-    return 3n * this.#version;
-  }
-
-  assert(): Promise<void> {
-    return this.#store.merge({ slots: this.slots, cuts: [] });
-  }
-
-  protected async once(): Promise<void> {
-    this.#version++;
-    await this.assert();
-  }
-}
-
-/** Reads the feed again and again, as a replica does. */
-class Follower extends Repeated {
-  readonly #store: SlotStore;
-  readonly #states = new Map<string, CounterState<ReplicaId>>();
-  #cursor: string;
-  resyncs = 0;
-  term = '';
-
-  constructor(store: SlotStore, cursor: string) {
-    super();
-    this.#store = store;
-    this.#cursor = cursor;
-  }
-
-  totalOf(name: string): bigint {
-    const { slots, cut } = this.#states.get(name) ?? { slots: new Map(), cut: noCut() };
-    return total(slots, cut);
-  }
-
-  protected async once(): Promise<void> {
-    const { states, cursor, resync, term } = await this.#store.changes(this.#cursor);
-    this.#cursor = cursor;
-    this.term = term;
-    if (resync) this.resyncs++;
-    for (const { name, state } of states) this.#states.set(name, state);
-  }
-}
 
 async function totals(store: SlotStore, names: readonly string[]): Promise<bigint[]> {
   return (await store.read(names)).map(({ slots, cut }) => total(slots, cut));
@@ -245,6 +150,32 @@ describe.skipIf(!isInstalled('redis-server'))('a store in Redis', () => {
       await store.identity();
     });
 
+    it('orders authors of one cut version as everyone does, whatever their characters', async () => {
+      const store = await open(urlOf(await RedisProcess.start(directory)));
+      // By UTF-16 units the first is above the second, by the bytes of UTF-8 below.
+      const cuts = ['\uffee', '\u{1f600}', 'a', 'a\0', 'aa', 'Z', 'ä'].map(
+        (author): Cut<ReplicaId> => ({ version: 7n, author, base: 1n, folded: new Map(), isDeleted: false }),
+      );
+      for (const a of cuts) {
+        for (const b of cuts) {
+          const name = randomId();
+          await store.merge({ slots: [], cuts: [{ name, cut: a }] });
+          await store.merge({ slots: [], cuts: [{ name, cut: b }] });
+          expect((await store.read([name]))[0]?.cut).toEqual(newerCut(a, b));
+        }
+      }
+    });
+
+    it('needs the rights that the documentation names, and no more', async () => {
+      const server = await RedisProcess.start(directory);
+      await command(server.address.port, 'ACL', 'SETUSER', 'tallyd', ...documentedRights());
+      const url = `redis://tallyd:secret@127.0.0.1:${server.address.port}`;
+      const bench = { connect: () => open(url), connectToNothing: () => open(url), randomId };
+      for (const { run, title } of slotStoreChecks) if (!title.startsWith('ends every call')) await run(bench);
+      await command(server.address.port, 'ACL', 'SETUSER', 'tallyd', '-info');
+      await expect((await open(url)).identity()).rejects.toThrow(/NOPERM/);
+    });
+
     it('has a password, which no error tells', async () => {
       const secret = 'p:w@d/ %';
       const server = await RedisProcess.start(directory, ['--requirepass', secret]);
@@ -288,6 +219,14 @@ describe.skipIf(!isInstalled('redis-server'))('a store in Redis', () => {
         await owner.assert();
         expect(await totals(all, [some])).toEqual([owner.net]);
       }
+    });
+
+    it('needs the rights that the documentation names for a cluster', async () => {
+      const rights = [...documentedRights(), '+cluster|slots', '+asking'];
+      await Promise.all(cluster.nodes.map(({ port }) => command(port, 'ACL', 'SETUSER', 'tallyd', ...rights)));
+      const store = await open(cluster.url.replace('redis://', 'redis://tallyd:secret@'));
+      await store.identity();
+      await new Owner(store, names(100)).assert();
     });
 
     it('moves buckets between its masters under load, and nobody notices', async () => {
@@ -363,6 +302,12 @@ describe.skipIf(!isInstalled('redis-server'))('a store in Redis', () => {
     expect(await totals(store, counters)).toEqual(counters.map(() => owner.net));
   });
 });
+
+function documentedRights(): string[] {
+  const page = readFileSync(new URL('../../docs/redis.md', import.meta.url), 'utf8');
+  const [, words = ''] = /^ +ACL SETUSER tallyd (.*)$/m.exec(page) ?? [];
+  return words.split(' ');
+}
 
 function inspected(error: unknown): string {
   return JSON.stringify(error, Object.getOwnPropertyNames(error)) + String((error as Error).cause);

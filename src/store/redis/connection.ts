@@ -25,7 +25,7 @@ export class RedisConnector {
   readonly #connectMs: number;
   // Never connected, only duplicated: the library builds a class of some hundred commands for each new set of options,
   // which would stop this process for a tenth of a second at every reconnection.
-  readonly #client: ReturnType<typeof clientTemplate>;
+  #client: ReturnType<typeof clientTemplate> | undefined;
   #cluster: ReturnType<typeof clusterTemplate> | undefined;
 
   /** @param connectMs How long one server may take to accept a connection. */
@@ -33,7 +33,6 @@ export class RedisConnector {
     this.#library = library;
     this.#url = url;
     this.#connectMs = connectMs;
-    this.#client = clientTemplate(library);
   }
 
   async connect(): Promise<RedisConnection> {
@@ -100,6 +99,7 @@ export class RedisConnector {
   }
 
   async #connectServer(address: RedisAddress, credentials: Credentials, database = this.#url.database) {
+    this.#client ??= clientTemplate(this.#library);
     const client = this.#client.duplicate(this.#options(credentials, address, database));
     client.on('error', ignoreEvent);
     await client.connect();
