@@ -88,12 +88,20 @@ export class RedisConnector {
   async #connectCluster(): Promise<RedisConnection> {
     this.#cluster ??= clusterTemplate(this.#library, this.#url, this.#options(this.#url));
     const cluster = this.#cluster.duplicate();
-    cluster.on('error', ignoreEvent);
-    await cluster.connect();
+    let trouble: unknown;
+    cluster.on('error', (error) => {
+      trouble ??= error;
+    });
+    // What one of the seeds said tells more than that none of them would do.
+    await cluster.connect().catch((error: unknown) => {
+      throw trouble ?? error;
+    });
     return {
       send: (key, command) => cluster.sendCommand(key, false, [...command]),
-      sendToMasters: (command) =>
-        Promise.all(cluster.masters.map(async (node) => (await cluster.nodeClient(node)).sendCommand(command))),
+      sendToMasters: (command) => {
+        if (cluster.masters.length === 0) throw new Error('the cluster has no masters');
+        return Promise.all(cluster.masters.map(async (node) => (await cluster.nodeClient(node)).sendCommand(command)));
+      },
       end: () => cluster.destroy(),
     };
   }
