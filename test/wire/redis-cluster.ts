@@ -1,7 +1,7 @@
 // A Redis Cluster of the test's own: three masters with a replica each, put together by commands; and the smallest
 // set that Sentinel can look after. Both fail over within a few seconds.
 
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient } from 'redis';
@@ -42,7 +42,9 @@ export class RedisCluster {
   }
 
   static async start(directory: string): Promise<RedisCluster> {
-    const nodes = await Promise.all(Array.from({ length: 2 * MASTERS }, (_, i) => startNode(join(directory, `${i}`))));
+    const nodes = await Promise.all(
+      Array.from({ length: 2 * MASTERS }, () => startNode(mkdtempSync(join(directory, 'node-')))),
+    );
     const cluster = new RedisCluster(nodes);
     await Promise.all(nodes.map(({ port }, i) => command(port, 'CLUSTER', 'SET-CONFIG-EPOCH', `${i + 1}`)));
     await Promise.all(
@@ -115,14 +117,9 @@ export class RedisCluster {
   async kill(port: number): Promise<void> {
     await this.nodes.find((node) => node.port === port)?.process.stop();
   }
-
-  async stop(): Promise<void> {
-    await Promise.all(this.nodes.map(({ process }) => process.stop()));
-  }
 }
 
 async function startNode(directory: string): Promise<Node> {
-  mkdirSync(directory);
   const [port, busPort] = await Promise.all([freePort(), freePort()]);
   const settings = {
     'cluster-enabled': 'yes',
@@ -149,7 +146,8 @@ export class RedisSentinel {
     const master = await RedisProcess.start(directory, ['--repl-diskless-sync-delay', '0']);
     const replica = await RedisProcess.start(directory, ['--replicaof', '127.0.0.1', `${master.address.port}`]);
     const port = await freePort();
-    const file = join(directory, 'sentinel.conf');
+    // It writes into its file what it learns.
+    const file = join(mkdtempSync(join(directory, 'sentinel-')), 'sentinel.conf');
     const settings = [
       `port ${port}`,
       'bind 127.0.0.1',
@@ -175,10 +173,5 @@ export class RedisSentinel {
       const replicas = (await command(this.#sentinel.address.port, 'SENTINEL', 'REPLICAS', 'counters')) as string[][];
       return replicas.some((replica) => replica[replica.indexOf('master-link-status') + 1] === 'ok');
     });
-  }
-
-  async stop(): Promise<void> {
-    await this.#sentinel.stop();
-    await Promise.all(this.servers.map((server) => server.stop()));
   }
 }

@@ -10,6 +10,13 @@ export function isInstalled(program: string): boolean {
   return spawnSync(program, ['--version']).error === undefined;
 }
 
+const running = new Set<RedisProcess>();
+
+/** Stops what this file has started and nobody has stopped, also when a test failed halfway. */
+export async function stopRedisProcesses(): Promise<void> {
+  await Promise.all(Array.from(running, (server) => server.stop()));
+}
+
 export class RedisProcess {
   readonly address: Address;
   readonly #child: ChildProcess;
@@ -17,6 +24,7 @@ export class RedisProcess {
   private constructor(child: ChildProcess, address: Address) {
     this.#child = child;
     this.address = address;
+    running.add(this);
   }
 
   /** Starts an empty one, without files, with the further settings; on that port, or on a free one. */
@@ -29,19 +37,31 @@ export class RedisProcess {
   /** Starts one that listens there and tells by these words that it is ready. */
   static async launch(port: number, settings: readonly string[], readyWords: string): Promise<RedisProcess> {
     const child = spawn('redis-server', settings, { stdio: ['ignore', 'pipe', 'ignore'] });
+    const server = new RedisProcess(child, { host: '127.0.0.1', port });
     child.stdout.setEncoding('utf8');
+    const exited = once(child, 'exit');
     let output = '';
     while (!output.includes(readyWords)) {
-      const [event] = await Promise.race([once(child.stdout, 'data'), once(child, 'exit')]);
+      const [event] = await Promise.race([once(child.stdout, 'data'), exited]);
       if (typeof event !== 'string') throw new Error(`redis-server did not start: ${output}`);
       output += event;
     }
     child.stdout.resume();
-    return new RedisProcess(child, { host: '127.0.0.1', port });
+    return server;
+  }
+
+  /** It answers nobody until it is resumed. */
+  pause(): void {
+    this.#child.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#child.kill('SIGCONT');
   }
 
   /** Kills it, which may have happened already. */
   async stop(): Promise<void> {
+    running.delete(this);
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const exited = once(this.#child, 'exit');
     this.#child.kill('SIGKILL');

@@ -18,24 +18,122 @@ export interface RedisConnection {
 
 export type Library = typeof NodeRedis;
 
-type Client = ReturnType<typeof openClient>;
+/** Makes connections to one store. */
+export class RedisConnector {
+  readonly #library: Library;
+  readonly #url: RedisUrl;
+  readonly #connectMs: number;
+  // Never connected, only duplicated: the library builds a class of some hundred commands for each new set of options,
+  // which would stop this process for a tenth of a second at every reconnection.
+  #client: ReturnType<typeof clientTemplate> | undefined;
+  #cluster: ReturnType<typeof clusterTemplate> | undefined;
 
-/** @param connectMs How long one server may take to accept a connection. */
-export async function connectRedis(library: Library, url: RedisUrl, connectMs: number): Promise<RedisConnection> {
-  if (url.masterName !== undefined) return connectByName(library, url, url.masterName, connectMs);
-  if (url.addresses.length > 1) return connectCluster(library, url, connectMs);
-  const server = await connectServer(library, url, url.addresses[0] as RedisAddress, url, connectMs);
-  try {
-    if (!/^cluster_enabled:1/m.test(String(await server.sendCommand(['INFO', 'cluster'])))) return single(server);
-  } catch (error) {
-    server.destroy();
-    throw error;
+  /** @param connectMs How long one server may take to accept a connection. */
+  constructor(library: Library, url: RedisUrl, connectMs: number) {
+    this.#library = library;
+    this.#url = url;
+    this.#connectMs = connectMs;
   }
-  server.destroy();
-  return connectCluster(library, url, connectMs);
+
+  async connect(): Promise<RedisConnection> {
+    const { addresses, masterName } = this.#url;
+    if (masterName !== undefined) return this.#connectByName(masterName);
+    if (addresses.length > 1) return this.#connectCluster();
+    const server = await this.#connectServer(addresses[0] as RedisAddress, this.#url);
+    try {
+      if (!/^cluster_enabled:1/m.test(String(await server.sendCommand(['INFO', 'cluster'])))) return single(server);
+    } catch (error) {
+      server.destroy();
+      throw error;
+    }
+    server.destroy();
+    return this.#connectCluster();
+  }
+
+  /** Asks the Sentinels, one after the other, and believes the first that answers and whose master says so itself. */
+  async #connectByName(name: string): Promise<RedisConnection> {
+    const troubles: string[] = [];
+    for (const sentinel of this.#url.addresses) {
+      try {
+        const master = await this.#connectServer(await this.#masterOf(sentinel, name), this.#url);
+        const role = await master.sendCommand(['ROLE']);
+        if (Array.isArray(role) && role[0] === 'master') return single(master);
+        master.destroy();
+        troubles.push('the master is not yet one');
+      } catch (error) {
+        troubles.push(messageOf(error));
+      }
+    }
+    throw new Error(`no Sentinel led to the master: ${troubles.join('; ')}`);
+  }
+
+  async #masterOf(sentinel: RedisAddress, name: string): Promise<RedisAddress> {
+    const ask = async (credentials: Credentials) => {
+      const client = await this.#connectServer(sentinel, credentials, 0);
+      try {
+        return await client.sendCommand(['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', name]);
+      } finally {
+        client.destroy();
+      }
+    };
+    // Sentinels have credentials of their own, most often none or those of the servers.
+    const answer = await ask({ username: undefined, password: undefined }).catch((error: unknown) => {
+      if (this.#url.password !== undefined && messageOf(error).startsWith('NOAUTH')) return ask(this.#url);
+      throw error;
+    });
+    if (!Array.isArray(answer)) throw new Error(`the Sentinel knows no master '${name}'`);
+    return { host: String(answer[0]), port: Number(answer[1]) };
+  }
+
+  async #connectCluster(): Promise<RedisConnection> {
+    this.#cluster ??= clusterTemplate(this.#library, this.#url, this.#options(this.#url));
+    const cluster = this.#cluster.duplicate();
+    let trouble: unknown;
+    cluster.on('error', (error) => {
+      trouble ??= error;
+    });
+    // What one of the seeds said tells more than that none of them would do.
+    await cluster.connect().catch((error: unknown) => {
+      throw trouble ?? error;
+    });
+    return {
+      send: (key, command) => cluster.sendCommand(key, false, [...command]),
+      sendToMasters: (command) => {
+        if (cluster.masters.length === 0) throw new Error('the cluster has no masters');
+        return Promise.all(cluster.masters.map(async (node) => (await cluster.nodeClient(node)).sendCommand(command)));
+      },
+      end: () => cluster.destroy(),
+    };
+  }
+
+  async #connectServer(address: RedisAddress, credentials: Credentials, database = this.#url.database) {
+    this.#client ??= clientTemplate(this.#library);
+    const client = this.#client.duplicate(this.#options(credentials, address, database));
+    client.on('error', ignoreEvent);
+    await client.connect();
+    return client;
+  }
+
+  #options({ username, password }: Credentials, address?: RedisAddress, database = 0) {
+    return {
+      socket: {
+        connectTimeout: this.#connectMs,
+        reconnectStrategy: false as const,
+        ...(this.#url.isTls ? { tls: true as const } : {}),
+        ...address,
+      },
+      ...(username === undefined ? {} : { username }),
+      ...(password === undefined ? {} : { password }),
+      ...(database === 0 ? {} : { database }),
+      commandOptions: COMMAND_OPTIONS,
+      disableOfflineQueue: true,
+      disableClientInfo: true,
+      maintNotifications: 'disabled' as const,
+    };
+  }
 }
 
-function single(client: Client): RedisConnection {
+function single(client: ReturnType<typeof clientTemplate>): RedisConnection {
   return {
     send: (_key, command) => client.sendCommand(command),
     sendToMasters: async (command) => [await client.sendCommand(command)],
@@ -43,111 +141,19 @@ function single(client: Client): RedisConnection {
   };
 }
 
-/** Asks the Sentinels, one after the other, and believes the first that answers and whose master says so itself. */
-async function connectByName(
-  library: Library,
-  url: RedisUrl,
-  name: string,
-  connectMs: number,
-): Promise<RedisConnection> {
-  const troubles: string[] = [];
-  for (const sentinel of url.addresses) {
-    try {
-      const master = await connectServer(
-        library,
-        url,
-        await masterOf(library, url, sentinel, name, connectMs),
-        url,
-        connectMs,
-      );
-      const [role] = (await master.sendCommand(['ROLE'])) as unknown as unknown[];
-      if (role === 'master') return single(master);
-      master.destroy();
-      troubles.push('the master is not yet one');
-    } catch (error) {
-      troubles.push(messageOf(error));
-    }
-  }
-  throw new Error(`no Sentinel led to the master: ${troubles.join('; ')}`);
+function clientTemplate(library: Library) {
+  return library.createClient({ RESP: 2, maintNotifications: 'disabled' });
 }
 
-async function masterOf(
-  library: Library,
-  url: RedisUrl,
-  sentinel: RedisAddress,
-  name: string,
-  connectMs: number,
-): Promise<RedisAddress> {
-  const ask = async (credentials: Credentials) => {
-    const client = await connectServer(library, url, sentinel, credentials, connectMs);
-    try {
-      return (await client.sendCommand(['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', name])) as unknown;
-    } finally {
-      client.destroy();
-    }
-  };
-  // Sentinels have credentials of their own, most often none or those of the servers.
-  const answer = await ask({ username: undefined, password: undefined }).catch((error: unknown) => {
-    if (url.password !== undefined && messageOf(error).startsWith('NOAUTH')) return ask(url);
-    throw error;
-  });
-  if (!Array.isArray(answer)) throw new Error(`the Sentinel knows no master '${name}'`);
-  return { host: String(answer[0]), port: Number(answer[1]) };
-}
-
-async function connectCluster(library: Library, url: RedisUrl, connectMs: number): Promise<RedisConnection> {
-  const cluster = library.createCluster({
+function clusterTemplate(library: Library, { addresses }: RedisUrl, defaults: NodeRedis.RedisClientOptions) {
+  return library.createCluster({
     RESP: 2,
-    rootNodes: url.addresses.map(({ host, port }) => ({ socket: { host, port } })),
-    defaults: clientOptions(url, url, connectMs),
+    rootNodes: addresses.map(({ host, port }) => ({ socket: { host, port } })),
+    defaults,
     // A node is connected to when it is needed: one that is down must not keep the others from being found.
     minimizeConnections: true,
     commandOptions: COMMAND_OPTIONS,
   });
-  cluster.on('error', ignoreEvent);
-  await cluster.connect();
-  return {
-    send: (key, command) => cluster.sendCommand(key, false, [...command]),
-    sendToMasters: (command) =>
-      Promise.all(cluster.masters.map(async (node) => (await cluster.nodeClient(node)).sendCommand(command))),
-    end: () => cluster.destroy(),
-  };
-}
-
-async function connectServer(
-  library: Library,
-  url: RedisUrl,
-  address: RedisAddress,
-  credentials: Credentials,
-  connectMs: number,
-): Promise<Client> {
-  const client = openClient(library, clientOptions(url, credentials, connectMs, address));
-  client.on('error', ignoreEvent);
-  await client.connect();
-  return client;
-}
-
-function openClient(library: Library, options: ReturnType<typeof clientOptions>) {
-  return library.createClient(options);
-}
-
-function clientOptions(url: RedisUrl, { username, password }: Credentials, connectMs: number, address?: RedisAddress) {
-  return {
-    RESP: 2 as const,
-    socket: {
-      connectTimeout: connectMs,
-      reconnectStrategy: false as const,
-      ...(url.isTls ? { tls: true as const } : {}),
-      ...address,
-    },
-    ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password }),
-    ...(url.database === 0 ? {} : { database: url.database }),
-    commandOptions: COMMAND_OPTIONS,
-    disableOfflineQueue: true,
-    disableClientInfo: true,
-    maintNotifications: 'disabled' as const,
-  };
 }
 
 /** No timer per command: each call of the store has one deadline for all of them. */

@@ -6,7 +6,7 @@
  * at the latest a `resync`, even if by then the bucket's version has passed the one in the cursor again.
  */
 import type { CounterState } from '../../crdt/merge.ts';
-import { type Changes, type NamedState, type ReplicaId, StoreError } from '../slot-store.ts';
+import type { Changes, NamedState, ReplicaId } from '../slot-store.ts';
 import { type BucketKeys, digest, type Layout, newEpoch, parseRecord, parseState } from './layout.ts';
 import type { Call } from './line.ts';
 import type { Lineage } from './lineage.ts';
@@ -14,7 +14,7 @@ import { CHANGES, OPEN, run } from './scripts.ts';
 
 const PAGE_NAMES = 500;
 /** Whoever is further behind than this many pages of one bucket reads everything anew. */
-const PAGES_MAX = 100;
+const PAGES_MAX = 20;
 const BEGIN_TRIES = 5;
 
 const CURSOR = /^([0-9a-f]{32}) ((?:[0-9a-f]+:\d+ ?)+)$/;
@@ -60,7 +60,7 @@ export class Feed {
       if (`${before}` === `${after}`) return { term: termOf(after, records), records };
       before = after;
     }
-    throw new StoreError('redis: its masters change faster than they can be read');
+    throw new Error('its masters change faster than they can be read');
   }
 
   /** The record before anything in a bucket. */
@@ -96,6 +96,8 @@ export class Feed {
 
   async #drain(call: Call, bucket: number, record: string): Promise<Omit<FeedPage, 'isLast'> | undefined> {
     const keys = this.#layout.buckets[bucket] as BucketKeys;
+    // Most buckets of a poll are quiet, and this costs a server a tenth of what a script does.
+    if ((await call.send(keys.state, ['HGET', keys.state, 'b'])) === record) return { states: [], record };
     let page = await this.page(call, keys, record);
     if (page === undefined || page.isLast) return page;
     const states = [...page.states];

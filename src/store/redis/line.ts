@@ -33,7 +33,11 @@ export interface LineOptions {
 export interface Call {
   /** @param isRepeatable Whether it may be sent again when its answer is lost. */
   send(key: string, command: readonly string[], isRepeatable?: boolean): Promise<unknown>;
-  sendToMasters(command: readonly string[]): Promise<readonly unknown[]>;
+  /** @param verify Throws when the answers show that these are not the masters: they are looked up again. */
+  sendToMasters(
+    command: readonly string[],
+    verify?: (answers: readonly unknown[]) => void,
+  ): Promise<readonly unknown[]>;
 }
 
 export class RedisLine {
@@ -53,7 +57,12 @@ export class RedisLine {
     const call: Call = {
       send: (key, command, isRepeatable = true) =>
         this.#carry(state, isRepeatable, (connection) => connection.send(key, command)),
-      sendToMasters: (command) => this.#carry(state, true, (connection) => connection.sendToMasters(command)),
+      sendToMasters: (command, verify) =>
+        this.#carry(state, true, async (connection) => {
+          const answers = await connection.sendToMasters(command);
+          verify?.(answers);
+          return answers;
+        }),
     };
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {

@@ -21,11 +21,8 @@ export class Lineage {
    * @throws StoreRefusal when one of them evicts.
    */
   async read(call: Call): Promise<readonly string[]> {
-    const ids = (await call.sendToMasters(['INFO', 'replication'])).map((info) => {
-      // Whatever was read beside this may come from a server that has been deposed: look again who the master is.
-      if (field(info, 'role') !== 'master') throw new Error('a server that was a master is none any more');
-      return field(info, 'master_replid') ?? '';
-    });
+    const infos = await call.sendToMasters(['INFO', 'replication'], verifyMasters);
+    const ids = infos.map((info) => field(info, 'master_replid') ?? '');
     if (ids.some((id) => !this.#known.has(id))) {
       await checkPolicy(call);
       this.#known = new Set(ids);
@@ -37,6 +34,10 @@ export class Lineage {
   forget(): void {
     this.#known = new Set();
   }
+}
+
+function verifyMasters(infos: readonly unknown[]): void {
+  if (infos.some((info) => field(info, 'role') !== 'master')) throw new Error('a server is a replica, not a master');
 }
 
 async function checkPolicy(call: Call): Promise<void> {

@@ -18,19 +18,22 @@ import {
   type ReplicaId,
   type SlotPage,
   type SlotStore,
+  StoreError,
   type StoreIdentity,
   StoreRefusal,
 } from '../slot-store.ts';
-import { connectRedis, type Library } from './connection.ts';
+import { type Library, RedisConnector } from './connection.ts';
 import { Feed } from './feed.ts';
 import { type BucketKeys, cutText, FORMAT, Layout, newEpoch, parseState, slotText } from './layout.ts';
-import { RedisLine } from './line.ts';
+import { type Call, RedisLine } from './line.ts';
 import { Lineage } from './lineage.ts';
 import { parseRedisUrl } from './redis-url.ts';
 import { CUT, MEET, MERGE, run, SWAP_LEASE } from './scripts.ts';
 
 /** Counters in one command: few enough that no other client waits for long. */
 const COMMAND_NAMES = 500;
+
+const NOT_ALLOWED = /^redis: (NOPERM|NOAUTH|WRONGPASS) /;
 
 export interface RedisStoreOptions {
   /** See `redis-url.ts`. */
@@ -76,32 +79,22 @@ export class RedisStore implements SlotStore {
     }
     const library = await loadLibrary();
     const { password } = target;
+    const connector = new RedisConnector(library, target, callMs);
     const line = new RedisLine({
-      connect: () => connectRedis(library, target, callMs),
+      connect: () => connector.connect(),
       callMs,
       redact: (message) => (password === undefined ? message : message.replaceAll(password, '***')),
     });
     return new RedisStore(line, new Layout(prefix, buckets));
   }
 
-  identity(): Promise<StoreIdentity> {
-    return this.#line.call(async (call) => {
-      this.#lineage.forget();
-      const buckets = `${this.#layout.buckets.length}`;
-      const mine = [randomBytes(16).toString('hex'), FORMAT, buckets];
-      await this.#lineage.read(call);
-      const [id, format, stored] = (await run(call, MEET, [this.#layout.meta], mine)) as string[];
-      if (format !== FORMAT) {
-        throw new StoreRefusal(
-          `the Redis store has format ${format}, this version reads ${FORMAT}: use another prefix`,
-        );
-      }
-      if (stored !== buckets) {
-        throw new StoreRefusal(`the Redis store has ${stored} buckets, not ${buckets}: set the option to what it has`);
-      }
-      const { term } = await this.#feed.begin(call);
-      return { id: String(id), term };
-    });
+  async identity(): Promise<StoreIdentity> {
+    try {
+      return await this.#line.call((call) => this.#meet(call));
+    } catch (error) {
+      if (!(error instanceof StoreError) || !NOT_ALLOWED.test(error.message)) throw error;
+      throw new StoreRefusal(`${error.message}: check the user, the password and the rights that docs/redis.md names`);
+    }
   }
 
   merge({ slots, cuts }: Assertion): Promise<void> {
@@ -139,7 +132,12 @@ export class RedisStore implements SlotStore {
   }
 
   changes(cursor: string | undefined): Promise<Changes> {
-    return this.#line.call((call) => this.#feed.changes(call, cursor));
+    return this.#line
+      .call((call) => this.#feed.changes(call, cursor))
+      .catch((error: unknown) => {
+        // A master that came later and evicts: no reason to stop counting, and `identity` refuses it.
+        throw error instanceof StoreRefusal ? new StoreError(error.message) : error;
+      });
   }
 
   cut(requests: readonly CutRequest[]): Promise<readonly boolean[]> {
@@ -204,6 +202,22 @@ export class RedisStore implements SlotStore {
 
   close(): Promise<void> {
     return this.#line.close();
+  }
+
+  async #meet(call: Call): Promise<StoreIdentity> {
+    this.#lineage.forget();
+    const buckets = `${this.#layout.buckets.length}`;
+    const mine = [randomBytes(16).toString('hex'), FORMAT, buckets];
+    await this.#lineage.read(call);
+    const [id, format, stored] = (await run(call, MEET, [this.#layout.meta], mine)) as string[];
+    if (format !== FORMAT) {
+      throw new StoreRefusal(`the Redis store has format ${format}, this version reads ${FORMAT}: use another prefix`);
+    }
+    if (stored !== buckets) {
+      throw new StoreRefusal(`the Redis store has ${stored} buckets, not ${buckets}: set the option to what it has`);
+    }
+    const { term } = await this.#feed.begin(call);
+    return { id: String(id), term };
   }
 
   /** Divides what concerns counters by bucket, and what concerns one bucket into commands; all of them at once. */
