@@ -4,8 +4,10 @@ import { countOf, numberOf } from './count.ts';
 
 /** What an increment or decrement did. */
 export interface Adjustment {
-  /** The count afterwards. */
+  /** The count afterwards; with `isPartial` what one node alone has counted. */
   readonly value: bigint;
+  /** The update is counted, but while the store that nodes share is away nobody can tell the count. */
+  readonly isPartial: boolean;
   /** By how much the count has changed; less than asked for only with `saturate`. */
   readonly applied: bigint;
   /** An earlier attempt with the same idempotency key had been applied, and this is its answer. */
@@ -43,6 +45,7 @@ export type Outcome =
       readonly outcome: 'done';
       readonly name: string;
       readonly value: bigint;
+      readonly isPartial: boolean;
       readonly applied: bigint;
       readonly replayed: boolean;
     }
@@ -80,7 +83,7 @@ const UNKNOWN_ENTRY = new Set([
 ]);
 
 export function adjustmentOf({ body, replayed }: Answer): Adjustment {
-  return { value: countOf(body['value'], 'value'), applied: countOf(body['applied'], 'applied'), replayed };
+  return { ...countedOf(body), applied: countOf(body['applied'], 'applied'), replayed };
 }
 
 export function previousOf({ body }: Answer): bigint {
@@ -91,7 +94,9 @@ export function deletedOf({ body }: Answer): boolean {
   return flagOf(body['deleted'], 'deleted');
 }
 
+/** @throws PassingRefusal while only a part of the count is known. */
 export function readingOf(body: Record<string, unknown>): Reading {
+  if (body.value === null) throw new PassingRefusal('store_away', 'the store that the nodes share does not answer');
   return {
     name: textOf(body.name, 'name'),
     value: countOf(body.value, 'value'),
@@ -145,14 +150,19 @@ function outcomeOf(entry: Record<string, unknown>): Outcome {
     const detail = typeof error.detail === 'string' ? error.detail : code;
     return { outcome: UNKNOWN_ENTRY.has(code) ? 'unknown' : 'refused', name, code, detail };
   }
-  const value = countOf(entry.value, 'value');
   return {
     outcome: 'done',
     name,
-    value,
+    ...countedOf(entry),
     applied: countOf(entry.applied, 'applied'),
     replayed: entry.replayed === true,
   };
+}
+
+/** The count after an update, or what is known of it. */
+function countedOf(body: Record<string, unknown>): { value: bigint; isPartial: boolean } {
+  const isPartial = body['value'] === null;
+  return { value: isPartial ? countOf(body['own'], 'own') : countOf(body['value'], 'value'), isPartial };
 }
 
 export function snapshotOf({ body }: Answer): SnapshotSummary {

@@ -8,6 +8,9 @@
  * only an answer that the server gave *after* looking up the key can settle the matter: the outcome itself, or a
  * refusal of the update as such (`DECIDES`). A refusal before the lookup, such as a wrong secret, says nothing about
  * the earlier attempt, so the call ends unknown.
+ *
+ * Counters that many nodes share take no keys (`needs_authority`). An update with a key that only this client knows is then
+ * sent once more without it, and from there on never again once it may have been applied.
  */
 import { Deadline } from './deadline.ts';
 import { RefusedError, UnknownOutcomeError } from './errors.ts';
@@ -68,7 +71,10 @@ interface Failure {
 /** Codes with which the server says that it does not know whether the update counts. */
 const UNKNOWN = new Set(['outcome_unknown', 'timeout', 'internal', 'idempotency_unsettled']);
 /** Codes worth another attempt; those of `UNKNOWN` are too. */
-const PASSING = new Set(['unavailable', 'overloaded', 'shutting_down', 'idempotency_full', 'request_timeout']);
+const PASSING = new Set([
+  ...['unavailable', 'overloaded', 'shutting_down', 'idempotency_full', 'request_timeout'],
+  ...['store_away', 'not_yet_visible'],
+]);
 /** Refusals that come after the lookup of the key: no attempt with this key has been applied. */
 const DECIDES = new Set(['overflow', 'below_floor', 'above_ceiling', 'atomic_refused', 'too_many_counters']);
 /** Statuses worth another attempt where the answer has no code, as a proxy's. */
@@ -121,25 +127,35 @@ export class Caller {
       throw new RefusedError('aborted', 'the call was aborted before it was sent', { cause: deadline.signal.reason });
     }
     let mayBeApplied = false;
+    let isBare = false;
     for (let attempt = 0; ; attempt++) {
-      const result = await this.#attempt(request, deadline);
+      const result = await this.#attempt(request, deadline, isBare);
       if ('value' in result) return result.value;
       const failure = result.failure;
       mayBeApplied ||= failure.mayBeApplied;
-      const again = failure.retry && (await deadline.pause(waitMs(attempt, failure.details.retryAfterMs)));
+      if (!isBare && !mayBeApplied && takesNoKey(request, failure)) {
+        isBare = true;
+        continue;
+      }
+      const mayRepeat = failure.retry && !(isBare && mayBeApplied);
+      const again = mayRepeat && (await deadline.pause(waitMs(attempt, failure.details.retryAfterMs)));
       if (again) continue;
       throw ended(request, deadline.abortedByCaller ? aborted(deadline) : failure, mayBeApplied);
     }
   }
 
-  async #attempt<T>(request: Request<T>, deadline: Deadline): Promise<{ value: T } | { failure: Failure }> {
+  async #attempt<T>(
+    request: Request<T>,
+    deadline: Deadline,
+    isBare: boolean,
+  ): Promise<{ value: T } | { failure: Failure }> {
     let response: FetchResponse;
     let text: string;
     try {
       const separator = request.path.includes('?') ? '&' : '?';
       response = await this.#fetch(`${this.#baseUrl}${request.path}${separator}numbers=string`, {
         method: request.method,
-        headers: this.#headersOf(request),
+        headers: this.#headersOf(request, isBare),
         body: request.body ?? null,
         signal: deadline.signal,
         // Followed, a redirected POST would become a GET and answer something else.
@@ -164,12 +180,18 @@ export class Caller {
     }
   }
 
-  #headersOf(request: Request<unknown>): Record<string, string> {
+  #headersOf(request: Request<unknown>, isBare: boolean): Record<string, string> {
     const headers: Record<string, string> = { accept: 'application/json', ...this.#headers };
-    if (request.key !== undefined) headers[request.keyHeader ?? 'idempotency-key'] = request.key;
+    if (request.key !== undefined && !isBare) headers[request.keyHeader ?? 'idempotency-key'] = request.key;
     if (request.body !== undefined) headers['content-type'] = request.contentType ?? 'application/json';
     return headers;
   }
+}
+
+/** Whether the key was refused as such, and is of no use to anybody but this call. */
+function takesNoKey(request: Request<unknown>, { code }: Failure): boolean {
+  const isOurs = request.key !== undefined && request.keyIsCallers !== true && request.keyHeader === undefined;
+  return code === 'needs_authority' && isOurs;
 }
 
 function ended(request: Request<unknown>, failure: Failure, mayBeApplied: boolean): Error {

@@ -55,6 +55,41 @@ async function failureOf(call: Promise<unknown>): Promise<RefusedError | Unknown
   throw new Error('expected a refused or unknown outcome', { cause: outcome });
 }
 
+describe('a counter that many nodes share', () => {
+  const noKeys = problem(501, 'needs_authority');
+
+  it('takes an update without the key that only the client knows', async () => {
+    const { fetch, sent } = scripted(noKeys, done);
+    expect(await clientOf(fetch).increment('a')).toBe(5n);
+    expect(sent.map(({ headers }) => 'idempotency-key' in headers)).toEqual([true, false]);
+  });
+
+  it('does not get the update twice when nobody knows whether it was counted', async () => {
+    const { fetch, sent } = scripted(noKeys, broken());
+    expect(await failureOf(clientOf(fetch).increment('a'))).toBeInstanceOf(UnknownOutcomeError);
+    expect(sent).toHaveLength(2);
+  });
+
+  it('gets it again when it was certainly not counted', async () => {
+    const { fetch, sent } = scripted(noKeys, notConnected(), problem(503, 'store_away'), done);
+    expect(await clientOf(fetch).increment('a')).toBe(5n);
+    expect(sent.map(({ headers }) => 'idempotency-key' in headers)).toEqual([true, false, false, false]);
+  });
+
+  it("refuses a caller's key, which means something to him", async () => {
+    const { fetch, sent } = scripted(noKeys, done);
+    const failure = await failureOf(clientOf(fetch).increment('a', 1, { idempotencyKey: 'k' }));
+    expect([failure.code, sent.length]).toEqual(['needs_authority', 1]);
+  });
+
+  it('tells that an update counts when nobody can tell the count, and reads only whole counts', async () => {
+    const part = { name: 'a', value: null, own: '7', applied: '1', exists: true };
+    const { fetch } = scripted(reply(200, part));
+    expect(await clientOf(fetch).adjust('a', 1)).toEqual({ value: 7n, isPartial: true, applied: 1n, replayed: false });
+    expect((await failureOf(clientOf(fetch).get('a'))).code).toBe('store_away');
+  });
+});
+
 describe('an update', () => {
   it('carries an amount as text, a fresh UUIDv7 and the secret', async () => {
     const { fetch, sent } = scripted(done);
@@ -326,7 +361,7 @@ describe('a batch', () => {
     const updates = [{ name: 'a' }, { name: 'b', by: -5n, floor: 0n }, { name: 'c', id: 'event-1', at: 1_237_714_200 }];
     const { outcomes } = await clientOf(fetch).batch(updates);
     expect(outcomes).toEqual([
-      { outcome: 'done', name: 'a', value: 1n, applied: 1n, replayed: false },
+      { outcome: 'done', name: 'a', value: 1n, isPartial: false, applied: 1n, replayed: false },
       { outcome: 'refused', name: 'b', code: 'below_floor', detail: 'too low' },
       { outcome: 'unknown', name: 'c', code: 'idempotency_expired', detail: 'idempotency_expired' },
     ]);

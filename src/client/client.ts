@@ -267,7 +267,10 @@ export class TallydClient {
     const update = { ...options, name, by: options.subtract === true ? -amount : amount };
     const { outcomes, replayed } = await this.batch([update], options);
     const [outcome] = outcomes;
-    if (outcome?.outcome === 'done') return { value: outcome.value, applied: outcome.applied, replayed };
+    if (outcome?.outcome === 'done') {
+      const { value, isPartial, applied } = outcome;
+      return { value, isPartial, applied, replayed };
+    }
     throw new RefusedError(outcome?.code ?? 'bad_answer', outcome?.detail ?? 'the answer has no outcome');
   }
 
