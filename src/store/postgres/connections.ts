@@ -35,7 +35,7 @@ export class Connections {
     this.#pool = pool;
     this.#connecting = connecting;
     this.#callMs = callMs;
-    this.#begin = begin(callMs);
+    this.#begin = begin(Math.ceil(callMs));
   }
 
   /** Loads the driver; does not connect yet. @throws StoreRefusal when the driver is missing or the URL is none. */
@@ -216,7 +216,7 @@ function asFailure(error: unknown): Error {
 
 /**
  * READ WRITE, for a standby must not answer. Statements are lookups by key in tables whose statistics may not exist
- * yet, so the planner is kept from reading whole tables, and from compiling. A server that confirms before it has
+ * yet, so the planner is kept from reading whole tables or indexes, and from compiling. A server that confirms before it has
  * written is told to write first; where it waits for more than its own disk, that stays.
  */
 function begin(callMs: number): string {
@@ -224,6 +224,8 @@ function begin(callMs: number): string {
     SET LOCAL statement_timeout = ${callMs};
     SET LOCAL idle_in_transaction_session_timeout = ${callMs};
     SET LOCAL enable_seqscan = off;
+    SET LOCAL enable_hashjoin = off;
+    SET LOCAL enable_mergejoin = off;
     SET LOCAL jit = off;
     SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'`;
 }
