@@ -84,7 +84,7 @@ describe('a counter that many nodes share', () => {
 
   it('tells that an update counts when nobody can tell the count, and reads only whole counts', async () => {
     const part = { name: 'a', value: null, own: '7', applied: '1', exists: true };
-    const { fetch } = scripted(reply(200, part));
+    const { fetch } = scripted(reply(200, part), reply(200, { counters: [part] }));
     expect(await clientOf(fetch).adjust('a', 1)).toEqual({ value: 7n, isPartial: true, applied: 1n, replayed: false });
     expect((await failureOf(clientOf(fetch).get('a'))).code).toBe('store_away');
   });
