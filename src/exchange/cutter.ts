@@ -36,6 +36,11 @@ export interface CutOutcome {
   readonly isChanged: boolean;
 }
 
+interface Attempt {
+  readonly cut: Cut<ReplicaId>;
+  readonly outcome: CutOutcome;
+}
+
 export class Cutter {
   readonly #options: CutterOptions;
 
@@ -63,33 +68,39 @@ export class Cutter {
     const { host, publish, timeoutMs, learned } = this.#options;
     const endMs = host.clock.monotonicMs() + timeoutMs;
     const backoff = new Backoff(host.random, RETRY_MS_MIN, RETRY_MS_MAX);
-    /** Asked for, and not known whether it was made. */
-    let asked: { readonly cut: Cut<ReplicaId>; readonly outcome: CutOutcome } | undefined;
+    /** Asked for, and not known whether it was made: answers get lost, calls arrive late, or twice and the second one is answered. */
+    let asked: Attempt[] = [];
     if (!(await publish(timeoutMs))) throw new CountingError('store_away');
     while (host.clock.monotonicMs() < endMs) {
       try {
         const state = await this.#read(name);
-        if (asked !== undefined && isMade(asked.cut, state.cut)) return asked.outcome;
+        const made = asked.find(({ cut }) => isMade(cut, state.cut));
+        if (made !== undefined) return made.outcome;
+        // A newer cut than ours is there, and ours may have been before it: that is not known any more.
+        if (asked.some(({ cut }) => cut.version < state.cut.version)) break;
+        // Another's has the version of ours: it was not made, and can't be any more.
+        asked = asked.filter(({ cut }) => cut.version > state.cut.version);
         const next = decide(state);
         const before = total(state.slots, state.cut);
         const outcome = { existed: exists(state), before, isChanged: next !== undefined };
-        // A newer cut than ours is there, and ours may have been before it: that is not known any more.
-        if (asked !== undefined && state.cut.version > asked.cut.version) throw new CountingError('outcome_unknown');
-        if (!fitsInt64(before)) throw new CountingError('out_of_range');
-        if (next === undefined) return outcome;
-        asked = { cut: next, outcome };
+        if (next === undefined || !fitsInt64(before)) {
+          // Not now; but one that was asked for earlier may still arrive.
+          if (asked.length > 0) break;
+          if (next === undefined) return outcome;
+          throw new CountingError('out_of_range');
+        }
+        asked.push({ cut: next, outcome });
         const [isOurs] = await this.#options.store.cut([{ name, expectedVersion: state.cut.version, next }]);
         if (isOurs === true) {
           learned(name, { slots: new Map(), cut: next });
           return outcome;
         }
-        asked = undefined;
       } catch (error) {
         if (!(error instanceof StoreError)) throw error;
       }
       await pause(host.clock, backoff.next());
     }
-    throw new CountingError(asked === undefined ? 'store_away' : 'outcome_unknown');
+    throw new CountingError(asked.length === 0 ? 'store_away' : 'outcome_unknown');
   }
 
   async #read(name: string): Promise<CounterState<ReplicaId>> {

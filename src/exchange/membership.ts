@@ -6,12 +6,14 @@
  * observer's own clock.
  */
 import type { Host } from '../host/host.ts';
-import type { Lease, ReplicaId, SlotStore } from '../store/slot-store.ts';
+import { type Lease, type ReplicaId, type SlotStore, StoreError } from '../store/slot-store.ts';
 import { newId } from './identity.ts';
 import { findLease, LEASE_FORMAT, type LeaseDocument, type LeaseState, readLease } from './lease.ts';
 
 /** Renewals whose answer may have been lost: so many nonces are known again. */
 const NONCES_KEPT = 64;
+/** A swap that fails although the lease is ours was overtaken by an earlier one of ours; there are not many of those. */
+const SWAPS_MAX = 4;
 
 /** `held`: it is ours. `final`: an heir has taken us for dead. `taken`: someone else renews it, so there are two of us. */
 export type Tenure = 'held' | 'final' | 'taken';
@@ -60,18 +62,23 @@ export class Membership {
 
   /** Renews the lease, or makes it. @param through confirmed up to here. @throws StoreError */
   async renew(through: bigint): Promise<Tenure> {
-    if (await this.#swap('running', through)) return 'held';
-    const lease = findLease(await this.#store.leases(), this.replica);
-    if (lease === undefined) {
-      // The store has lost it (or was not told): we make it anew.
-      this.#version = 0;
-    } else {
-      const { state, nonce } = readLease(lease);
-      if (state === 'final' || state === 'folded') return 'final';
-      if (!this.#nonces.includes(nonce)) return 'taken';
-      this.#version = lease.version;
+    for (let attempt = 0; attempt < SWAPS_MAX; attempt++) {
+      if (await this.#swap('running', through)) return 'held';
+      const lease = findLease(await this.#store.leases(), this.replica);
+      const tenure = lease === undefined ? 'held' : this.#judge(lease);
+      if (tenure !== 'held') return tenure;
+      // It is ours: a swap that went through without our knowing, or the store has lost it, wholly or its last versions.
+      this.#version = lease?.version ?? 0;
     }
-    return (await this.#swap('running', through)) ? 'held' : 'taken';
+    throw new StoreError('the lease has changed at every attempt to renew it');
+  }
+
+  /** What a lease means whose version is not the one that we expected. */
+  #judge(lease: Lease): Tenure {
+    const { state, nonce } = readLease(lease);
+    if (state === 'final' || state === 'folded') return 'final';
+    const isRolledBack = lease.version < this.#version;
+    return isRolledBack || this.#nonces.includes(nonce) ? 'held' : 'taken';
   }
 
   /** Leaves a token for the next start on this directory. @returns whether it is there. @throws StoreError */

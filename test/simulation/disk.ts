@@ -8,6 +8,7 @@
  *   system takes the file for clean, and any part of it is on the disk.
  * - `stopAt(n)`: the n-th operation and all later ones are not answered: the moment to call `crash()`.
  * - `flip()`: a bit has rotted.
+ * - `copy()`: somebody has copied it, and both are used from then on.
  *
  * Only operations that change something are counted (create, write, sync, truncate, rename, unlink, directory
  * sync). With a clock they take time, without one they complete at once.
@@ -104,6 +105,14 @@ export class SimulatedDisk implements Disk {
     this.#isGone = true;
     const [names, durable, changes, stale] = [this.#names, this.#durableNames, this.#changes, this.#stale];
     return this.#successor({ names, durable, changes, stale });
+  }
+
+  /** @returns a copy of what a reader sees, made at one moment; this one goes on. */
+  copy(): SimulatedDisk {
+    const names: Directory = new Map();
+    for (const [name, inode] of this.#names) names.set(name, new Inode(inode.bytes.slice()));
+    const from = { names, durable: new Map(names), changes: [], stale: [] };
+    return new SimulatedDisk({ ...this.#options, seed: this.#random.uint32() }, from);
   }
 
   flip(name: string, offset: number, bit = 0): void {

@@ -5,9 +5,9 @@ import type { Durability } from '../../src/counter/service.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import { Exchange } from '../../src/exchange/exchange.ts';
 import { Identity } from '../../src/exchange/identity.ts';
-import type { Disk } from '../../src/host/host.ts';
+import type { Disk, Host } from '../../src/host/host.ts';
 import type { Line, MemoryStore } from '../../src/store/memory/memory-store.ts';
-import type { SimulatedHost } from './host.ts';
+import type { SlotStore } from '../../src/store/slot-store.ts';
 
 /** What became of a call: done with a value, refused by a code, or unknown. */
 export type CallOutcome =
@@ -16,13 +16,17 @@ export type CallOutcome =
 
 export interface NodeOptions {
   readonly disk: Disk;
-  readonly host: SimulatedHost;
+  readonly host: Host;
   readonly store: MemoryStore;
   readonly line: Line;
   readonly durability?: Durability;
   readonly ack?: 'journal' | 'store';
   readonly memoryBytes?: number;
   readonly onFatal?: (error: unknown) => void;
+  /** Puts something between the node and the store. */
+  readonly between?: (store: SlotStore, engine: Engine) => SlotStore;
+  /** Called when the directory is known and nothing has been done with it. */
+  readonly opened?: (identity: Identity) => Promise<void>;
 }
 
 export const LEASE_MS = 1_000;
@@ -31,14 +35,18 @@ export class RegionNode {
   readonly engine: Engine;
   readonly exchange: Exchange;
 
-  private constructor(engine: Engine, exchange: Exchange) {
+  readonly identity: Identity;
+
+  private constructor(engine: Engine, exchange: Exchange, identity: Identity) {
     this.engine = engine;
     this.exchange = exchange;
+    this.identity = identity;
   }
 
   static async open(options: NodeOptions): Promise<RegionNode> {
     const { disk, host, store, line, durability = 'always', ack = 'journal', memoryBytes } = options;
     const identity = await Identity.open(disk, host.random);
+    await options.opened?.(identity);
     const engine = await Engine.open({
       disk,
       host,
@@ -48,7 +56,7 @@ export class RegionNode {
     });
     const exchange = await Exchange.open({
       engine,
-      store: store.connect(line),
+      store: options.between?.(store.connect(line), engine) ?? store.connect(line),
       host,
       identity,
       policies: [],
@@ -68,7 +76,7 @@ export class RegionNode {
           throw error;
         }),
     });
-    return new RegionNode(engine, exchange);
+    return new RegionNode(engine, exchange, identity);
   }
 
   add(name: string, amount: bigint): Promise<CallOutcome> {

@@ -48,5 +48,4 @@ it('counts on three nodes, restarts cleanly, and after a crash', async () => {
   expect(value(await inTime(nodes[0]!.add('a', 1n)))).toBeTypeOf('bigint');
   await host.clock.advance(6 * LEASE_MS);
   for (const node of nodes) expect(value(await inTime(node.get('a')))).toBe(113n);
-  console.log(store.read(['a'])[0], store.leases());
 });
