@@ -202,7 +202,12 @@ export class Region {
     if (replica === undefined) return;
     this.#publisher.put({ name, replica, version, net });
     const counter = this.counters.find(name);
-    if (counter === undefined || ordinal !== this.#ordinal) return;
+    if (counter === undefined) return;
+    if (ordinal !== this.#ordinal) {
+      // Applied before this replica went on under another id, durable after it.
+      counter.mergeSlot(replica, { version, net });
+      return;
+    }
     counter.ownVersion = version;
     counter.durableNet = net;
   }

@@ -116,6 +116,15 @@ export class RedisCluster {
     await this.nodes.find((node) => node.port === port)?.process.stop();
   }
 
+  /** Nobody of them answers any more, until `resume`. */
+  pause(): void {
+    for (const { process } of this.nodes) process.pause();
+  }
+
+  resume(): void {
+    for (const { process } of this.nodes) process.resume();
+  }
+
   async stop(): Promise<void> {
     await Promise.all(this.nodes.map(({ process }) => process.stop()));
   }

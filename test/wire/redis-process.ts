@@ -40,6 +40,15 @@ export class RedisProcess {
     return new RedisProcess(child, { host: '127.0.0.1', port });
   }
 
+  /** Answers nobody any more, and keeps all connections, until `resume`. */
+  pause(): void {
+    this.#child.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#child.kill('SIGCONT');
+  }
+
   /** Kills it, which may have happened already. */
   async stop(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
