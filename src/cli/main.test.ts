@@ -60,7 +60,9 @@ describe('a command line', () => {
 
   it('shows in its help every command, with examples', async () => {
     const { stdout } = await run(['--help']);
-    const commands = 'serve incr decr get mget set reset del list ttl import export snapshot verify node info'.split(' ');
+    const commands = 'serve incr decr get mget set reset del list ttl import export snapshot verify node info'.split(
+      ' ',
+    );
     for (const command of commands) expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
     for (const command of commands.filter((name) => !['serve', 'verify', 'node'].includes(name))) {
       const help = (await run([command, '--help'])).stdout;

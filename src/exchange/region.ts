@@ -215,6 +215,7 @@ export class Region {
   #tookSlot(counter: SharedCounter | undefined, replica: ReplicaId, ordinal: number, slot: Slot): void {
     if (counter === undefined) return;
     if (ordinal !== this.#ordinal) {
+      // Applied before this replica went on under another id, durable after it.
       counter.mergeSlot(replica, slot);
       return;
     }

@@ -117,6 +117,22 @@ export class RedisCluster {
   async kill(port: number): Promise<void> {
     await this.nodes.find((node) => node.port === port)?.process.stop();
   }
+<<<<<<< HEAD
+=======
+
+  /** Nobody of them answers any more, until `resume`. */
+  pause(): void {
+    for (const { process } of this.nodes) process.pause();
+  }
+
+  resume(): void {
+    for (const { process } of this.nodes) process.resume();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.nodes.map(({ process }) => process.stop()));
+  }
+>>>>>>> work-chaos
 }
 
 async function startNode(directory: string): Promise<Node> {

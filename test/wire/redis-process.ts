@@ -59,6 +59,15 @@ export class RedisProcess {
     this.#child.kill('SIGCONT');
   }
 
+  /** Answers nobody any more, and keeps all connections, until `resume`. */
+  pause(): void {
+    this.#child.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#child.kill('SIGCONT');
+  }
+
   /** Kills it, which may have happened already. */
   async stop(): Promise<void> {
     running.delete(this);

@@ -1,0 +1,74 @@
+// Nodes of a region over PostgreSQL that are stopped for an upgrade, or lose their disk, under load.
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { findProgram, PostgresProcess } from '../wire/postgres-process.ts';
+import { stopServers } from '../wire/server-process.ts';
+import { eventually, Load } from './load.ts';
+import { listReplicas, RegionNode, retire, runningReplicas } from './region-node.ts';
+
+type Three = [RegionNode, RegionNode, RegionNode];
+
+const seed = Number(process.env['TALLYD_TEST_SEED'] ?? Date.now() % 1_000_000);
+
+describe.skipIf(findProgram('initdb') === undefined)(`nodes over PostgreSQL come and go, seed ${seed}`, () => {
+  let root: string;
+  let store: PostgresProcess;
+
+  beforeEach(async () => {
+    root = await mkdtemp(join(tmpdir(), 'tallyd-chaos-'));
+    store = await PostgresProcess.start(root);
+  });
+
+  afterEach(async () => {
+    await stopServers();
+    await store.stop();
+    await rm(root, { recursive: true, force: true });
+  });
+
+  const startThree = async (...flags: string[]): Promise<Three> =>
+    (await RegionNode.startAll(join(root, 'nodes'), ['a', 'b', 'c'], { store: store.url(), flags })) as Three;
+
+  it('a rolling restart adds no replica, and no update ends in doubt but those cut off', {
+    timeout: 120_000,
+  }, async () => {
+    const nodes = await startThree();
+    const load = new Load(nodes, seed);
+    await load.progress(load.clients, 100);
+    const before = await runningReplicas(store.url());
+    for (const node of nodes) {
+      expect(await node.stop()).toBe(0);
+      await node.start();
+      await load.progress(load.clients, 50);
+    }
+    await load.finish();
+    await load.converges();
+    expect(await runningReplicas(store.url())).toEqual(before);
+    expect(await listReplicas(store.url())).toHaveLength(nodes.length);
+  });
+
+  it('with --ack store a lost disk takes no acknowledged update along', { timeout: 120_000 }, async () => {
+    const nodes = await startThree('--ack', 'store');
+    const [a, b, c] = nodes;
+    const load = new Load(nodes, seed);
+    await load.progress(load.clients, 100);
+    const { replica } = await b.storeState();
+    await b.kill();
+    await b.loseDisk();
+    await load.progress(load.clientsOf(a, c), 100);
+    await b.start();
+    expect((await b.storeState()).replica).not.toBe(replica);
+    await load.progress(load.clients, 100);
+    await load.finish();
+    const unfolded = await load.converges();
+
+    expect(await retire(store.url(), replica)).toMatchObject({ code: 0 });
+    await eventually('the lost replica is folded', async () => {
+      const replicas = await listReplicas(store.url());
+      return !replicas.some((listed) => listed.replica === replica);
+    });
+    expect(await load.check()).toEqual(unfolded);
+  });
+});

@@ -1,0 +1,79 @@
+// Three nodes that share their counters through a real PostgreSQL, under load, while nodes and the store die, hang and
+// come back: what was acknowledged is in the final values on every node, once.
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { findProgram, PostgresProcess } from '../wire/postgres-process.ts';
+import { stopServers } from '../wire/server-process.ts';
+import { eventually, Load } from './load.ts';
+import { listReplicas, RegionNode, retire } from './region-node.ts';
+
+type Three = [RegionNode, RegionNode, RegionNode];
+
+const seed = Number(process.env['TALLYD_TEST_SEED'] ?? Date.now() % 1_000_000);
+
+describe.skipIf(findProgram('initdb') === undefined)(`three nodes over PostgreSQL, seed ${seed}`, () => {
+  let root: string;
+  let store: PostgresProcess;
+
+  beforeEach(async () => {
+    root = await mkdtemp(join(tmpdir(), 'tallyd-chaos-'));
+    store = await PostgresProcess.start(root);
+  });
+
+  afterEach(async () => {
+    store.resume();
+    await stopServers();
+    await store.stop();
+    await rm(root, { recursive: true, force: true });
+  });
+
+  const startThree = async (...flags: string[]): Promise<Three> =>
+    (await RegionNode.startAll(join(root, 'nodes'), ['a', 'b', 'c'], { store: store.url(), flags })) as Three;
+
+  it('loses and doubles nothing while nodes and the store die and hang', { timeout: 240_000 }, async () => {
+    const nodes = await startThree();
+    const [a, b, c] = nodes;
+    const load = new Load(nodes, seed);
+    await load.progress(load.clients, 300);
+
+    await a.kill();
+    await a.start();
+    await load.progress(load.clients, 100);
+
+    await load.warm();
+    store.pause();
+    await eventually('the nodes notice', async () => {
+      const states = await Promise.all(nodes.map((node) => node.storeState()));
+      return states.every(({ isAnswering }) => !isAnswering);
+    });
+    await load.counts(load.clients, 300);
+    await b.kill();
+    store.resume();
+    await store.stop();
+    await load.counts(load.clientsOf(a, c), 300);
+    await store.startAgain();
+    await b.start();
+    await load.progress(load.clients, 100);
+
+    // Taken for dead while it hangs: what it has counted is folded, and it goes on under a fresh id.
+    const { replica } = await c.storeState();
+    c.pause();
+    const retired = retire(store.url(), replica);
+    await load.counts(load.clientsOf(a, b), 300);
+    expect(await retired).toMatchObject({ code: 0 });
+    c.resume();
+    await load.progress(load.clientsOf(c), 300);
+    expect((await c.storeState()).replica).not.toBe(replica);
+
+    await load.finish();
+    const values = await load.converges();
+    await eventually('the heirs have folded what crashes left', async () => {
+      const replicas = await listReplicas(store.url());
+      return replicas.length === nodes.length && replicas.every(({ state }) => state === 'running');
+    });
+    expect(await load.check()).toEqual(values);
+  });
+});
