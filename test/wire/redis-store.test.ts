@@ -277,6 +277,8 @@ describe.skipIf(!isInstalled('redis-server'))('a store in Redis', () => {
       const dead = await cluster.ownerOf(slot);
       const survivor = cluster.nodes.find(({ port }) => port !== dead)?.port as number;
       await cluster.kill(dead);
+      const newcomer = await open(cluster.url, { callMs: 300 });
+      await until(async () => (await newcomer.identity()).term !== term);
       await until(async () => (await cluster.ownerOf(slot, survivor)) !== dead);
       await until(async () => (await writing.identity()).term !== term);
       await until(async () => follower.resyncs > 0);
