@@ -142,12 +142,13 @@ describe.skipIf(!isInstalled('redis-server'))('a store in Redis', () => {
     it('does not answer for a while: calls end, and it goes on by itself', async () => {
       const server = await RedisProcess.start(directory);
       const store = await open(urlOf(server), { callMs: 300 });
-      await store.identity();
+      const answers = async () => (await store.identity()).id !== '';
+      await until(answers);
       server.pause();
       await expect(store.read(['a'])).rejects.toThrow(StoreError);
       await expect(store.swapLease(randomId(), 0, '{}')).rejects.toThrow(StoreError);
       server.resume();
-      await store.identity();
+      await until(answers);
     });
 
     it('sees one more than 2^53 as newer than 2^53', async () => {
