@@ -142,12 +142,13 @@ describe.skipIf(!isInstalled('redis-server'))('a store in Redis', () => {
     it('does not answer for a while: calls end, and it goes on by itself', async () => {
       const server = await RedisProcess.start(directory);
       const store = await open(urlOf(server), { callMs: 300 });
-      await store.identity();
+      const answers = async () => (await store.identity()).id !== '';
+      await until(answers);
       server.pause();
       await expect(store.read(['a'])).rejects.toThrow(StoreError);
       await expect(store.swapLease(randomId(), 0, '{}')).rejects.toThrow(StoreError);
       server.resume();
-      await store.identity();
+      await until(answers);
     });
 
     it('sees one more than 2^53 as newer than 2^53', async () => {
@@ -277,6 +278,8 @@ describe.skipIf(!isInstalled('redis-server'))('a store in Redis', () => {
       const dead = await cluster.ownerOf(slot);
       const survivor = cluster.nodes.find(({ port }) => port !== dead)?.port as number;
       await cluster.kill(dead);
+      const newcomer = await open(cluster.url, { callMs: 300 });
+      await until(async () => (await newcomer.identity()).term !== term);
       await until(async () => (await cluster.ownerOf(slot, survivor)) !== dead);
       await until(async () => (await writing.identity()).term !== term);
       await until(async () => follower.resyncs > 0);
