@@ -83,8 +83,9 @@ export class Server {
       const common = { service: exchange ?? engine, clock: host.clock, secret: config.secret, log };
       const resp = await openDoor('resp', config.resp, opened, (at) => RespGateway.open({ ...common, ...at }));
       const { corsOrigins } = config;
+      const otherConnections = (): Record<string, number> => (resp === undefined ? {} : { resp: resp.connections });
       const http = await openDoor('http', config.http, opened, (at) =>
-        HttpGateway.open({ ...common, ...at, corsOrigins, version: packageVersion() }),
+        HttpGateway.open({ ...common, ...at, corsOrigins, version: packageVersion(), otherConnections }),
       );
       return new Server({ data: config.data, ownership, engine, exchange, doors: { http, resp }, log });
     } catch (error) {
@@ -181,12 +182,12 @@ async function share(owned: OwnedEngine, url: string, config: ServerConfig, log:
   return exchange;
 }
 
-async function openDoor(
+async function openDoor<Opened extends Door>(
   name: string,
   address: ListenAddress | undefined,
   opened: Door[],
-  open: (address: ListenAddress) => Promise<Door>,
-): Promise<Door | undefined> {
+  open: (address: ListenAddress) => Promise<Opened>,
+): Promise<Opened | undefined> {
   if (address === undefined) return undefined;
   try {
     const door = await open(address);

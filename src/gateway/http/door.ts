@@ -12,6 +12,8 @@ export interface Door {
   readonly exchanges: Exchanges;
   readonly bodies: Bodies;
   readonly version: string;
+  /** Open connections, by door. */
+  connections(): Readonly<Record<string, number>>;
 }
 
 /** Whether counts in the answer are asked for as strings. */

@@ -35,6 +35,8 @@ export interface HttpGatewayOptions {
   readonly corsOrigins?: readonly string[] | undefined;
   readonly log: Log;
   readonly version: string;
+  /** Open connections of the other doors, by door. */
+  readonly otherConnections?: (() => Readonly<Record<string, number>>) | undefined;
   readonly limits?: Partial<HttpLimits> | undefined;
 }
 
@@ -73,13 +75,15 @@ export class HttpGateway {
 
   /** Listens. @throws what the system says when the address cannot be had (EADDRINUSE, EACCES, ...). */
   static async open(options: HttpGatewayOptions): Promise<HttpGateway> {
-    const { service, clock, log, version, secret, corsOrigins = [] } = options;
+    const { service, clock, log, version, secret, corsOrigins = [], otherConnections } = options;
     const limits = { ...HTTP_LIMITS, ...options.limits };
     const exchanges = new Exchanges(service, clock, limits, log);
     const guard = new Guard({ secret, corsOrigins });
-    const door = { service, clock, exchanges, bodies: new Bodies(limits), version };
+    const sockets = new Set<Socket>();
+    const connections = (): Record<string, number> => ({ http: sockets.size, ...otherConnections?.() });
+    const door = { service, clock, exchanges, bodies: new Bodies(limits), version, connections };
     const app = await buildApp({ door, guard, limits, log, corsOrigins });
-    const sockets = watchSockets(app);
+    watchSockets(app, sockets);
     // What CORS adds to an answer depends on the request: only Fastify does it.
     const plain =
       corsOrigins.length > 0 ? undefined : new PlainConnections({ server: app.server, exchanges, guard, limits, log });
@@ -117,11 +121,9 @@ export class HttpGateway {
   }
 }
 
-function watchSockets(app: FastifyInstance): ReadonlySet<Socket> {
-  const sockets = new Set<Socket>();
+function watchSockets(app: FastifyInstance, sockets: Set<Socket>): void {
   app.server.on('connection', (socket: Socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
-  return sockets;
 }

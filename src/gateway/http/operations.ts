@@ -2,6 +2,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { sendJson } from './answers.ts';
 import { asStrings, type Door } from './door.ts';
+import { EXPOSITION_TYPE, exposition } from './metrics.ts';
 import { sendProblem } from './problems.ts';
 import * as schemas from './schemas.ts';
 
@@ -9,7 +10,7 @@ const tags = ['operations'];
 /** A large snapshot takes its time, and its connection is silent meanwhile. */
 const SNAPSHOT_SILENCE_MS = 3_600_000;
 
-/** Registers `/livez`, `/readyz`, `/v1/info` and `/v1/snapshot`. */
+/** Registers `/livez`, `/readyz`, `/metrics`, `/v1/info` and `/v1/snapshot`. */
 export function operationRoutes(app: FastifyInstance, door: Door): void {
   const live = { tags, operationId: 'live', summary: 'Whether the process lives. Needs no secret.' };
   app.get('/livez', { schema: live, config: { isOpen: true } }, (_request, reply) => sendOk(reply));
@@ -34,6 +35,8 @@ export function operationRoutes(app: FastifyInstance, door: Door): void {
     sendFields(reply, { version: door.version, ...door.service.info() }, asStrings(request));
   });
 
+  metricsRoute(app, door);
+
   const response = schemas.answers(schemas.SnapshotAnswer);
   const summary = 'Write a snapshot and drop the journal that it replaces.';
   const snapshot = { tags, operationId: 'snapshot', querystring, body: schemas.EmptyBody, response, summary };
@@ -41,6 +44,24 @@ export function operationRoutes(app: FastifyInstance, door: Door): void {
     request.raw.setTimeout(SNAPSHOT_SILENCE_MS);
     sendFields(reply, await door.service.snapshot(), asStrings(request));
     return reply;
+  });
+}
+
+function metricsRoute(app: FastifyInstance, door: Door): void {
+  const schema = {
+    tags,
+    operationId: 'metrics',
+    produces: ['text/plain'],
+    summary: 'State and size of the server, as Prometheus scrapes it.',
+  };
+  app.get('/metrics', { schema }, async (_request, reply) => {
+    const { service, clock, version } = door;
+    const sinceMs = performance.now();
+    await new Promise<void>((resolve) => clock.soon(resolve));
+    const loopDelayMs = performance.now() - sinceMs;
+    const facts = { version, info: service.info(), nowMs: clock.nowMs(), loopDelayMs, connections: door.connections() };
+    reply.header('cache-control', 'no-cache').header('content-type', EXPOSITION_TYPE);
+    return await exposition(facts);
   });
 }
 

@@ -313,6 +313,7 @@ describe('operations', () => {
       ]),
       ['GET', '/livez'],
       ['GET', '/readyz'],
+      ['GET', '/metrics'],
       ['GET', '/v1/info'],
       ['POST', '/v1/snapshot'],
       ['DELETE', '/v1/counters/{name}'],
