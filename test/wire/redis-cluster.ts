@@ -117,8 +117,6 @@ export class RedisCluster {
   async kill(port: number): Promise<void> {
     await this.nodes.find((node) => node.port === port)?.process.stop();
   }
-<<<<<<< HEAD
-=======
 
   /** Nobody of them answers any more, until `resume`. */
   pause(): void {
@@ -132,7 +130,6 @@ export class RedisCluster {
   async stop(): Promise<void> {
     await Promise.all(this.nodes.map(({ process }) => process.stop()));
   }
->>>>>>> work-chaos
 }
 
 async function startNode(directory: string): Promise<Node> {

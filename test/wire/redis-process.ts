@@ -50,15 +50,6 @@ export class RedisProcess {
     return server;
   }
 
-  /** It answers nobody until it is resumed. */
-  pause(): void {
-    this.#child.kill('SIGSTOP');
-  }
-
-  resume(): void {
-    this.#child.kill('SIGCONT');
-  }
-
   /** Answers nobody any more, and keeps all connections, until `resume`. */
   pause(): void {
     this.#child.kill('SIGSTOP');
