@@ -1,94 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import {
-  type ClientOptions,
-  type Fetch,
-  type FetchInit,
-  type FetchResponse,
-  RefusedError,
-  TallydClient,
-  UnknownOutcomeError,
-} from './client.ts';
-
-interface Sent extends FetchInit {
-  readonly url: string;
-}
-
-type Reply = FetchResponse | Error;
-
-/** A fetch that gives the replies in turn, the last one for ever, and remembers what was sent. */
-function scripted(...replies: (Reply | (() => Reply))[]): { fetch: Fetch; sent: Sent[] } {
-  const sent: Sent[] = [];
-  const fetch: Fetch = async (url, init) => {
-    const next = replies[Math.min(sent.length, replies.length - 1)];
-    sent.push({ url, ...init });
-    const reply = typeof next === 'function' ? next() : next;
-    if (reply instanceof Error) throw reply;
-    if (reply === undefined) throw new Error('no reply was scripted');
-    return reply;
-  };
-  return { fetch, sent };
-}
-
-function reply(status: number, body: unknown, headers: Record<string, string> = {}): FetchResponse {
-  const text = typeof body === 'string' ? body : JSON.stringify(body);
-  return { status, headers: { get: (name) => headers[name] ?? null }, text: async () => text };
-}
-
-const done = reply(200, { name: 'a', value: '5', applied: '1' });
-const problem = (status: number, code: string, headers = {}, more = {}) =>
-  reply(status, { status, code, detail: `about ${code}`, ...more }, headers);
-const broken = () =>
-  new TypeError('fetch failed', { cause: Object.assign(new Error('reset'), { code: 'ECONNRESET' }) });
-const notConnected = () =>
-  new TypeError('fetch failed', { cause: Object.assign(new Error('refused'), { syscall: 'connect' }) });
-
-function clientOf(fetch: Fetch, options: ClientOptions = {}): TallydClient {
-  return new TallydClient({ url: 'http://test', fetch, timeoutMs: 500, ...options });
-}
-
-async function failureOf(call: Promise<unknown>): Promise<RefusedError | UnknownOutcomeError> {
-  const outcome = await call.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
-  if (outcome instanceof RefusedError || outcome instanceof UnknownOutcomeError) return outcome;
-  throw new Error('expected a refused or unknown outcome', { cause: outcome });
-}
-
-describe('a counter that many nodes share', () => {
-  const noKeys = problem(501, 'needs_authority');
-
-  it('takes an update without the key that only the client knows', async () => {
-    const { fetch, sent } = scripted(noKeys, done);
-    expect(await clientOf(fetch).increment('a')).toBe(5n);
-    expect(sent.map(({ headers }) => 'idempotency-key' in headers)).toEqual([true, false]);
-  });
-
-  it('does not get the update twice when nobody knows whether it was counted', async () => {
-    const { fetch, sent } = scripted(noKeys, broken());
-    expect(await failureOf(clientOf(fetch).increment('a'))).toBeInstanceOf(UnknownOutcomeError);
-    expect(sent).toHaveLength(2);
-  });
-
-  it('gets it again when it was certainly not counted', async () => {
-    const { fetch, sent } = scripted(noKeys, notConnected(), problem(503, 'store_away'), done);
-    expect(await clientOf(fetch).increment('a')).toBe(5n);
-    expect(sent.map(({ headers }) => 'idempotency-key' in headers)).toEqual([true, false, false, false]);
-  });
-
-  it("refuses a caller's key, which means something to him", async () => {
-    const { fetch, sent } = scripted(noKeys, done);
-    const failure = await failureOf(clientOf(fetch).increment('a', 1, { idempotencyKey: 'k' }));
-    expect([failure.code, sent.length]).toEqual(['needs_authority', 1]);
-  });
-
-  it('tells that an update counts when nobody can tell the count, and reads only whole counts', async () => {
-    const part = { name: 'a', value: null, own: '7', applied: '1', exists: true };
-    const { fetch } = scripted(reply(200, part), reply(200, { counters: [part] }));
-    expect(await clientOf(fetch).adjust('a', 1)).toEqual({ value: 7n, isPartial: true, applied: 1n, replayed: false });
-    expect((await failureOf(clientOf(fetch).get('a'))).code).toBe('store_away');
-  });
-});
+  broken,
+  clientOf,
+  done,
+  failureOf,
+  notConnected,
+  problem,
+  reply,
+  scripted,
+} from '../../test/client/scripted-fetch.ts';
+import { type Fetch, RefusedError, TallydClient, UnknownOutcomeError } from './client.ts';
 
 describe('an update', () => {
   it('carries an amount as text, a fresh UUIDv7 and the secret', async () => {

@@ -81,6 +81,15 @@ export class PostgresProcess {
     await this.#running?.stop('SIGQUIT');
     this.#running = undefined;
   }
+
+  /** Answers nobody any more, and keeps all connections, until `resume`. */
+  pause(): void {
+    this.#running?.signalAll('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#running?.signalAll('SIGCONT');
+  }
 }
 
 /** Hands out the server's connections per transaction. */
@@ -148,6 +157,16 @@ class Running {
     }
     child.stderr.resume();
     return new Running(child);
+  }
+
+  /** To the program and the processes that it has started. */
+  signalAll(signal: NodeJS.Signals): void {
+    const { pid } = this.#child;
+    if (pid === undefined) return;
+    // The program first, so that it starts no further ones meanwhile.
+    process.kill(pid, signal);
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean);
+    for (const child of children) process.kill(Number(child), signal);
   }
 
   async stop(signal: NodeJS.Signals): Promise<void> {

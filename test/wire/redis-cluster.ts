@@ -5,7 +5,8 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient } from 'redis';
-import { freePort, RedisProcess } from './redis-process.ts';
+import { freePort } from './free-port.ts';
+import { RedisProcess } from './redis-process.ts';
 
 const MASTERS = 3;
 const SLOTS = 16_384;

@@ -11,8 +11,9 @@ import { type Cut, newerCut, total } from '../../src/crdt/cut.ts';
 import { type ConformanceBench, slotStoreChecks } from '../../src/store/conformance.ts';
 import { RedisStore, type RedisStoreOptions } from '../../src/store/redis/redis-store.ts';
 import { type ReplicaId, type SlotStore, StoreError, StoreRefusal } from '../../src/store/slot-store.ts';
+import { freePort } from './free-port.ts';
 import { command, RedisCluster, RedisSentinel, until } from './redis-cluster.ts';
-import { freePort, isInstalled, RedisProcess, stopRedisProcesses } from './redis-process.ts';
+import { isInstalled, RedisProcess, stopRedisProcesses } from './redis-process.ts';
 import { Follower, Owner } from './store-load.ts';
 
 const randomId = () => randomBytes(16).toString('hex');
