@@ -1,10 +1,16 @@
 /** From records to the journal's entries: for a group, what it touched; for a snapshot, everything, in record order. */
+import { Block } from '../journal/blocks.ts';
 import type { GroupBuffer } from '../journal/group.ts';
 import { SNAPSHOT_PART_BYTES, type SnapshotSource } from '../journal/snapshot.ts';
 import { type Group, putValue } from './group.ts';
 import type { IdempotencyStore, StoredRecord } from './idempotency.ts';
 import type { Records } from './records.ts';
 import { FIRST_UNIT, KEY_LANE, Meta, Slab, WALK_BLOCKS_MAX } from './slab.ts';
+
+/** Where more of the table is free, records are encoded: a table that has become small would leave a large file. */
+const FREE_PART_MAX = 0.25;
+/** An entry with a deadline, about. */
+const DEADLINE_BYTES = 48;
 
 /** Completes the encoding of a group that is being sealed: what is not in it yet. */
 export function completeGroup(group: Group, records: Records): void {
@@ -41,12 +47,16 @@ export class SnapshotParts implements SnapshotSource {
   #position = FIRST_UNIT;
   #idempotency: Iterator<StoredRecord> | undefined;
   #isHorizonTold = false;
+  /** Blocks as they lie, or records. */
+  readonly #copiesBlocks: boolean;
   /** Counters written so far. */
   counters = 0;
 
   constructor(records: Records, keys: IdempotencyStore) {
     this.#records = records;
     this.#keys = keys;
+    const { slab } = records;
+    this.#copiesBlocks = slab.freeUnits < slab.frontier * FREE_PART_MAX;
   }
 
   next(part: GroupBuffer): boolean {
@@ -54,7 +64,11 @@ export class SnapshotParts implements SnapshotSource {
       this.#isHorizonTold = true;
       if (this.#keys.horizonMs > 0) part.putHorizon(this.#keys.horizonMs);
     }
-    if (this.#putRecords(part)) return true;
+    if (this.#position !== 0) {
+      const behind = this.#copiesBlocks ? this.#copyBlocks(part, this.#position) : this.#encode(part, this.#position);
+      this.#position = behind < this.#records.slab.frontier ? behind : 0;
+      if (this.#position !== 0) return true;
+    }
     // Not before the last record: records of keys that come later are in groups behind the begin.
     this.#idempotency ??= this.#keys.records();
     while (part.bytes < SNAPSHOT_PART_BYTES) {
@@ -65,11 +79,39 @@ export class SnapshotParts implements SnapshotSource {
     return true;
   }
 
-  /** @returns whether there are more. */
-  #putRecords(part: GroupBuffer): boolean {
+  /** Blocks as they lie, to the end of the part or of their piece; then the deadlines. @returns the position behind them. */
+  #copyBlocks(part: GroupBuffer, from: number): number {
+    const { slab, deadlines } = this.#records;
+    const lanes = slab.lanes[Slab.piece(from)];
+    const end = slab.endOfPiece(from);
+    const withDeadline: number[] = [];
+    let at = from;
+    for (let bytes = part.bytes; at < end && bytes < SNAPSHOT_PART_BYTES; ) {
+      const behind = slab.behind(at);
+      bytes += (behind - at) * Block.unitBytes;
+      if (slab.isRecord(at) && (this.#records.meta(at) & Meta.deleted) === 0) {
+        this.counters++;
+        if ((this.#records.meta(at) & Meta.deadline) !== 0) {
+          withDeadline.push(at);
+          bytes += DEADLINE_BYTES;
+        }
+      }
+      at = behind;
+    }
+    if (at === from) return at;
+    part.putBlocks(lanes, Slab.lane(from), Slab.lane(from) + (at - from) * Block.unitWords);
+    for (const ref of withDeadline) {
+      const meta = this.#records.meta(ref);
+      const kind = (meta >>> Meta.kindShift) & Meta.kindMask;
+      part.putDeadline(deadlines.get(ref) ?? 0, kind, meta & Meta.nameLengthMask, lanes, Slab.lane(ref) + KEY_LANE);
+    }
+    return at;
+  }
+
+  /** Records as entries, one by one. @returns the position behind them. */
+  #encode(part: GroupBuffer, from: number): number {
     const { slab } = this.#records;
-    if (this.#position === 0) return false;
-    let at = this.#position;
+    let at = from;
     for (let blocks = 0; blocks < WALK_BLOCKS_MAX && at < slab.frontier && part.bytes < SNAPSHOT_PART_BYTES; blocks++) {
       if (slab.isRecord(at) && (this.#records.meta(at) & Meta.deleted) === 0) {
         encodeRecord(part, this.#records, at);
@@ -77,7 +119,6 @@ export class SnapshotParts implements SnapshotSource {
       }
       at = slab.behind(at);
     }
-    this.#position = at < slab.frontier ? at : 0;
-    return this.#position !== 0;
+    return at;
   }
 }

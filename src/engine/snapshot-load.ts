@@ -8,8 +8,11 @@
  * - Records of one key have one hash, so they come into the index in the order in which they were read: a snapshot,
  *   which is written beside running traffic, may hold a key twice, and the last one counts.
  */
+import { Block, type Blocks } from '../journal/blocks.ts';
 import { ValueEntry, type Values } from '../journal/replay.ts';
+import { assert } from '../std/assert.ts';
 import type { Records } from './records.ts';
+import { Meta } from './slab.ts';
 
 const PARTS_LOG2 = 9;
 const PARTS = 1 << PARTS_LOG2;
@@ -25,6 +28,9 @@ export class SnapshotLoad {
   readonly #gathered = new Int32Array(PARTS * GATHERED_MAX * 2);
   readonly #counts = new Int32Array(PARTS);
   #last = 0;
+  /** Records of the last stretch that have a deadline, in its order, and how many of them have got it. */
+  readonly #awaiting: number[] = [];
+  #awaited = 0;
 
   /** @param records are empty. @param count about so many will come. */
   constructor(records: Records, count: number) {
@@ -51,11 +57,38 @@ export class SnapshotLoad {
     }
   }
 
-  /** @returns false when it is not the deadline of the last record: then the table must be whole before it is set. */
+  /** The stretch as it is, and then what has to be known of each of its blocks. */
+  blocks({ words, view, from, to, at, count }: Blocks): void {
+    const { slab, table } = this.#records;
+    const base = slab.append(words, from, to);
+    assert(base !== 0, 'what was in a table fits into one');
+    this.#awaiting.length = 0;
+    this.#awaited = 0;
+    for (let i = 0; i < count; i++) {
+      const word = at[i];
+      if (word < 0) {
+        const end = i + 1 === count ? to : Math.max(at[i + 1], ~at[i + 1]);
+        slab.free(base + ((~word - from) >>> 2), (end - ~word) >>> 2);
+        continue;
+      }
+      const ref = base + ((word - from) >>> 2);
+      const meta = words[word + Block.meta];
+      if (this.#records.renew(ref, meta)) this.#awaiting.push(ref);
+      const kind = (meta >>> Meta.kindShift) & Meta.kindMask;
+      this.#gather(table.hash(kind, meta & Meta.nameLengthMask, view, (word + Block.key) * 4), ref);
+    }
+    this.#last = this.#awaiting[0] ?? 0;
+  }
+
+  /**
+   * @returns false when it is not the deadline of the record whose turn it is, the last one or of the last stretch: then the
+   * table must be whole before it is set.
+   */
   deadline(unixMs: number, kind: number, nameLength: number, key: DataView, start: number): boolean {
     const ref = this.#last;
     if (ref === 0 || !this.#records.table.matches(ref, kind, nameLength, key, start)) return false;
     this.#records.setDeadline(ref, unixMs);
+    if (ref === this.#awaiting[this.#awaited]) this.#last = this.#awaiting[++this.#awaited] ?? 0;
     return true;
   }
 

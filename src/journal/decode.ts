@@ -3,6 +3,7 @@
  * whatever is wrong with them nevertheless was written wrong, or by a version that knows more, and stops the start.
  */
 import { KIND_COUNT, SUFFIX_BYTES } from '../counter/key.ts';
+import { Block, type Blocks, findBlocks, MALFORMED_BLOCKS, toValues, UNKNOWN_KIND } from './blocks.ts';
 import { DamageError, UnsupportedFormatError } from './errors.ts';
 import {
   DEADLINE_FIXED_BYTES,
@@ -31,6 +32,7 @@ const FIXED_BYTES_BEFORE_KEY: Readonly<Record<number, number>> = {
 /** Fed at once: what belongs to so many stays in the nearest caches, and their pages in the processor's list of pages. */
 const VALUES_MAX = 256;
 const MALFORMED = 'an entry is malformed';
+const UNKNOWN = 'it names a record of a kind that is not known here';
 
 /** What the last entry of a snapshot says. */
 export interface SnapshotEnd {
@@ -114,19 +116,35 @@ function replayOther(reader: FrameReader, place: FramePlace, at: number, replay:
   const length = header & ENTRY_LENGTH_MASK;
   const type = (header >>> ENTRY_TYPE_SHIFT) & ENTRY_TYPE_MASK;
   const payload = at + 4;
+  if (type === Entry.blocks) {
+    replayBlocks(reader, place, at, length, replay);
+    return undefined;
+  }
   if (type === Entry.snapshotEnd && length === SNAPSHOT_END_BYTES) {
     return { sequence: readSequence(words, payload), entries: readMs(words, payload + 8) };
   }
   if (replayEntry(reader, type, payload, length, replay)) return undefined;
   const offset = place.offset + at - reader.start;
-  if (hasUnknownKind(words, type, payload)) {
-    throw new UnsupportedFormatError(place.file, offset, 'it names a record of a kind that is not known here');
-  }
+  if (hasUnknownKind(words, type, payload)) throw new UnsupportedFormatError(place.file, offset, UNKNOWN);
   if (isKnownType(type)) throw new DamageError(place.file, offset, MALFORMED);
   if ((header & ENTRY_MUST_UNDERSTAND) !== 0) {
     throw new UnsupportedFormatError(place.file, offset, `entries of type ${type} are not known here`);
   }
   return undefined;
+}
+
+/** Feeds a stretch of blocks, in whichever way is asked for. */
+function replayBlocks(reader: FrameReader, place: FramePlace, entry: number, length: number, replay: Replay): void {
+  const { words, view } = reader.window;
+  const from = (entry + 4) >> 2;
+  const to = from + (length >> 2);
+  const at = new Int32Array(length >> 4);
+  const count = length % Block.unitBytes === 0 ? findBlocks(words, from, to, at) : MALFORMED_BLOCKS;
+  const offset = place.offset + entry - reader.start;
+  if (count === UNKNOWN_KIND) throw new UnsupportedFormatError(place.file, offset, UNKNOWN);
+  if (count === MALFORMED_BLOCKS) throw new DamageError(place.file, offset, MALFORMED);
+  const blocks: Blocks = { words, view, from, to, at, count };
+  if (!replay.blocks(blocks)) replay.values(toValues(blocks));
 }
 
 /** @returns false when the entry was not fed: unknown or malformed. */
@@ -162,7 +180,7 @@ function replayEntry(reader: FrameReader, type: number, at: number, length: numb
 }
 
 function isKnownType(type: number): boolean {
-  return type >= Entry.value && type <= Entry.snapshotEnd;
+  return type >= Entry.value && type <= Entry.blocks;
 }
 
 /** Whether a newer version may have written the entry: of a known type, but about a kind that is not known here. */

@@ -49,6 +49,8 @@ export const Entry = {
   horizon: 5,
   /** Only in a snapshot, the last one. */
   snapshotEnd: 6,
+  /** Only in snapshots: a stretch of the table as it lies in memory. */
+  blocks: 7,
 } as const;
 
 /** Fixed bytes before an entry's variable part. */

@@ -178,6 +178,12 @@ export class GroupBuffer {
     this.#putMs(this.#open(Entry.horizon, HORIZON_BYTES), unixMs);
   }
 
+  /** The words `[from, to)` of a table's memory: whole blocks, back to back. */
+  putBlocks(words: Int32Array, from: number, to: number): void {
+    const at = this.#open(Entry.blocks, (to - from) * 4);
+    this.#words.set(words.subarray(from, to), at >> 2);
+  }
+
   /** Ends a snapshot: the newest group that may show in it, and how many entries it has before this one. */
   putSnapshotEnd(sequence: bigint, entries: number): void {
     const at = this.#open(Entry.snapshotEnd, SNAPSHOT_END_BYTES);

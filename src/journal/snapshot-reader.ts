@@ -27,6 +27,7 @@ export const NOTHING: Replay = {
   beginSnapshot: ignore,
   endSnapshot: ignore,
   values: ignore,
+  blocks: () => true,
   deadline: ignore,
   delete: ignore,
   idempotency: ignore,

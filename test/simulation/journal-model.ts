@@ -97,6 +97,10 @@ export class Recorder implements Replay {
     }
   }
 
+  blocks(): boolean {
+    return false;
+  }
+
   deadline(ms: number, kind: number, nameLength: number, bytes: DataView, start: number): void {
     this.#keep({ entry: 'deadline', key: keyAt(kind, nameLength, bytes, start), ms });
   }
