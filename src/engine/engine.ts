@@ -217,7 +217,12 @@ export class Engine implements CountingService {
   async snapshot(): Promise<SnapshotSummary> {
     if (this.#committer.isFailing) throw new CountingError('unavailable');
     if (this.#isClosed) throw new CountingError('shutting_down');
-    this.#snapshot ??= this.#writeSnapshot().finally(() => {
+    return this.#snapshotNow(false);
+  }
+
+  /** @param isLast nothing changes the table any more. */
+  #snapshotNow(isLast: boolean): Promise<SnapshotSummary> {
+    this.#snapshot ??= this.#writeSnapshot(isLast).finally(() => {
       this.#snapshot = undefined;
     });
     return this.#snapshot;
@@ -332,7 +337,7 @@ export class Engine implements CountingService {
     if (this.#journal.bytesSinceSnapshot < worthwhileBytes || this.#committer.isFailing) return;
     await new Promise<void>((resolve) => {
       const timer = this.#options.host.clock.schedule(CLOSE_SNAPSHOT_MS, resolve);
-      this.snapshot()
+      this.#snapshotNow(true)
         .catch((error: unknown) => this.#options.onFailure?.(error))
         .finally(() => {
           timer.cancel();
@@ -341,9 +346,9 @@ export class Engine implements CountingService {
     });
   }
 
-  async #writeSnapshot(): Promise<SnapshotSummary> {
+  async #writeSnapshot(isLast: boolean): Promise<SnapshotSummary> {
     const { failures } = this.#committer;
-    const parts = new SnapshotParts(this.#records, this.#keys);
+    const parts = new SnapshotParts(this.#records, this.#keys, isLast);
     const durableThrough = async (): Promise<void> => {
       await this.flush();
       // After a failure sequence numbers are given anew: what was read before it must not be installed.

@@ -8,11 +8,11 @@
  * - Records of one key have one hash, so they come into the index in the order in which they were read: a snapshot,
  *   which is written beside running traffic, may hold a key twice, and the last one counts.
  */
-import { Block, type Blocks } from '../journal/blocks.ts';
+import { Block, type Blocks, type IndexSegment, type TableHead } from '../journal/blocks.ts';
 import { ValueEntry, type Values } from '../journal/replay.ts';
 import { assert } from '../std/assert.ts';
 import type { Records } from './records.ts';
-import { Meta } from './slab.ts';
+import { FIRST_UNIT, Meta } from './slab.ts';
 
 const PARTS_LOG2 = 9;
 const PARTS = 1 << PARTS_LOG2;
@@ -28,6 +28,12 @@ export class SnapshotLoad {
   readonly #gathered = new Int32Array(PARTS * GATHERED_MAX * 2);
   readonly #counts = new Int32Array(PARTS);
   #last = 0;
+  /** Records that are still to come, about; 0 when there is room for them. */
+  #expected: number;
+  /** The index is restored, so records come into the slab alone. */
+  #isIndexed = false;
+  /** Records that came into the slab alone. */
+  #placed = 0;
   /** Records of the last stretch that have a deadline, in its order, and how many of them have got it. */
   readonly #awaiting: number[] = [];
   #awaited = 0;
@@ -35,10 +41,27 @@ export class SnapshotLoad {
   /** @param records are empty. @param count about so many will come. */
   constructor(records: Records, count: number) {
     this.#records = records;
-    records.table.reserve(count);
+    this.#expected = count;
+  }
+
+  /** What follows is a copy of a table, with its index or without. */
+  table({ records, indexDepth, hashKey }: TableHead): void {
+    const { slab, table } = this.#records;
+    this.#expected = records;
+    if (indexDepth === 0) return;
+    assert(slab.frontier === FIRST_UNIT, 'an index comes before all records');
+    table.adoptHashKey(hashKey);
+    table.index.beginRestore(indexDepth);
+    this.#isIndexed = true;
+  }
+
+  indexSegment(segment: IndexSegment): void {
+    assert(this.#isIndexed, 'a segment of an index follows the head of its table');
+    this.#records.table.index.restore(segment);
   }
 
   values(values: Values, hashes: Int32Array): void {
+    this.#reserve();
     const { words, at, count } = values;
     for (let i = 0; i < count; i++) {
       const entry = at[i];
@@ -60,6 +83,7 @@ export class SnapshotLoad {
   /** The stretch as it is, and then what has to be known of each of its blocks. */
   blocks({ words, view, from, to, at, count }: Blocks): void {
     const { slab, table } = this.#records;
+    this.#reserve();
     const base = slab.append(words, from, to);
     assert(base !== 0, 'what was in a table fits into one');
     this.#awaiting.length = 0;
@@ -74,6 +98,10 @@ export class SnapshotLoad {
       const ref = base + ((word - from) >>> 2);
       const meta = words[word + Block.meta];
       if (this.#records.renew(ref, meta)) this.#awaiting.push(ref);
+      if (this.#isIndexed) {
+        this.#placed++;
+        continue;
+      }
       const kind = (meta >>> Meta.kindShift) & Meta.kindMask;
       this.#gather(table.hash(kind, meta & Meta.nameLengthMask, view, (word + Block.key) * 4), ref);
     }
@@ -94,9 +122,20 @@ export class SnapshotLoad {
 
   /** Everything has come; nothing else may. */
   finish(): void {
+    const { table } = this.#records;
+    if (this.#isIndexed) {
+      table.index.endRestore();
+      assert(table.count === this.#placed, 'a copy of an index knows the records of its table');
+    }
     for (let part = 0; part < PARTS; part++) this.#index(part);
     // Given back now: until the collector came round it would count as the table's.
     this.#gathered.buffer.transfer(0);
+  }
+
+  /** When the first record comes: a copy of the table says how many there are. */
+  #reserve(): void {
+    if (this.#expected > 0 && !this.#isIndexed) this.#records.table.reserve(this.#expected);
+    this.#expected = 0;
   }
 
   #gather(hash: number, ref: number): void {

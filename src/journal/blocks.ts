@@ -23,6 +23,25 @@ export const Block = {
   deadline: 1 << 12,
 } as const;
 
+/** What is known of a table before its blocks. */
+export interface TableHead {
+  /** About. */
+  readonly records: number;
+  /** The directory of its index has 2^so many entries; 0: the index is not in the file. */
+  readonly indexDepth: number;
+  /** What the index was made with. */
+  readonly hashKey: Uint8Array;
+}
+
+/** A segment of an index, where it was read: the words `[from, to)`. */
+export interface IndexSegment {
+  readonly words: Int32Array;
+  readonly from: number;
+  readonly to: number;
+  readonly depth: number;
+  readonly used: number;
+}
+
 /** A stretch of blocks, where it was read. */
 export interface Blocks {
   readonly words: Int32Array;
@@ -42,12 +61,12 @@ export function unitsOf(meta: number): number {
 }
 
 export const MALFORMED_BLOCKS = -1;
-export const UNKNOWN_KIND = -2;
+const UNKNOWN_KIND = -2;
 
 /**
  * Finds the blocks that fill the words `[from, to)`.
  * @param at gets where they begin, as in `Blocks`; it has room for one in each unit.
- * @returns how many, or why they cannot be told apart.
+ * @returns how many, or a negative number that tells why they cannot be told apart.
  */
 export function findBlocks(words: Int32Array, from: number, to: number, at: Int32Array): number {
   let count = 0;
@@ -62,6 +81,11 @@ export function findBlocks(words: Int32Array, from: number, to: number, at: Int3
     next += units * Block.unitWords;
   }
   return count;
+}
+
+/** Whether a newer version may have written the blocks: with records of a kind that is not known here. */
+export function haveUnknownKind(words: Int32Array, from: number, to: number): boolean {
+  return findBlocks(words, from, to, new Int32Array((to - from) / Block.unitWords)) === UNKNOWN_KIND;
 }
 
 /** The records of the blocks, as entries: they differ in one word, which is changed where it was read. */

@@ -27,6 +27,8 @@ export const NOTHING: Replay = {
   beginSnapshot: ignore,
   endSnapshot: ignore,
   values: ignore,
+  table: ignore,
+  indexSegment: ignore,
   blocks: () => true,
   deadline: ignore,
   delete: ignore,

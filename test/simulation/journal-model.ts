@@ -97,6 +97,14 @@ export class Recorder implements Replay {
     }
   }
 
+  table(): void {
+    // Its blocks tell what it holds.
+  }
+
+  indexSegment(): void {
+    // Likewise.
+  }
+
   blocks(): boolean {
     return false;
   }
