@@ -59,8 +59,7 @@ export interface EngineOptions {
 export type DurableListener = (group: GroupBuffer) => void;
 
 const SNAPSHOT_JOURNAL_BYTES = 256 * 1024 * 1024;
-/** A stop writes a snapshot when the journal is longer than this, and than this part of the last one: replaying less costs less. */
-const CLOSE_JOURNAL_BYTES = 8 * 1024 * 1024;
+/** A stop writes a snapshot when the journal is longer than this part of what is due anyway, and of the last one: replaying less costs less. */
 const CLOSE_JOURNAL_PART = 1 / 32;
 /** It must not keep the process from ending in time; the journal holds everything anyway. */
 const CLOSE_SNAPSHOT_MS = 4_000;
@@ -333,7 +332,8 @@ export class Engine implements CountingService {
 
   /** For a quick start. Whatever keeps it from being written does not keep the engine from closing. */
   async #snapshotOnClose(): Promise<void> {
-    const worthwhileBytes = Math.max(CLOSE_JOURNAL_BYTES, this.#journal.snapshotBytes * CLOSE_JOURNAL_PART);
+    const grownBytes = this.#options.snapshotJournalBytes ?? SNAPSHOT_JOURNAL_BYTES;
+    const worthwhileBytes = Math.max(grownBytes, this.#journal.snapshotBytes) * CLOSE_JOURNAL_PART;
     if (this.#journal.bytesSinceSnapshot < worthwhileBytes || this.#committer.isFailing) return;
     await new Promise<void>((resolve) => {
       const timer = this.#options.host.clock.schedule(CLOSE_SNAPSHOT_MS, resolve);

@@ -180,7 +180,7 @@ export class GroupBuffer {
     this.#putMs(this.#open(Entry.horizon, HORIZON_BYTES), unixMs);
   }
 
-  /** The head of a table whose blocks follow. `hashKey` and `indexDepth` are zero where no index does. */
+  /** The head of a table that is copied: its blocks follow, and before them, if `indexDepth` is not 0, its index. */
   putTable(records: number, indexDepth: number, hashKey: Uint8Array): void {
     const at = this.#open(Entry.table, TABLE_BYTES);
     this.#putMs(at, records);
