@@ -125,9 +125,9 @@ export class NameIndex {
     this.#pieces[segment >>> PIECE_SEGMENTS_LOG2].set(words.subarray(from, to), at);
   }
 
-  /** Everything has been restored. */
-  endRestore(): void {
-    assert(this.#restored === this.#directory.length, 'a copy of an index is whole');
+  /** Whether all segments have been restored. */
+  get isRestored(): boolean {
+    return this.#restored === this.#directory.length;
   }
 
   /**

@@ -221,6 +221,23 @@ it('an index is copied as it is pinned here: its lines, and the hashes that they
   expect([disk.content(snapshot).length, crc32(disk.content(snapshot))]).toEqual([275_456, 898_316_632]);
 });
 
+it('that ends early, because it is found damaged, leaves its records to be found, and another snapshot comes on top', async () => {
+  const counters = someCounters();
+  const disk = await restart(counters, true);
+  const records = newRecords();
+  const loading = new Loading(records, new IdempotencyStore(IDEMPOTENCY_DEFAULTS));
+  let segments = 0;
+  const replay = new Proxy(loading, {
+    get: (target, name: keyof Loading) => {
+      if (name === 'indexSegment' && segments++ > 3) return () => undefined;
+      return target[name].bind(target);
+    },
+  });
+  await Journal.open({ disk, host: simulatedHost(1), replay });
+  expect(segments).toBeGreaterThan(4);
+  expect(contentOf(records)).toEqual(counters.model);
+});
+
 it('leaves out the index while a deleted record waits for the journal', async () => {
   const counters = someCounters();
   const [name] = counters.model.keys();

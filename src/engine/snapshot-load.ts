@@ -32,7 +32,7 @@ export class SnapshotLoad {
   #expected: number;
   /** The index is restored, so records come into the slab alone. */
   #isIndexed = false;
-  /** Records that came into the slab alone. */
+  /** How many did. */
   #placed = 0;
   /** Records of the last stretch that have a deadline, in its order, and how many of them have got it. */
   readonly #awaiting: number[] = [];
@@ -61,6 +61,7 @@ export class SnapshotLoad {
   }
 
   values(values: Values, hashes: Int32Array): void {
+    assert(!this.#isIndexed, 'a table that is copied with its index states no records besides its blocks');
     this.#reserve();
     const { words, at, count } = values;
     for (let i = 0; i < count; i++) {
@@ -123,10 +124,8 @@ export class SnapshotLoad {
   /** Everything has come; nothing else may. */
   finish(): void {
     const { table } = this.#records;
-    if (this.#isIndexed) {
-      table.index.endRestore();
-      assert(table.count === this.#placed, 'a copy of an index knows the records of its table');
-    }
+    // A snapshot that was found damaged on the way ends early, and another one comes on top.
+    if (this.#isIndexed && !(table.index.isRestored && table.count === this.#placed)) table.indexAnew();
     for (let part = 0; part < PARTS; part++) this.#index(part);
     // Given back now: until the collector came round it would count as the table's.
     this.#gathered.buffer.transfer(0);

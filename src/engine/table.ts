@@ -6,11 +6,11 @@ import { SUFFIX_BYTES } from '../counter/key.ts';
 import { assert } from '../std/assert.ts';
 import { NameHash } from './hash.ts';
 import { NameIndex } from './name-index.ts';
-import { KEY_LANE, Meta, Slab } from './slab.ts';
+import { FIRST_UNIT, KEY_LANE, Meta, Slab } from './slab.ts';
 
 export class Table {
   readonly slab = new Slab();
-  readonly index = new NameIndex((refs, count, hashes) => this.#hashAll(refs, count, hashes));
+  index = this.#newIndex();
   #hash: NameHash;
   /** Of the hashes that the index was made with. */
   hashKey: Uint8Array;
@@ -121,6 +121,19 @@ export class Table {
     }
     this.index.insert(hash, ref);
     return older;
+  }
+
+  /** Makes the index of all records in the slab. */
+  indexAnew(): void {
+    this.index = this.#newIndex();
+    for (let at = FIRST_UNIT; at < this.slab.frontier; at = this.slab.behind(at)) {
+      if (!this.slab.isRecord(at)) continue;
+      this.index.insert(this.#hashOf(at, this.slab.lanes[Slab.piece(at)][Slab.lane(at) + 3]), at);
+    }
+  }
+
+  #newIndex(): NameIndex {
+    return new NameIndex((refs, count, hashes) => this.#hashAll(refs, count, hashes));
   }
 
   remove(ref: number): void {
