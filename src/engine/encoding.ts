@@ -1,10 +1,18 @@
 /** From records to the journal's entries: for a group, what it touched; for a snapshot, everything, in record order. */
+import { Block } from '../journal/blocks.ts';
 import type { GroupBuffer } from '../journal/group.ts';
 import { SNAPSHOT_PART_BYTES, type SnapshotSource } from '../journal/snapshot.ts';
+import { assert } from '../std/assert.ts';
 import { type Group, putValue } from './group.ts';
 import type { IdempotencyStore, StoredRecord } from './idempotency.ts';
 import type { Records } from './records.ts';
 import { FIRST_UNIT, KEY_LANE, Meta, Slab, WALK_BLOCKS_MAX } from './slab.ts';
+
+/** Where more of the table is free, records are encoded: a table that has become small would leave a large file. */
+const FREE_PART_MAX = 0.25;
+/** An entry with a deadline, about. */
+const DEADLINE_BYTES = 48;
+const NO_HASH_KEY = new Uint8Array(8);
 
 /** Completes the encoding of a group that is being sealed: what is not in it yet. */
 export function completeGroup(group: Group, records: Records): void {
@@ -40,21 +48,38 @@ export class SnapshotParts implements SnapshotSource {
   /** Where the next part begins; 0 behind the last record. */
   #position = FIRST_UNIT;
   #idempotency: Iterator<StoredRecord> | undefined;
-  #isHorizonTold = false;
+  #isHeadTold = false;
+  /** Blocks as they lie, or records. */
+  readonly #copiesBlocks: boolean;
+  readonly #hasIndex: boolean;
+  /** Of the table, when this began. */
+  readonly #changes: number;
+  /** The place in the directory of the index where the next part begins. */
+  #indexPlace = 0;
   /** Counters written so far. */
   counters = 0;
 
-  constructor(records: Records, keys: IdempotencyStore) {
+  /** @param withIndex nothing comes or goes any more: what a start would make of the records is copied, too. */
+  constructor(records: Records, keys: IdempotencyStore, withIndex = false) {
     this.#records = records;
     this.#keys = keys;
+    const { slab, table } = records;
+    this.#copiesBlocks = slab.freeUnits < slab.frontier * FREE_PART_MAX;
+    // A record that is gone, but not settled, is in the index and would not be among the blocks.
+    this.#hasIndex = withIndex && this.#copiesBlocks && records.count === table.count;
+    this.#changes = table.changes;
   }
 
   next(part: GroupBuffer): boolean {
-    if (!this.#isHorizonTold) {
-      this.#isHorizonTold = true;
-      if (this.#keys.horizonMs > 0) part.putHorizon(this.#keys.horizonMs);
+    const isUnchanged = this.#records.table.changes === this.#changes;
+    assert(isUnchanged || !this.#hasIndex, 'a table does not change while it is copied with its index');
+    if (!this.#isHeadTold) this.#putHead(part);
+    if (this.#hasIndex && this.#copyIndex(part)) return true;
+    if (this.#position !== 0) {
+      const behind = this.#copiesBlocks ? this.#copyBlocks(part, this.#position) : this.#encode(part, this.#position);
+      this.#position = behind < this.#records.slab.frontier ? behind : 0;
+      if (this.#position !== 0) return true;
     }
-    if (this.#putRecords(part)) return true;
     // Not before the last record: records of keys that come later are in groups behind the begin.
     this.#idempotency ??= this.#keys.records();
     while (part.bytes < SNAPSHOT_PART_BYTES) {
@@ -65,11 +90,59 @@ export class SnapshotParts implements SnapshotSource {
     return true;
   }
 
-  /** @returns whether there are more. */
-  #putRecords(part: GroupBuffer): boolean {
+  #putHead(part: GroupBuffer): void {
+    this.#isHeadTold = true;
+    if (this.#keys.horizonMs > 0) part.putHorizon(this.#keys.horizonMs);
+    if (!this.#copiesBlocks) return;
+    const { table } = this.#records;
+    part.putTable(table.count, this.#hasIndex ? table.index.depth : 0, this.#hasIndex ? table.hashKey : NO_HASH_KEY);
+  }
+
+  /** Segments of the index, to the end of the part. @returns whether the part is full */
+  #copyIndex(part: GroupBuffer): boolean {
+    const { table } = this.#records;
+    while (this.#indexPlace < 2 ** table.index.depth) {
+      if (part.bytes >= SNAPSHOT_PART_BYTES) return true;
+      const { depth, used, words, from, to, next } = table.index.segmentAt(this.#indexPlace);
+      part.putIndexSegment(depth, used, words, from, to);
+      this.#indexPlace = next;
+    }
+    return false;
+  }
+
+  /** Blocks as they lie, to the end of the part or of their piece; then the deadlines. @returns the position behind them. */
+  #copyBlocks(part: GroupBuffer, from: number): number {
+    const { slab, deadlines } = this.#records;
+    const lanes = slab.lanes[Slab.piece(from)];
+    const end = slab.endOfPiece(from);
+    const withDeadline: number[] = [];
+    let at = from;
+    for (let bytes = part.bytes; at < end && bytes < SNAPSHOT_PART_BYTES; ) {
+      const behind = slab.behind(at);
+      bytes += (behind - at) * Block.unitBytes;
+      if (slab.isRecord(at) && (this.#records.meta(at) & Meta.deleted) === 0) {
+        this.counters++;
+        if ((this.#records.meta(at) & Meta.deadline) !== 0) {
+          withDeadline.push(at);
+          bytes += DEADLINE_BYTES;
+        }
+      }
+      at = behind;
+    }
+    if (at === from) return at;
+    part.putBlocks(lanes, Slab.lane(from), Slab.lane(from) + (at - from) * Block.unitWords);
+    for (const ref of withDeadline) {
+      const meta = this.#records.meta(ref);
+      const kind = (meta >>> Meta.kindShift) & Meta.kindMask;
+      part.putDeadline(deadlines.get(ref) ?? 0, kind, meta & Meta.nameLengthMask, lanes, Slab.lane(ref) + KEY_LANE);
+    }
+    return at;
+  }
+
+  /** Records as entries, one by one. @returns the position behind them. */
+  #encode(part: GroupBuffer, from: number): number {
     const { slab } = this.#records;
-    if (this.#position === 0) return false;
-    let at = this.#position;
+    let at = from;
     for (let blocks = 0; blocks < WALK_BLOCKS_MAX && at < slab.frontier && part.bytes < SNAPSHOT_PART_BYTES; blocks++) {
       if (slab.isRecord(at) && (this.#records.meta(at) & Meta.deleted) === 0) {
         encodeRecord(part, this.#records, at);
@@ -77,7 +150,6 @@ export class SnapshotParts implements SnapshotSource {
       }
       at = slab.behind(at);
     }
-    this.#position = at < slab.frontier ? at : 0;
-    return this.#position !== 0;
+    return at;
   }
 }

@@ -60,8 +60,7 @@ export interface EngineOptions {
 export type DurableListener = (group: GroupBuffer) => void;
 
 const SNAPSHOT_JOURNAL_BYTES = 256 * 1024 * 1024;
-/** A stop writes a snapshot when the journal is longer than this, and than this part of the last one: replaying less costs less. */
-const CLOSE_JOURNAL_BYTES = 8 * 1024 * 1024;
+/** A stop writes a snapshot when the journal is longer than this part of what is due anyway, and of the last one: replaying less costs less. */
 const CLOSE_JOURNAL_PART = 1 / 32;
 /** It must not keep the process from ending in time; the journal holds everything anyway. */
 const CLOSE_SNAPSHOT_MS = 4_000;
@@ -218,7 +217,12 @@ export class Engine implements CountingService {
   async snapshot(): Promise<SnapshotSummary> {
     if (this.#committer.isFailing) throw new CountingError('unavailable');
     if (this.#isClosed) throw new CountingError('shutting_down');
-    this.#snapshot ??= this.#writeSnapshot().finally(() => {
+    return this.#snapshotNow(false);
+  }
+
+  /** @param isLast nothing changes the table any more. */
+  #snapshotNow(isLast: boolean): Promise<SnapshotSummary> {
+    this.#snapshot ??= this.#writeSnapshot(isLast).finally(() => {
       this.#snapshot = undefined;
     });
     return this.#snapshot;
@@ -342,11 +346,12 @@ export class Engine implements CountingService {
 
   /** For a quick start. Whatever keeps it from being written does not keep the engine from closing. */
   async #snapshotOnClose(): Promise<void> {
-    const worthwhileBytes = Math.max(CLOSE_JOURNAL_BYTES, this.#journal.snapshotBytes * CLOSE_JOURNAL_PART);
+    const grownBytes = this.#options.snapshotJournalBytes ?? SNAPSHOT_JOURNAL_BYTES;
+    const worthwhileBytes = Math.max(grownBytes, this.#journal.snapshotBytes) * CLOSE_JOURNAL_PART;
     if (this.#journal.bytesSinceSnapshot < worthwhileBytes || this.#committer.isFailing) return;
     await new Promise<void>((resolve) => {
       const timer = this.#options.host.clock.schedule(CLOSE_SNAPSHOT_MS, resolve);
-      this.snapshot()
+      this.#snapshotNow(true)
         .catch((error: unknown) => this.#options.onFailure?.(error))
         .finally(() => {
           timer.cancel();
@@ -355,9 +360,9 @@ export class Engine implements CountingService {
     });
   }
 
-  async #writeSnapshot(): Promise<SnapshotSummary> {
+  async #writeSnapshot(isLast: boolean): Promise<SnapshotSummary> {
     const { failures } = this.#committer;
-    const parts = new SnapshotParts(this.#records, this.#keys);
+    const parts = new SnapshotParts(this.#records, this.#keys, isLast);
     const durableThrough = async (): Promise<void> => {
       await this.flush();
       // After a failure sequence numbers are given anew: what was read before it must not be installed.

@@ -2,6 +2,7 @@
  * What recovery reads goes into the table and the idempotency store. The same key may come many times, in the
  * snapshot as well as behind it: the last state counts.
  */
+import type { Blocks, IndexSegment, TableHead } from '../journal/blocks.ts';
 import { type IdempotencyRecord, type Replay, ValueEntry, type Values } from '../journal/replay.ts';
 import type { IdempotencyStore } from './idempotency.ts';
 import type { Records } from './records.ts';
@@ -51,6 +52,20 @@ export class Loading implements Replay {
     }
     if (this.#snapshot === undefined) this.#update(values);
     else this.#snapshot.values(values, this.#hashes);
+  }
+
+  table(head: TableHead): void {
+    this.#snapshot?.table(head);
+  }
+
+  indexSegment(segment: IndexSegment): void {
+    this.#snapshot?.indexSegment(segment);
+  }
+
+  blocks(blocks: Blocks): boolean {
+    if (this.#snapshot === undefined) return false;
+    this.#snapshot.blocks(blocks);
+    return true;
   }
 
   deadline(deadlineMs: number, kind: number, nameLength: number, key: DataView, start: number): void {

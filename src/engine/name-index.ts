@@ -15,6 +15,7 @@
  * - All directory entries with the same top `depth` bits of a segment point to it.
  * - A look-up may find a record of another hash with the same tag: the caller compares keys.
  */
+import type { IndexSegment } from '../journal/blocks.ts';
 import { assert } from '../std/assert.ts';
 import { cacheAlignedWords } from '../std/cache-lines.ts';
 
@@ -55,6 +56,8 @@ export class NameIndex {
   readonly #segmentDepth: number[] = [];
   readonly #segmentUsed: number[] = [];
   #count = 0;
+  /** Places of the directory that are restored, while it is. */
+  #restored = 0;
   /** As in the table. */
   touched = 0;
   /** Of a segment that is being split. */
@@ -81,6 +84,50 @@ export class NameIndex {
     while (this.#depth < DEPTH_MAX && 2 ** this.#depth * SEGMENT_USED_PLANNED < count) this.#doubleDirectory();
     this.#segmentDepth[0] = this.#depth;
     for (let i = 1; i < this.#directory.length; i++) this.#directory[i] = this.#addSegment(this.#depth);
+  }
+
+  /** Bits of the hash that address the directory. */
+  get depth(): number {
+    return this.#depth;
+  }
+
+  /** The segment at a place of the directory, for a copy: where it lies, and the place of the next one. */
+  segmentAt(place: number): IndexSegment & { readonly next: number } {
+    const segment = this.#directory[place];
+    const depth = this.#segmentDepth[segment];
+    const from = (segment & (PIECE_SEGMENTS - 1)) * SEGMENT_WORDS;
+    const words = this.#pieces[segment >>> PIECE_SEGMENTS_LOG2];
+    const next = place + 2 ** (this.#depth - depth);
+    return { words, from, to: from + SEGMENT_WORDS, depth, used: this.#segmentUsed[segment], next };
+  }
+
+  /** Makes an empty index one of this depth whose segments are then restored, in the order of the directory. */
+  beginRestore(depth: number): void {
+    assert(this.#count === 0 && depth >= 1 && depth <= DEPTH_MAX, 'only an empty index is restored');
+    this.#depth = depth;
+    this.#shift = 32 - depth;
+    this.#directory = new Int32Array(2 ** depth);
+    this.#segmentDepth.length = 0;
+    this.#segmentUsed.length = 0;
+    this.#restored = 0;
+  }
+
+  restore({ words, from, to, depth, used }: IndexSegment): void {
+    const span = 2 ** (this.#depth - depth);
+    const isFitting = depth <= this.#depth && this.#restored + span <= this.#directory.length;
+    assert(isFitting && to - from === SEGMENT_WORDS, 'a segment of a copy fits into the directory');
+    const segment = this.#addSegment(depth);
+    this.#directory.fill(segment, this.#restored, this.#restored + span);
+    this.#restored += span;
+    this.#segmentUsed[segment] = used;
+    this.#count += used;
+    const at = (segment & (PIECE_SEGMENTS - 1)) * SEGMENT_WORDS;
+    this.#pieces[segment >>> PIECE_SEGMENTS_LOG2].set(words.subarray(from, to), at);
+  }
+
+  /** Whether all segments have been restored. */
+  get isRestored(): boolean {
+    return this.#restored === this.#directory.length;
   }
 
   /**

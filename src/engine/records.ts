@@ -214,6 +214,17 @@ export class Records {
     if (policy.reads === 'dirty') this.#setFlag(ref, Meta.dirtyReads, true);
   }
 
+  /**
+   * The flags of a record that was stored with those of another process.
+   * @returns whether it had a deadline, which is to be set
+   */
+  renew(ref: number, meta: number): boolean {
+    this.slab.lanes[Slab.piece(ref)][Slab.lane(ref) + 3] =
+      meta & (Meta.nameLengthMask | (Meta.kindMask << Meta.kindShift));
+    this.classify(ref);
+    return (meta & Meta.deadline) !== 0;
+  }
+
   #setFlag(ref: number, flag: number, on: boolean): void {
     const lanes = this.slab.lanes[Slab.piece(ref)];
     const at = Slab.lane(ref) + 3;

@@ -16,14 +16,15 @@
  */
 import { SUFFIX_BYTES } from '../counter/key.ts';
 import { NAME_BYTES_MAX } from '../counter/limits.ts';
+import { Block, unitsOf } from '../journal/blocks.ts';
 import { assert } from '../std/assert.ts';
 import { cacheAlignedWords } from '../std/cache-lines.ts';
 
 const PIECE_UNITS_LOG2 = 21;
 const PIECE_UNITS = 1 << PIECE_UNITS_LOG2;
 const UNIT_MASK = PIECE_UNITS - 1;
-const UNIT_BYTES = 16;
-const UNIT_WORDS = UNIT_BYTES / 4;
+const UNIT_BYTES = Block.unitBytes;
+const UNIT_WORDS = Block.unitWords;
 const PIECES_MAX = 2 ** 31 / PIECE_UNITS;
 /** Blocks that a walk looks at in one turn of the event loop, about a millisecond: behind many deletions most are free. */
 export const WALK_BLOCKS_MAX = 20_000;
@@ -34,14 +35,15 @@ const BLOCK_UNITS_MAX = 1 + Math.ceil((NAME_BYTES_MAX + Math.max(...SUFFIX_BYTES
 /** The key begins with this lane of a record. */
 export const KEY_LANE = 4;
 
+/** What a snapshot holds, too, lies where its format says. */
 export const Meta = {
-  nameLengthMask: 0xff,
-  kindShift: 8,
-  kindMask: 0x7,
+  nameLengthMask: Block.nameLengthMask,
+  kindShift: Block.kindShift,
+  kindMask: Block.kindMask,
   /** The counter does not exist (any more); the record stays until the journal has the deletion. */
-  deleted: 1 << 11,
+  deleted: Block.gone,
   /** The deadline is in the side table. */
-  deadline: 1 << 12,
+  deadline: Block.deadline,
   /** A policy with bounds covers the name. */
   bounded: 1 << 13,
   /** A policy lets reads see what is not yet durable. */
@@ -59,6 +61,7 @@ export class Slab {
   #frontier = FIRST_UNIT;
   /** Per length in units: the first free block. */
   readonly #free = new Int32Array(BLOCK_UNITS_MAX + 1);
+  #freeUnits = 0;
 
   constructor() {
     this.#addPiece();
@@ -81,6 +84,16 @@ export class Slab {
 
   get frontier(): number {
     return this.#frontier;
+  }
+
+  /** How many units of those before the frontier are free. */
+  get freeUnits(): number {
+    return this.#freeUnits;
+  }
+
+  /** Where the piece that a block lies in ends, or the last of its blocks if that is before. */
+  endOfPiece(position: number): number {
+    return Math.min((Slab.piece(position) + 1) * PIECE_UNITS, this.#frontier);
   }
 
   /** Bytes of memory, free blocks included. */
@@ -131,12 +144,27 @@ export class Slab {
     return ref;
   }
 
+  /**
+   * Stores a stretch of blocks as they are, behind all others. Whoever does has to free those that are not records.
+   * @returns where the stretch begins, or 0 when the address space is used up.
+   */
+  append(words: Int32Array, from: number, to: number): number {
+    const ref = this.#extend((to - from) >>> 2);
+    if (ref !== 0) this.lanes[Slab.piece(ref)].set(words.subarray(from, to), Slab.lane(ref));
+    return ref;
+  }
+
+  /** Frees a block of a stretch that was appended. */
+  free(position: number, units: number): void {
+    this.#release(position, units);
+  }
+
   /** Frees a record's block. */
   remove(ref: number): void {
     const lanes = this.lanes[Slab.piece(ref)];
     const at = Slab.lane(ref);
     assert((lanes[at + 3] & Meta.nameLengthMask) !== 0, 'only a record is removed');
-    this.#release(ref, blockUnits(lanes, at));
+    this.#release(ref, unitsOf(lanes[at + 3]));
   }
 
   /** Whether the block at this position is a record, or free. */
@@ -148,20 +176,28 @@ export class Slab {
   behind(position: number): number {
     const lanes = this.lanes[Slab.piece(position)];
     const at = Slab.lane(position);
-    return position + ((lanes[at + 3] & Meta.nameLengthMask) !== 0 ? blockUnits(lanes, at) : lanes[at]);
+    return position + ((lanes[at + 3] & Meta.nameLengthMask) !== 0 ? unitsOf(lanes[at + 3]) : lanes[at]);
   }
 
   #allocate(units: number): number {
     const free = this.#free[units];
     if (free !== 0) {
+      this.#freeUnits -= units;
       this.#free[units] = this.lanes[Slab.piece(free)][Slab.lane(free) + 1];
       return free;
     }
+    return this.#extend(units);
+  }
+
+  /** So many units behind the frontier, in one piece. */
+  #extend(units: number): number {
     const piecesEnd = this.lanes.length * PIECE_UNITS;
     if (this.#frontier + units > piecesEnd) {
       if (this.lanes.length === PIECES_MAX) return 0;
-      // The rest of the piece becomes a free block, so that blocks lie back to back.
-      if (this.#frontier < piecesEnd) this.#release(this.#frontier, piecesEnd - this.#frontier);
+      // The rest of the piece becomes free blocks, so that blocks lie back to back.
+      for (let at = this.#frontier; at < piecesEnd; at += BLOCK_UNITS_MAX) {
+        this.#release(at, Math.min(BLOCK_UNITS_MAX, piecesEnd - at));
+      }
       this.#addPiece();
       this.#frontier = piecesEnd;
     }
@@ -184,11 +220,6 @@ export class Slab {
     lanes[at + 1] = this.#free[units];
     lanes[at + 3] = 0;
     this.#free[units] = ref;
+    this.#freeUnits += units;
   }
-}
-
-function blockUnits(lanes: Int32Array, at: number): number {
-  const meta = lanes[at + 3];
-  const keyLength = (meta & Meta.nameLengthMask) + SUFFIX_BYTES[(meta >>> Meta.kindShift) & Meta.kindMask];
-  return 1 + ((keyLength + UNIT_BYTES - 1) >>> 4);
 }

@@ -8,8 +8,11 @@
  * - Records of one key have one hash, so they come into the index in the order in which they were read: a snapshot,
  *   which is written beside running traffic, may hold a key twice, and the last one counts.
  */
+import { Block, type Blocks, type IndexSegment, type TableHead } from '../journal/blocks.ts';
 import { ValueEntry, type Values } from '../journal/replay.ts';
+import { assert } from '../std/assert.ts';
 import type { Records } from './records.ts';
+import { FIRST_UNIT, Meta } from './slab.ts';
 
 const PARTS_LOG2 = 9;
 const PARTS = 1 << PARTS_LOG2;
@@ -25,14 +28,41 @@ export class SnapshotLoad {
   readonly #gathered = new Int32Array(PARTS * GATHERED_MAX * 2);
   readonly #counts = new Int32Array(PARTS);
   #last = 0;
+  /** Records that are still to come, about; 0 when there is room for them. */
+  #expected: number;
+  /** The index is restored, so records come into the slab alone. */
+  #isIndexed = false;
+  /** How many did. */
+  #placed = 0;
+  /** Records of the last stretch that have a deadline, in its order, and how many of them have got it. */
+  readonly #awaiting: number[] = [];
+  #awaited = 0;
 
   /** @param records are empty. @param count about so many will come. */
   constructor(records: Records, count: number) {
     this.#records = records;
-    records.table.reserve(count);
+    this.#expected = count;
+  }
+
+  /** What follows is a copy of a table, with its index or without. */
+  table({ records, indexDepth, hashKey }: TableHead): void {
+    const { slab, table } = this.#records;
+    this.#expected = records;
+    if (indexDepth === 0) return;
+    assert(slab.frontier === FIRST_UNIT, 'an index comes before all records');
+    table.adoptHashKey(hashKey);
+    table.index.beginRestore(indexDepth);
+    this.#isIndexed = true;
+  }
+
+  indexSegment(segment: IndexSegment): void {
+    assert(this.#isIndexed, 'a segment of an index follows the head of its table');
+    this.#records.table.index.restore(segment);
   }
 
   values(values: Values, hashes: Int32Array): void {
+    assert(!this.#isIndexed, 'a table that is copied with its index states no records besides its blocks');
+    this.#reserve();
     const { words, at, count } = values;
     for (let i = 0; i < count; i++) {
       const entry = at[i];
@@ -51,19 +81,60 @@ export class SnapshotLoad {
     }
   }
 
-  /** @returns false when it is not the deadline of the last record: then the table must be whole before it is set. */
+  /** The stretch as it is, and then what has to be known of each of its blocks. */
+  blocks({ words, view, from, to, at, count }: Blocks): void {
+    const { slab, table } = this.#records;
+    this.#reserve();
+    const base = slab.append(words, from, to);
+    assert(base !== 0, 'what was in a table fits into one');
+    this.#awaiting.length = 0;
+    this.#awaited = 0;
+    for (let i = 0; i < count; i++) {
+      const word = at[i];
+      if (word < 0) {
+        const end = i + 1 === count ? to : Math.max(at[i + 1], ~at[i + 1]);
+        slab.free(base + ((~word - from) >>> 2), (end - ~word) >>> 2);
+        continue;
+      }
+      const ref = base + ((word - from) >>> 2);
+      const meta = words[word + Block.meta];
+      if (this.#records.renew(ref, meta)) this.#awaiting.push(ref);
+      if (this.#isIndexed) {
+        this.#placed++;
+        continue;
+      }
+      const kind = (meta >>> Meta.kindShift) & Meta.kindMask;
+      this.#gather(table.hash(kind, meta & Meta.nameLengthMask, view, (word + Block.key) * 4), ref);
+    }
+    this.#last = this.#awaiting[0] ?? 0;
+  }
+
+  /**
+   * @returns false when it is not the deadline of the record whose turn it is, the last one or of the last stretch: then the
+   * table must be whole before it is set.
+   */
   deadline(unixMs: number, kind: number, nameLength: number, key: DataView, start: number): boolean {
     const ref = this.#last;
     if (ref === 0 || !this.#records.table.matches(ref, kind, nameLength, key, start)) return false;
     this.#records.setDeadline(ref, unixMs);
+    if (ref === this.#awaiting[this.#awaited]) this.#last = this.#awaiting[++this.#awaited] ?? 0;
     return true;
   }
 
   /** Everything has come; nothing else may. */
   finish(): void {
+    const { table } = this.#records;
+    // A snapshot that was found damaged on the way ends early, and another one comes on top.
+    if (this.#isIndexed && !(table.index.isRestored && table.count === this.#placed)) table.indexAnew();
     for (let part = 0; part < PARTS; part++) this.#index(part);
     // Given back now: until the collector came round it would count as the table's.
     this.#gathered.buffer.transfer(0);
+  }
+
+  /** When the first record comes: a copy of the table says how many there are. */
+  #reserve(): void {
+    if (this.#expected > 0 && !this.#isIndexed) this.#records.table.reserve(this.#expected);
+    this.#expected = 0;
   }
 
   #gather(hash: number, ref: number): void {

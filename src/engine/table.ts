@@ -3,29 +3,35 @@
  * what they mean: existence, deadlines and durability are the engine's.
  */
 import { SUFFIX_BYTES } from '../counter/key.ts';
+import { assert } from '../std/assert.ts';
 import { NameHash } from './hash.ts';
 import { NameIndex } from './name-index.ts';
-import { KEY_LANE, Meta, Slab } from './slab.ts';
+import { FIRST_UNIT, KEY_LANE, Meta, Slab } from './slab.ts';
 
 export class Table {
   readonly slab = new Slab();
-  readonly #index = new NameIndex((refs, count, hashes) => this.#hashAll(refs, count, hashes));
-  readonly #hash: NameHash;
+  index = this.#newIndex();
+  #hash: NameHash;
+  /** Of the hashes that the index was made with. */
+  hashKey: Uint8Array;
+  /** Grows whenever a record comes or goes. */
+  changes = 0;
   /** What touching read: kept where anyone could read it, so that touching is not optimised away. */
   touched = 0;
 
   /** @param hashKey 8 secret random bytes. */
   constructor(hashKey: Uint8Array) {
+    this.hashKey = hashKey;
     this.#hash = new NameHash(hashKey);
   }
 
   /** Records, deleted ones that still wait for the journal included. */
   get count(): number {
-    return this.#index.count;
+    return this.index.count;
   }
 
   get byteLength(): number {
-    return this.slab.byteLength + this.#index.byteLength;
+    return this.slab.byteLength + this.index.byteLength;
   }
 
   hash(kind: number, nameLength: number, key: DataView, start: number): number {
@@ -34,8 +40,8 @@ export class Table {
 
   /** The record with this key, or 0. Keys are compared exactly. */
   find(hash: number, kind: number, nameLength: number, key: DataView, start: number): number {
-    for (let at = this.#index.first(hash); at >= 0; at = this.#index.next(at, hash)) {
-      const ref = this.#index.ref(at);
+    for (let at = this.index.first(hash); at >= 0; at = this.index.next(at, hash)) {
+      const ref = this.index.ref(at);
       if (this.matches(ref, kind, nameLength, key, start)) return ref;
     }
     return 0;
@@ -67,7 +73,7 @@ export class Table {
    * few instructions that the processor has many cache misses under way at a time instead of one.
    */
   candidates(hashes: Int32Array, from: number, to: number, refs: Int32Array): void {
-    this.#index.firstRefs(hashes, from, to, refs);
+    this.index.firstRefs(hashes, from, to, refs);
     const { lanes } = this.slab;
     let touched = 0;
     for (let i = from; i < to; i++) touched ^= lanes[Slab.piece(refs[i])][Slab.lane(refs[i]) + 3];
@@ -77,18 +83,26 @@ export class Table {
   /** Adds a record with value 0 for a key that has none; 0 when the address space is used up. */
   insert(hash: number, kind: number, nameLength: number, key: DataView, start: number): number {
     const ref = this.slab.insert(kind, nameLength, key, start);
-    if (ref !== 0) this.#index.insert(hash, ref);
+    this.changes++;
+    if (ref !== 0) this.index.insert(hash, ref);
     return ref;
+  }
+
+  /** Of an empty table, whose index is about to be restored. */
+  adoptHashKey(hashKey: Uint8Array): void {
+    assert(this.count === 0, 'no record was hashed with another key');
+    this.hashKey = hashKey;
+    this.#hash = new NameHash(hashKey);
   }
 
   /** Makes room in an empty table's index for about so many records. */
   reserve(count: number): void {
-    this.#index.reserve(count);
+    this.index.reserve(count);
   }
 
   /** Brings what `adopt` of a record with this hash reads into the cache. */
   touch(hash: number): void {
-    this.#index.touch(hash);
+    this.index.touch(hash);
   }
 
   /**
@@ -96,21 +110,35 @@ export class Table {
    * @returns the record with the same key that was in the index before, and now has to be removed, or 0
    */
   adopt(hash: number, ref: number): number {
-    if (this.#index.insertAlone(hash, ref)) return 0;
+    if (this.index.insertAlone(hash, ref)) return 0;
     let older = 0;
-    for (let at = this.#index.first(hash); at >= 0 && older === 0; at = this.#index.next(at, hash)) {
-      const other = this.#index.ref(at);
+    for (let at = this.index.first(hash); at >= 0 && older === 0; at = this.index.next(at, hash)) {
+      const other = this.index.ref(at);
       const meta = this.slab.lanes[Slab.piece(ref)][Slab.lane(ref) + 3];
       const kind = (meta >>> Meta.kindShift) & Meta.kindMask;
       const view = this.slab.views[Slab.piece(ref)];
       if (this.matches(other, kind, meta & Meta.nameLengthMask, view, Slab.keyByte(ref))) older = other;
     }
-    this.#index.insert(hash, ref);
+    this.index.insert(hash, ref);
     return older;
   }
 
+  /** Makes the index of all records in the slab. */
+  indexAnew(): void {
+    this.index = this.#newIndex();
+    for (let at = FIRST_UNIT; at < this.slab.frontier; at = this.slab.behind(at)) {
+      if (!this.slab.isRecord(at)) continue;
+      this.index.insert(this.#hashOf(at, this.slab.lanes[Slab.piece(at)][Slab.lane(at) + 3]), at);
+    }
+  }
+
+  #newIndex(): NameIndex {
+    return new NameIndex((refs, count, hashes) => this.#hashAll(refs, count, hashes));
+  }
+
   remove(ref: number): void {
-    this.#index.remove(this.#hashOf(ref, this.slab.lanes[Slab.piece(ref)][Slab.lane(ref) + 3]), ref);
+    this.changes++;
+    this.index.remove(this.#hashOf(ref, this.slab.lanes[Slab.piece(ref)][Slab.lane(ref) + 3]), ref);
     this.slab.remove(ref);
   }
 

@@ -3,6 +3,7 @@
  * whatever is wrong with them nevertheless was written wrong, or by a version that knows more, and stops the start.
  */
 import { KIND_COUNT, SUFFIX_BYTES } from '../counter/key.ts';
+import { Block, findBlocks, haveUnknownKind, MALFORMED_BLOCKS, toValues } from './blocks.ts';
 import { DamageError, UnsupportedFormatError } from './errors.ts';
 import {
   DEADLINE_FIXED_BYTES,
@@ -15,10 +16,12 @@ import {
   Frame,
   HORIZON_BYTES,
   IDEMPOTENCY_FIXED_BYTES,
+  INDEX_SEGMENT_FIXED_BYTES,
   SNAPSHOT_END_BYTES,
+  TABLE_BYTES,
   VALUE_FIXED_BYTES,
 } from './format.ts';
-import type { FrameReader } from './frame.ts';
+import type { FrameReader, Window } from './frame.ts';
 import { type IdempotencyRecord, type Replay, ValueEntry, type Values } from './replay.ts';
 
 const TWO_TO_32 = 4294967296;
@@ -30,7 +33,10 @@ const FIXED_BYTES_BEFORE_KEY: Readonly<Record<number, number>> = {
 };
 /** Fed at once: what belongs to so many stays in the nearest caches, and their pages in the processor's list of pages. */
 const VALUES_MAX = 256;
+/** So that the directory is no larger than memory that any table needs. */
+const INDEX_DEPTH_MAX = 24;
 const MALFORMED = 'an entry is malformed';
+const UNKNOWN = 'it names a record of a kind that is not known here';
 
 /** What the last entry of a snapshot says. */
 export interface SnapshotEnd {
@@ -119,14 +125,38 @@ function replayOther(reader: FrameReader, place: FramePlace, at: number, replay:
   }
   if (replayEntry(reader, type, payload, length, replay)) return undefined;
   const offset = place.offset + at - reader.start;
-  if (hasUnknownKind(words, type, payload)) {
-    throw new UnsupportedFormatError(place.file, offset, 'it names a record of a kind that is not known here');
-  }
+  if (hasUnknownKind(words, type, payload, length)) throw new UnsupportedFormatError(place.file, offset, UNKNOWN);
   if (isKnownType(type)) throw new DamageError(place.file, offset, MALFORMED);
   if ((header & ENTRY_MUST_UNDERSTAND) !== 0) {
     throw new UnsupportedFormatError(place.file, offset, `entries of type ${type} are not known here`);
   }
   return undefined;
+}
+
+/** Feeds a stretch of blocks, in whichever way is asked for. @returns false when it is malformed. */
+function replayBlocks({ words, view }: Window, at: number, length: number, replay: Replay): boolean {
+  const from = at >> 2;
+  const to = from + (length >> 2);
+  const blocks = { words, view, from, to, at: new Int32Array(length >> 4) };
+  const count = length % Block.unitBytes === 0 ? findBlocks(words, from, to, blocks.at) : MALFORMED_BLOCKS;
+  if (count < 0) return false;
+  if (!replay.blocks({ ...blocks, count })) replay.values(toValues({ ...blocks, count }));
+  return true;
+}
+
+function replayTable({ bytes, words }: Window, at: number, length: number, replay: Replay): boolean {
+  const indexDepth = words[(at >> 2) + 2];
+  if (length !== TABLE_BYTES || indexDepth < 0 || indexDepth > INDEX_DEPTH_MAX) return false;
+  replay.table({ records: readMs(words, at), indexDepth, hashKey: bytes.slice(at + 16, at + TABLE_BYTES) });
+  return true;
+}
+
+function replayIndexSegment({ words }: Window, at: number, length: number, replay: Replay): boolean {
+  if (length < INDEX_SEGMENT_FIXED_BYTES || length % 4 !== 0) return false;
+  const [depth, used] = words.subarray(at >> 2);
+  const from = (at + INDEX_SEGMENT_FIXED_BYTES) >> 2;
+  replay.indexSegment({ words, from, to: (at + length) >> 2, depth, used });
+  return true;
 }
 
 /** @returns false when the entry was not fed: unknown or malformed. */
@@ -156,17 +186,24 @@ function replayEntry(reader: FrameReader, type: number, at: number, length: numb
       if (length !== HORIZON_BYTES) return false;
       replay.horizon(readMs(words, at));
       return true;
+    case Entry.table:
+      return replayTable(reader.window, at, length, replay);
+    case Entry.indexSegment:
+      return replayIndexSegment(reader.window, at, length, replay);
+    case Entry.blocks:
+      return replayBlocks(reader.window, at, length, replay);
     default:
       return false;
   }
 }
 
 function isKnownType(type: number): boolean {
-  return type >= Entry.value && type <= Entry.snapshotEnd;
+  return type >= Entry.value && type <= Entry.blocks;
 }
 
 /** Whether a newer version may have written the entry: of a known type, but about a kind that is not known here. */
-function hasUnknownKind(words: Int32Array, type: number, at: number): boolean {
+function hasUnknownKind(words: Int32Array, type: number, at: number, length: number): boolean {
+  if (type === Entry.blocks) return haveUnknownKind(words, at >> 2, (at + length) >> 2);
   const fixedBytes = FIXED_BYTES_BEFORE_KEY[type];
   return fixedBytes !== undefined && kind(words[((at + fixedBytes) >> 2) - 1]) >= KIND_COUNT;
 }

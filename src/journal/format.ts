@@ -49,6 +49,10 @@ export const Entry = {
   horizon: 5,
   /** Only in a snapshot, the last one. */
   snapshotEnd: 6,
+  /** Only in snapshots, where the table is copied as it lies in memory: its head, then its index if that is there, then its blocks. */
+  table: 7,
+  indexSegment: 8,
+  blocks: 9,
 } as const;
 
 /** Fixed bytes before an entry's variable part. */
@@ -58,6 +62,8 @@ export const DELETE_FIXED_BYTES = 4;
 export const IDEMPOTENCY_FIXED_BYTES = 12;
 export const HORIZON_BYTES = 8;
 export const SNAPSHOT_END_BYTES = 16;
+export const TABLE_BYTES = 24;
+export const INDEX_SEGMENT_FIXED_BYTES = 8;
 
 /** The next multiple of a sector. */
 export function wholeSectors(bytes: number): number {

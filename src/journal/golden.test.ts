@@ -78,6 +78,31 @@ const golden: Readonly<Record<string, string>> = {
   `,
 };
 
+const goldenTable = `
+  0000 54414c4c59534e500100000000000000
+  0016 33333333333333333333333333333333
+  0032 7b68e5cf8b0100000000000000000000
+  0496 00000000000000000000000071721bdd
+  0512 544c5946cc0000003333333333333333
+  0528 33333333333333330100000000000000
+  0544 7b68e5cf8b0100000000000000000000
+  0560 000200000000000004000000699acc64
+  0576 18000087010000000000000001000000
+  0592 00000000010203040506070810000088
+  0608 01000000020000000400000099000000
+  0624 40000089fbffffffffffffff00f15365
+  0640 081003006c696b65733a343200000000
+  0656 00000000020000000000000000000000
+  0688 0000000014000082c8515c18a3010000
+  0704 000800006c696b65733a343200000000
+  1024 544c5946540000003333333333333333
+  1040 33333333333333330200000000000000
+  1056 7b68e5cf8b0100000000000000000000
+  1072 000400000000000001000000e91b8ac6
+  1088 10000086000000000000000004000000
+  1536
+`;
+
 /** Rows of 16 bytes that are not all zero, and the length. */
 function dump(bytes: Uint8Array): string {
   const rows: string[] = [];
@@ -157,6 +182,28 @@ async function write(): Promise<Map<string, Uint8Array>> {
   return files;
 }
 
+/** A snapshot that copies a table: its head, a segment of an index (shorter than a real one), two blocks, a deadline. */
+async function writeTable(): Promise<Uint8Array> {
+  const disk = new SimulatedDisk({ seed: 1 });
+  const journal = await Journal.open({ disk, host: host(), replay: new Recorder() });
+  const [low, high, updated] = [-5, -1, 1_700_000_000];
+  const key = [0x656b696c, 0x32343a73];
+  const record = [low, high, updated, 8 | (1 << 12) | (3 << 16), ...key, 0, 0];
+  const next = (part: GroupBuffer): boolean => {
+    part.putTable(1, 1, Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8));
+    part.putIndexSegment(1, 2, Int32Array.of(0, 4, 0x99, 0), 1, 3);
+    part.putBlocks(Int32Array.of(0, ...record, 2, 0, 0, 0, 0, 0, 0, 0), 1, 17);
+    put(part, { entry: 'deadline', key: LIKES, ms: 1_800_000_000_456 });
+    return false;
+  };
+  const { file } = await journal.snapshot(
+    { next },
+    () => 0n,
+    async () => undefined,
+  );
+  return disk.content(file);
+}
+
 async function diskWith(...names: string[]): Promise<SimulatedDisk> {
   const disk = new SimulatedDisk({ seed: 1 });
   for (const name of names) await (await disk.open(name, 'create')).write(undump(golden[name] as string), 0);
@@ -168,6 +215,19 @@ it('are written as they are pinned here', async () => {
   expect(Object.fromEntries(files)).toEqual(
     Object.fromEntries(Object.entries(golden).map(([name, text]) => [name, rowsOf(text)])),
   );
+});
+
+it('are written and read as they are pinned here: a copy of a table', async () => {
+  expect(dump(await writeTable())).toBe(rowsOf(goldenTable));
+  const disk = await diskWith('journal-00000001.log');
+  const file = await disk.open('snapshot-00000000000000000000.snap', 'create');
+  await file.write(undump(goldenTable), 0);
+  const replay = new Recorder();
+  expect(await verify(disk, replay)).toMatchObject({ wouldStart: true, sequence: 2n });
+  expect(replay.groups[0].entries).toEqual([
+    { entry: 'value', key: LIKES, low: -5, high: -1, at: 1_700_000_000 },
+    { entry: 'deadline', key: LIKES, ms: 1_800_000_000_456 },
+  ]);
 });
 
 it('are read as they are pinned here: a journal', async () => {

@@ -31,8 +31,10 @@ import {
   HORIZON_BYTES,
   ID_BYTES,
   IDEMPOTENCY_FIXED_BYTES,
+  INDEX_SEGMENT_FIXED_BYTES,
   SECTOR_BYTES,
   SNAPSHOT_END_BYTES,
+  TABLE_BYTES,
   VALUE_FIXED_BYTES,
   wholeSectors,
 } from './format.ts';
@@ -177,6 +179,29 @@ export class GroupBuffer {
   /** Idempotency keys with a birth time at or below this are no longer known. */
   putHorizon(unixMs: number): void {
     this.#putMs(this.#open(Entry.horizon, HORIZON_BYTES), unixMs);
+  }
+
+  /** The head of a table that is copied: its blocks follow, and before them, if `indexDepth` is not 0, its index. */
+  putTable(records: number, indexDepth: number, hashKey: Uint8Array): void {
+    const at = this.#open(Entry.table, TABLE_BYTES);
+    this.#putMs(at, records);
+    this.#words[(at >> 2) + 2] = indexDepth;
+    this.#words[(at >> 2) + 3] = 0;
+    this.#piece.bytes.set(hashKey, at + 16);
+  }
+
+  /** A segment of the table's index, in the order of the hashes: the words `[from, to)` of its memory. */
+  putIndexSegment(depth: number, used: number, words: Int32Array, from: number, to: number): void {
+    const at = this.#open(Entry.indexSegment, INDEX_SEGMENT_FIXED_BYTES + (to - from) * 4);
+    this.#words[at >> 2] = depth;
+    this.#words[(at >> 2) + 1] = used;
+    this.#words.set(words.subarray(from, to), (at + INDEX_SEGMENT_FIXED_BYTES) >> 2);
+  }
+
+  /** The words `[from, to)` of a table's memory: whole blocks, back to back. */
+  putBlocks(words: Int32Array, from: number, to: number): void {
+    const at = this.#open(Entry.blocks, (to - from) * 4);
+    this.#words.set(words.subarray(from, to), at >> 2);
   }
 
   /** Ends a snapshot: the newest group that may show in it, and how many entries it has before this one. */

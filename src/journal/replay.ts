@@ -5,6 +5,8 @@
  * `key` is a buffer that recovery reuses, as are values: nothing of it may be kept. The bytes of a key, name and suffix, lie
  * in `key[start, start + nameLength + SUFFIX_BYTES[kind])`.
  */
+import type { Blocks, IndexSegment, TableHead } from './blocks.ts';
+
 export interface Replay {
   /** What follows belongs to this group; for a snapshot's parts: to the last group that it covers. */
   group(sequence: bigint, timeMs: number): void;
@@ -14,6 +16,14 @@ export interface Replay {
   endSnapshot(): void;
   /** States of records, in order: many at once, so that whoever takes them can work step by step. */
   values(values: Values): void;
+  /** The snapshot copies the table as it lay in memory: the segments of its index follow if it says so, then its blocks. */
+  table(head: TableHead): void;
+  indexSegment(segment: IndexSegment): void;
+  /**
+   * Blocks of a snapshot, with the states of records. The deadlines of those that have one follow, in their order.
+   * @returns false when their states are to be fed as `values` instead.
+   */
+  blocks(blocks: Blocks): boolean;
   /** Unix ms. */
   deadline(deadlineMs: number, kind: number, nameLength: number, key: DataView, start: number): void;
   /** The record may be unknown. */

@@ -97,6 +97,18 @@ export class Recorder implements Replay {
     }
   }
 
+  table(): void {
+    // Its blocks tell what it holds.
+  }
+
+  indexSegment(): void {
+    // Likewise.
+  }
+
+  blocks(): boolean {
+    return false;
+  }
+
   deadline(ms: number, kind: number, nameLength: number, bytes: DataView, start: number): void {
     this.#keep({ entry: 'deadline', key: keyAt(kind, nameLength, bytes, start), ms });
   }
