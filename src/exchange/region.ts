@@ -279,8 +279,9 @@ export class Region {
     // From here on nothing is counted under the old one: what it has is final when all that was applied is durable.
     await engine.flush();
     const through = `${engine.durableSequence}`;
-    const incarnations = identity.record.incarnations.map((one) => (one.ordinal === ended ? { ...one, through } : one));
-    await identity.change({ incarnations });
+    await identity.change(({ incarnations }) => ({
+      incarnations: incarnations.map((one) => (one.ordinal === ended ? { ...one, through } : one)),
+    }));
   }
 
   #forked(): void {
