@@ -28,8 +28,11 @@ export interface LoaderOptions {
   readonly host: Host;
   readonly identity: Identity;
   readonly own: () => Own;
-  /** The newest group that is durable here: a slot of ours that is newer was written by someone else. */
-  readonly durableVersion: () => bigint;
+  /**
+   * The newest group that has been written here: a slot of ours that is newer was written by someone else. Not the newest durable one:
+   * an heir on a copy of this directory may have read from it what is not synced yet.
+   */
+  readonly newestVersion: () => bigint;
   /** Someone else writes under our id. */
   readonly forked: () => void;
   readonly failed: (error: unknown) => void;
@@ -132,7 +135,7 @@ export class Loader {
     states: readonly CounterState<ReplicaId>[] | undefined,
   ): Promise<void> {
     const names = counters.map((counter) => counter.name);
-    const { engine, identity, own, durableVersion, forked } = this.#options;
+    const { engine, identity, own, newestVersion, forked } = this.#options;
     const { replica, ordinal } = own();
     for (const { id, ordinal: past, through } of identity.record.incarnations) {
       if (past === ordinal || through === undefined) continue;
@@ -147,7 +150,7 @@ export class Loader {
     counters.forEach((counter, i) => {
       const state = states?.[i];
       const stored = newest(state?.slots.get(replica), state?.cut.folded.get(replica));
-      if (stored.version > durableVersion()) forked();
+      if (stored.version > newestVersion()) forked();
       const net = nets[i] ?? stored.net;
       if (nets[i] === undefined && stored.version > 0n) lost.push({ name: counter.name, ordinal, net });
       if (counter.ownVersion < stored.version) counter.ownVersion = stored.version;

@@ -115,7 +115,8 @@ export class Region {
       failed,
     });
     const forked = (): void => this.#forked();
-    this.loader = new Loader({ store, engine, host, identity, own, durableVersion, forked, failed });
+    const newestVersion = (): bigint => engine.info().sequence;
+    this.loader = new Loader({ store, engine, host, identity, own, newestVersion, forked, failed });
     this.eviction = new Eviction({
       counters: this.counters,
       engine,
