@@ -289,9 +289,18 @@ export class Region {
     this.#options.onFatal(new Error('another process counts under the id of this one: it is a copy of it'));
   }
 
+  /**
+   * Also the cold ones: what a load under way has read may be older than the cursor that the feed goes on from. They stay
+   * until that is done, for an eviction would take from the engine what the read is about to compare with it.
+   */
   async #resync(): Promise<void> {
     const held = this.counters.names().flatMap((name) => this.counters.find(name) ?? []);
-    await this.loader.refresh(held.filter((counter) => counter.warmth !== 'cold'));
+    for (const counter of held) counter.pins++;
+    try {
+      await this.loader.refresh(held);
+    } finally {
+      for (const counter of held) counter.pins--;
+    }
   }
 
   /** The store may have lost what it had confirmed. */
