@@ -28,6 +28,8 @@ export interface LoaderOptions {
   readonly host: Host;
   readonly identity: Identity;
   readonly own: () => Own;
+  /** Resolves when the slots of all earlier incarnations are final. */
+  readonly ended: () => Promise<void>;
   /**
    * The newest group that has been written here: a slot of ours that is newer was written by someone else. Not the newest durable one:
    * an heir on a copy of this directory may have read from it what is not synced yet.
@@ -127,7 +129,8 @@ export class Loader {
     const cold = counters.filter((counter) => counter.warmth === 'cold');
     if (this.#options.identity.record.hasEvicted === true) return;
     await this.#takeNets(cold, undefined);
-    for (const counter of cold) counter.warmth = 'partial';
+    // Unless another read has succeeded meanwhile.
+    for (const counter of cold) if (counter.warmth === 'cold') counter.warmth = 'partial';
   }
 
   async #takeNets(
@@ -135,7 +138,8 @@ export class Loader {
     states: readonly CounterState<ReplicaId>[] | undefined,
   ): Promise<void> {
     const names = counters.map((counter) => counter.name);
-    const { engine, identity, own, newestVersion, forked } = this.#options;
+    const { engine, identity, own, ended, newestVersion, forked } = this.#options;
+    await ended();
     const { replica, ordinal } = own();
     for (const { id, ordinal: past, through } of identity.record.incarnations) {
       if (past === ordinal || through === undefined) continue;
@@ -146,6 +150,8 @@ export class Loader {
       });
     }
     const nets = await readNets(engine, names, ordinal);
+    // Under another id by now: this was one of the earlier ones.
+    if (own().ordinal !== ordinal) return this.#takeNets(counters, states);
     const lost: LocalSlot[] = [];
     counters.forEach((counter, i) => {
       const state = states?.[i];

@@ -15,9 +15,9 @@ import { Cutter } from './cutter.ts';
 import { Eviction } from './eviction.ts';
 import { Follower } from './follower.ts';
 import { Heir } from './heir.ts';
-import { type Identity, newId } from './identity.ts';
+import { type Identity, type Incarnation, newId } from './identity.ts';
 import { Loader, type Own } from './loader.ts';
-import type { LocalSlot } from './local-slots.ts';
+import { type LocalSlot, readNets } from './local-slots.ts';
 import { LeaseWatch, type Membership } from './membership.ts';
 import { pause } from './pause.ts';
 import { Publisher } from './publisher.ts';
@@ -81,6 +81,8 @@ export class Region {
   #membership: Membership;
   #ordinal: number;
   #renewing: Promise<boolean> | undefined;
+  /** An incarnation has ended, and how it stands in the end is not in the file yet. */
+  #ending: Promise<void> | undefined;
   #sweepCursor = 0;
   #hasFailed = false;
   #isClosed = false;
@@ -115,8 +117,9 @@ export class Region {
       failed,
     });
     const forked = (): void => this.#forked();
+    const ended = (): Promise<void> => this.#ending ?? Promise.resolve();
     const newestVersion = (): bigint => engine.info().sequence;
-    this.loader = new Loader({ store, engine, host, identity, own, newestVersion, forked, failed });
+    this.loader = new Loader({ store, engine, host, identity, own, ended, newestVersion, forked, failed });
     this.eviction = new Eviction({
       counters: this.counters,
       engine,
@@ -173,7 +176,10 @@ export class Region {
       this.#every(leaseMs / 20, async () => {
         await this.#renew();
       }),
-      this.#every(leaseMs / 4, () => this.#heir.step()),
+      this.#every(leaseMs / 4, async () => {
+        await (this.#ending ?? this.#endPast());
+        await this.#heir.step();
+      }),
       this.#every(leaseMs / 4, async () => this.#sweep()),
     );
   }
@@ -201,9 +207,14 @@ export class Region {
     if (replica === undefined) return;
     this.#publisher.put({ name, replica, version, net });
     const counter = this.counters.find(name);
-    if (counter === undefined || ordinal !== this.#ordinal) return;
-    counter.ownVersion = version;
-    counter.durableNet = net;
+    if (counter === undefined) return;
+    if (ordinal === this.#ordinal) {
+      counter.ownVersion = version;
+      counter.durableNet = net;
+    } else {
+      // Was under way when we went on under another id.
+      counter.mergeSlot(replica, { version, net });
+    }
   }
 
   /** Resolves to whether the store has confirmed everything that was counted before, in time. */
@@ -271,17 +282,29 @@ export class Region {
   /** We were taken for dead: what we have counted is folded, or will be; from now on we count under a fresh id. */
   async #startAnew(): Promise<void> {
     const { identity, host, engine, store, leaseMs } = this.#options;
-    const ended = this.#ordinal;
     const fresh = await freshIncarnation(identity, host, undefined);
     this.#ids.set(fresh.ordinal, fresh.id);
     this.#membership = membershipOf({ store, host, identity, leaseMs }, fresh.id);
     this.#ordinal = fresh.ordinal;
-    this.counters.startAnew(fresh.id);
-    // From here on nothing is counted under the old one: what it has is final when all that was applied is durable.
+    this.counters.startAnew(fresh.id, engine.durableSequence);
+    this.#ending = this.#endPast().finally(() => {
+      this.#ending = undefined;
+    });
+    await this.#ending;
+  }
+
+  /** Nothing is counted any more under the earlier ordinals: what they have is final when all that was applied is durable. */
+  async #endPast(): Promise<void> {
+    const { identity, engine } = this.#options;
+    const isEnded = ({ ordinal, through }: Incarnation): boolean => through === undefined && ordinal !== this.#ordinal;
+    const ended = identity.record.incarnations.filter(isEnded);
+    if (ended.length === 0) return;
+    // Chunks that wait for room in the engine are applied before this one is.
+    for (const { ordinal } of ended) await readNets(engine, ['a'], ordinal);
     await engine.flush();
     const through = `${engine.durableSequence}`;
     await identity.change(({ incarnations }) => ({
-      incarnations: incarnations.map((one) => (one.ordinal === ended ? { ...one, through } : one)),
+      incarnations: incarnations.map((one) => (isEnded(one) ? { ...one, through } : one)),
     }));
   }
 
