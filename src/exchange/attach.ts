@@ -63,12 +63,13 @@ export async function freshIncarnation(
   host: Host,
   through: bigint | undefined,
 ): Promise<Incarnation> {
-  const { nextOrdinal, incarnations } = identity.record;
-  const fresh: Incarnation = { ordinal: nextOrdinal, id: newId(host.random) };
-  const past = incarnations.map((one) =>
-    one.through === undefined && through !== undefined ? { ...one, through: `${through}` } : one,
-  );
-  await identity.change({ nextOrdinal: nextOrdinal + 1, incarnations: [...past, fresh], baton: undefined });
+  const fresh: Incarnation = { ordinal: identity.record.nextOrdinal, id: newId(host.random) };
+  await identity.change(({ nextOrdinal, incarnations }) => {
+    const past = incarnations.map((one) =>
+      one.through === undefined && through !== undefined ? { ...one, through: `${through}` } : one,
+    );
+    return { nextOrdinal: nextOrdinal + 1, incarnations: [...past, fresh], baton: undefined };
+  });
   return fresh;
 }
 

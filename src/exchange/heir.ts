@@ -117,7 +117,9 @@ export class Heir {
       // Where the store can lose the fold, the directory keeps the slots, to assert them again.
       if (!store.guarantees.durable) continue;
       await engine.flush();
-      await identity.change({ incarnations: identity.record.incarnations.filter(({ id }) => id !== incarnation.id) });
+      await identity.change(({ incarnations }) => ({
+        incarnations: incarnations.filter(({ id }) => id !== incarnation.id),
+      }));
     }
   }
 

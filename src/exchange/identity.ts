@@ -49,6 +49,8 @@ export interface IdentityRecord {
   readonly hasEvicted?: boolean | undefined;
 }
 
+type Change = Partial<Omit<IdentityRecord, 'format' | 'directory'>>;
+
 /** The file is there, but is not one that this version can read. */
 export class IdentityError extends Error {
   override readonly name = 'IdentityError';
@@ -57,6 +59,7 @@ export class IdentityError extends Error {
 export class Identity {
   readonly #disk: Disk;
   #record: IdentityRecord;
+  #changing: Promise<void> = Promise.resolve();
 
   private constructor(disk: Disk, record: IdentityRecord) {
     this.#disk = disk;
@@ -87,8 +90,19 @@ export class Identity {
     return this.#record.incarnations.find((incarnation) => incarnation.ordinal === ordinal);
   }
 
-  /** Replaces parts of the record, durably. */
-  async change(parts: Partial<Omit<IdentityRecord, 'format' | 'directory'>>): Promise<void> {
+  /**
+   * Replaces parts of the record, durably; one change after the other, each made from what the one before has left.
+   * @param parts or what they are, given the record as it is when its turn has come.
+   */
+  change(parts: Change | ((record: IdentityRecord) => Change)): Promise<void> {
+    const changed = this.#changing.then(() => this.#write(typeof parts === 'function' ? parts(this.#record) : parts));
+    this.#changing = changed.catch(() => {
+      // Whoever asked for it is told; it has left the record as it was.
+    });
+    return changed;
+  }
+
+  async #write(parts: Change): Promise<void> {
     const next = { ...this.#record, ...parts };
     const bytes = new TextEncoder().encode(`${JSON.stringify(next, null, 2)}\n`);
     if ((await this.#disk.list()).includes(TEMPORARY)) await this.#disk.unlink(TEMPORARY);

@@ -28,8 +28,13 @@ export interface LoaderOptions {
   readonly host: Host;
   readonly identity: Identity;
   readonly own: () => Own;
-  /** The newest group that is durable here: a slot of ours that is newer was written by someone else. */
-  readonly durableVersion: () => bigint;
+  /** Resolves when the slots of all earlier incarnations are final. */
+  readonly ended: () => Promise<void>;
+  /**
+   * The newest group that has been written here: a slot of ours that is newer was written by someone else. Not the newest durable one:
+   * an heir on a copy of this directory may have read from it what is not synced yet.
+   */
+  readonly newestVersion: () => bigint;
   /** Someone else writes under our id. */
   readonly forked: () => void;
   readonly failed: (error: unknown) => void;
@@ -124,7 +129,8 @@ export class Loader {
     const cold = counters.filter((counter) => counter.warmth === 'cold');
     if (this.#options.identity.record.hasEvicted === true) return;
     await this.#takeNets(cold, undefined);
-    for (const counter of cold) counter.warmth = 'partial';
+    // Unless another read has succeeded meanwhile.
+    for (const counter of cold) if (counter.warmth === 'cold') counter.warmth = 'partial';
   }
 
   async #takeNets(
@@ -132,7 +138,8 @@ export class Loader {
     states: readonly CounterState<ReplicaId>[] | undefined,
   ): Promise<void> {
     const names = counters.map((counter) => counter.name);
-    const { engine, identity, own, durableVersion, forked } = this.#options;
+    const { engine, identity, own, ended, newestVersion, forked } = this.#options;
+    await ended();
     const { replica, ordinal } = own();
     for (const { id, ordinal: past, through } of identity.record.incarnations) {
       if (past === ordinal || through === undefined) continue;
@@ -143,11 +150,13 @@ export class Loader {
       });
     }
     const nets = await readNets(engine, names, ordinal);
+    // Under another id by now: this was one of the earlier ones.
+    if (own().ordinal !== ordinal) return this.#takeNets(counters, states);
     const lost: LocalSlot[] = [];
     counters.forEach((counter, i) => {
       const state = states?.[i];
       const stored = newest(state?.slots.get(replica), state?.cut.folded.get(replica));
-      if (stored.version > durableVersion()) forked();
+      if (stored.version > newestVersion()) forked();
       const net = nets[i] ?? stored.net;
       if (nets[i] === undefined && stored.version > 0n) lost.push({ name: counter.name, ordinal, net });
       if (counter.ownVersion < stored.version) counter.ownVersion = stored.version;

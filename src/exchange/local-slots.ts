@@ -2,7 +2,7 @@
  * What this directory's incarnations have counted, as records of the engine: one per name and incarnation. The one place
  * that knows how slots lie in the engine.
  */
-import { Chunk, Flag, Op } from '../counter/chunk.ts';
+import { Chunk, type CommandOptions, Flag, Op } from '../counter/chunk.ts';
 import { CountingError, DONE, errorCode } from '../counter/errors.ts';
 import { readInt64 } from '../counter/int64.ts';
 import { Kind } from '../counter/key.ts';
@@ -36,9 +36,9 @@ export async function readNets(
   return nets;
 }
 
-/** Sets nets: the store had them, and this directory does not have them any more. @throws CountingError */
+/** Sets nets: the store had them, and this directory does not have them any more; unless it has by now. @throws CountingError */
 export function restoreNets(engine: CountingService, slots: readonly LocalSlot[]): Promise<void> {
-  return inChunks(engine, Op.set, slots, () => undefined);
+  return inChunks(engine, Op.set, slots, () => undefined, { onlyIf: 'absent' });
 }
 
 /** Removes records that the store has in its keeping. @throws CountingError */
@@ -71,6 +71,7 @@ async function inChunks(
   op: Op,
   slots: readonly LocalSlot[],
   visit: (chunk: Chunk, i: number) => void,
+  options?: CommandOptions,
 ): Promise<void> {
   for (let from = 0; from < slots.length; from += CHUNK_COMMANDS_MAX) {
     const part = slots.slice(from, from + CHUNK_COMMANDS_MAX);
@@ -78,6 +79,7 @@ async function inChunks(
     for (const { name, ordinal, net } of part) {
       if (ordinal === ALONE) chunk.pushName(op, name, net);
       else chunk.pushSlot(op, name, ordinal, net);
+      if (options !== undefined) chunk.options[chunk.count - 1] = options;
     }
     await new Promise<void>((resolve) => {
       chunk.complete = resolve;

@@ -17,9 +17,9 @@ import { Cutter } from './cutter.ts';
 import { Eviction } from './eviction.ts';
 import { Follower } from './follower.ts';
 import { Heir } from './heir.ts';
-import { type Identity, newId } from './identity.ts';
+import { type Identity, type Incarnation, newId } from './identity.ts';
 import { Loader, type Own } from './loader.ts';
-import { slotsOfGroup } from './local-slots.ts';
+import { readNets, slotsOfGroup } from './local-slots.ts';
 import { LeaseWatch, type Membership } from './membership.ts';
 import { Pauses } from './pause.ts';
 import { Publisher } from './publisher.ts';
@@ -85,6 +85,8 @@ export class Region {
   #membership: Membership;
   #ordinal: number;
   #renewing: Promise<boolean> | undefined;
+  /** An incarnation has ended, and how it stands in the end is not in the file yet. */
+  #ending: Promise<void> | undefined;
   #sweepCursor = 0;
   #hasFailed = false;
   #isClosed = false;
@@ -120,7 +122,9 @@ export class Region {
       failed,
     });
     const forked = (): void => this.#forked();
-    this.loader = new Loader({ store, engine, host, identity, own, durableVersion, forked, failed });
+    const ended = (): Promise<void> => this.#ending ?? Promise.resolve();
+    const newestVersion = (): bigint => engine.info().sequence;
+    this.loader = new Loader({ store, engine, host, identity, own, ended, newestVersion, forked, failed });
     this.eviction = new Eviction({
       counters: this.counters,
       engine,
@@ -177,7 +181,10 @@ export class Region {
       this.#every(leaseMs / 20, async () => {
         await this.#renew();
       }),
-      this.#every(leaseMs / 4, () => this.#heir.step()),
+      this.#every(leaseMs / 4, async () => {
+        await (this.#ending ?? this.#endPast());
+        await this.#heir.step();
+      }),
       this.#every(leaseMs / 4, async () => this.#sweep()),
     );
   }
@@ -289,26 +296,48 @@ export class Region {
   /** We were taken for dead: what we have counted is folded, or will be; from now on we count under a fresh id. */
   async #startAnew(): Promise<void> {
     const { identity, host, engine, store, leaseMs } = this.#options;
-    const ended = this.#ordinal;
     const fresh = await freshIncarnation(identity, host, undefined);
     this.#ids.set(fresh.ordinal, fresh.id);
     this.#membership = membershipOf({ store, host, identity, leaseMs }, fresh.id);
     this.#ordinal = fresh.ordinal;
-    this.counters.startAnew(fresh.id);
-    // From here on nothing is counted under the old one: what it has is final when all that was applied is durable.
+    this.counters.startAnew(fresh.id, engine.durableSequence);
+    this.#ending = this.#endPast().finally(() => {
+      this.#ending = undefined;
+    });
+    await this.#ending;
+  }
+
+  /** Nothing is counted any more under the earlier ordinals: what they have is final when all that was applied is durable. */
+  async #endPast(): Promise<void> {
+    const { identity, engine } = this.#options;
+    const isEnded = ({ ordinal, through }: Incarnation): boolean => through === undefined && ordinal !== this.#ordinal;
+    const ended = identity.record.incarnations.filter(isEnded);
+    if (ended.length === 0) return;
+    // Chunks that wait for room in the engine are applied before this one is.
+    for (const { ordinal } of ended) await readNets(engine, ['a'], ordinal);
     await engine.flush();
     const through = `${engine.durableSequence}`;
-    const incarnations = identity.record.incarnations.map((one) => (one.ordinal === ended ? { ...one, through } : one));
-    await identity.change({ incarnations });
+    await identity.change(({ incarnations }) => ({
+      incarnations: incarnations.map((one) => (isEnded(one) ? { ...one, through } : one)),
+    }));
   }
 
   #forked(): void {
     this.#options.onFatal(new Error('another process counts under the id of this one: it is a copy of it'));
   }
 
+  /**
+   * Also the cold ones: what a load under way has read may be older than the cursor that the feed goes on from. They stay
+   * until that is done, for an eviction would take from the engine what the read is about to compare with it.
+   */
   async #resync(): Promise<void> {
     const held = this.counters.names().flatMap((name) => this.counters.find(name) ?? []);
-    await this.loader.refresh(held.filter((counter) => counter.warmth !== 'cold'));
+    for (const counter of held) counter.pins++;
+    try {
+      await this.loader.refresh(held);
+    } finally {
+      for (const counter of held) counter.pins--;
+    }
   }
 
   /** The store may have lost what it had confirmed. */

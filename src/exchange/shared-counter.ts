@@ -117,10 +117,14 @@ export class SharedCounter {
     this.#compute();
   }
 
-  /** This replica goes on under another id: what it has counted so far is a slot like those of the others. */
-  startAnew(own: ReplicaId): void {
-    // What is not durable yet follows with the group that makes it so.
-    if (this.ownVersion > 0n) this.#slots.set(this.#own, { version: this.ownVersion, net: this.durableNet });
+  /**
+   * This replica goes on under another id: what it has counted so far is a slot like those of the others.
+   * @param version the newest durable group: that is how the slot stands in it. What is not durable yet comes with its group.
+   */
+  startAnew(own: ReplicaId, version: bigint): void {
+    if (this.durableNet !== 0n || this.ownVersion > 0n) {
+      this.mergeSlot(this.#own, { version, net: this.durableNet });
+    }
     this.#own = own;
     this.setOwn(0, 0);
     this.durableNet = 0n;

@@ -81,10 +81,10 @@ export class SharedCounters {
     }
   }
 
-  /** This replica goes on under another id. */
-  startAnew(own: ReplicaId): void {
+  /** This replica goes on under another id. @param version the newest durable group */
+  startAnew(own: ReplicaId, version: bigint): void {
     this.#own = own;
-    for (const counter of this.#list) counter.startAnew(own);
+    for (const counter of this.#list) counter.startAnew(own, version);
   }
 }
 
