@@ -23,6 +23,7 @@ import { readNets, slotsOfGroup } from './local-slots.ts';
 import { LeaseWatch, type Membership } from './membership.ts';
 import { Pauses } from './pause.ts';
 import { Publisher } from './publisher.ts';
+import { retireAbandoned } from './retire.ts';
 import type { SharedCounter } from './shared-counter.ts';
 import { SharedCounters } from './shared-counters.ts';
 
@@ -43,6 +44,8 @@ export interface RegionOptions {
   readonly flushMs: number;
   readonly pollMs: number;
   readonly leaseMs: number;
+  /** A replica without an heir that has not renewed its lease for so long is folded by whoever notices. */
+  readonly retireAfterMs: number;
   /** How long a call of the store may take. */
   readonly callMs: number;
   /** How long a start waits for a store that it meets for the first time. */
@@ -50,6 +53,8 @@ export interface RegionOptions {
   /** Told of what goes wrong between here and the store, which is tried again; and when it works again. */
   readonly onFailure: (error: unknown) => void;
   readonly onRepaired: () => void;
+  /** Told of replicas that were retired because nobody had heard of them for long. */
+  readonly onRetired: (replica: ReplicaId) => void;
   /** This process must end: another one counts under its id, or something happened that cannot. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -79,6 +84,8 @@ export class Region {
   readonly #publisher: Publisher;
   readonly #follower: Follower;
   readonly #heir: Heir;
+  /** For those that nobody inherits from. */
+  readonly #watch: LeaseWatch;
   readonly #ids = new Map<number, ReplicaId>();
   readonly #loops: Promise<void>[] = [];
   readonly #pauses: Pauses;
@@ -156,6 +163,7 @@ export class Region {
       answered: () => this.#answered(),
       failed,
     });
+    this.#watch = new LeaseWatch(host, options.leaseMs + 2 * callMs);
     const watch = new LeaseWatch(host, options.leaseMs + 2 * callMs);
     this.#heir = new Heir({ store, engine, host, identity, watch, isShared: options.isShared });
   }
@@ -186,6 +194,7 @@ export class Region {
         await this.#heir.step();
       }),
       this.#every(leaseMs / 4, async () => this.#sweep()),
+      this.#every(leaseMs * 2, () => this.#retireAbandoned()),
     );
   }
 
@@ -272,6 +281,11 @@ export class Region {
       await step().catch((error: unknown) => this.#failed(error));
       await this.#pauses.take(periodMs);
     }
+  }
+
+  async #retireAbandoned(): Promise<void> {
+    const retired = await retireAbandoned(this.store, this.host, this.#watch, this.#options.retireAfterMs);
+    for (const replica of retired) this.#options.onRetired(replica);
   }
 
   async #holdsLease(): Promise<boolean> {

@@ -39,6 +39,28 @@ export async function retire(
   }
 }
 
+/**
+ * Retires what has not renewed its lease for `afterMs` by the clocks of its owner and of this host, and, lest these be wrong, not
+ * while `watch` has looked on either. To be called again and again.
+ * @returns those that were retired
+ * @throws StoreError
+ */
+export async function retireAbandoned(
+  store: SlotStore,
+  host: Host,
+  watch: LeaseWatch,
+  afterMs: number,
+): Promise<readonly ReplicaId[]> {
+  const retired: ReplicaId[] = [];
+  for (const lease of await store.leases()) {
+    const { state, at } = readLease(lease);
+    const isAbandoned = state !== 'folded' && state !== 'import' && host.clock.nowMs() - at > afterMs;
+    if (!watch.hasExpired(lease) || !isAbandoned) continue;
+    if (typeof (await finish(store, host, lease)) !== 'string') retired.push(lease.replica);
+  }
+  return retired;
+}
+
 async function finish(store: SlotStore, host: Host, lease: Lease): Promise<Retired | RetireRefusal> {
   let current = lease;
   if (!isEnded(readLease(lease).state)) {

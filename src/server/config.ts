@@ -35,6 +35,7 @@ export interface ServerConfig {
   readonly store: string | undefined;
   readonly ack: 'journal' | 'store';
   readonly memoryBytes: number | undefined;
+  readonly retireAfterMs: number;
   /** What is allowed but deserves a word in the log. */
   readonly warnings: readonly string[];
 }
@@ -55,6 +56,7 @@ export async function loadConfig(flags: Flags, environment: Environment): Promis
   }
 }
 
+const RETIRE_AFTER_MS = 7 * 86_400_000;
 const NO_FILE: ConfigFile = { values: new Map(), policies: [] };
 
 /** An empty variable counts as not set: that is what compose files pass on for one that is not there. */
@@ -95,6 +97,7 @@ async function resolve(flags: Flags, environment: Environment, file: ConfigFile)
     store: settings.store,
     ack: settings.ack ?? 'journal',
     memoryBytes: settings.memory,
+    retireAfterMs: settings['retire-after'] ?? RETIRE_AFTER_MS,
     warnings,
   };
 }

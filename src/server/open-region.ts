@@ -20,9 +20,11 @@ export interface RegionSettings {
   readonly url: string;
   readonly ack: 'journal' | 'store';
   readonly memoryBytes: number | undefined;
+  readonly retireAfterMs: number;
   readonly policies: readonly Policy[];
   readonly onFailure: (error: unknown) => void;
   readonly onRepaired: () => void;
+  readonly onRetired: (replica: string) => void;
   readonly onFatal: (error: unknown) => void;
 }
 

@@ -39,6 +39,7 @@ export interface Settings {
   store?: string;
   ack?: 'journal' | 'store';
   memory?: number;
+  'retire-after'?: number;
 }
 export type SettingKey = keyof Settings;
 
@@ -172,6 +173,13 @@ export const SETTINGS: readonly Setting[] = [
     meaning: 'with a store: how much memory shared counters may take; those not used lately leave it',
     default: 'no limit',
     parse: parseBytes,
+  },
+  {
+    key: 'retire-after',
+    argument: '<duration>',
+    meaning: 'with a store: a node that nobody has heard of for so long is retired; its counts stay',
+    default: '7d',
+    parse: parseDuration,
   },
 ];
 

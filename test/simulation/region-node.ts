@@ -70,6 +70,8 @@ export class RegionNode {
       attachMs: 2_000,
       onFailure: () => undefined,
       onRepaired: () => undefined,
+      retireAfterMs: 3_600_000,
+      onRetired: () => undefined,
       onFatal:
         options.onFatal ??
         ((error) => {
