@@ -52,6 +52,8 @@ export class Publisher {
   #confirmedThrough = 0n;
   #isClosed = false;
   #isHurried = false;
+  /** Something was counted that the journal may still gather. */
+  #isGathering = false;
   #wake: (() => void) | undefined;
   #running: Promise<void> | undefined;
   #calls = 0;
@@ -87,6 +89,12 @@ export class Publisher {
     const key = keyOf(slot);
     const before = this.#pending.get(key);
     if (before === undefined || before.version < slot.version) this.#pending.set(key, slot);
+    this.#wake?.();
+  }
+
+  /** Something was counted, and the journal syncs when it sees fit: with the next flush it has to. */
+  gathered(): void {
+    this.#isGathering = true;
     this.#wake?.();
   }
 
@@ -153,7 +161,8 @@ export class Publisher {
   }
 
   get #isIdle(): boolean {
-    return this.#pending.size === 0 && this.#cuts.size === 0 && this.#waiters.length === 0;
+    const hasNothing = this.#pending.size === 0 && this.#cuts.size === 0;
+    return hasNothing && this.#waiters.length === 0 && !this.#isGathering;
   }
 
   async #sleep(): Promise<void> {
@@ -166,6 +175,7 @@ export class Publisher {
   /** Sends everything that is pending now. @returns false when something has to be sent again. */
   async #publish(): Promise<boolean> {
     try {
+      this.#isGathering = false;
       await this.#options.flushJournal();
       const version = this.#options.durableVersion();
       if (!(await this.#options.mayPublish())) return false;

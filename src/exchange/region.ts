@@ -72,6 +72,8 @@ export class Region {
   readonly context: CallContext;
   readonly store: SlotStore;
   readonly host: Host;
+  /** The journal syncs when it sees fit; in mode `always` it does at once, and its stream brings what was counted. */
+  readonly isGathering: boolean;
   readonly #options: RegionOptions;
   readonly #publisher: Publisher;
   readonly #follower: Follower;
@@ -101,6 +103,7 @@ export class Region {
     this.host = host;
     this.#membership = membership;
     this.#ordinal = ordinal;
+    this.isGathering = engine.info().durability !== 'always';
     for (const incarnation of identity.record.incarnations) this.#ids.set(incarnation.ordinal, incarnation.id);
     this.counters = new SharedCounters(membership.replica);
     const failed = (error: unknown): void => this.#failed(error);
@@ -215,6 +218,11 @@ export class Region {
       // Was under way when we went on under another id.
       counter.mergeSlot(replica, { version, net });
     }
+  }
+
+  /** Something was counted, and `isGathering`. */
+  counted(): void {
+    this.#publisher.gathered();
   }
 
   /** Resolves to whether the store has confirmed everything that was counted before, in time. */
