@@ -101,6 +101,7 @@ export class Exchange implements CountingService {
     const end = (): void => {
       for (const counter of counters) if (counter !== undefined) counter.pins--;
       chunk.asOfMs = this.#region.asOfMs;
+      if (this.#region.isGathering && hasChanged(chunk)) this.#region.counted();
       chunk.complete();
       if (--this.#underWay === 0) this.#idle?.();
     };

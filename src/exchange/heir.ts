@@ -111,6 +111,8 @@ export class Heir {
           );
         }
       });
+      // What was evicted is only in the store.
+      if (identity.record.hasEvicted === true) await foldReplica(store, this.#options.host, incarnation.id);
       const lease = findLease(await store.leases(), incarnation.id);
       if (lease !== undefined && readLease(lease).state === 'final')
         await this.#mark(incarnation, lease.version, 'folded');

@@ -54,6 +54,8 @@ export class Publisher {
   #confirmedThrough = 0n;
   #isClosed = false;
   #isHurried = false;
+  /** Something was counted that the journal may still gather. */
+  #isGathering = false;
   #wake: (() => void) | undefined;
   #running: Promise<void> | undefined;
   #calls = 0;
@@ -89,6 +91,12 @@ export class Publisher {
   put(slot: NamedSlot): void {
     const before = this.#pending.get(slot);
     if (before === undefined || before.version < slot.version) this.#pending.set(slot);
+    this.#wake?.();
+  }
+
+  /** Something was counted, and the journal syncs when it sees fit: with the next flush it has to. */
+  gathered(): void {
+    this.#isGathering = true;
     this.#wake?.();
   }
 
@@ -156,7 +164,8 @@ export class Publisher {
   }
 
   get #isIdle(): boolean {
-    return this.#pending.size === 0 && this.#cuts.size === 0 && this.#waiters.length === 0;
+    const hasNothing = this.#pending.size === 0 && this.#cuts.size === 0;
+    return hasNothing && this.#waiters.length === 0 && !this.#isGathering;
   }
 
   async #sleep(): Promise<void> {
@@ -169,6 +178,7 @@ export class Publisher {
   /** Sends everything that is pending now. @returns false when something has to be sent again. */
   async #publish(): Promise<boolean> {
     try {
+      this.#isGathering = false;
       await this.#options.flushJournal();
       const version = this.#options.durableVersion();
       if (!(await this.#options.mayPublish())) return false;

@@ -80,6 +80,8 @@ export class Region {
   readonly context: CallContext;
   readonly store: SlotStore;
   readonly host: Host;
+  /** The journal syncs when it sees fit; in mode `always` it does at once, and its stream brings what was counted. */
+  readonly isGathering: boolean;
   readonly #options: RegionOptions;
   readonly #publisher: Publisher;
   readonly #follower: Follower;
@@ -113,6 +115,7 @@ export class Region {
     this.#pauses = new Pauses(host.clock);
     this.#membership = membership;
     this.#ordinal = ordinal;
+    this.isGathering = engine.info().durability !== 'always';
     for (const incarnation of identity.record.incarnations) this.#ids.set(incarnation.ordinal, incarnation.id);
     this.counters = new SharedCounters(membership.replica);
     const failed = (error: unknown): void => this.#failed(error);
@@ -237,6 +240,11 @@ export class Region {
     }
     counter.ownVersion = slot.version;
     counter.durableNet = slot.net;
+  }
+
+  /** Something was counted, and `isGathering`. */
+  counted(): void {
+    this.#publisher.gathered();
   }
 
   /** Resolves to whether the store has confirmed everything that was counted before, in time. */

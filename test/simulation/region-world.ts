@@ -53,6 +53,8 @@ export interface Running {
   readonly process: SimulatedProcess;
   readonly link: Link;
   node: RegionNode | undefined;
+  /** The id that it began under. */
+  replica: string | undefined;
   isStopping: boolean;
   /** What was acknowledged by it, and by those before it on the directory; and what its reads have shown. */
   readonly floor: Tally;
@@ -132,6 +134,10 @@ export class RegionWorld {
     this.#faults.end();
     await this.until('nodes have stopped', () => !this.directories.some(({ running }) => running?.isStopping));
     await this.until('the clients end', () => this.#clients.every((client) => !client.isBusy));
+    for (const { running } of this.directories) {
+      if (running?.node !== undefined && running.node.exchange.info().store?.replica !== running.replica)
+        this.count('begunAnew');
+    }
     await this.converge();
     await this.judgeAll();
     await this.cuts.judge(this);
@@ -229,6 +235,7 @@ export class RegionWorld {
       process,
       link,
       node: undefined,
+      replica: undefined,
       isStopping: false,
       floor: directory.floor.copy(),
       seen: new Tally(),
@@ -251,7 +258,9 @@ export class RegionWorld {
     });
     opening.then(
       (node) => {
-        if (!process.isDead) running.node = node;
+        if (process.isDead) return;
+        running.node = node;
+        running.replica = node.exchange.info().store?.replica;
       },
       (error: unknown) => {
         if (process.isDead) return;
