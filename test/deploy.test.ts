@@ -63,6 +63,7 @@ const BROKEN: readonly [CheckName, string, string, string, string][] = [
   ['loadBalancer', HAPROXY, 'tallyd-3:7379 port 7070', 'tallyd-3:7379', 'checked on 7379'],
   ['loadBalancer', HAPROXY, 'bind :7379', 'bind :6379', 'HAProxy listens on'],
   ['loadBalancer', HAPROXY, 'uri /readyz', 'uri /ready', 'not asked for /readyz'],
+  ['loadBalancer', HAPROXY, 'maxconn 20000', 'maxconn 40000', 'twice as many files'],
   ['loadBalancer', COMPOSE, 'TALLYD_RESP: 0.0.0.0:7379', 'TALLYD_RESP: 0.0.0.0:6379', 'resp: the servers are'],
   ['prometheus', 'deploy/prometheus.yaml', 'tallyd-3:7070', 'tallyd-4:7070', 'Prometheus scrapes'],
   ['prometheus', 'deploy/prometheus.yaml', 'secrets/tallyd_secret', 'secrets/tallyd', 'no such secret'],

@@ -145,6 +145,12 @@ function loadBalancer(texts: Texts): string[] {
     );
   }
   found.unless(same(bound, published), `HAProxy listens on ${bound}, compose publishes ${published}`);
+  const connections = Number(sections.get('global')?.find(([word]) => word === 'maxconn')?.[1]);
+  const files = compose.services['load-balancer']?.ulimits?.nofile ?? 0;
+  found.unless(
+    files > 2 * connections,
+    `${connections} connections take twice as many files, and it may open ${files}`,
+  );
   const defaults = (sections.get('defaults') ?? []).map((words) => words.join(' '));
   found.unless(
     defaults.some((line) => line.startsWith('http-check send') && line.includes(' uri /readyz ')),

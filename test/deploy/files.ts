@@ -24,6 +24,7 @@ export interface Service {
   readonly healthcheck?: { readonly test: readonly string[] };
   readonly restart?: string;
   readonly stop_grace_period?: string;
+  readonly ulimits?: { readonly nofile: number };
 }
 
 interface Network {
