@@ -17,6 +17,7 @@ import { verifyCommand } from './verify.ts';
 
 /** Below the ten seconds that are promised, so that the log line still gets out. */
 const STOP_TIMEOUT_MS = 9_500;
+const KEEP_ALIVE_MS = 60_000;
 /** Not asked for a stop: what the system means by them is better. */
 const LEFT_ALONE = ['SIGQUIT', 'SIGILL', 'SIGTRAP', 'SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGSEGV', 'SIGUSR2'] as const;
 const HANDLED_HERE = ['uncaughtException', 'unhandledRejection', 'beforeExit'] as const;
@@ -119,7 +120,9 @@ async function runServer(config: ServerConfig): Promise<void> {
   // Nobody may read the ready line; that is no reason to stop.
   process.stdout.off('error', tellOutputError);
   process.stdout.on('error', (error) => log.warn({ err: error }, 'the standard output is closed'));
-  const starting = Server.start(config, log);
+  // The server's own timers keep no process alive, and until a door is open nothing else does.
+  const alive = setInterval(() => undefined, KEEP_ALIVE_MS);
+  const starting = Server.start(config, log).finally(() => clearInterval(alive));
   const grace = stopOnSignal(starting, log);
   try {
     const server = await starting;
