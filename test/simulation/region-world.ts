@@ -4,9 +4,11 @@
  * until everything has come together, and compares what is there with what the clients were told.
  */
 import { total } from '../../src/crdt/cut.ts';
+import type { Engine } from '../../src/engine/engine.ts';
 import type { Disk } from '../../src/host/host.ts';
 import { SeededRandom } from '../../src/std/random.ts';
 import { MemoryStore } from '../../src/store/memory/memory-store.ts';
+import type { Assertion, SlotStore } from '../../src/store/slot-store.ts';
 import { SimulatedDisk } from './disk.ts';
 import { type SimulatedHost, simulatedHost } from './host.ts';
 import { Link } from './network.ts';
@@ -242,7 +244,14 @@ export class RegionWorld {
       warm: new Set(),
     };
     directory.running = running;
-    const { durability, ack, memoryBytes, between, opened, diskBetween = (disk: Disk) => disk } = this.options;
+    const {
+      durability,
+      ack,
+      memoryBytes,
+      between = (inner) => inner,
+      opened,
+      diskBetween = (disk: Disk) => disk,
+    } = this.options;
     const opening = RegionNode.open({
       disk: process.diskOf(diskBetween(directory.disk)),
       host: process,
@@ -251,7 +260,7 @@ export class RegionWorld {
       ...(durability === undefined ? {} : { durability }),
       ...(ack === undefined ? {} : { ack }),
       ...(memoryBytes === undefined ? {} : { memoryBytes }),
-      ...(between === undefined ? {} : { between }),
+      between: (inner, engine) => this.#watched(between(inner, engine), engine),
       ...(opened === undefined ? {} : { opened }),
       onFatal: (error) =>
         this.complain(`node ${directory.index} ended: ${String(error instanceof Error ? error.stack : error)}`),
@@ -271,6 +280,20 @@ export class RegionWorld {
         this.end(directory, 'kill');
       },
     );
+  }
+
+  /** Nothing leaves a node before its journal holds it. */
+  #watched(inner: SlotStore, engine: Engine): SlotStore {
+    const merge = inner.merge.bind(inner);
+    return Object.assign(inner, {
+      merge: (assertion: Assertion) => {
+        for (const { name, version } of assertion.slots) {
+          if (version > engine.durableSequence)
+            this.complain(`${name} left in version ${version} before it was durable`);
+        }
+        return merge(assertion);
+      },
+    });
   }
 
   /** The process is gone, with the power or without. */
