@@ -61,6 +61,8 @@ export interface Running {
   /** What was acknowledged by it, and by those before it on the directory; and what its reads have shown. */
   readonly floor: Tally;
   readonly seen: Tally;
+  /** What was acknowledged by it alone. */
+  readonly own: Tally;
   /** Names that were warm in it. */
   readonly warm: Set<string>;
 }
@@ -185,6 +187,8 @@ export class RegionWorld {
       HEALING_MS_MAX,
     );
     await this.until('what crashed is folded', () => this.nodes.every((node) => this.#isFolded(node)), HEALING_MS_MAX);
+    const isAnswering = (node: RegionNode): boolean => node.exchange.info().store?.isAnswering === true;
+    await this.until('all nodes are in touch', () => this.nodes.every(isAnswering), HEALING_MS_MAX);
     // Every poll comes within this, and every sweep.
     await this.advance(LEASE_MS);
   }
@@ -241,6 +245,7 @@ export class RegionWorld {
       isStopping: false,
       floor: directory.floor.copy(),
       seen: new Tally(),
+      own: new Tally(),
       warm: new Set(),
     };
     directory.running = running;
