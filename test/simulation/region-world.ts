@@ -124,7 +124,7 @@ export class RegionWorld {
 
   /** Lets the clients work with faults under way. */
   async live(steps: number): Promise<void> {
-    for (const directory of this.directories) this.open(directory);
+    for (const directory of this.directories) if (directory.running === undefined) this.open(directory);
     for (let step = 0; step < steps; step++) {
       this.#faults.step();
       this.cuts.isOver = step > steps * 0.6;
