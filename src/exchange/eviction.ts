@@ -61,9 +61,11 @@ export class Eviction {
       const { counters, engine, identity, own } = this.#options;
       if (identity.record.hasEvicted !== true) await identity.change({ hasEvicted: true });
       // Twice around: the first time takes away the mark of having been used.
-      for (let looked = 0; counters.bytes > wantedBytes && looked <= 2 * counters.count; looked += LOOKED_AT_MAX) {
+      for (let looked = 0; counters.bytes > wantedBytes && looked <= 2 * counters.count; ) {
         const { ordinal } = own();
-        const leaving = this.#choose(wantedBytes);
+        const looks = Math.min(LOOKED_AT_MAX, counters.count);
+        const leaving = this.#choose(wantedBytes, looks);
+        looked += looks;
         const slots = leaving.map(({ name }): LocalSlot => ({ name, ordinal, net: 0n }));
         for (const counter of leaving) counters.forget(counter);
         this.#evicted += leaving.length;
@@ -79,12 +81,13 @@ export class Eviction {
   }
 
   /** The clock algorithm: a counter that was used since the hand last came by gets another round. */
-  #choose(wantedBytes: number): SharedCounter[] {
+  #choose(wantedBytes: number, looks: number): SharedCounter[] {
     const { counters } = this.#options;
     const leaving: SharedCounter[] = [];
     const perCounter = counters.bytes / Math.max(1, counters.count);
     const wanted = Math.min(DROPPED_AT_ONCE, Math.ceil((counters.bytes - wantedBytes) / perCounter));
-    for (let i = 0; i < LOOKED_AT_MAX && leaving.length < wanted && counters.count > 0; i++) {
+    // At most once around: nobody is chosen twice.
+    for (let i = 0; i < looks && leaving.length < wanted; i++) {
       if (this.#hand >= counters.count) this.#hand = 0;
       const counter = counters.at(this.#hand++);
       if (counter === undefined || counter.pins > 0 || counter.warmth !== 'warm') continue;

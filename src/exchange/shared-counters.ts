@@ -3,6 +3,8 @@
  * go: whatever is there from the beginning to the end of a walk from the last to the first is seen at least once, because a
  * counter that leaves is replaced by the last one, which has been seen.
  */
+
+import { assert } from '../std/assert.ts';
 import type { NamedState, ReplicaId } from '../store/slot-store.ts';
 import { SharedCounter } from './shared-counter.ts';
 
@@ -53,6 +55,7 @@ export class SharedCounters {
   }
 
   forget(counter: SharedCounter): void {
+    assert(this.#list[counter.position] === counter, 'only a counter that is held is forgotten, once');
     const last = this.#list.pop() as SharedCounter;
     if (last !== counter) {
       last.position = counter.position;

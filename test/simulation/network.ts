@@ -23,7 +23,7 @@ export const STORM: Weather = { lost: 0.2, answerLost: 0.2, twice: 0.2, late: 0.
 
 export type Partition = 'none' | 'requests' | 'answers' | 'both';
 
-export const CALL_MS = 200;
+export const CALL_MS = 100;
 const TRIP_MS = 3;
 const LATE_MS = 4_000;
 

@@ -8,6 +8,7 @@ import { Identity } from '../../src/exchange/identity.ts';
 import type { Disk, Host } from '../../src/host/host.ts';
 import type { Line, MemoryStore } from '../../src/store/memory/memory-store.ts';
 import type { SlotStore } from '../../src/store/slot-store.ts';
+import { CALL_MS } from './network.ts';
 
 /** What became of a call: done with a value, refused by a code, or unknown. */
 export type CallOutcome =
@@ -29,7 +30,7 @@ export interface NodeOptions {
   readonly opened?: (identity: Identity) => Promise<void>;
 }
 
-export const LEASE_MS = 1_000;
+export const LEASE_MS = 600;
 
 export class RegionNode {
   readonly engine: Engine;
@@ -66,7 +67,7 @@ export class RegionNode {
       flushMs: 20,
       pollMs: 20,
       leaseMs: LEASE_MS,
-      callMs: 200,
+      callMs: CALL_MS,
       attachMs: 2_000,
       onFailure: () => undefined,
       onRepaired: () => undefined,

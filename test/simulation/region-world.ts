@@ -4,9 +4,11 @@
  * until everything has come together, and compares what is there with what the clients were told.
  */
 import { total } from '../../src/crdt/cut.ts';
+import type { Engine } from '../../src/engine/engine.ts';
 import type { Disk } from '../../src/host/host.ts';
 import { SeededRandom } from '../../src/std/random.ts';
 import { MemoryStore } from '../../src/store/memory/memory-store.ts';
+import type { Assertion, SlotStore } from '../../src/store/slot-store.ts';
 import { SimulatedDisk } from './disk.ts';
 import { type SimulatedHost, simulatedHost } from './host.ts';
 import { Link } from './network.ts';
@@ -59,6 +61,8 @@ export interface Running {
   /** What was acknowledged by it, and by those before it on the directory; and what its reads have shown. */
   readonly floor: Tally;
   readonly seen: Tally;
+  /** What was acknowledged by it alone. */
+  readonly own: Tally;
   /** Names that were warm in it. */
   readonly warm: Set<string>;
 }
@@ -120,7 +124,7 @@ export class RegionWorld {
 
   /** Lets the clients work with faults under way. */
   async live(steps: number): Promise<void> {
-    for (const directory of this.directories) this.open(directory);
+    for (const directory of this.directories) if (directory.running === undefined) this.open(directory);
     for (let step = 0; step < steps; step++) {
       this.#faults.step();
       this.cuts.isOver = step > steps * 0.6;
@@ -183,6 +187,8 @@ export class RegionWorld {
       HEALING_MS_MAX,
     );
     await this.until('what crashed is folded', () => this.nodes.every((node) => this.#isFolded(node)), HEALING_MS_MAX);
+    const isAnswering = (node: RegionNode): boolean => node.exchange.info().store?.isAnswering === true;
+    await this.until('all nodes are in touch', () => this.nodes.every(isAnswering), HEALING_MS_MAX);
     // Every poll comes within this, and every sweep.
     await this.advance(LEASE_MS);
   }
@@ -239,10 +245,18 @@ export class RegionWorld {
       isStopping: false,
       floor: directory.floor.copy(),
       seen: new Tally(),
+      own: new Tally(),
       warm: new Set(),
     };
     directory.running = running;
-    const { durability, ack, memoryBytes, between, opened, diskBetween = (disk: Disk) => disk } = this.options;
+    const {
+      durability,
+      ack,
+      memoryBytes,
+      between = (inner) => inner,
+      opened,
+      diskBetween = (disk: Disk) => disk,
+    } = this.options;
     const opening = RegionNode.open({
       disk: process.diskOf(diskBetween(directory.disk)),
       host: process,
@@ -251,7 +265,7 @@ export class RegionWorld {
       ...(durability === undefined ? {} : { durability }),
       ...(ack === undefined ? {} : { ack }),
       ...(memoryBytes === undefined ? {} : { memoryBytes }),
-      ...(between === undefined ? {} : { between }),
+      between: (inner, engine) => this.#watched(between(inner, engine), engine),
       ...(opened === undefined ? {} : { opened }),
       onFatal: (error) =>
         this.complain(`node ${directory.index} ended: ${String(error instanceof Error ? error.stack : error)}`),
@@ -271,6 +285,20 @@ export class RegionWorld {
         this.end(directory, 'kill');
       },
     );
+  }
+
+  /** Nothing leaves a node before its journal holds it. */
+  #watched(inner: SlotStore, engine: Engine): SlotStore {
+    const merge = inner.merge.bind(inner);
+    return Object.assign(inner, {
+      merge: (assertion: Assertion) => {
+        for (const { name, version } of assertion.slots) {
+          if (version > engine.durableSequence)
+            this.complain(`${name} left in version ${version} before it was durable`);
+        }
+        return merge(assertion);
+      },
+    });
   }
 
   /** The process is gone, with the power or without. */
