@@ -35,8 +35,6 @@ export interface PublisherOptions {
   readonly durableVersion: () => bigint;
   /** Resolves to whether slots may be published now: the lease is held. */
   readonly mayPublish: () => Promise<boolean>;
-  /** Told of each slot that the store has confirmed. */
-  readonly confirmed: (slot: NamedSlot) => void;
   /** Told when a call fails, and when one succeeds after that. */
   readonly failed: (error: unknown) => void;
 }
@@ -73,9 +71,9 @@ export class Publisher {
     return this.#confirmedThrough;
   }
 
-  /** Slots that are not confirmed. */
+  /** Slots and cuts that are not confirmed. */
   get backlog(): number {
-    return this.#pending.size + this.#underWay.size;
+    return this.#pending.size + this.#underWay.size + this.#cuts.size;
   }
 
   /** Calls of the store, and slots in them, since the start. */
@@ -220,10 +218,7 @@ export class Publisher {
     const isSlow = this.#clock.monotonicMs() - sinceMs > CALL_MS_WANTED;
     if (isSlow) this.#batchSlots = Math.max(BATCH_SLOTS_MIN, this.#batchSlots >> 1);
     else if (slots.length === this.#batchSlots) this.#batchSlots = Math.min(BATCH_SLOTS_MAX, this.#batchSlots * 2);
-    for (const slot of slots) {
-      this.#underWay.delete(slot);
-      this.#options.confirmed(slot);
-    }
+    for (const slot of slots) this.#underWay.delete(slot);
   }
 
   async #sendCuts(): Promise<void> {

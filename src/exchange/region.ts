@@ -4,13 +4,13 @@
  */
 
 import { CountingError } from '../counter/errors.ts';
-import { Kind } from '../counter/key.ts';
 import type { Policy } from '../counter/policy.ts';
+import type { StoreInfo } from '../counter/service.ts';
 import type { Slot } from '../crdt/slot.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Host } from '../host/host.ts';
 import type { GroupBuffer } from '../journal/group.ts';
-import { type ReplicaId, type SlotStore, StoreError } from '../store/slot-store.ts';
+import { type NamedState, type ReplicaId, type SlotStore, StoreError } from '../store/slot-store.ts';
 import { type Attached, attach, freshIncarnation, membershipOf } from './attach.ts';
 import type { CallContext } from './call.ts';
 import { Cutter } from './cutter.ts';
@@ -23,11 +23,12 @@ import { readNets, slotsOfGroup } from './local-slots.ts';
 import { LeaseWatch, type Membership } from './membership.ts';
 import { Pauses } from './pause.ts';
 import { Publisher } from './publisher.ts';
+import { Reassertion } from './reassertion.ts';
 import { retireAbandoned } from './retire.ts';
 import type { SharedCounter } from './shared-counter.ts';
 import { SharedCounters } from './shared-counters.ts';
 
-const SWEEP_SLOTS = 1_000;
+const REASSERT_MS = 50;
 const CLOSE_FLUSH_MS = 3_000;
 
 export interface RegionOptions {
@@ -59,20 +60,6 @@ export interface RegionOptions {
   readonly onFatal: (error: unknown) => void;
 }
 
-export interface RegionInfo {
-  readonly replica: ReplicaId;
-  readonly isDurable: boolean;
-  readonly isAnswering: boolean;
-  readonly asOfMs: number;
-  readonly held: number;
-  readonly heldBytes: number;
-  readonly backlog: number;
-  readonly calls: number;
-  readonly slotsSent: number;
-  readonly loads: number;
-  readonly evicted: number;
-}
-
 export class Region {
   readonly counters: SharedCounters;
   readonly loader: Loader;
@@ -86,6 +73,7 @@ export class Region {
   readonly #publisher: Publisher;
   readonly #follower: Follower;
   readonly #heir: Heir;
+  readonly #reassertion: Reassertion;
   /** For those that nobody inherits from. */
   readonly #watch: LeaseWatch;
   readonly #ids = new Map<number, ReplicaId>();
@@ -96,7 +84,6 @@ export class Region {
   #renewing: Promise<boolean> | undefined;
   /** An incarnation has ended, and how it stands in the end is not in the file yet. */
   #ending: Promise<void> | undefined;
-  #sweepCursor = 0;
   #hasFailed = false;
   #isClosed = false;
 
@@ -128,7 +115,6 @@ export class Region {
       flushJournal: () => engine.flush(),
       durableVersion,
       mayPublish: () => this.#holdsLease(),
-      confirmed: () => undefined,
       failed,
     });
     const forked = (): void => this.#forked();
@@ -146,29 +132,47 @@ export class Region {
       clock: host.clock,
       failed,
     });
-    const nowMs = (): number => host.clock.nowMs();
-    const cutter = new Cutter({
-      store,
-      host,
-      timeoutMs: callMs * 2,
-      replica: () => this.replica,
-      publish: (timeoutMs) => this.#publisher.flush(timeoutMs),
-      learned: (name, state) => this.counters.merge([{ name, state }], Math.floor(nowMs() / 1000)),
-    });
-    this.context = { engine, cutter, own, nowMs, spare: [] };
+    this.context = this.#contextOf(own);
     this.#follower = new Follower({
       store,
       host,
       pollMs: options.pollMs,
-      changed: ({ states }) => this.counters.merge(states, Math.floor(nowMs() / 1000)),
+      changed: ({ states }) => this.#merge(states),
       resync: () => this.#resync(),
-      termChanged: () => this.#assertAgain(),
+      termChanged: () => this.#reassertion.again(),
       answered: () => this.#answered(),
       failed,
     });
     this.#watch = new LeaseWatch(host, options.leaseMs + 2 * callMs);
     const watch = new LeaseWatch(host, options.leaseMs + 2 * callMs);
     this.#heir = new Heir({ store, engine, host, identity, watch, isShared: options.isShared });
+    this.#reassertion = new Reassertion({
+      engine,
+      counters: this.counters,
+      publisher: this.#publisher,
+      heir: this.#heir,
+      own,
+      clock: host.clock,
+      isDurable: store.guarantees.durable,
+      sweepMs: options.leaseMs / 4,
+    });
+  }
+
+  #contextOf(own: () => Own): CallContext {
+    const { engine, store, host, callMs } = this.#options;
+    const cutter = new Cutter({
+      store,
+      host,
+      timeoutMs: callMs * 2,
+      replica: () => this.replica,
+      publish: (timeoutMs) => this.#publisher.flush(timeoutMs),
+      learned: (name, state) => this.#merge([{ name, state }]),
+    });
+    return { engine, cutter, own, nowMs: () => host.clock.nowMs(), spare: [] };
+  }
+
+  #merge(states: readonly NamedState[]): void {
+    this.counters.merge(states, Math.floor(this.host.clock.nowMs() / 1000));
   }
 
   get replica(): ReplicaId {
@@ -196,12 +200,13 @@ export class Region {
         await (this.#ending ?? this.#endPast());
         await this.#heir.step();
       }),
-      this.#every(leaseMs / 4, async () => this.#sweep()),
+      this.#every(REASSERT_MS, async () => this.#reassertion.step()),
       this.#every(leaseMs * 2, () => this.#retireAbandoned()),
     );
   }
 
-  info(): RegionInfo {
+  /** How it stands between this replica and the store. */
+  info(): Omit<StoreInfo, 'hits' | 'misses'> {
     const { calls, slots } = this.#publisher.traffic;
     return {
       replica: this.replica,
@@ -222,16 +227,17 @@ export class Region {
   tookGroup(group: GroupBuffer): void {
     const { sequence } = group;
     slotsOfGroup(group, (names, start, end, ordinal, net) => {
-      const replica = this.#ids.get(ordinal);
-      if (replica === undefined) return;
       const counter = this.counters.findBytes(names, start, end);
       const name = counter?.name ?? names.toString('utf8', start, end);
-      this.#publisher.put({ name, replica, version: sequence, net });
-      this.#tookSlot(counter, replica, ordinal, { version: sequence, net });
+      this.tookSlot(counter, name, ordinal, { version: sequence, net });
     });
   }
 
-  #tookSlot(counter: SharedCounter | undefined, replica: ReplicaId, ordinal: number, slot: Slot): void {
+  /** A slot of one of this directory's incarnations is durable; its counter, if it is held here. */
+  tookSlot(counter: SharedCounter | undefined, name: string, ordinal: number, slot: Slot): void {
+    const replica = this.#ids.get(ordinal);
+    if (replica === undefined) return;
+    this.#publisher.put({ name, replica, ...slot });
     if (counter === undefined) return;
     if (ordinal !== this.#ordinal) {
       // Applied before this replica went on under another id, durable after it.
@@ -360,41 +366,6 @@ export class Region {
     } finally {
       for (const counter of held) counter.pins--;
     }
-  }
-
-  /** The store may have lost what it had confirmed. */
-  #assertAgain(): void {
-    this.#heir.forgetPublished();
-    this.#sweepCursor = 0;
-    do {
-      this.#assertPage();
-    } while (this.#sweepCursor !== 0);
-    for (let i = 0; i < this.counters.count; i++) {
-      const counter = this.counters.at(i);
-      if (counter !== undefined && counter.cut.version > 0n) {
-        this.#publisher.putCut({ name: counter.name, cut: counter.cut });
-      }
-    }
-  }
-
-  /** Where nothing is durable, everything is asserted again, again and again. */
-  #sweep(): void {
-    if (this.store.guarantees.durable || this.#publisher.backlog > SWEEP_SLOTS) return;
-    const from = this.#sweepCursor;
-    this.#assertPage();
-    if (from === 0) this.#heir.forgetPublished();
-  }
-
-  #assertPage(): void {
-    const { entries, cursor, sequence } = this.#options.engine.durablePage(Kind.slot, this.#sweepCursor, SWEEP_SLOTS);
-    for (const { name, ordinal, value } of entries) {
-      if (ordinal === this.#ordinal) {
-        this.#publisher.put({ name, replica: this.replica, version: sequence, net: value });
-      }
-      const counter = this.counters.find(name);
-      if (counter !== undefined && counter.cut.version > 0n) this.#publisher.putCut({ name, cut: counter.cut });
-    }
-    this.#sweepCursor = cursor;
   }
 
   /** What could not be read while the store was away is read now. */

@@ -70,6 +70,12 @@ export const stateChecks: readonly ConformanceCheck[] = [
         await store.merge({ slots: [{ name: close, replica, version: 1n << 53n, net: 2n }], cuts: [] });
         await store.merge({ slots: [{ name: close, replica, version: 99n, net: 3n }], cuts: [] });
         deepStrictEqual(await slotsOf(store, close), new Map([[replica, slot((1n << 53n) + 1n, 1n)]]));
+        await store.merge({ slots: [{ name: close, replica, version: (1n << 53n) + 2n, net: 4n }], cuts: [] });
+        deepStrictEqual(await slotsOf(store, close), new Map([[replica, slot((1n << 53n) + 2n, 4n)]]));
+        const rising = bench.randomId();
+        await store.merge({ slots: [{ name: rising, replica, version: 1n << 53n, net: 1n }], cuts: [] });
+        await store.merge({ slots: [{ name: rising, replica, version: (1n << 53n) + 1n, net: 2n }], cuts: [] });
+        deepStrictEqual(await slotsOf(store, rising), new Map([[replica, slot((1n << 53n) + 1n, 2n)]]));
       }),
   },
   {
