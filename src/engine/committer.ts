@@ -236,12 +236,13 @@ export class Committer {
     const unwritten = this.#unwritten();
     const isSyncDue = this.#durability === 'always' || this.#isSyncDue || this.#unsyncedBytes > UNSYNCED_BYTES_MAX;
     if (unwritten.length === 0 && !isSyncDue) return false;
+    // Before the write: a flush that is asked for meanwhile may be about a later group.
+    this.#isSyncDue = false;
     this.#markTimer?.cancel();
     try {
       if (this.#syncFailure !== undefined) throw this.#syncFailure;
       if (unwritten.length > 0) await this.#write(unwritten);
       if (isSyncDue) {
-        this.#isSyncDue = false;
         await this.#syncing;
         this.#syncing = this.#sync();
         // In the other modes only a flush waits for it.
