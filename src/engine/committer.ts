@@ -236,7 +236,7 @@ export class Committer {
     const unwritten = this.#unwritten();
     const isSyncDue = this.#durability === 'always' || this.#isSyncDue || this.#unsyncedBytes > UNSYNCED_BYTES_MAX;
     if (unwritten.length === 0 && !isSyncDue) return false;
-    // Whoever asks from here on may mean what is written after this.
+    // Before the write: a flush that is asked for meanwhile may be about a later group.
     this.#isSyncDue = false;
     this.#markTimer?.cancel();
     try {

@@ -66,7 +66,9 @@ export class Eviction {
         const looks = Math.min(LOOKED_AT_MAX, counters.count);
         const leaving = this.#choose(wantedBytes, looks);
         looked += looks;
-        const slots = leaving.map(({ name }): LocalSlot => ({ name, ordinal, net: 0n }));
+        // Of one that is cold nothing is known here: what the engine has of it stays.
+        const known = leaving.filter(({ warmth }) => warmth === 'warm');
+        const slots = known.map(({ name }): LocalSlot => ({ name, ordinal, net: 0n }));
         for (const counter of leaving) counters.forget(counter);
         this.#evicted += leaving.length;
         // Whoever wants one of them back reads the engine after this.
@@ -90,9 +92,9 @@ export class Eviction {
     for (let i = 0; i < looks && leaving.length < wanted; i++) {
       if (this.#hand >= counters.count) this.#hand = 0;
       const counter = counters.at(this.#hand++);
-      if (counter === undefined || counter.pins > 0 || counter.warmth !== 'warm') continue;
+      if (counter === undefined || counter.pins > 0 || counter.warmth === 'partial') continue;
       if (counter.isUsed) counter.isUsed = false;
-      else if (this.#isSafe(counter)) leaving.push(counter);
+      else if (counter.warmth === 'cold' || this.#isSafe(counter)) leaving.push(counter);
     }
     return leaving;
   }

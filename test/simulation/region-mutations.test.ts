@@ -57,8 +57,7 @@ async function seedsUntilFound(options: Omit<RegionWorldOptions, 'seed'> = {}): 
     try {
       await world.live(STEPS);
       await world.heal();
-    } catch (error) {
-      console.log(seed, error instanceof Error ? error.message.slice(0, 300) : error);
+    } catch {
       return seed;
     }
   }
