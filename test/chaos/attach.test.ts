@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findProgram, PostgresProcess } from '../wire/postgres-process.ts';
 import { runTallyd, ServerProcess } from '../wire/server-process.ts';
-import { eventually } from './load.ts';
+import { eventually } from './eventually.ts';
 import { RegionBench, resp } from './region-bench.ts';
 import { type RegionNode, runningReplicas } from './region-node.ts';
 

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findProgram, PostgresProcess } from '../wire/postgres-process.ts';
 import { stopServers } from '../wire/server-process.ts';
-import { eventually, Load } from './load.ts';
+import { eventually } from './eventually.ts';
+import { Load } from './load.ts';
 import { listReplicas, RegionNode, retire } from './region-node.ts';
 
 type Three = [RegionNode, RegionNode, RegionNode];

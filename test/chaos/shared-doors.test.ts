@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { frame, RespConnection } from '../wire/counting-clients.ts';
 import { findProgram } from '../wire/postgres-process.ts';
-import { eventually } from './load.ts';
+import { eventually } from './eventually.ts';
 import { http, RegionBench, resp } from './region-bench.ts';
 import type { RegionNode } from './region-node.ts';
 
