@@ -65,6 +65,11 @@ export class Load {
     });
   }
 
+  /** All clients leave counters of their own behind, which nobody touches any more. */
+  turn(): void {
+    for (const client of this.clients) client.turn();
+  }
+
   /** Ends the load. */
   async finish(): Promise<void> {
     this.#isOver = true;
