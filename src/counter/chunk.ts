@@ -106,6 +106,8 @@ export class Chunk {
   kind: Kind = Kind.counter;
   /** All or nothing: when one command is refused, none is applied and the others say `atomic_refused`. */
   atomic = false;
+  /** Commands that belong together, `[from, to)`, as from and to in turn: nobody sees some of them without the others. */
+  readonly transactions: number[] = [];
   /** Covers the whole chunk. */
   key: IdempotencyKey | undefined = undefined;
   /** Of shared counters. */
@@ -185,6 +187,7 @@ export class Chunk {
     if (this.options.length > 0) this.options.length = 0;
     this.kind = Kind.counter;
     this.atomic = false;
+    if (this.transactions.length > 0) this.transactions.length = 0;
     this.key = undefined;
     this.consistency = 'local';
     this.session = '';

@@ -97,6 +97,7 @@ export class Exchange implements CountingService {
   #take(chunk: Chunk): void {
     const admitted = this.#admission.admit(chunk);
     const { counters, codes, cold } = admitted;
+    if (chunk.transactions.length > 0) refuseTransactions(chunk, admitted);
     this.#underWay++;
     const end = (): void => {
       for (const counter of counters) if (counter !== undefined) counter.pins--;
@@ -147,6 +148,22 @@ export class Exchange implements CountingService {
       else if (error instanceof CountingError) chunk.refusal = error.entry.id;
       else throw error;
       return false;
+    }
+  }
+}
+
+/** What replicas share arrives elsewhere record by record, so a transaction with a shared counter in it does nothing. */
+function refuseTransactions({ transactions }: Chunk, { counters, codes }: ReturnType<Admission['admit']>): void {
+  for (let at = 0; at < transactions.length; at += 2) {
+    const [from, to] = transactions.slice(at, at + 2) as [number, number];
+    let isShared = false;
+    for (let i = from; i < to; i++) isShared ||= counters[i] !== undefined || codes[i] !== DONE;
+    if (!isShared) continue;
+    codes.fill(ERRORS.needs_authority.id, from, to);
+    for (let i = from; i < to; i++) {
+      const counter = counters[i];
+      if (counter !== undefined) counter.pins--;
+      counters[i] = undefined;
     }
   }
 }

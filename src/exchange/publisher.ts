@@ -15,6 +15,8 @@ import { SlotMap } from './slot-map.ts';
 
 /** Slots per call, adapted between these: a call should take about as long as the pause between two flushes. */
 const BATCH_SLOTS_MIN = 50;
+/** Below this only failures go: a busy machine makes small calls as slow as large ones, and many of them slower still. */
+const BATCH_SLOTS_SLOW = 1_000;
 const BATCH_SLOTS_MAX = 5_000;
 const CALL_MS_WANTED = 50;
 const RETRY_MS_MIN = 20;
@@ -216,7 +218,7 @@ export class Publisher {
     this.#slotsSent += slots.length;
     await this.#options.store.merge({ slots, cuts: [] });
     const isSlow = this.#clock.monotonicMs() - sinceMs > CALL_MS_WANTED;
-    if (isSlow) this.#batchSlots = Math.max(BATCH_SLOTS_MIN, this.#batchSlots >> 1);
+    if (isSlow) this.#batchSlots = Math.max(Math.min(BATCH_SLOTS_SLOW, this.#batchSlots), this.#batchSlots >> 1);
     else if (slots.length === this.#batchSlots) this.#batchSlots = Math.min(BATCH_SLOTS_MAX, this.#batchSlots * 2);
     for (const slot of slots) this.#underWay.delete(slot);
   }

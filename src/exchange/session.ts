@@ -25,10 +25,11 @@ export async function waitForSession(
   const { clock } = region.host;
   const endMs = clock.monotonicMs() + PATIENCE_MS;
   while (!isKnown()) {
-    // A counter that the session has not updated has no such version; then it counts how far its replica had come before the read.
-    const through = await publishedThrough(replica, region);
+    // A counter that the session has not updated has no such version; then it counts how far its replica had come before
+    // the counters are read: what it publishes between the two is not in what was read.
+    const isPublished = (await publishedThrough(replica, region)) >= wanted;
     await region.loader.refresh(counters);
-    if (isKnown() || through >= wanted) return;
+    if (isPublished) return;
     if (clock.monotonicMs() >= endMs) throw new CountingError('not_yet_visible');
     await pause(clock, ASK_AGAIN_MS);
   }

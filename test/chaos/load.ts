@@ -3,30 +3,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { SeededRandom } from '../../src/std/random.ts';
+import { eventually } from './eventually.ts';
 import type { Values } from './ledger.ts';
 import { HttpRegionClient, type RegionClient, RespRegionClient } from './region-clients.ts';
 import type { RegionNode } from './region-node.ts';
 
 const LOOK_MS = 100;
-const ASK_AGAIN_MS = 50;
-/** For what must happen, on however busy a machine. */
-const PATIENCE_MS = 60_000;
-
-/** Until it holds; what cannot be asked does not hold yet. @throws Error that says what was waited for */
-export async function eventually(what: string, holds: () => Promise<boolean> | boolean): Promise<void> {
-  const endMs = performance.now() + PATIENCE_MS;
-  let failure: unknown;
-  while (performance.now() < endMs) {
-    try {
-      if (await holds()) return;
-      failure = undefined;
-    } catch (error) {
-      failure = error;
-    }
-    await sleep(ASK_AGAIN_MS);
-  }
-  throw new Error(`not within ${PATIENCE_MS / 1000} s: ${what}`, { cause: failure });
-}
 
 export class Load {
   readonly nodes: readonly RegionNode[];
@@ -81,6 +63,11 @@ export class Load {
       await Promise.all(this.nodes.map((node) => node.values(this.names)));
       return true;
     });
+  }
+
+  /** All clients leave counters of their own behind, which nobody touches any more. */
+  turn(): void {
+    for (const client of this.clients) client.turn();
   }
 
   /** Ends the load. */

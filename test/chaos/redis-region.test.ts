@@ -5,11 +5,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { RedisCluster } from '../wire/redis-cluster.ts';
+import { command, RedisCluster } from '../wire/redis-cluster.ts';
 import { isInstalled } from '../wire/redis-process.ts';
 import { stopServers } from '../wire/server-process.ts';
-import { eventually, Load } from './load.ts';
+import { eventually } from './eventually.ts';
+import { Load } from './load.ts';
 import { listReplicas, RegionNode } from './region-node.ts';
+
+type Redis = RedisCluster['nodes'][number];
 
 const seed = Number(process.env['TALLYD_TEST_SEED'] ?? Date.now() % 1_000_000);
 
@@ -39,11 +42,14 @@ describe.skipIf(!isInstalled('redis-server'))(`three nodes over Redis Cluster, s
     await load.progress(load.clients, 100);
 
     await load.warm();
-    // A third of the counters loses its master; which has the others' leases and the feed of some buckets, too.
-    const master = store.nodes[0]?.port as number;
-    await store.kill(master);
+    // A third of the counters loses its master, and the replica that takes its place has not heard of the last updates.
+    const [{ port: master }, { port: survivor }] = store.nodes as [Redis, Redis];
+    await command(master, 'ACL', 'SETUSER', 'default', '-psync', '-sync', '-replconf');
+    await command(master, 'CLIENT', 'KILL', 'TYPE', 'replica');
     await load.counts(load.clients, 300);
-    const survivor = store.nodes[1]?.port as number;
+    await store.kill(master);
+    load.turn();
+    await load.counts(load.clients, 100);
     await eventually('a replica takes over', async () => (await store.ownerOf(0, survivor)) !== master);
     await eventually('the nodes reach it', async () => {
       const states = await Promise.all(nodes.map((node) => node.storeState()));
@@ -57,6 +63,7 @@ describe.skipIf(!isInstalled('redis-server'))(`three nodes over Redis Cluster, s
       return states.every(({ isAnswering }) => !isAnswering);
     });
     await load.counts(load.clients, 300);
+    load.turn();
     await b.kill();
     await load.counts(load.clientsOf(a, c), 100);
     store.resume();

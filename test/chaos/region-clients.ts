@@ -8,7 +8,9 @@ import { BASE, CLIENTS_PER_TOTAL, frame, RespConnection } from '../wire/counting
 import { Ledger } from './ledger.ts';
 import type { RegionNode } from './region-node.ts';
 
-const OWN_COUNTERS = 20;
+/** In phases, so that some are not touched again after a fault, which would heal what it broke. */
+const OWN_PER_PHASE = 4;
+const PHASES = 5;
 const PIPELINE_MAX = 40;
 const PAUSE_MS = 10;
 const AGAIN_MS = 20;
@@ -34,6 +36,8 @@ export abstract class RegionClient {
   unknown = 0;
   protected readonly random: SeededRandom;
   #isOver = false;
+  #shares = 0;
+  #phase = 0;
 
   constructor(index: number, node: RegionNode, random: SeededRandom) {
     this.node = node;
@@ -41,7 +45,7 @@ export abstract class RegionClient {
     // Neighbours, which count on different nodes, share a total.
     this.total = `total:${Math.floor(index / CLIENTS_PER_TOTAL)}`;
     this.weight = BASE ** BigInt(index % CLIENTS_PER_TOTAL);
-    const names = Array.from({ length: OWN_COUNTERS }, (_, i) => `own:${index}:${i}`);
+    const names = Array.from({ length: PHASES * OWN_PER_PHASE }, (_, i) => `own:${index}:${i}`);
     this.owns = new Map(names.map((name) => [name, new Ledger()]));
   }
 
@@ -58,6 +62,11 @@ export abstract class RegionClient {
     this.#isOver = true;
   }
 
+  /** Counts on other counters of its own from here on, as long as there are some. */
+  turn(): void {
+    this.#phase = Math.min(this.#phase + 1, PHASES - 1);
+  }
+
   /** How many of its updates a total holds. */
   digitOf(total: bigint): bigint {
     return (total / this.weight) % BASE;
@@ -71,10 +80,14 @@ export abstract class RegionClient {
   }
 
   protected ask(): Update[] {
-    const names = [...this.owns.keys()];
+    const first = this.#phase * OWN_PER_PHASE;
+    const names = [...this.owns.keys()].slice(first, first + OWN_PER_PHASE);
     const updates: Update[] = [];
     for (let left = 1 + this.random.below(PIPELINE_MAX / 2); left > 0; left--) {
-      updates.push({ name: this.total, amount: this.weight, ledger: this.shared, id: this.shared.ask(1n) });
+      // A digit has room for so many.
+      if (++this.#shares < BASE) {
+        updates.push({ name: this.total, amount: this.weight, ledger: this.shared, id: this.shared.ask(1n) });
+      }
       const name = names[this.random.below(names.length)] as string;
       const amount = BigInt(this.random.below(15) - 5);
       const ledger = this.owns.get(name) as Ledger;

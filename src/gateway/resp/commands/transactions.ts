@@ -6,7 +6,7 @@ import { Transaction } from '../transaction.ts';
 const PART = { group: 'transactions', arity: 1, immediate: true } as const;
 
 function exec(context: CommandContext): Planned {
-  const { replies, request, session } = context;
+  const { chunk, replies, request, session } = context;
   const { transaction } = session;
   if (transaction === undefined) return replies.error('ERR EXEC without MULTI');
   session.transaction = undefined;
@@ -14,7 +14,9 @@ function exec(context: CommandContext): Planned {
     return replies.error('EXECABORT Transaction discarded because of previous errors.');
   }
   const planned = replies.group(transaction.commands.length);
+  const from = chunk.count;
   transaction.replay(request, transaction.buffer ?? request.bytes, (spec) => spec.handle?.(context));
+  chunk.transactions.push(from, chunk.count);
   return planned;
 }
 
