@@ -23,8 +23,12 @@ const broken = vi.hoisted(() => ({ rule: '' }));
 vi.mock(import('../../src/crdt/slot.ts'), async (importOriginal) => {
   const real = await importOriginal();
   const newerSlot = (a: Slot, b: Slot): Slot => {
-    const version = a.version > b.version ? a.version : b.version;
-    if (broken.rule === 'add' && b.version > 0n) return { version, net: a.net + b.net };
+    if (broken.rule === 'add' && b.version > 0n) {
+      return {
+        version: real.newerSlot(a, { ...b, net: b.version === a.version ? a.net : b.net }).version,
+        net: a.net + b.net,
+      };
+    }
     if (broken.rule === 'last' && b.version > 0n) return { ...b };
     return real.newerSlot(a, b);
   };
