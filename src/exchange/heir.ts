@@ -32,30 +32,32 @@ export class Heir {
   readonly #options: HeirOptions;
   /** Those whose slots the store has confirmed. */
   readonly #published = new Set<ReplicaId>();
+  /** Those that are folded, and kept because the store can lose that. */
+  readonly #folded = new Set<ReplicaId>();
 
   constructor(options: HeirOptions) {
     this.#options = options;
   }
 
-  /** Publishes again: the store may have lost what it had confirmed. */
+  /** Publishes and folds again: the store may have lost what it had confirmed. */
   forgetPublished(): void {
     this.#published.clear();
+    this.#folded.clear();
   }
 
-  /** Does what can be done now. @returns whether anything is left to be done. @throws StoreError, CountingError */
-  async step(): Promise<boolean> {
-    const past = this.#past();
+  /** Does what can be done now. @throws StoreError, CountingError */
+  async step(): Promise<void> {
+    const past = this.#past().filter(({ id }) => !this.#folded.has(id));
     for (const incarnation of past) {
       if (!this.#published.has(incarnation.id)) await this.#publish(incarnation);
     }
-    if (past.length === 0) return false;
+    if (past.length === 0) return;
     const leases = await this.#options.store.leases();
     const ended: Past[] = [];
     for (const incarnation of past) {
       if (await this.#finalise(incarnation, leases)) ended.push(incarnation);
     }
     if (ended.length > 0) await this.#fold(ended);
-    return this.#past().length > 0;
   }
 
   #past(): Past[] {
@@ -117,7 +119,10 @@ export class Heir {
       if (lease !== undefined && readLease(lease).state === 'final')
         await this.#mark(incarnation, lease.version, 'folded');
       // Where the store can lose the fold, the directory keeps the slots, to assert them again.
-      if (!store.guarantees.durable) continue;
+      if (!store.guarantees.durable) {
+        this.#folded.add(incarnation.id);
+        continue;
+      }
       await engine.flush();
       await identity.change(({ incarnations }) => ({
         incarnations: incarnations.filter(({ id }) => id !== incarnation.id),
