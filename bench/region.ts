@@ -51,15 +51,18 @@ async function main(names: readonly string[], isQuick: boolean, isWritten: boole
     const load = Number((loadavg()[0] ?? 0).toFixed(1));
     const lines = await figure.measure({ isQuick, progress });
     measured[figure.name] = { date: new Date().toISOString().slice(0, 10), load, lines };
+    if (isWritten) write(measured);
   }
-  const json = JSON.stringify({ cpus: cpus().length, processor: processorModel(), ...measured }, undefined, 2);
-  process.stdout.write(`${json}\n\n${document(measured)}`);
-  if (!isWritten) return;
+  process.stdout.write(`${JSON.stringify(measured, undefined, 2)}\n\n${document(measured)}`);
+}
+
+function write(measured: Readonly<Record<string, Measured>>): void {
   // Figures that were not measured now stay as they are.
   const file = fileURLToPath(new URL('region.json', REPORTS));
   const kept = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Record<string, Measured>) : {};
-  const all = { ...kept, ...(JSON.parse(json) as Record<string, Measured>) };
-  writeFileSync(file, `${JSON.stringify(all, undefined, 2)}\n`);
+  const all = { ...kept, ...measured };
+  const machine = { cpus: cpus().length, processor: processorModel() };
+  writeFileSync(file, `${JSON.stringify({ ...all, ...machine }, undefined, 2)}\n`);
   writeFileSync(fileURLToPath(new URL('region.md', REPORTS)), document(all));
 }
 

@@ -16,7 +16,14 @@ const bin = join(root, 'node_modules', '.bin');
 const lock = join(root, 'node_modules', '.tallyd-lock');
 const inCi = process.env.CI === 'true';
 
-const commands = { start, test, build: buildOnly, check, bench };
+const commands = {
+  start,
+  test,
+  build: buildOnly,
+  check,
+  bench: (options) => bench('bench.ts', options),
+  'bench:region': (options) => bench('region.ts', options),
+};
 
 const [name = '', ...args] = process.argv.slice(2);
 try {
@@ -50,10 +57,10 @@ async function check() {
   return 0;
 }
 
-async function bench(options) {
+async function bench(program, options) {
   const node = await prepare();
   await installPrograms();
-  return run(node, [join(root, 'bench/bench.ts'), ...options], { cwd: root });
+  return run(node, [join(root, 'bench', program), ...options], { cwd: root });
 }
 
 /** Everything that must hold. `filters` go to vitest only. */

@@ -20,9 +20,10 @@ const NODES = 3;
 const COUNTERS = 40_000;
 const RATES = [0, 5_000, 10_000, 20_000, 40_000, 80_000];
 const SETTLE_MS = 3_000;
-const PROBES = 200;
+const PROBES = 100;
 const PROBE = 'probe';
 const LOOK_MS = 2;
+const PROBING_MS_MAX = 30_000;
 const PROBE_MS_MAX = 20_000;
 /** Beyond one of these it does not keep up. */
 const SHARE_LEAST = 0.9;
@@ -60,7 +61,7 @@ async function atRate(
   await sleep(SETTLE_MS);
   const [from, sinceMs] = [load.answered, performance.now()];
   const times: number[] = [];
-  const endMs = sinceMs + 60_000;
+  const endMs = sinceMs + PROBING_MS_MAX;
   const prober = await Prober.open(nodes);
   for (let i = 0; i < probes && performance.now() < endMs; i++) times.push(await prober.probe(i % nodes.length));
   prober.close();

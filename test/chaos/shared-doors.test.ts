@@ -10,8 +10,8 @@ import { eventually } from './eventually.ts';
 import { http, RegionBench, resp } from './region-bench.ts';
 import type { RegionNode } from './region-node.ts';
 
-const ROUNDS = 50;
-const MANY = 8_000;
+const ROUNDS = 30;
+const MANY = 5_000;
 const POLICIES = `policies:
   - match: "local:*"
     scope: local
