@@ -32,10 +32,14 @@ export function total<Replica>(slots: Slots<Replica>, cut: Cut<Replica>): bigint
   return value;
 }
 
-/** Whether someone has counted whom the cut had not seen. */
+/**
+ * Whether someone has counted whom the cut had not seen. A later version with the net that is folded is none: owners and heirs
+ * state again what they have, and that must not bring a deleted counter back.
+ */
 export function isCountedSince<Replica>(slots: Slots<Replica>, cut: Cut<Replica>): boolean {
   for (const [replica, slot] of slots) {
-    if (slot.version > (cut.folded.get(replica) ?? NO_SLOT).version) return true;
+    const folded = cut.folded.get(replica);
+    if (folded === undefined || (slot.version > folded.version && slot.net !== folded.net)) return true;
   }
   return false;
 }

@@ -67,6 +67,8 @@ const CLOSE_SNAPSHOT_MS = 4_000;
 const HASH_KEY_BYTES = 8;
 
 export class Engine implements CountingService {
+  /** The newest group that was found at the start; everything behind it is of this process. */
+  readonly recoveredSequence: bigint;
   readonly #options: EngineOptions;
   readonly #journal: Journal;
   readonly #committer: Committer;
@@ -123,6 +125,7 @@ export class Engine implements CountingService {
   ) {
     this.#options = options;
     this.#journal = journal;
+    this.recoveredSequence = journal.sequence;
     this.#records = records;
     this.#keys = keys;
     const readsWait = options.durability === 'always';
@@ -239,6 +242,11 @@ export class Engine implements CountingService {
    */
   durablePage(kind: Kind, cursor: number, count: number): DurablePage {
     return this.#listing.durablePage(kind, cursor, count);
+  }
+
+  /** Whose slots there are: the ordinals of all records of the kind `slot`. Looks at every record. */
+  slotOrdinals(): ReadonlySet<number> {
+    return this.#listing.slotOrdinals();
   }
 
   /** Adds a reader of the durable stream: it gets every group that is sealed from now on. */

@@ -94,6 +94,20 @@ export class Listing {
     return { entries, cursor: at < slab.frontier ? at : 0, sequence: this.#committer.durableSequence };
   }
 
+  slotOrdinals(): ReadonlySet<number> {
+    const { slab } = this.#records;
+    const ordinals = new Set<number>();
+    for (let at = FIRST_UNIT; at < slab.frontier; at = slab.behind(at)) {
+      if (slab.isRecord(at) && this.#records.kind(at) === Kind.slot) ordinals.add(this.#ordinalOf(at));
+    }
+    return ordinals;
+  }
+
+  #ordinalOf(ref: number): number {
+    const suffix = Slab.keyByte(ref) + (this.#records.meta(ref) & Meta.nameLengthMask);
+    return this.#records.slab.views[Slab.piece(ref)].getUint32(suffix, true);
+  }
+
   #isSettled(ref: number): boolean {
     const isDeleted = (this.#records.meta(ref) & Meta.deleted) !== 0;
     return !isDeleted && this.#records.touchedBy(ref) === NO_GROUP && !this.#committer.isUntold(ref);
@@ -102,8 +116,7 @@ export class Listing {
   #durableEntry(ref: number): DurableEntry {
     const { slab } = this.#records;
     const meta = this.#records.meta(ref);
-    const suffix = Slab.keyByte(ref) + (meta & Meta.nameLengthMask);
-    const ordinal = this.#records.kind(ref) === Kind.counter ? 0 : slab.views[Slab.piece(ref)].getUint32(suffix, true);
+    const ordinal = this.#records.kind(ref) === Kind.counter ? 0 : this.#ordinalOf(ref);
     return {
       name: this.#name(ref),
       ordinal,

@@ -36,11 +36,14 @@ export interface AttachOptions {
 export interface Attached {
   readonly membership: Membership;
   readonly ordinal: number;
+  /** The store had confirmed everything of it up to here. */
+  readonly confirmedThrough: bigint;
 }
 
 /** @throws AttachError, StoreRefusal, StoreError when a first meeting fails for want of an answer */
 export async function attach(options: AttachOptions): Promise<Attached> {
   const { identity } = options;
+  checkOrdinals(options);
   const isFirst = identity.record.attachment?.isRegistered !== true;
   const known = await meet(options, isFirst);
   if (isFirst && known !== undefined) await register(options, known);
@@ -71,6 +74,20 @@ export async function freshIncarnation(
     return { nextOrdinal: nextOrdinal + 1, incarnations: [...past, fresh], baton: undefined };
   });
   return fresh;
+}
+
+/**
+ * Every slot in the directory belongs to an incarnation that the file knows, or that is folded: an older file than the journal would
+ * give an ordinal twice, and what was counted under it would count again.
+ */
+function checkOrdinals({ engine, identity }: AttachOptions): void {
+  const { nextOrdinal } = identity.record;
+  for (const ordinal of engine.slotOrdinals()) {
+    if (ordinal < nextOrdinal && identity.incarnation(ordinal) !== undefined) continue;
+    throw new AttachError(
+      'replica.json does not belong to what this data directory has counted: put the whole directory back from one backup, or start with an empty one',
+    );
+  }
 }
 
 /** Asks the store who it is. Undefined: no answer, and the directory can go on without. */
@@ -110,7 +127,7 @@ async function register(options: AttachOptions, { id }: StoreIdentity): Promise<
   if (identity.record.attachment === undefined) {
     const hasCounted = surveyCounters(options);
     const incarnations: Incarnation[] = hasCounted
-      ? [{ ordinal: ALONE, id: identity.record.directory, through: `${engine.durableSequence}` }]
+      ? [{ ordinal: ALONE, id: identity.record.directory, through: `${engine.recoveredSequence}` }]
       : [];
     await identity.change({
       attachment: { store: id, nonce: newId(host.random), isRegistered: !hasCounted },
@@ -165,18 +182,20 @@ async function resume(options: AttachOptions, isAnswering: boolean): Promise<Att
   const last = incarnations.at(-1);
   if (!isAnswering || baton === undefined || last === undefined || last.through !== undefined) return undefined;
   const membership = membershipOf(options, last.id);
+  let through: bigint | undefined;
   try {
-    if (!(await membership.redeem(baton))) return undefined;
+    through = await membership.redeem(baton);
+    if (through === undefined) return undefined;
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     return undefined;
   }
   await identity.change({ baton: undefined });
-  return { membership, ordinal: last.ordinal };
+  return { membership, ordinal: last.ordinal, confirmedThrough: through };
 }
 
 async function beginAnew(options: AttachOptions): Promise<Attached> {
   const { identity, host, engine } = options;
-  const { ordinal, id } = await freshIncarnation(identity, host, engine.durableSequence);
-  return { membership: membershipOf(options, id), ordinal };
+  const { ordinal, id } = await freshIncarnation(identity, host, engine.recoveredSequence);
+  return { membership: membershipOf(options, id), ordinal, confirmedThrough: 0n };
 }

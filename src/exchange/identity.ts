@@ -145,7 +145,10 @@ function parse(text: string): IdentityRecord {
   }
   const isWhole =
     typeof record?.directory === 'string' && Array.isArray(record.incarnations) && Number.isInteger(record.nextOrdinal);
-  if (!isWhole) throw new IdentityError(`${FILE} cannot be read: put it back from a backup of this very directory`);
+  if (!isWhole)
+    throw new IdentityError(
+      `${FILE} cannot be read: put the whole data directory back from one backup, or start with an empty one`,
+    );
   return record as IdentityRecord;
 }
 

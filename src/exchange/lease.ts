@@ -32,6 +32,16 @@ export function readLease({ document }: Lease): LeaseDocument {
   return value as LeaseDocument;
 }
 
+/** The same for whoever only looks: undefined when it is one of a later version. */
+export function tryReadLease(lease: Lease): LeaseDocument | undefined {
+  try {
+    return readLease(lease);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
 /** The lease of a replica among all of them. */
 export function findLease(leases: readonly Lease[], replica: ReplicaId): Lease | undefined {
   return leases.find((lease) => lease.replica === replica);

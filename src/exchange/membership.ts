@@ -5,7 +5,7 @@
  * Nobody's clock is compared with another's: a lease has expired for an observer when it has not changed for its length by the
  * observer's own clock.
  */
-import type { Host } from '../host/host.ts';
+import type { Host, Random } from '../host/host.ts';
 import { type Lease, type ReplicaId, type SlotStore, StoreError } from '../store/slot-store.ts';
 import { newId } from './identity.ts';
 import { findLease, LEASE_FORMAT, type LeaseDocument, type LeaseState, readLease } from './lease.ts';
@@ -28,6 +28,7 @@ export class Membership {
   #renewedAtMs = Number.NEGATIVE_INFINITY;
   /** Written by us, newest last: a lease with one of these is ours. */
   readonly #nonces: string[] = [];
+  #nonceVersion = -1;
 
   constructor(options: {
     readonly replica: ReplicaId;
@@ -49,15 +50,17 @@ export class Membership {
   }
 
   /**
-   * Takes over the lease that a clean stop left behind. @returns whether the token was good: nobody else has redeemed it.
+   * Takes over the lease that a clean stop left behind.
+   * @returns up to where everything had been confirmed; undefined when the token is not good: somebody else has redeemed it
    * @throws StoreError when that is not known; the token is then lost
    */
-  async redeem(token: string): Promise<boolean> {
+  async redeem(token: string): Promise<bigint | undefined> {
     const lease = findLease(await this.#store.leases(), this.replica);
     const document = lease === undefined ? undefined : readLease(lease);
-    if (lease === undefined || document?.state !== 'baton' || document.token !== token) return false;
+    if (lease === undefined || document?.state !== 'baton' || document.token !== token) return undefined;
     this.#version = lease.version;
-    return this.#swap('running', 0n);
+    const through = BigInt(document.through);
+    return (await this.#swap('running', through)) ? through : undefined;
   }
 
   /** Renews the lease, or makes it. @param through confirmed up to here. @throws StoreError */
@@ -86,12 +89,20 @@ export class Membership {
     return this.#swap('baton', through, token);
   }
 
+  /** One for each version that is to be replaced, however often that is tried: then no attempt is ever forgotten. */
+  #nonceOf(version: number, random: Random): string {
+    if (this.#nonceVersion !== version) {
+      this.#nonceVersion = version;
+      this.#nonces.push(newId(random));
+      if (this.#nonces.length > NONCES_KEPT) this.#nonces.shift();
+    }
+    return this.#nonces.at(-1) as string;
+  }
+
   async #swap(state: LeaseState, through: bigint, token?: string): Promise<boolean> {
     const { clock, random } = this.#host;
     const beganMs = clock.monotonicMs();
-    const nonce = newId(random);
-    this.#nonces.push(nonce);
-    if (this.#nonces.length > NONCES_KEPT) this.#nonces.shift();
+    const nonce = this.#nonceOf(this.#version, random);
     const document: LeaseDocument = {
       format: LEASE_FORMAT,
       state,

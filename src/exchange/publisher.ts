@@ -28,6 +28,8 @@ interface Waiter {
 }
 
 export interface PublisherOptions {
+  /** What an earlier process had brought there under the same id. */
+  readonly confirmedThrough: bigint;
   readonly store: SlotStore;
   readonly host: Host;
   readonly flushMs: number;
@@ -63,6 +65,7 @@ export class Publisher {
 
   constructor(options: PublisherOptions) {
     this.#options = options;
+    this.#confirmedThrough = options.confirmedThrough;
     this.#clock = options.host.clock;
     this.#pauses = new Pauses(this.#clock);
     this.#backoff = new Backoff(options.host.random, RETRY_MS_MIN, RETRY_MS_MAX);

@@ -94,7 +94,7 @@ export class Region {
     return new Region(options, attached);
   }
 
-  private constructor(options: RegionOptions, { membership, ordinal }: Attached) {
+  private constructor(options: RegionOptions, { membership, ordinal, confirmedThrough }: Attached) {
     const { store, engine, host, identity, callMs } = options;
     this.#options = options;
     this.store = store;
@@ -109,6 +109,7 @@ export class Region {
     const own = (): Own => ({ replica: this.replica, ordinal: this.#ordinal });
     const durableVersion = (): bigint => engine.durableSequence;
     this.#publisher = new Publisher({
+      confirmedThrough,
       store,
       host,
       flushMs: options.flushMs,

@@ -3,7 +3,7 @@ import type { Host } from '../host/host.ts';
 import type { Lease, ReplicaId, SlotStore } from '../store/slot-store.ts';
 import { foldReplica } from './heir.ts';
 import { newId } from './identity.ts';
-import { findLease, LEASE_FORMAT, type LeaseDocument, type LeaseState, readLease } from './lease.ts';
+import { findLease, LEASE_FORMAT, type LeaseDocument, type LeaseState, readLease, tryReadLease } from './lease.ts';
 import { LeaseWatch } from './membership.ts';
 import { pause } from './pause.ts';
 
@@ -53,7 +53,9 @@ export async function retireAbandoned(
 ): Promise<readonly ReplicaId[]> {
   const retired: ReplicaId[] = [];
   for (const lease of await store.leases()) {
-    const { state, at } = readLease(lease);
+    const document = tryReadLease(lease);
+    if (document === undefined) continue;
+    const { state, at } = document;
     const isAbandoned = state !== 'folded' && state !== 'import' && host.clock.nowMs() - at > afterMs;
     if (!watch.hasExpired(lease) || !isAbandoned) continue;
     if (typeof (await finish(store, host, lease)) !== 'string') retired.push(lease.replica);

@@ -3,7 +3,7 @@
  * this is answered when its replica knows of it.
  */
 import { CountingError } from '../counter/errors.ts';
-import { findLease, readLease } from './lease.ts';
+import { findLease, tryReadLease } from './lease.ts';
 import { pause } from './pause.ts';
 import type { Region } from './region.ts';
 import type { SharedCounter } from './shared-counter.ts';
@@ -37,5 +37,5 @@ export async function waitForSession(
 
 async function publishedThrough(replica: string, { store }: Region): Promise<bigint> {
   const lease = findLease(await store.leases(), replica);
-  return lease === undefined ? 0n : BigInt(readLease(lease).through);
+  return BigInt((lease && tryReadLease(lease)?.through) ?? 0);
 }

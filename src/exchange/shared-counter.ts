@@ -72,7 +72,14 @@ export class SharedCounter {
   }
 
   get exists(): boolean {
-    return this.#othersExist || this.ownVersion > this.#folded.version || this.ownNet !== this.#folded.net;
+    if (this.#othersExist || this.ownNet !== this.#folded.net) return true;
+    return this.#folded === NO_SLOT && this.ownVersion > 0n;
+  }
+
+  /** Nobody has ever counted on it, as far as is known here. */
+  get isVoid(): boolean {
+    const isUncounted = this.ownVersion === 0n && this.ownNet === 0n && this.durableNet === 0n;
+    return isUncounted && this.#slots.size === 0 && this.#cut.version === 0n;
   }
 
   /** Whether the value is so far from the ends of 64 bits that no amount of 32 bits, nor all that are under way, leads there. */

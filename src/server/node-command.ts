@@ -2,7 +2,7 @@
  * `tallyd node list` and `tallyd node retire`: the replicas of a region, as its store knows them. They talk to the store
  * itself, for a node that has died answers nobody.
  */
-import { type LeaseDocument, readLease } from '../exchange/lease.ts';
+import { type LeaseDocument, tryReadLease } from '../exchange/lease.ts';
 import { retire } from '../exchange/retire.ts';
 import { type Lease, type SlotStore, StoreError, StoreRefusal } from '../store/slot-store.ts';
 import { host } from './open-engine.ts';
@@ -22,7 +22,10 @@ export interface NodeOptions {
 export async function nodeList(options: NodeOptions): Promise<ExitCode> {
   const leases = await withStore(options, (store) => store.leases());
   const shown = leases
-    .map((lease) => ({ lease, document: readLease(lease) }))
+    .flatMap((lease) => {
+      const document = tryReadLease(lease);
+      return document === undefined ? [] : [{ lease, document }];
+    })
     .filter(({ document }) => options.all === true || document.state !== 'folded')
     .sort((a, b) => b.document.at - a.document.at);
   const lines = shown.map(({ lease, document }) =>

@@ -89,7 +89,7 @@ describe('the oracle notices', () => {
       const last = identity.record.incarnations.at(-1);
       if (last !== undefined) await identity.change({ baton: 'again' });
     };
-    vi.spyOn(Membership.prototype, 'redeem').mockResolvedValue(true);
+    vi.spyOn(Membership.prototype, 'redeem').mockResolvedValue(1n);
     vi.spyOn(Membership.prototype, 'renew').mockResolvedValue('held');
     vi.spyOn(Membership.prototype, 'isFresh', 'get').mockReturnValue(true);
     expect(await seedsUntilFound({ opened })).toBeLessThanOrEqual(SEEDS);

@@ -100,11 +100,13 @@ const counterView = (schema: string): string => `
       SELECT
         slot.name,
         sum(slot.net - coalesce((cut.folded -> slot.replica::text ->> 1)::numeric, 0)) AS added,
-        max(slot.updated_at) AS updated_at
+        max(slot.updated_at) AS updated_at,
+        bool_or(cut.folded -> slot.replica::text IS NULL
+          OR slot.net <> (cut.folded -> slot.replica::text ->> 1)::numeric) AS is_counted
       FROM ${schema}.slot
       LEFT JOIN ${schema}.cut ON cut.name = slot.name
       WHERE slot.version > coalesce((cut.folded -> slot.replica::text ->> 0)::bigint, 0)
       GROUP BY slot.name
     ) since ON since.name = cut.name
-    WHERE since.name IS NOT NULL OR NOT cut.is_deleted
+    WHERE coalesce(since.is_counted, false) OR NOT coalesce(cut.is_deleted, false)
   ) counter`;
