@@ -31,6 +31,8 @@ export interface AttachOptions {
   /** How long to wait for a store that does not answer, where nothing can be done without it, ms. */
   readonly patienceMs: number;
   readonly isShared: (name: string) => boolean;
+  /** Of the policies with `scope: local`, in order. */
+  readonly localPatterns: readonly string[];
 }
 
 export interface Attached {
@@ -44,16 +46,17 @@ export interface Attached {
 export async function attach(options: AttachOptions): Promise<Attached> {
   const { identity } = options;
   checkOrdinals(options);
+  checkPatterns(options);
   const isFirst = identity.record.attachment?.isRegistered !== true;
   const known = await meet(options, isFirst);
   if (isFirst && known !== undefined) await register(options, known);
-  if (known !== undefined) await compare(options, known);
+  if (known !== undefined) await compare(options.store, identity, known);
   return (await resume(options, known !== undefined)) ?? (await beginAnew(options));
 }
 
 /** The membership of an incarnation. */
 export function membershipOf(
-  options: Omit<AttachOptions, 'isShared' | 'engine' | 'patienceMs'>,
+  options: Pick<AttachOptions, 'store' | 'identity' | 'host' | 'leaseMs'>,
   id: string,
 ): Membership {
   const { store, host, identity, leaseMs } = options;
@@ -90,6 +93,16 @@ function checkOrdinals({ engine, identity }: AttachOptions): void {
   }
 }
 
+/** A counter that changes its scope would leave behind, or count twice, what it had. */
+function checkPatterns({ identity, localPatterns }: AttachOptions): void {
+  const { attachment } = identity.record;
+  if (attachment === undefined || `${attachment.localPatterns}` === `${localPatterns}`) return;
+  const before = attachment.localPatterns.map((pattern) => JSON.stringify(pattern)).join(', ') || 'none';
+  throw new AttachError(
+    `the policies with "scope: local" are others than when this data directory met its store (then: ${before}): put them back, or start with an empty directory`,
+  );
+}
+
 /** Asks the store who it is. Undefined: no answer, and the directory can go on without. */
 async function meet(
   { store, host, patienceMs }: AttachOptions,
@@ -109,8 +122,8 @@ async function meet(
   }
 }
 
-/** A durable store has the slots of this directory, or is another one. */
-async function compare({ store, identity }: AttachOptions, { id }: StoreIdentity): Promise<void> {
+/** A durable store has the slots of this directory, or is another one. @throws AttachError */
+export async function compare(store: SlotStore, identity: Identity, { id }: StoreIdentity): Promise<void> {
   const { attachment } = identity.record;
   if (attachment === undefined || attachment.store === id) return;
   if (store.guarantees.durable) {
@@ -130,7 +143,12 @@ async function register(options: AttachOptions, { id }: StoreIdentity): Promise<
       ? [{ ordinal: ALONE, id: identity.record.directory, through: `${engine.recoveredSequence}` }]
       : [];
     await identity.change({
-      attachment: { store: id, nonce: newId(host.random), isRegistered: !hasCounted },
+      attachment: {
+        store: id,
+        nonce: newId(host.random),
+        isRegistered: !hasCounted,
+        localPatterns: options.localPatterns,
+      },
       incarnations,
     });
   }

@@ -10,7 +10,7 @@ import { CountingError, DONE, ERRORS, errorCode } from '../counter/errors.ts';
 import { clampInt64, fitsInt64, readInt64, writeInt64 } from '../counter/int64.ts';
 import type { CountingService } from '../counter/service.ts';
 import type { ReplicaId } from '../store/slot-store.ts';
-import type { CutOutcome, Cutter } from './cutter.ts';
+import type { CutCall, CutOutcome, Cutter } from './cutter.ts';
 import type { Own } from './loader.ts';
 import type { SharedCounter } from './shared-counter.ts';
 
@@ -36,17 +36,19 @@ const UNDER_WAY = 2;
 
 /** Carries out the chunk's commands. Its outcomes are filled in when this resolves; it never rejects for what a caller did. */
 export async function carryOut(chunk: Chunk, counters: Counters, codes: Codes, context: CallContext): Promise<void> {
+  const cuts = context.cutter.begin();
   for (let from = 0; from < chunk.count; ) {
     const counter = counters[from];
     if (codes[from] !== DONE) {
       refuse(chunk, from, codes[from] as number);
       from++;
     } else if (counter !== undefined && (chunk.op[from] === Op.set || chunk.op[from] === Op.delete)) {
-      await carryOutCut(chunk, from, counter, context);
+      await carryOutCut(chunk, from, counter, cuts, context);
       from++;
     } else {
       const to = endOfRun(chunk, counters, codes, from);
       await carryOutRun(chunk, counters, from, to, context);
+      cuts.isPublished = false;
       from = to;
     }
     if (chunk.refusal !== DONE) return;
@@ -224,6 +226,7 @@ async function carryOutCut(
   chunk: Chunk,
   i: number,
   counter: SharedCounter,
+  cuts: CutCall,
   { cutter, nowMs }: CallContext,
 ): Promise<void> {
   clear(chunk, i);
@@ -232,8 +235,8 @@ async function carryOutCut(
     const isSet = chunk.op[i] === Op.set;
     const value = readInt64(chunk.amount, 2 * i);
     const outcome = isSet
-      ? await cutter.set(counter.name, value, chunk.options[i]?.onlyIf)
-      : await cutter.delete(counter.name);
+      ? await cutter.set(cuts, counter.name, value, chunk.options[i]?.onlyIf)
+      : await cutter.delete(cuts, counter.name);
     tellCut(chunk, i, outcome, isSet ? value : 0n, nowMs);
   } catch (error) {
     if (!(error instanceof CountingError)) throw error;

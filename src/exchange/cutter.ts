@@ -4,7 +4,7 @@
  * counted meanwhile, survives the cut.
  */
 import { CountingError } from '../counter/errors.ts';
-import { fitsInt64 } from '../counter/int64.ts';
+import { clampInt64 } from '../counter/int64.ts';
 import { type Cut, remove, reset, total } from '../crdt/cut.ts';
 import { type CounterState, exists } from '../crdt/merge.ts';
 import type { Host } from '../host/host.ts';
@@ -18,7 +18,7 @@ const RETRY_MS_MAX = 200;
 export interface CutterOptions {
   readonly store: SlotStore;
   readonly host: Host;
-  /** A cut ends within this, ms. */
+  /** The cuts of one call end within this, ms. */
   readonly timeoutMs: number;
   readonly replica: () => ReplicaId;
   /** Brings what was counted here to the store. @returns whether that succeeded in time */
@@ -36,6 +36,14 @@ export interface CutOutcome {
   readonly isChanged: boolean;
 }
 
+/** What the cuts of one call have in common. */
+export interface CutCall {
+  /** By the monotonic clock. */
+  readonly endMs: number;
+  /** What was counted here before has reached the store. */
+  isPublished: boolean;
+}
+
 interface Attempt {
   readonly cut: Cut<ReplicaId>;
   readonly outcome: CutOutcome;
@@ -48,29 +56,38 @@ export class Cutter {
     this.#options = options;
   }
 
+  /** The cuts of one call, one after the other. */
+  begin(): CutCall {
+    return { endMs: this.#options.host.clock.monotonicMs() + this.#options.timeoutMs, isPublished: false };
+  }
+
   /**
    * Sets the value, if `onlyIf` holds.
    * @throws CountingError store_away: nothing was changed; outcome_unknown
    */
-  set(name: string, value: bigint, onlyIf: 'exists' | 'absent' | undefined): Promise<CutOutcome> {
-    return this.#cut(name, (state) => {
+  set(call: CutCall, name: string, value: bigint, onlyIf: 'exists' | 'absent' | undefined): Promise<CutOutcome> {
+    return this.#cut(call, name, (state) => {
       if (onlyIf !== undefined && (onlyIf === 'exists') !== exists(state)) return undefined;
       return reset(state.slots, state.cut, this.#author(), value);
     });
   }
 
   /** Deletes the counter if it exists. @throws as `set` */
-  delete(name: string): Promise<CutOutcome> {
-    return this.#cut(name, (state) => (exists(state) ? remove(state.slots, state.cut, this.#author()) : undefined));
+  delete(call: CutCall, name: string): Promise<CutOutcome> {
+    return this.#cut(call, name, (state) =>
+      exists(state) ? remove(state.slots, state.cut, this.#author()) : undefined,
+    );
   }
 
-  async #cut(name: string, decide: Decision): Promise<CutOutcome> {
-    const { host, publish, timeoutMs, learned } = this.#options;
-    const endMs = host.clock.monotonicMs() + timeoutMs;
+  async #cut(call: CutCall, name: string, decide: Decision): Promise<CutOutcome> {
+    const { host, publish, learned } = this.#options;
+    const { endMs } = call;
     const backoff = new Backoff(host.random, RETRY_MS_MIN, RETRY_MS_MAX);
     /** Asked for, and not known whether it was made: answers get lost, calls arrive late, or twice and the second one is answered. */
     let asked: Attempt[] = [];
-    if (!(await publish(timeoutMs))) throw new CountingError('store_away');
+    const leftMs = endMs - host.clock.monotonicMs();
+    if (leftMs <= 0 || !(call.isPublished || (await publish(leftMs)))) throw new CountingError('store_away');
+    call.isPublished = true;
     while (host.clock.monotonicMs() < endMs) {
       try {
         const state = await this.#read(name);
@@ -82,12 +99,12 @@ export class Cutter {
         asked = asked.filter(({ cut }) => cut.version > state.cut.version);
         const next = decide(state);
         const before = total(state.slots, state.cut);
-        const outcome = { existed: exists(state), before, isChanged: next !== undefined };
-        if (next === undefined || !fitsInt64(before)) {
+        // A sum that has left 64 bits is what a cut can mend.
+        const outcome = { existed: exists(state), before: clampInt64(before), isChanged: next !== undefined };
+        if (next === undefined) {
           // Not now; but one that was asked for earlier may still arrive.
           if (asked.length > 0) break;
-          if (next === undefined) return outcome;
-          throw new CountingError('out_of_range');
+          return outcome;
         }
         asked.push({ cut: next, outcome });
         const [isOurs] = await this.#options.store.cut([{ name, expectedVersion: state.cut.version, next }]);

@@ -75,7 +75,8 @@ export class Exchange implements CountingService {
   }
 
   info(): ServiceInfo {
-    return { ...this.#engine.info(), store: this.storeInfo() };
+    const store = this.storeInfo();
+    return { ...this.#engine.info(), counters: store.held, store };
   }
 
   storeInfo(): StoreInfo {
@@ -100,7 +101,7 @@ export class Exchange implements CountingService {
     if (chunk.transactions.length > 0) refuseTransactions(chunk, admitted);
     this.#underWay++;
     const end = (): void => {
-      for (const counter of counters) if (counter !== undefined) counter.pins--;
+      for (const counter of counters) if (counter !== undefined) this.#region.counters.unpin(counter);
       chunk.asOfMs = this.#region.asOfMs;
       if (this.#region.isGathering && hasChanged(chunk)) this.#region.counted();
       chunk.complete();

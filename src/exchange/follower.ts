@@ -14,8 +14,10 @@ export interface FollowerOptions {
   readonly host: Host;
   readonly pollMs: number;
   readonly changed: (changes: Changes) => void;
-  /** There may be changes that the feed does not tell: everything held is to be read again. Rejects when it can't. */
-  readonly resync: () => Promise<void>;
+  /** There may be changes that the feed does not tell: everything held is to be read again, beside the feed. */
+  readonly resync: () => void;
+  /** Whether that is done. */
+  readonly isComplete: () => boolean;
   /** The store may have lost what it had confirmed. */
   readonly termChanged: () => void;
   /** Told of every poll that was answered. */
@@ -72,13 +74,13 @@ export class Follower {
       const beganMs = this.#options.host.clock.nowMs();
       const changes = await this.#options.store.changes(this.#cursor);
       const isNewTerm = this.#term !== undefined && this.#term !== changes.term;
-      this.#options.changed(changes);
-      if (changes.resync) await this.#options.resync();
-      // Not before everything has been read: a failure on the way begins it again.
-      this.#cursor = changes.cursor;
-      this.#term = changes.term;
       if (isNewTerm) this.#options.termChanged();
-      this.#asOfMs = beganMs;
+      this.#term = changes.term;
+      this.#options.changed(changes);
+      // The feed goes on at once, for what it brings merges in any order; a feed that waited might never catch up.
+      if (changes.resync) this.#options.resync();
+      this.#cursor = changes.cursor;
+      if (this.#options.isComplete()) this.#asOfMs = beganMs;
       this.#isAnswering = true;
       this.#backoff.reset();
       this.#options.answered();

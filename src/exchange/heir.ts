@@ -4,6 +4,7 @@
  * counters' cuts; only then does the directory forget it.
  */
 
+import { CountingError } from '../counter/errors.ts';
 import { Kind } from '../counter/key.ts';
 import { type Cut, fold, noCut } from '../crdt/cut.ts';
 import type { Slot } from '../crdt/slot.ts';
@@ -28,15 +29,27 @@ export interface HeirOptions {
 
 type Past = Incarnation & { readonly through: string };
 
+/** What an incarnation has counted on a counter. */
+interface Net {
+  readonly name: string;
+  readonly net: bigint;
+}
+
 export class Heir {
   readonly #options: HeirOptions;
   /** Those whose slots the store has confirmed. */
   readonly #published = new Set<ReplicaId>();
   /** Those that are folded, and kept because the store can lose that. */
   readonly #folded = new Set<ReplicaId>();
+  #isStopped = false;
 
   constructor(options: HeirOptions) {
     this.#options = options;
+  }
+
+  /** What is under way ends with an error. */
+  stop(): void {
+    this.#isStopped = true;
   }
 
   /** Publishes and folds again: the store may have lost what it had confirmed. */
@@ -48,42 +61,50 @@ export class Heir {
   /** Does what can be done now. @throws StoreError, CountingError */
   async step(): Promise<void> {
     const past = this.#past().filter(({ id }) => !this.#folded.has(id));
-    for (const incarnation of past) {
-      if (!this.#published.has(incarnation.id)) await this.#publish(incarnation);
-    }
     if (past.length === 0) return;
     const leases = await this.#options.store.leases();
     const ended: Past[] = [];
     for (const incarnation of past) {
-      if (await this.#finalise(incarnation, leases)) ended.push(incarnation);
+      const lease = findLease(leases, incarnation.id);
+      if (!this.#isOver(lease)) continue;
+      if (!this.#published.has(incarnation.id)) await this.#publish(incarnation);
+      if (await this.#finalise(incarnation, lease)) ended.push(incarnation);
     }
-    if (ended.length > 0) await this.#fold(ended);
+    for (const incarnation of ended) await this.#fold(incarnation);
   }
 
   #past(): Past[] {
-    return this.#options.identity.record.incarnations.filter((one): one is Past => one.through !== undefined);
+    const { incarnations } = this.#options.identity.record;
+    return incarnations.filter((one): one is Past => one.through !== undefined && one.isForked !== true);
   }
 
-  async #publish({ id, ordinal, through }: Past): Promise<void> {
-    await this.#forEachPage(ordinal, async (slots) => {
-      const version = BigInt(through);
-      await this.#options.store.merge({
-        slots: slots.map(({ name, net }) => ({ name, replica: id, version, net })),
-        cuts: [],
-      });
-    });
-    this.#published.add(id);
-  }
-
-  /** Marks the lease FINAL if its owner can't renew it any more. @returns whether it is. */
-  async #finalise(incarnation: Past, leases: readonly Lease[]): Promise<boolean> {
-    const lease = findLease(leases, incarnation.id);
+  /**
+   * Whether nobody can go on under it any more. Not before that is anything published in its name: where a machine was copied
+   * while it ran, its owner may live, and have counted what this directory has not.
+   */
+  #isOver(lease: Lease | undefined): boolean {
     // It never got to have one, so it has published nothing by itself.
-    if (lease === undefined) return this.#mark(incarnation, 0, 'final');
-    const { state } = readLease(lease);
-    if (state === 'final' || state === 'folded') return true;
-    const isOver = state === 'import' || state === 'baton' || this.#options.watch.hasExpired(lease);
-    return isOver && (await this.#mark(incarnation, lease.version, 'final'));
+    if (lease === undefined) return true;
+    return readLease(lease).state !== 'running' || this.#options.watch.hasExpired(lease);
+  }
+
+  async #publish(incarnation: Past): Promise<void> {
+    await this.#forEachPage(incarnation.ordinal, (slots) => this.#merge(incarnation, slots));
+    this.#published.add(incarnation.id);
+  }
+
+  #merge({ id, through }: Past, slots: readonly Net[]): Promise<void> {
+    const version = BigInt(through);
+    return this.#options.store.merge({
+      slots: slots.map(({ name, net }) => ({ name, replica: id, version, net })),
+      cuts: [],
+    });
+  }
+
+  /** Marks the lease FINAL. @returns whether it is; somebody may have come first. */
+  async #finalise(incarnation: Past, lease: Lease | undefined): Promise<boolean> {
+    const state = lease === undefined ? undefined : readLease(lease).state;
+    return state === 'final' || state === 'folded' || this.#mark(incarnation, lease?.version ?? 0, 'final');
   }
 
   async #mark({ id, through }: Past, version: number, state: LeaseState): Promise<boolean> {
@@ -99,41 +120,52 @@ export class Heir {
     return store.swapLease(id, version, JSON.stringify(document));
   }
 
-  /** Folds all slots of these, and forgets them where the store keeps them safe. */
-  async #fold(ended: readonly Past[]): Promise<void> {
-    const { engine, identity, store } = this.#options;
-    for (const incarnation of ended) {
-      await this.#forEachPage(incarnation.ordinal, async (slots) => {
-        const names = slots.map(({ name }) => name);
-        await foldSlots(store, this.#options.host, names, new Set(ended.map(({ id }) => id)));
-        if (store.guarantees.durable) {
-          await dropSlots(
-            engine,
-            slots.map(({ name, net }) => ({ name, net, ordinal: incarnation.ordinal })),
-          );
-        }
-      });
-      // What was evicted is only in the store.
-      if (identity.record.hasEvicted === true) await foldReplica(store, this.#options.host, incarnation.id);
-      const lease = findLease(await store.leases(), incarnation.id);
-      if (lease !== undefined && readLease(lease).state === 'final')
-        await this.#mark(incarnation, lease.version, 'folded');
-      // Where the store can lose the fold, the directory keeps the slots, to assert them again.
-      if (!store.guarantees.durable) {
-        this.#folded.add(incarnation.id);
-        continue;
-      }
-      await engine.flush();
-      await identity.change(({ incarnations }) => ({
-        incarnations: incarnations.filter(({ id }) => id !== incarnation.id),
-      }));
+  /** Folds all its slots, and forgets them where the store keeps them safe. */
+  async #fold(incarnation: Past): Promise<void> {
+    const { engine, identity, store, host } = this.#options;
+    const { id, ordinal } = incarnation;
+    let isComplete = true;
+    await this.#forEachPage(ordinal, async (slots) => {
+      // Once more: since it was published the store may have been rolled back.
+      await this.#merge(incarnation, slots);
+      await foldSlots(
+        store,
+        host,
+        slots.map(({ name }) => name),
+        new Set([id]),
+      );
+      const kept = await this.#unfolded(incarnation, slots);
+      isComplete &&= kept.size === 0;
+      const folded = slots.filter(({ name }) => !kept.has(name));
+      if (store.guarantees.durable)
+        await dropSlots(
+          engine,
+          folded.map((slot) => ({ ...slot, ordinal })),
+        );
+    });
+    // What was evicted is only in the store.
+    if (identity.record.hasEvicted === true) await foldReplica(store, host, id);
+    const lease = findLease(await store.leases(), id);
+    if (lease !== undefined && readLease(lease).state === 'final')
+      await this.#mark(incarnation, lease.version, 'folded');
+    if (!isComplete) return;
+    // Where the store can lose the fold, the directory keeps the slots, to assert them again.
+    if (!store.guarantees.durable) {
+      this.#folded.add(id);
+      return;
     }
+    await engine.flush();
+    await identity.change(({ incarnations }) => ({ incarnations: incarnations.filter((one) => one.id !== id) }));
   }
 
-  async #forEachPage(
-    ordinal: number,
-    visit: (slots: readonly { name: string; net: bigint }[]) => Promise<void>,
-  ): Promise<void> {
+  /** Names whose cut, as the store has it, does not contain what is here: these are not to be forgotten. */
+  async #unfolded({ id, through }: Past, slots: readonly Net[]): Promise<ReadonlySet<string>> {
+    const states = await this.#options.store.read(slots.map(({ name }) => name));
+    const isFolded = (i: number): boolean => (states[i]?.cut.folded.get(id)?.version ?? 0n) >= BigInt(through);
+    return new Set(slots.filter((_, i) => !isFolded(i)).map(({ name }) => name));
+  }
+
+  async #forEachPage(ordinal: number, visit: (slots: readonly Net[]) => Promise<void>): Promise<void> {
     const kind = ordinal === ALONE ? Kind.counter : Kind.slot;
     let cursor = 0;
     do {
@@ -143,6 +175,9 @@ export class Heir {
         .map(({ name, value }) => ({ name, net: value }));
       if (slots.length > 0) await visit(slots);
       cursor = page.cursor;
+      // Others have their turn between two pages, also between empty ones.
+      await new Promise<void>((resolve) => this.#options.host.clock.soon(resolve));
+      if (this.#isStopped) throw new CountingError('shutting_down');
     } while (cursor !== 0);
   }
 }

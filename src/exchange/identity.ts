@@ -24,6 +24,8 @@ export interface Incarnation {
   readonly id: ReplicaId;
   /** Decimal digits; undefined while it runs. */
   readonly through?: string | undefined;
+  /** Another process counted under its id, too: what each of them has is not known to the other, and is not published any more. */
+  readonly isForked?: boolean | undefined;
 }
 
 export interface Attachment {
@@ -32,6 +34,8 @@ export interface Attachment {
   /** Tells this directory from its copies while its import is being registered. */
   readonly nonce: string;
   readonly isRegistered: boolean;
+  /** The patterns of local counters, which lie where those lie that were counted before there was a store. */
+  readonly localPatterns: readonly string[];
 }
 
 export interface IdentityRecord {
@@ -49,7 +53,8 @@ export interface IdentityRecord {
   readonly hasEvicted?: boolean | undefined;
 }
 
-type Change = Partial<Omit<IdentityRecord, 'format' | 'directory'>>;
+/** Parts of the record that are to be replaced. */
+export type Change = Partial<Omit<IdentityRecord, 'format' | 'directory'>>;
 
 /** The file is there, but is not one that this version can read. */
 export class IdentityError extends Error {

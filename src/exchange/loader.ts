@@ -116,10 +116,8 @@ export class Loader {
     const states = await this.#options.store.read(counters.map((counter) => counter.name));
     this.#loads += counters.length;
     await this.#takeNets(counters, states);
-    const nowSeconds = Math.floor(this.#options.host.clock.nowMs() / 1000);
     counters.forEach((counter, i) => {
       counter.merge(states[i] as CounterState<ReplicaId>);
-      if (counter.warmth === 'cold') counter.updatedAtSeconds = nowSeconds;
       counter.warmth = 'warm';
     });
   }

@@ -11,19 +11,21 @@ import type { Engine } from '../engine/engine.ts';
 import type { Host } from '../host/host.ts';
 import type { GroupBuffer } from '../journal/group.ts';
 import { type NamedState, type ReplicaId, type SlotStore, StoreError } from '../store/slot-store.ts';
-import { type Attached, attach, freshIncarnation, membershipOf } from './attach.ts';
+import { type Attached, attach, compare, freshIncarnation, membershipOf } from './attach.ts';
 import type { CallContext } from './call.ts';
 import { Cutter } from './cutter.ts';
 import { Eviction } from './eviction.ts';
 import { Follower } from './follower.ts';
 import { Heir } from './heir.ts';
-import { type Identity, type Incarnation, newId } from './identity.ts';
+import { type Change, type Identity, type IdentityRecord, type Incarnation, newId } from './identity.ts';
+import { KnownStore } from './known-store.ts';
 import { Loader, type Own } from './loader.ts';
 import { readNets, slotsOfGroup } from './local-slots.ts';
 import { LeaseWatch, type Membership } from './membership.ts';
 import { Pauses } from './pause.ts';
 import { Publisher } from './publisher.ts';
 import { Reassertion } from './reassertion.ts';
+import { Refresh } from './refresh.ts';
 import { retireAbandoned } from './retire.ts';
 import type { SharedCounter } from './shared-counter.ts';
 import { SharedCounters } from './shared-counters.ts';
@@ -38,6 +40,8 @@ export interface RegionOptions {
   readonly identity: Identity;
   readonly policies: readonly Policy[];
   readonly isShared: (name: string) => boolean;
+  /** Of the policies with `scope: local`, in order. */
+  readonly localPatterns: readonly string[];
   /** What an update of a shared counter waits for. */
   readonly ack: 'journal' | 'store';
   /** For shared counters that are held here. Undefined: no limit. */
@@ -74,7 +78,7 @@ export class Region {
   readonly #follower: Follower;
   readonly #heir: Heir;
   readonly #reassertion: Reassertion;
-  /** For those that nobody inherits from. */
+  readonly #refresh: Refresh;
   readonly #watch: LeaseWatch;
   readonly #ids = new Map<number, ReplicaId>();
   readonly #loops: Promise<void>[] = [];
@@ -89,9 +93,11 @@ export class Region {
 
   /** @throws AttachError, StoreRefusal, StoreError */
   static async open(options: RegionOptions): Promise<Region> {
-    const { store, engine, identity, host, leaseMs, attachMs, isShared } = options;
-    const attached = await attach({ store, engine, identity, host, leaseMs, patienceMs: attachMs, isShared });
-    return new Region(options, attached);
+    const { identity, attachMs } = options;
+    // Also when the store answers only later: nothing goes there, or comes from there, before it is known to be ours.
+    const store = new KnownStore(options.store, (known) => compare(options.store, identity, known));
+    const attached = await attach({ ...options, store, patienceMs: attachMs });
+    return new Region({ ...options, store }, attached);
   }
 
   private constructor(options: RegionOptions, { membership, ordinal, confirmedThrough }: Attached) {
@@ -118,7 +124,7 @@ export class Region {
       mayPublish: () => this.#holdsLease(),
       failed,
     });
-    const forked = (): void => this.#forked();
+    const forked = (): void => void this.#endAsForked().catch(failed);
     const ended = (): Promise<void> => this.#ending ?? Promise.resolve();
     const newestVersion = (): bigint => engine.info().sequence;
     this.loader = new Loader({ store, engine, host, identity, own, ended, newestVersion, forked, failed });
@@ -133,20 +139,21 @@ export class Region {
       clock: host.clock,
       failed,
     });
+    this.#refresh = new Refresh(this.counters, this.loader);
     this.context = this.#contextOf(own);
     this.#follower = new Follower({
       store,
       host,
       pollMs: options.pollMs,
       changed: ({ states }) => this.#merge(states),
-      resync: () => this.#resync(),
+      resync: () => this.#refresh.again(),
+      isComplete: () => this.#refresh.isDone,
       termChanged: () => this.#reassertion.again(),
       answered: () => this.#answered(),
       failed,
     });
     this.#watch = new LeaseWatch(host, options.leaseMs + 2 * callMs);
-    const watch = new LeaseWatch(host, options.leaseMs + 2 * callMs);
-    this.#heir = new Heir({ store, engine, host, identity, watch, isShared: options.isShared });
+    this.#heir = new Heir({ store, engine, host, identity, watch: this.#watch, isShared: options.isShared });
     this.#reassertion = new Reassertion({
       engine,
       counters: this.counters,
@@ -193,6 +200,8 @@ export class Region {
     const { leaseMs } = this.#options;
     this.#publisher.start();
     this.#follower.start();
+    // What the store had confirmed before a stop it may have lost since.
+    if (!this.store.guarantees.durable) this.#reassertion.again();
     this.#loops.push(
       this.#every(leaseMs / 20, async () => {
         await this.#renew();
@@ -202,6 +211,7 @@ export class Region {
         await this.#heir.step();
       }),
       this.#every(REASSERT_MS, async () => this.#reassertion.step()),
+      this.#every(REASSERT_MS, () => this.#refresh.step()),
       this.#every(leaseMs * 2, () => this.#retireAbandoned()),
     );
   }
@@ -273,9 +283,10 @@ export class Region {
   async close(): Promise<void> {
     const isConfirmed = await this.confirmAll(CLOSE_FLUSH_MS);
     this.#isClosed = true;
+    this.#heir.stop();
     this.#pauses.end();
     await Promise.all([this.#publisher.close(), this.#follower.close(), ...this.#loops]);
-    if (isConfirmed && this.store.guarantees.durable) await this.#leaveBaton();
+    if (isConfirmed) await this.#leaveBaton();
     await this.store.close();
   }
 
@@ -293,7 +304,9 @@ export class Region {
   /** Repeats until this is closed; what fails is told, and tried again at the next time. */
   async #every(periodMs: number, step: () => Promise<unknown>): Promise<void> {
     while (!this.#isClosed) {
-      await step().catch((error: unknown) => this.#failed(error));
+      await step().catch((error: unknown) => {
+        if (!this.#isClosed) this.#failed(error);
+      });
       await this.#pauses.take(periodMs);
     }
   }
@@ -317,7 +330,7 @@ export class Region {
 
   async #renewOnce(): Promise<boolean> {
     const tenure = await this.#membership.renew(this.#publisher.confirmedThrough);
-    if (tenure === 'taken') this.#forked();
+    if (tenure === 'taken') await this.#endAsForked();
     if (tenure === 'final') await this.#startAnew();
     return tenure === 'held';
   }
@@ -351,22 +364,15 @@ export class Region {
     }));
   }
 
-  #forked(): void {
-    this.#options.onFatal(new Error('another process counts under the id of this one: it is a copy of it'));
-  }
-
-  /**
-   * Also the cold ones: what a load under way has read may be older than the cursor that the feed goes on from. They stay
-   * until that is done, for an eviction would take from the engine what the read is about to compare with it.
-   */
-  async #resync(): Promise<void> {
-    const held = this.counters.names().flatMap((name) => this.counters.find(name) ?? []);
-    for (const counter of held) counter.pins++;
-    try {
-      await this.loader.refresh(held);
-    } finally {
-      for (const counter of held) counter.pins--;
-    }
+  /** What this process has counted and not published, the other one knows nothing of: no heir may publish it over what that has. */
+  async #endAsForked(): Promise<void> {
+    const mark = ({ incarnations }: IdentityRecord): Change => ({
+      incarnations: incarnations.map((one) => (one.ordinal === this.#ordinal ? { ...one, isForked: true } : one)),
+    });
+    await this.#options.identity.change(mark).finally(() => {
+      const error = new Error('another process counts under the id of this one: it is a copy of it');
+      this.#options.onFatal(error);
+    });
   }
 
   /** What could not be read while the store was away is read now. */

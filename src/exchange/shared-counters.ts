@@ -11,6 +11,7 @@ import { SharedCounter } from './shared-counter.ts';
 /** What a counter takes here beside its record and its name, with one other replica that counts on it. Measured. */
 const COUNTER_BYTES = 600;
 const NAME_CHARACTER_BYTES = 2;
+const KEEPS_VOIDS_UP_TO = 100_000;
 
 export class SharedCounters {
   /** By the bytes of the name, each as one character: what comes in as bytes is found without being decoded. */
@@ -54,6 +55,11 @@ export class SharedCounters {
     return counter;
   }
 
+  /** A call is done with it. Of names that nobody has ever counted on only few are worth their memory. */
+  unpin(counter: SharedCounter): void {
+    if (--counter.pins === 0 && this.#list.length > KEEPS_VOIDS_UP_TO && counter.isVoid) this.forget(counter);
+  }
+
   forget(counter: SharedCounter): void {
     assert(this.#list[counter.position] === counter, 'only a counter that is held is forgotten, once');
     const last = this.#list.pop() as SharedCounter;
@@ -79,8 +85,9 @@ export class SharedCounters {
     for (const { name, state } of states) {
       const counter = this.find(name);
       if (counter === undefined) continue;
+      const before = counter.value;
       counter.merge(state);
-      counter.updatedAtSeconds = nowSeconds;
+      if (counter.value !== before) counter.updatedAtSeconds = nowSeconds;
     }
   }
 

@@ -41,6 +41,7 @@ export async function openRegion({ engine, identity }: OwnedEngine, settings: Re
       store,
       host,
       policies,
+      localPatterns: policies.filter(({ scope }) => scope === 'local').map(({ match }) => match),
       isShared: (name) => {
         const bytes = encoder.encode(name);
         return rules.find(bytes, 0, bytes.length)?.scope !== 'local';

@@ -62,6 +62,7 @@ export class RegionNode {
       identity,
       policies: [],
       isShared: () => true,
+      localPatterns: [],
       ack,
       memoryBytes,
       flushMs: 20,

@@ -34,7 +34,7 @@ const answerGet = (request: FastifyRequest, reply: FastifyReply): Answer =>
     const exists = exchange.chunk.hasFlag(0, Flag.existed);
     const value = `"value":${exchange.valueText(0)}${exchange.partField(0)}`;
     if (exchange.chunk.hasFlag(0, Flag.partial)) {
-      exchange.send(`${nameField(exchange)},${value},"exists":${exists}${exchange.asOfField}}`);
+      exchange.send(`${nameField(exchange)},${value},"exists":null${exchange.asOfField}}`);
       return;
     }
     const etag = exists ? `"${exchange.chunk.valueAt(0)}"` : '"absent"';
@@ -72,7 +72,7 @@ function readRoutes(app: FastifyInstance, door: Door): void {
   // HEAD first: after GET Fastify would have made one of its own.
   const head = { ...common, querystring, operationId: 'exists', summary: 'Whether the counter exists: 200 or 404.' };
   app.head('/v1/counters/:name', { schema: head }, (request: Named, reply) => {
-    read(door, request, reply, answerHead(reply));
+    read(door, request, reply, answerHead(reply), false);
   });
   const get = {
     ...common,
@@ -82,7 +82,7 @@ function readRoutes(app: FastifyInstance, door: Door): void {
     summary: 'Read a counter; one that is absent reads 0.',
   };
   app.get('/v1/counters/:name', { schema: get }, (request: Named, reply) => {
-    read(door, request, reply, answerGet(request, reply));
+    read(door, request, reply, answerGet(request, reply), true);
   });
 }
 
@@ -109,8 +109,10 @@ function deleteRoute(app: FastifyInstance, door: Door): void {
   });
 }
 
-function read(door: Door, request: Named, reply: FastifyReply, answer: Answer): void {
+/** @param takesPart the answer can tell a part from the whole. */
+function read(door: Door, request: Named, reply: FastifyReply, answer: Answer, takesPart: boolean): void {
   const exchange = beginRead(door, request, reply, answer);
+  exchange.chunk.acceptsPartial = takesPart;
   exchange.name = request.params.name;
   exchange.push(Op.get, exchange.name);
   door.exchanges.submit(exchange);
@@ -129,7 +131,8 @@ export function submit(
   const exchange = door.exchanges.begin(reply, answer, asStrings(request));
   exchange.name = request.params.name;
   exchange.push(op, exchange.name, amount, options);
-  if (op !== Op.get && op !== Op.deadline) exchange.chunk.key = keyOf(request);
+  if (op === Op.deadline) exchange.chunk.acceptsPartial = false;
+  else exchange.chunk.key = keyOf(request);
   door.exchanges.submit(exchange);
 }
 

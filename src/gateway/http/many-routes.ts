@@ -44,7 +44,7 @@ function readMany(door: Door, request: FastifyRequest, reply: FastifyReply, name
       return;
     }
     const counters = names.map((name, i) => {
-      const exists = chunk.hasFlag(i, Flag.existed);
+      const exists = chunk.hasFlag(i, Flag.partial) ? null : chunk.hasFlag(i, Flag.existed);
       const value = `"value":${exchange.valueText(i)}${exchange.partField(i)}`;
       return `{"name":${JSON.stringify(name)},${value},"exists":${exists}}`;
     });
