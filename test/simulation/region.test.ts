@@ -25,27 +25,28 @@ const value = (outcome: CallOutcome) => (outcome.kind === 'done' ? outcome.value
 
 it('counts on three nodes, restarts cleanly, and after a crash', async () => {
   const { host, inTime, open, disk, store } = await world();
-  const disks = [disk(1), disk(2), disk(3)];
-  const nodes = [await open(disks[0]!), await open(disks[1]!), await open(disks[2]!)];
-  for (const node of nodes) expect(value(await inTime(node.add('a', 5n)))).toBeTypeOf('bigint');
+  const [disk0, disk1, disk2] = [disk(1), disk(2), disk(3)];
+  const others = [await open(disk1), await open(disk2)] as const;
+  const first = await open(disk0);
+  for (const node of [first, ...others]) expect(value(await inTime(node.add('a', 5n)))).toBeTypeOf('bigint');
   await host.clock.advance(200);
-  for (const node of nodes) expect(value(await inTime(node.get('a')))).toBe(15n);
-  expect(value(await inTime(nodes[0]!.set('a', 100n)))).toBe(100n);
-  expect(value(await inTime(nodes[1]!.add('a', 1n)))).toBeTypeOf('bigint');
+  for (const node of [first, ...others]) expect(value(await inTime(node.get('a')))).toBe(15n);
+  expect(value(await inTime(first.set('a', 100n)))).toBe(100n);
+  expect(value(await inTime(others[0].add('a', 1n)))).toBeTypeOf('bigint');
   await host.clock.advance(200);
-  for (const node of nodes) expect(value(await inTime(node.get('a')))).toBe(101n);
+  for (const node of [first, ...others]) expect(value(await inTime(node.get('a')))).toBe(101n);
   // A clean stop leaves a baton.
-  await inTime(nodes[0]!.close());
-  disks[0] = disks[0]!.kill();
-  nodes[0] = await open(disks[0]!);
-  expect(value(await inTime(nodes[0]!.add('a', 1n)))).toBe(102n);
+  await inTime(first.close());
+  const disk0Again = disk0.kill();
+  const second = await open(disk0Again);
+  expect(value(await inTime(second.add('a', 1n)))).toBe(102n);
   await host.clock.advance(200);
   expect(store.leases()).toHaveLength(3);
   // A crash does not.
-  expect(value(await inTime(nodes[0]!.add('a', 10n)))).toBe(112n);
-  disks[0] = disks[0]!.crash();
-  nodes[0] = await open(disks[0]!);
-  expect(value(await inTime(nodes[0]!.add('a', 1n)))).toBeTypeOf('bigint');
+  expect(value(await inTime(second.add('a', 10n)))).toBe(112n);
+  const third = await open(disk0Again.crash());
+  expect(value(await inTime(third.add('a', 1n)))).toBeTypeOf('bigint');
   await host.clock.advance(6 * LEASE_MS);
-  for (const node of nodes) expect(value(await inTime(node.get('a')))).toBe(113n);
+  for (const node of [third, ...others]) expect(value(await inTime(node.get('a')))).toBe(113n);
+  expect(store.leases()).toHaveLength(4);
 });

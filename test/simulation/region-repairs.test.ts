@@ -1,0 +1,200 @@
+// What a hostile reading of the exchange found, each as it went wrong.
+import { describe, expect, it } from 'vitest';
+import { Op } from '../../src/counter/chunk.ts';
+import { Identity } from '../../src/exchange/identity.ts';
+import { directLine, type Line, MemoryStore } from '../../src/store/memory/memory-store.ts';
+import { StoreError } from '../../src/store/slot-store.ts';
+import { SimulatedDisk } from './disk.ts';
+import { simulatedHost } from './host.ts';
+import { type CallOutcome, LEASE_MS, type NodeOptions, RegionNode } from './region-node.ts';
+
+const AFTER_A_CRASH_MS = 6 * LEASE_MS;
+const SOON_MS = 300;
+
+class World {
+  readonly host = simulatedHost(1);
+  readonly store: MemoryStore;
+
+  constructor(durable = true) {
+    this.store = new MemoryStore({ id: 'store', durable });
+  }
+
+  disk(seed = 1): SimulatedDisk {
+    return new SimulatedDisk({ seed, clock: this.host.clock, latencyMs: 1 });
+  }
+
+  async inTime<T>(work: Promise<T>): Promise<T> {
+    let isDone = false;
+    const settled = work.finally(() => {
+      isDone = true;
+    });
+    settled.catch(() => undefined);
+    for (let i = 0; !isDone && i < 20_000; i++) await this.host.clock.advance(1);
+    return settled;
+  }
+
+  /** A node whose line to the store ends when it is cut. */
+  async open(disk: SimulatedDisk, options: Partial<NodeOptions> = {}): Promise<{ node: RegionNode; cut: () => void }> {
+    let isCut = false;
+    const line: Line = async (call) => {
+      if (isCut) throw new StoreError('cut off');
+      return directLine(call);
+    };
+    const node = await this.inTime(RegionNode.open({ disk, host: this.host, store: this.store, line, ...options }));
+    return {
+      node,
+      cut: () => {
+        isCut = true;
+      },
+    };
+  }
+
+  async passes(ms: number): Promise<void> {
+    await this.host.clock.advance(ms);
+  }
+}
+
+const value = (outcome: CallOutcome): unknown => (outcome.kind === 'done' ? outcome.value : outcome.code);
+
+describe('a deleted counter', () => {
+  it.each([true, false])('stays deleted when an heir folds what it had, durable: %s', async (durable) => {
+    const world = new World(durable);
+    const disk = world.disk();
+    const first = await world.open(disk);
+    await world.inTime(first.node.add('a', 5n));
+    await world.inTime(first.node.delete('a'));
+    first.cut();
+    const heir = await world.open(disk.kill());
+    await world.passes(AFTER_A_CRASH_MS);
+    expect(await world.inTime(heir.node.get('a'))).toMatchObject({ value: 0n, existed: false });
+    await world.inTime(heir.node.add('a', 1n));
+    expect(await world.inTime(heir.node.get('a'))).toMatchObject({ value: 1n, existed: true });
+  });
+});
+
+describe('an heir', () => {
+  it('publishes nothing in the name of one that still renews its lease', async () => {
+    const world = new World();
+    const disk = world.disk();
+    const { node } = await world.open(disk);
+    await world.inTime(node.add('a', 1n));
+    const copy = disk.copy();
+    // Groups that the original knows nothing of would outrank its own.
+    const { node: heir } = await world.open(copy);
+    for (let i = 0; i < 20; i++) await world.inTime(heir.add('b', 1n));
+    for (let i = 0; i < 5; i++) await world.inTime(node.add('a', 1n));
+    await world.passes(AFTER_A_CRASH_MS);
+    for (const one of [node, heir]) {
+      expect(value(await world.inTime(one.get('a')))).toBe(6n);
+      expect(value(await world.inTime(one.get('b')))).toBe(20n);
+    }
+  });
+
+  it('brings what the store has lost before it folds', async () => {
+    const world = new World();
+    const disk = world.disk();
+    const first = await world.open(disk);
+    const lost = world.store.image();
+    await world.inTime(first.node.add('a', 7n));
+    first.cut();
+    const { node } = await world.open(disk.kill());
+    await world.passes(LEASE_MS);
+    lost();
+    await world.passes(AFTER_A_CRASH_MS);
+    expect(value(await world.inTime(node.get('a', 'region')))).toBe(7n);
+  });
+});
+
+describe('a directory', () => {
+  it('whose replica.json is older than its journal is refused', async () => {
+    const world = new World();
+    const disk = world.disk();
+    await world.inTime(Identity.open(disk, world.host.random));
+    const old = disk.content('replica.json');
+    const { node, cut } = await world.open(disk);
+    await world.inTime(node.add('a', 12n));
+    cut();
+    const restored = disk.kill();
+    await world.inTime(restored.unlink('replica.json'));
+    const file = await world.inTime(restored.open('replica.json', 'create'));
+    await world.inTime(file.write(old, 0));
+    await expect(world.open(restored)).rejects.toThrow('from one backup');
+  });
+
+  it('of another store ends when that answers at last, and nothing has gone there', async () => {
+    const world = new World();
+    const disk = world.disk();
+    const { node } = await world.open(disk);
+    await world.inTime(node.add('a', 1n));
+    await world.inTime(node.close());
+    const other = new MemoryStore({ id: 'another', durable: true });
+    const ends: string[] = [];
+    let isThere = false;
+    const line: Line = async (call) => {
+      if (!isThere) throw new StoreError('not there yet');
+      return directLine(call);
+    };
+    const onFatal = (error: unknown): void => void ends.push(String(error));
+    await world.open(disk.kill(), { store: other, line, onFatal });
+    isThere = true;
+    await world.passes(AFTER_A_CRASH_MS);
+    expect(ends[0]).toContain('belongs to another store');
+    expect([other.names(), other.leases()]).toEqual([[], []]);
+  });
+});
+
+it.each([true, false])(
+  'a clean restart goes on under the same id, and sessions go on, durable: %s',
+  async (durable) => {
+    const world = new World(durable);
+    const disk = world.disk();
+    const { node } = await world.open(disk);
+    await world.inTime(node.add('a', 1n));
+    const session = `${node.exchange.storeInfo().replica}.${node.engine.durableSequence}`;
+    await world.inTime(node.close());
+    const { node: again } = await world.open(disk.kill());
+    expect(again.exchange.storeInfo().replica).toBe(node.exchange.storeInfo().replica);
+    const { node: other } = await world.open(world.disk(2));
+    await world.passes(SOON_MS);
+    const read = other.call((chunk) => {
+      chunk.pushName(Op.get, 'never counted');
+      chunk.session = session;
+    });
+    expect(value(await world.inTime(read))).toBe(0n);
+    expect(world.store.leases()).toHaveLength(2);
+  },
+);
+
+it('many cuts of one call share its deadline when the store is away', async () => {
+  const world = new World();
+  const { node, cut } = await world.open(world.disk());
+  await world.inTime(node.add('a', 1n));
+  cut();
+  const sinceMs = world.host.clock.monotonicMs();
+  const call = node.call((chunk) => {
+    for (let i = 0; i < 200; i++) chunk.pushName(Op.set, 'a', 5n);
+  });
+  expect(value(await world.inTime(call))).toBe('store_away');
+  expect(world.host.clock.monotonicMs() - sinceMs).toBeLessThan(2_000);
+});
+
+it('a lease of a later version is left alone', async () => {
+  const world = new World();
+  world.store.swapLease('f'.repeat(32), 0, '{"format":2}');
+  const { node } = await world.open(world.disk());
+  await world.passes(AFTER_A_CRASH_MS);
+  expect(value(await world.inTime(node.add('a', 1n)))).toBe(1n);
+});
+
+it('a sum that has left 64 bits can be set', async () => {
+  const world = new World();
+  const nodes = [await world.open(world.disk(1)), await world.open(world.disk(2))].map(({ node }) => node);
+  const half = 2n ** 62n + 2n ** 61n;
+  await Promise.all(nodes.map((node) => world.inTime(node.get('a'))));
+  await world.inTime(Promise.all(nodes.map((node) => node.add('a', half))));
+  await world.passes(SOON_MS);
+  for (const node of nodes) expect(value(await world.inTime(node.get('a')))).toBe('out_of_range');
+  expect(value(await world.inTime((nodes[0] as RegionNode).set('a', 3n)))).toBe(3n);
+  await world.passes(SOON_MS);
+  for (const node of nodes) expect(value(await world.inTime(node.get('a')))).toBe(3n);
+});
