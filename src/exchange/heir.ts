@@ -88,17 +88,14 @@ export class Heir {
     return readLease(lease).state !== 'running' || this.#options.watch.hasExpired(lease);
   }
 
-  async #publish(incarnation: Past): Promise<void> {
-    await this.#forEachPage(incarnation.ordinal, (slots) => this.#merge(incarnation, slots));
-    this.#published.add(incarnation.id);
-  }
-
-  #merge({ id, through }: Past, slots: readonly Net[]): Promise<void> {
-    const version = BigInt(through);
-    return this.#options.store.merge({
-      slots: slots.map(({ name, net }) => ({ name, replica: id, version, net })),
-      cuts: [],
-    });
+  async #publish({ id, ordinal, through }: Past): Promise<void> {
+    await this.#forEachPage(ordinal, (slots) =>
+      this.#options.store.merge({
+        slots: slots.map(({ name, net }) => ({ name, replica: id, version: BigInt(through), net })),
+        cuts: [],
+      }),
+    );
+    this.#published.add(id);
   }
 
   /** Marks the lease FINAL. @returns whether it is; somebody may have come first. */
@@ -126,8 +123,6 @@ export class Heir {
     const { id, ordinal } = incarnation;
     let isComplete = true;
     await this.#forEachPage(ordinal, async (slots) => {
-      // Once more: since it was published the store may have been rolled back.
-      await this.#merge(incarnation, slots);
       await foldSlots(
         store,
         host,
@@ -148,7 +143,11 @@ export class Heir {
     const lease = findLease(await store.leases(), id);
     if (lease !== undefined && readLease(lease).state === 'final')
       await this.#mark(incarnation, lease.version, 'folded');
-    if (!isComplete) return;
+    if (!isComplete) {
+      // The store has lost something since that was published: once more, from the beginning.
+      this.#published.delete(id);
+      return;
+    }
     // Where the store can lose the fold, the directory keeps the slots, to assert them again.
     if (!store.guarantees.durable) {
       this.#folded.add(id);

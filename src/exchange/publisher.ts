@@ -6,7 +6,7 @@
  * - Only what the journal holds comes in here, so nothing leaves the replica before it is durable.
  * - `#pending` and `#underWay` hold, for every slot that the store has not confirmed as it stands, its newest state; so they are
  *   bounded by the counters that the replica holds, and a store that is away costs nothing more.
- * - Everything with a version up to `confirmedThrough` has been confirmed.
+ * - Everything with a version up to `confirmedThrough` has been confirmed; what a store has lost since is `reassertion.ts`'s.
  */
 import type { Clock, Host } from '../host/host.ts';
 import { type NamedCut, type NamedSlot, type ReplicaId, type SlotStore, StoreError } from '../store/slot-store.ts';

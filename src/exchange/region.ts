@@ -281,7 +281,8 @@ export class Region {
 
   /** Brings what there is to the store, leaves the baton where all of it is safe, and ends all loops. */
   async close(): Promise<void> {
-    const isConfirmed = await this.confirmAll(CLOSE_FLUSH_MS);
+    // A store that is away is not waited for: the next start brings it what is left.
+    const isConfirmed = this.isAnswering && (await this.confirmAll(CLOSE_FLUSH_MS));
     this.#isClosed = true;
     this.#heir.stop();
     this.#pauses.end();

@@ -177,7 +177,11 @@ const asOf = Type.Optional(
     format: 'date-time',
   }),
 );
-export const Reading = Type.Object({ name, value, exists: Type.Boolean(), own, asOf });
+const exists = Type.Unsafe<boolean | null>({
+  type: ['boolean', 'null'],
+  description: 'null where only a part of the count is known.',
+});
+export const Reading = Type.Object({ name, value, exists, own, asOf });
 export const SetAnswer = Type.Object({ name, value, previous: count('The count before, 0 when absent.') });
 export const DeleteAnswer = Type.Object({ name, deleted: Type.Boolean(), previous: count('The count before.') });
 export const TtlAnswer = Type.Object({
@@ -186,7 +190,8 @@ export const TtlAnswer = Type.Object({
   exists: Type.Boolean(),
 });
 export const ReadManyAnswer = Type.Object({
-  counters: Type.Array(Type.Object({ name, value, exists: Type.Optional(Type.Boolean()) })),
+  counters: Type.Array(Type.Object({ name, value, exists: Type.Optional(exists), own })),
+  asOf,
   cursor: Type.Optional(
     Type.Unsafe<string | null>({
       type: ['string', 'null'],
