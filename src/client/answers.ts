@@ -7,7 +7,7 @@ export interface Adjustment {
   /** The count afterwards; with `isPartial` what one node alone has counted. */
   readonly value: bigint;
   /** The update is counted, but while the store that nodes share is away nobody can tell the count. */
-  readonly isPartial: boolean;
+  readonly isPartial?: true;
   /** By how much the count has changed; less than asked for only with `saturate`. */
   readonly applied: bigint;
   /** An earlier attempt with the same idempotency key had been applied, and this is its answer. */
@@ -45,7 +45,7 @@ export type Outcome =
       readonly outcome: 'done';
       readonly name: string;
       readonly value: bigint;
-      readonly isPartial: boolean;
+      readonly isPartial?: true;
       readonly applied: bigint;
       readonly replayed: boolean;
     }
@@ -160,9 +160,9 @@ function outcomeOf(entry: Record<string, unknown>): Outcome {
 }
 
 /** The count after an update, or what is known of it. */
-function countedOf(body: Record<string, unknown>): { value: bigint; isPartial: boolean } {
-  const isPartial = body['value'] === null;
-  return { value: isPartial ? countOf(body['own'], 'own') : countOf(body['value'], 'value'), isPartial };
+function countedOf(body: Record<string, unknown>): { value: bigint; isPartial?: true } {
+  if (body['value'] === null) return { value: countOf(body['own'], 'own'), isPartial: true };
+  return { value: countOf(body['value'], 'value') };
 }
 
 export function snapshotOf({ body }: Answer): SnapshotSummary {

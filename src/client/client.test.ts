@@ -282,7 +282,7 @@ describe('a batch', () => {
     const updates = [{ name: 'a' }, { name: 'b', by: -5n, floor: 0n }, { name: 'c', id: 'event-1', at: 1_237_714_200 }];
     const { outcomes } = await clientOf(fetch).batch(updates);
     expect(outcomes).toEqual([
-      { outcome: 'done', name: 'a', value: 1n, isPartial: false, applied: 1n, replayed: false },
+      { outcome: 'done', name: 'a', value: 1n, applied: 1n, replayed: false },
       { outcome: 'refused', name: 'b', code: 'below_floor', detail: 'too low' },
       { outcome: 'unknown', name: 'c', code: 'idempotency_expired', detail: 'idempotency_expired' },
     ]);

@@ -269,7 +269,7 @@ export class TallydClient {
     const [outcome] = outcomes;
     if (outcome?.outcome === 'done') {
       const { value, isPartial, applied } = outcome;
-      return { value, isPartial, applied, replayed };
+      return { value, ...(isPartial && { isPartial }), applied, replayed };
     }
     throw new RefusedError(outcome?.code ?? 'bad_answer', outcome?.detail ?? 'the answer has no outcome');
   }
