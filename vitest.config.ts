@@ -2,7 +2,8 @@
 // (servers, redis-cli, strace). The latter use several cores each, so few of them run side by side.
 import { defineConfig } from 'vitest/config';
 
-const processes = ['test/wire/**/*.test.ts', 'test/chaos/**/*.test.ts'];
+const endurance = process.env['TALLYD_CHAOS_MINUTES'] === undefined ? [] : ['test/chaos/endurance.ts'];
+const processes = ['test/wire/**/*.test.ts', 'test/chaos/**/*.test.ts', ...endurance];
 const patience = { testTimeout: 60_000, hookTimeout: 60_000, teardownTimeout: 20_000 };
 
 export default defineConfig({

@@ -15,12 +15,13 @@ const PROGRAMS = {
   initdb: 'postgresql',
   postgres: 'postgresql',
   pgbouncer: 'pgbouncer',
+  haproxy: 'haproxy',
   strace: 'strace',
   curl: 'curl',
 };
 
 /** Packages that start a service of the same name. */
-const SERVICES = ['redis-server', 'postgresql', 'pgbouncer'];
+const SERVICES = ['redis-server', 'postgresql', 'pgbouncer', 'haproxy'];
 
 const NODE_WANTED = [22, 12];
 /** stdout of the child goes to our stderr. */
