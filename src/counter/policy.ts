@@ -25,6 +25,8 @@ export interface Policy {
   readonly reads?: 'durable' | 'dirty' | undefined;
 }
 
+const encoder = new TextEncoder();
+
 export class PolicyTable {
   readonly #rules: readonly { readonly glob: Glob; readonly policy: Policy }[];
 
@@ -34,6 +36,17 @@ export class PolicyTable {
 
   get isEmpty(): boolean {
     return this.#rules.length === 0;
+  }
+
+  /** The patterns of local counters, in order. */
+  get localPatterns(): readonly string[] {
+    return this.#rules.filter(({ policy }) => policy.scope === 'local').map(({ policy }) => policy.match);
+  }
+
+  /** Whether nodes that share a store share the counter with this name. */
+  isShared(name: string): boolean {
+    const bytes = encoder.encode(name);
+    return this.find(bytes, 0, bytes.length)?.scope !== 'local';
   }
 
   /** The policy of the name in `bytes[start, end)`, or undefined for the default. */

@@ -2,13 +2,12 @@
 import { type Chunk, type CommandOptions, Op } from '../counter/chunk.ts';
 import { DONE, ERRORS } from '../counter/errors.ts';
 import { NAME_BYTES_MAX } from '../counter/limits.ts';
-import { type Policy, PolicyTable } from '../counter/policy.ts';
+import type { Policy, PolicyTable } from '../counter/policy.ts';
 import type { Region } from './region.ts';
 import type { SharedCounter } from './shared-counter.ts';
 
 /** A byte order mark at the front is part of the name like any other character. */
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-const encoder = new TextEncoder();
 
 export interface Admitted {
   /** Per command its shared counter, pinned; undefined for a local one, or one that is refused. */
@@ -28,9 +27,9 @@ export class Admission {
   hits = 0;
   misses = 0;
 
-  constructor(region: Region, policies: readonly Policy[], ack: 'journal' | 'store') {
+  constructor(region: Region, policies: PolicyTable, ack: 'journal' | 'store') {
     this.#region = region;
-    this.#policies = new PolicyTable(policies);
+    this.#policies = policies;
     this.#ack = ack;
   }
 
@@ -39,11 +38,6 @@ export class Admission {
     if (this.#policies.isEmpty) return chunk.count === 0;
     for (let i = 0; i < chunk.count; i++) if (this.#policyOf(chunk, i)?.scope !== 'local') return false;
     return true;
-  }
-
-  isLocalName(name: string): boolean {
-    const bytes = encoder.encode(name);
-    return this.#policies.find(bytes, 0, bytes.length)?.scope === 'local';
   }
 
   /** Finds the counters of all commands, and pins them; the caller unpins them. */

@@ -5,11 +5,12 @@
  * which is registered by compare-and-set: a second directory with that id is a copy, and would count everything again.
  */
 import { Kind } from '../counter/key.ts';
+import type { PolicyTable } from '../counter/policy.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Host } from '../host/host.ts';
 import { type SlotStore, StoreError, type StoreIdentity } from '../store/slot-store.ts';
 import { ALONE, type Identity, type Incarnation, newId } from './identity.ts';
-import { findLease, LEASE_FORMAT, type LeaseDocument, readLease } from './lease.ts';
+import { findLease, readLease, writeLease } from './lease.ts';
 import { Membership } from './membership.ts';
 import { Backoff, pause } from './pause.ts';
 
@@ -23,6 +24,7 @@ export class AttachError extends Error {
 }
 
 export interface AttachOptions {
+  /** Says who it is only if it is the right one: see `compare`. */
   readonly store: SlotStore;
   readonly engine: Engine;
   readonly identity: Identity;
@@ -30,9 +32,7 @@ export interface AttachOptions {
   readonly leaseMs: number;
   /** How long to wait for a store that does not answer, where nothing can be done without it, ms. */
   readonly patienceMs: number;
-  readonly isShared: (name: string) => boolean;
-  /** Of the policies with `scope: local`, in order. */
-  readonly localPatterns: readonly string[];
+  readonly policies: PolicyTable;
 }
 
 export interface Attached {
@@ -50,7 +50,6 @@ export async function attach(options: AttachOptions): Promise<Attached> {
   const isFirst = identity.record.attachment?.isRegistered !== true;
   const known = await meet(options, isFirst);
   if (isFirst && known !== undefined) await register(options, known);
-  if (known !== undefined) await compare(options.store, identity, known);
   return (await resume(options, known !== undefined)) ?? (await beginAnew(options));
 }
 
@@ -94,9 +93,9 @@ function checkOrdinals({ engine, identity }: AttachOptions): void {
 }
 
 /** A counter that changes its scope would leave behind, or count twice, what it had. */
-function checkPatterns({ identity, localPatterns }: AttachOptions): void {
+function checkPatterns({ identity, policies }: AttachOptions): void {
   const { attachment } = identity.record;
-  if (attachment === undefined || `${attachment.localPatterns}` === `${localPatterns}`) return;
+  if (attachment === undefined || `${attachment.localPatterns}` === `${policies.localPatterns}`) return;
   const before = attachment.localPatterns.map((pattern) => JSON.stringify(pattern)).join(', ') || 'none';
   throw new AttachError(
     `the policies with "scope: local" are others than when this data directory met its store (then: ${before}): put them back, or start with an empty directory`,
@@ -147,24 +146,19 @@ async function register(options: AttachOptions, { id }: StoreIdentity): Promise<
         store: id,
         nonce: newId(host.random),
         isRegistered: !hasCounted,
-        localPatterns: options.localPatterns,
+        localPatterns: options.policies.localPatterns,
       },
       incarnations,
     });
   }
   const { attachment, directory, incarnations } = identity.record;
   if (attachment === undefined || attachment.isRegistered) return;
-  const document: LeaseDocument = {
-    format: LEASE_FORMAT,
-    state: 'import',
-    directory,
-    nonce: attachment.nonce,
-    through: incarnations[0]?.through ?? '0',
-    at: host.clock.nowMs(),
-  };
-  if (!(await store.swapLease(directory, 0, JSON.stringify(document)))) {
+  const { nonce } = attachment;
+  const through = incarnations[0]?.through ?? '0';
+  const content = { state: 'import', directory, nonce, through } as const;
+  if (!(await writeLease(store, host.clock, { replica: directory, version: 0 }, content))) {
     const lease = findLease(await store.leases(), directory);
-    if (lease === undefined || readLease(lease).nonce !== attachment.nonce) {
+    if (lease === undefined || readLease(lease).nonce !== nonce) {
       throw new AttachError(
         'this data directory is a copy of one that is attached to the store already: its counts are there; start with an empty directory',
       );
@@ -174,13 +168,13 @@ async function register(options: AttachOptions, { id }: StoreIdentity): Promise<
 }
 
 /** Whether anything was counted that is shared from now on. @throws AttachError when it cannot be shared */
-function surveyCounters({ engine, isShared }: AttachOptions): boolean {
+function surveyCounters({ engine, policies }: AttachOptions): boolean {
   let hasCounted = false;
   let cursor = 0;
   do {
     const page = engine.durablePage(Kind.counter, cursor, PAGE_ENTRIES);
     for (const { name, hasDeadline } of page.entries) {
-      if (!isShared(name)) continue;
+      if (!policies.isShared(name)) continue;
       if (hasDeadline) {
         throw new AttachError(
           'this data directory has counters with a deadline, which a shared counter cannot have: give their names a policy with "scope: local", or remove the deadlines first',

@@ -10,6 +10,7 @@
  */
 import { type Chunk, Flag, Op } from '../counter/chunk.ts';
 import { CountingError, DONE, ERRORS } from '../counter/errors.ts';
+import type { PolicyTable } from '../counter/policy.ts';
 import type {
   CountingService,
   ScanPage,
@@ -20,7 +21,7 @@ import type {
 } from '../counter/service.ts';
 import type { Engine } from '../engine/engine.ts';
 import { StoreError } from '../store/slot-store.ts';
-import { Admission } from './admission.ts';
+import { Admission, type Admitted } from './admission.ts';
 import { carryOut, isOneRun, submitRun } from './call.ts';
 import { Region, type RegionOptions } from './region.ts';
 import { scanShared } from './scan.ts';
@@ -30,6 +31,7 @@ export class Exchange implements CountingService {
   readonly #region: Region;
   readonly #engine: Engine;
   readonly #admission: Admission;
+  readonly #policies: PolicyTable;
   readonly #acksMs: number;
   #underWay = 0;
   #isClosing = false;
@@ -46,6 +48,7 @@ export class Exchange implements CountingService {
   private constructor(region: Region, options: RegionOptions) {
     this.#region = region;
     this.#engine = options.engine;
+    this.#policies = options.policies;
     this.#acksMs = options.callMs * 2;
     this.#admission = new Admission(region, options.policies, options.ack);
     options.engine.subscribe((group) => region.tookGroup(group));
@@ -67,7 +70,7 @@ export class Exchange implements CountingService {
   }
 
   async scan(request: ScanRequest): Promise<ScanPage> {
-    return scanShared(this.#engine, this.#region.counters, request, (name) => this.#admission.isLocalName(name));
+    return scanShared(this.#engine, this.#region.counters, request, this.#policies);
   }
 
   snapshot(): Promise<SnapshotSummary> {
@@ -123,7 +126,7 @@ export class Exchange implements CountingService {
     });
   }
 
-  async #carryOut(chunk: Chunk, admitted: ReturnType<Admission['admit']>): Promise<void> {
+  async #carryOut(chunk: Chunk, admitted: Admitted): Promise<void> {
     const { counters, codes, cold } = admitted;
     if (cold.length > 0) {
       await new Promise<void>((resolve) => this.#region.loader.load(cold, resolve));
@@ -138,7 +141,7 @@ export class Exchange implements CountingService {
   }
 
   /** What the caller wants reads to contain. @returns false when that cannot be had: the chunk is refused */
-  async #refresh(chunk: Chunk, { counters }: ReturnType<Admission['admit']>): Promise<boolean> {
+  async #refresh(chunk: Chunk, { counters }: Admitted): Promise<boolean> {
     const shared = [...new Set(counters.filter((counter) => counter !== undefined))];
     try {
       if (chunk.consistency === 'region') await this.#region.loader.refresh(shared);
@@ -154,7 +157,7 @@ export class Exchange implements CountingService {
 }
 
 /** What replicas share arrives elsewhere record by record, so a transaction with a shared counter in it does nothing. */
-function refuseTransactions({ transactions }: Chunk, { counters, codes }: ReturnType<Admission['admit']>): void {
+function refuseTransactions({ transactions }: Chunk, { counters, codes }: Admitted): void {
   for (let at = 0; at < transactions.length; at += 2) {
     const [from, to] = transactions.slice(at, at + 2) as [number, number];
     let isShared = false;
@@ -170,7 +173,7 @@ function refuseTransactions({ transactions }: Chunk, { counters, codes }: Return
 }
 
 /** What a later chunk has to see, on whichever replica. */
-function tellSession(chunk: Chunk, { counters }: ReturnType<Admission['admit']>, replica: string): void {
+function tellSession(chunk: Chunk, { counters }: Admitted, replica: string): void {
   let version = 0n;
   for (let i = 0; i < chunk.count; i++) {
     const counter = counters[i];

@@ -1,18 +1,18 @@
 /**
- * What crashes have left in this directory: slots of earlier incarnations, and what was counted before there was a store. Each
- * is published as it was last durable, then, once nobody can renew its lease any more, marked FINAL, and folded into the
- * counters' cuts; only then does the directory forget it.
+ * What crashes have left in this directory: slots of earlier incarnations, and what was counted before there was a store. Once
+ * nobody can renew its lease any more, each is published as it was last durable, marked FINAL, and folded into the counters'
+ * cuts; only then does the directory forget it.
  */
-
 import { CountingError } from '../counter/errors.ts';
 import { Kind } from '../counter/key.ts';
+import type { PolicyTable } from '../counter/policy.ts';
 import { type Cut, fold, noCut } from '../crdt/cut.ts';
 import type { Slot } from '../crdt/slot.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Host } from '../host/host.ts';
 import type { Lease, NamedSlot, ReplicaId, SlotStore } from '../store/slot-store.ts';
 import { ALONE, type Identity, type Incarnation, newId } from './identity.ts';
-import { findLease, LEASE_FORMAT, type LeaseDocument, type LeaseState, readLease } from './lease.ts';
+import { findLease, type LeaseState, readLease, writeLease } from './lease.ts';
 import { dropSlots } from './local-slots.ts';
 import type { LeaseWatch } from './membership.ts';
 
@@ -24,7 +24,7 @@ export interface HeirOptions {
   readonly host: Host;
   readonly identity: Identity;
   readonly watch: LeaseWatch;
-  readonly isShared: (name: string) => boolean;
+  readonly policies: PolicyTable;
 }
 
 type Past = Incarnation & { readonly through: string };
@@ -104,17 +104,10 @@ export class Heir {
     return state === 'final' || state === 'folded' || this.#mark(incarnation, lease?.version ?? 0, 'final');
   }
 
-  async #mark({ id, through }: Past, version: number, state: LeaseState): Promise<boolean> {
+  #mark({ id, through }: Past, version: number, state: LeaseState): Promise<boolean> {
     const { host, identity, store } = this.#options;
-    const document: LeaseDocument = {
-      format: LEASE_FORMAT,
-      state,
-      directory: identity.record.directory,
-      nonce: newId(host.random),
-      through,
-      at: host.clock.nowMs(),
-    };
-    return store.swapLease(id, version, JSON.stringify(document));
+    const content = { state, directory: identity.record.directory, nonce: newId(host.random), through };
+    return writeLease(store, host.clock, { replica: id, version }, content);
   }
 
   /** Folds all its slots, and forgets them where the store keeps them safe. */
@@ -170,7 +163,9 @@ export class Heir {
     do {
       const page = this.#options.engine.durablePage(kind, cursor, PAGE_ENTRIES);
       const slots = page.entries
-        .filter((entry) => entry.ordinal === ordinal && (kind === Kind.slot || this.#options.isShared(entry.name)))
+        .filter(
+          (entry) => entry.ordinal === ordinal && (kind === Kind.slot || this.#options.policies.isShared(entry.name)),
+        )
         .map(({ name, value }) => ({ name, net: value }));
       if (slots.length > 0) await visit(slots);
       cursor = page.cursor;

@@ -3,9 +3,10 @@
  * the same directory redeems the token; FINAL when an heir has published its last slots, from then on only its excess counts; FOLDED
  * when these are in the counters' cuts. IMPORT is what a directory had counted alone.
  */
-import type { Lease, ReplicaId } from '../store/slot-store.ts';
+import type { Clock } from '../host/host.ts';
+import type { Lease, ReplicaId, SlotStore } from '../store/slot-store.ts';
 
-export const LEASE_FORMAT = 1;
+const LEASE_FORMAT = 1;
 
 export type LeaseState = 'running' | 'baton' | 'import' | 'final' | 'folded';
 
@@ -21,7 +22,31 @@ export interface LeaseDocument {
   /** When it was written, by the writer's clock, Unix ms. For people, and for what died long ago. */
   readonly at: number;
   /** What redeems a baton. */
-  readonly token?: string;
+  readonly token?: string | undefined;
+}
+
+/**
+ * Replaces the lease with this version, or makes it where that is 0.
+ * @returns whether it was made; somebody may have come first
+ * @throws StoreError
+ */
+export function writeLease(
+  store: SlotStore,
+  clock: Clock,
+  { replica, version }: Pick<Lease, 'replica' | 'version'>,
+  content: Omit<LeaseDocument, 'format' | 'at'>,
+): Promise<boolean> {
+  const { state, directory, nonce, through, token } = content;
+  const document: LeaseDocument = {
+    format: LEASE_FORMAT,
+    state,
+    directory,
+    nonce,
+    through,
+    at: clock.nowMs(),
+    ...(token === undefined ? {} : { token }),
+  };
+  return store.swapLease(replica, version, JSON.stringify(document));
 }
 
 /** @throws SyntaxError when it is no such document, or one of a later version. */

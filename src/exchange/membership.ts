@@ -8,7 +8,7 @@
 import type { Host, Random } from '../host/host.ts';
 import { type Lease, type ReplicaId, type SlotStore, StoreError } from '../store/slot-store.ts';
 import { newId } from './identity.ts';
-import { findLease, LEASE_FORMAT, type LeaseDocument, type LeaseState, readLease } from './lease.ts';
+import { findLease, type LeaseState, readLease, writeLease } from './lease.ts';
 
 /** Renewals whose answer may have been lost: so many nonces are known again. */
 const NONCES_KEPT = 64;
@@ -103,16 +103,9 @@ export class Membership {
     const { clock, random } = this.#host;
     const beganMs = clock.monotonicMs();
     const nonce = this.#nonceOf(this.#version, random);
-    const document: LeaseDocument = {
-      format: LEASE_FORMAT,
-      state,
-      directory: this.#directory,
-      nonce,
-      through: `${through}`,
-      at: clock.nowMs(),
-      ...(token === undefined ? {} : { token }),
-    };
-    if (!(await this.#store.swapLease(this.replica, this.#version, JSON.stringify(document)))) return false;
+    const lease = { replica: this.replica, version: this.#version };
+    const content = { state, directory: this.#directory, nonce, through: `${through}`, token };
+    if (!(await writeLease(this.#store, clock, lease, content))) return false;
     this.#version++;
     this.#renewedAtMs = beganMs;
     return true;

@@ -4,7 +4,7 @@
  */
 
 import { CountingError } from '../counter/errors.ts';
-import type { Policy } from '../counter/policy.ts';
+import type { PolicyTable } from '../counter/policy.ts';
 import type { StoreInfo } from '../counter/service.ts';
 import type { Slot } from '../crdt/slot.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -38,10 +38,7 @@ export interface RegionOptions {
   readonly store: SlotStore;
   readonly host: Host;
   readonly identity: Identity;
-  readonly policies: readonly Policy[];
-  readonly isShared: (name: string) => boolean;
-  /** Of the policies with `scope: local`, in order. */
-  readonly localPatterns: readonly string[];
+  readonly policies: PolicyTable;
   /** What an update of a shared counter waits for. */
   readonly ack: 'journal' | 'store';
   /** For shared counters that are held here. Undefined: no limit. */
@@ -153,7 +150,7 @@ export class Region {
       failed,
     });
     this.#watch = new LeaseWatch(host, options.leaseMs + 2 * callMs);
-    this.#heir = new Heir({ store, engine, host, identity, watch: this.#watch, isShared: options.isShared });
+    this.#heir = new Heir({ store, engine, host, identity, watch: this.#watch, policies: options.policies });
     this.#reassertion = new Reassertion({
       engine,
       counters: this.counters,

@@ -3,7 +3,7 @@ import type { Host } from '../host/host.ts';
 import type { Lease, ReplicaId, SlotStore } from '../store/slot-store.ts';
 import { foldReplica } from './heir.ts';
 import { newId } from './identity.ts';
-import { findLease, LEASE_FORMAT, type LeaseDocument, type LeaseState, readLease, tryReadLease } from './lease.ts';
+import { findLease, type LeaseState, readLease, tryReadLease, writeLease } from './lease.ts';
 import { LeaseWatch } from './membership.ts';
 import { pause } from './pause.ts';
 
@@ -80,7 +80,5 @@ function isEnded(state: LeaseState): boolean {
 
 function mark(store: SlotStore, host: Host, lease: Lease, state: LeaseState): Promise<boolean> {
   const { directory, through } = readLease(lease);
-  const nonce = newId(host.random);
-  const document: LeaseDocument = { format: LEASE_FORMAT, state, directory, nonce, through, at: host.clock.nowMs() };
-  return store.swapLease(lease.replica, lease.version, JSON.stringify(document));
+  return writeLease(store, host.clock, lease, { state, directory, nonce: newId(host.random), through });
 }

@@ -2,6 +2,7 @@
 import { CountingError } from '../counter/errors.ts';
 import { Glob } from '../counter/glob.ts';
 import { fitsInt64 } from '../counter/int64.ts';
+import type { PolicyTable } from '../counter/policy.ts';
 import type { CountingService, ScanEntry, ScanPage, ScanRequest } from '../counter/service.ts';
 import type { SharedCounters } from './shared-counters.ts';
 
@@ -14,12 +15,12 @@ export async function scanShared(
   engine: CountingService,
   counters: SharedCounters,
   request: ScanRequest,
-  isLocal: (name: string) => boolean,
+  policies: PolicyTable,
 ): Promise<ScanPage> {
   const cursor = request.cursor === undefined ? undefined : parseCursor(request.cursor);
   if (cursor !== undefined && (cursor & 1n) === SHARED) return pageOfShared(counters, request, Number(cursor >> 1n));
   const page = await engine.scan({ ...request, cursor: cursor === undefined ? undefined : `${cursor >> 1n}` });
-  const entries = page.entries.filter(({ name }) => isLocal(name));
+  const entries = page.entries.filter(({ name }) => !policies.isShared(name));
   const next = page.cursor === undefined ? sharedCursor(counters.count) : `${BigInt(page.cursor) << 1n}`;
   return { entries, cursor: next };
 }

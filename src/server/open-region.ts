@@ -14,8 +14,6 @@ export const LEASE_MS = 10_000;
 /** A store that is started together with its nodes takes its time. */
 const ATTACH_MS = 20_000;
 
-const encoder = new TextEncoder();
-
 export interface RegionSettings {
   readonly url: string;
   readonly ack: 'journal' | 'store';
@@ -32,7 +30,6 @@ export interface RegionSettings {
 export async function openRegion({ engine, identity }: OwnedEngine, settings: RegionSettings): Promise<Exchange> {
   const { url, policies, ...rest } = settings;
   const store = await openStore(url);
-  const rules = new PolicyTable(policies);
   try {
     return await Exchange.open({
       ...rest,
@@ -40,12 +37,7 @@ export async function openRegion({ engine, identity }: OwnedEngine, settings: Re
       identity,
       store,
       host,
-      policies,
-      localPatterns: policies.filter(({ scope }) => scope === 'local').map(({ match }) => match),
-      isShared: (name) => {
-        const bytes = encoder.encode(name);
-        return rules.find(bytes, 0, bytes.length)?.scope !== 'local';
-      },
+      policies: new PolicyTable(policies),
       flushMs: FLUSH_MS,
       pollMs: POLL_MS,
       leaseMs: LEASE_MS,

@@ -1,6 +1,7 @@
 /** One node of a simulated region: the real engine and exchange on a simulated disk, with a line to the store that can be cut. */
 import { Chunk, Flag, Op } from '../../src/counter/chunk.ts';
 import { DONE, ERRORS, errorCode } from '../../src/counter/errors.ts';
+import { PolicyTable } from '../../src/counter/policy.ts';
 import type { Durability } from '../../src/counter/service.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import { Exchange } from '../../src/exchange/exchange.ts';
@@ -60,9 +61,7 @@ export class RegionNode {
       store: options.between?.(store.connect(line), engine) ?? store.connect(line),
       host,
       identity,
-      policies: [],
-      isShared: () => true,
-      localPatterns: [],
+      policies: new PolicyTable([]),
       ack,
       memoryBytes,
       flushMs: 20,
