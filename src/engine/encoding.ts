@@ -26,16 +26,19 @@ function encodeRecord(buffer: GroupBuffer, records: Records, ref: number): void 
   const lanes = records.slab.lanes[Slab.piece(ref)];
   const at = Slab.lane(ref);
   const meta = lanes[at + 3];
-  const kind = (meta >>> Meta.kindShift) & Meta.kindMask;
-  const nameLength = meta & Meta.nameLengthMask;
-  const key = at + KEY_LANE;
   if ((meta & Meta.deleted) !== 0) {
-    buffer.putDelete(kind, nameLength, lanes, key);
+    buffer.putDelete(records.kind(ref), meta & Meta.nameLengthMask, lanes, at + KEY_LANE);
     return;
   }
   putValue(buffer, lanes, at);
-  if ((meta & Meta.deadline) === 0) return;
-  buffer.putDeadline(records.deadlines.get(ref) ?? 0, kind, nameLength, lanes, key);
+  if ((meta & Meta.deadline) !== 0) encodeDeadline(buffer, records, ref);
+}
+
+function encodeDeadline(buffer: GroupBuffer, records: Records, ref: number): void {
+  const lanes = records.slab.lanes[Slab.piece(ref)];
+  const nameLength = records.meta(ref) & Meta.nameLengthMask;
+  const deadlineMs = records.deadlines.get(ref) ?? 0;
+  buffer.putDeadline(deadlineMs, records.kind(ref), nameLength, lanes, Slab.lane(ref) + KEY_LANE);
 }
 
 /**
@@ -112,7 +115,7 @@ export class SnapshotParts implements SnapshotSource {
 
   /** Blocks as they lie, to the end of the part or of their piece; then the deadlines. @returns the position behind them. */
   #copyBlocks(part: GroupBuffer, from: number): number {
-    const { slab, deadlines } = this.#records;
+    const { slab } = this.#records;
     const lanes = slab.lanes[Slab.piece(from)];
     const end = slab.endOfPiece(from);
     const withDeadline: number[] = [];
@@ -131,11 +134,7 @@ export class SnapshotParts implements SnapshotSource {
     }
     if (at === from) return at;
     part.putBlocks(lanes, Slab.lane(from), Slab.lane(from) + (at - from) * Block.unitWords);
-    for (const ref of withDeadline) {
-      const meta = this.#records.meta(ref);
-      const kind = (meta >>> Meta.kindShift) & Meta.kindMask;
-      part.putDeadline(deadlines.get(ref) ?? 0, kind, meta & Meta.nameLengthMask, lanes, Slab.lane(ref) + KEY_LANE);
-    }
+    for (const ref of withDeadline) encodeDeadline(part, this.#records, ref);
     return at;
   }
 

@@ -1,43 +1,29 @@
 // Nodes of a region over PostgreSQL that are stopped for an upgrade, or lose their disk, under load.
 
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { findProgram, PostgresProcess } from '../wire/postgres-process.ts';
-import { stopServers } from '../wire/server-process.ts';
+import { findProgram } from '../wire/postgres-process.ts';
 import { eventually } from './eventually.ts';
 import { Load } from './load.ts';
-import { listReplicas, RegionNode, retire, runningReplicas } from './region-node.ts';
-
-type Three = [RegionNode, RegionNode, RegionNode];
+import { PostgresRegion } from './postgres-region.ts';
+import { listReplicas, retire, runningReplicas } from './region-node.ts';
 
 const seed = Number(process.env['TALLYD_TEST_SEED'] ?? Date.now() % 1_000_000);
 
 describe.skipIf(findProgram('initdb') === undefined)(`nodes over PostgreSQL come and go, seed ${seed}`, () => {
-  let root: string;
-  let store: PostgresProcess;
+  let region: PostgresRegion;
 
   beforeEach(async () => {
-    root = await mkdtemp(join(tmpdir(), 'tallyd-chaos-'));
-    store = await PostgresProcess.start(root);
+    region = await PostgresRegion.start();
   });
 
-  afterEach(async () => {
-    store.resume();
-    await stopServers();
-    await store.stop();
-    await rm(root, { recursive: true, force: true });
-  });
-
-  const startThree = async (...flags: string[]): Promise<Three> =>
-    (await RegionNode.startAll(join(root, 'nodes'), ['a', 'b', 'c'], { store: store.url(), flags })) as Three;
+  afterEach(() => region.stop());
 
   it('a rolling restart adds no replica, and no update ends in doubt but those cut off', {
     timeout: 120_000,
   }, async () => {
-    const nodes = await startThree();
+    const { store } = region;
+    const nodes = await region.startThree();
     const load = new Load(nodes, seed);
     await load.progress(load.clients, 100);
     const before = await runningReplicas(store.url());
@@ -53,7 +39,8 @@ describe.skipIf(findProgram('initdb') === undefined)(`nodes over PostgreSQL come
   });
 
   it('with --ack store a lost disk takes no acknowledged update along', { timeout: 120_000 }, async () => {
-    const nodes = await startThree('--ack', 'store');
+    const { store } = region;
+    const nodes = await region.startThree('--ack', 'store');
     const [a, b, c] = nodes;
     const load = new Load(nodes, seed);
     await load.progress(load.clients, 100);

@@ -1,42 +1,28 @@
 // Three nodes that share their counters through a real PostgreSQL, under load, while nodes and the store die, hang and
 // come back: what was acknowledged is in the final values on every node, once.
 
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { findProgram, PostgresProcess } from '../wire/postgres-process.ts';
-import { stopServers } from '../wire/server-process.ts';
+import { findProgram } from '../wire/postgres-process.ts';
 import { eventually } from './eventually.ts';
 import { Load } from './load.ts';
-import { listReplicas, RegionNode, retire } from './region-node.ts';
-
-type Three = [RegionNode, RegionNode, RegionNode];
+import { PostgresRegion } from './postgres-region.ts';
+import { listReplicas, retire } from './region-node.ts';
 
 const seed = Number(process.env['TALLYD_TEST_SEED'] ?? Date.now() % 1_000_000);
 
 describe.skipIf(findProgram('initdb') === undefined)(`three nodes over PostgreSQL, seed ${seed}`, () => {
-  let root: string;
-  let store: PostgresProcess;
+  let region: PostgresRegion;
 
   beforeEach(async () => {
-    root = await mkdtemp(join(tmpdir(), 'tallyd-chaos-'));
-    store = await PostgresProcess.start(root);
+    region = await PostgresRegion.start();
   });
 
-  afterEach(async () => {
-    store.resume();
-    await stopServers();
-    await store.stop();
-    await rm(root, { recursive: true, force: true });
-  });
-
-  const startThree = async (...flags: string[]): Promise<Three> =>
-    (await RegionNode.startAll(join(root, 'nodes'), ['a', 'b', 'c'], { store: store.url(), flags })) as Three;
+  afterEach(() => region.stop());
 
   it('loses and doubles nothing while nodes and the store die and hang', { timeout: 240_000 }, async () => {
-    const nodes = await startThree();
+    const { store } = region;
+    const nodes = await region.startThree();
     const [a, b, c] = nodes;
     const load = new Load(nodes, seed);
     await load.progress(load.clients, 300);
