@@ -78,7 +78,8 @@ describe('the line to Redis', () => {
   });
 
   it('ends a call without an answer, and asks the next time on another connection', async () => {
-    const { line } = lineOver([['silence'], ['done']], 50);
+    // Longer than the pause between two connections: the second call must not end while it waits for its own.
+    const { line } = lineOver([['silence'], ['done']], 500);
     await expect(line.call((call) => call.send('k', ['a']))).rejects.toThrow(StoreError);
     expect(await line.call((call) => call.send('k', ['a']))).toBe('done');
   });
