@@ -28,7 +28,7 @@ export class CountingProxy {
   static async open(target: number): Promise<CountingProxy> {
     const sockets = new Set<Socket>();
     const traffic = { calls: 0, bytes: 0 };
-    const server = createServer((near) => {
+    const server = createServer({ noDelay: true }, (near) => {
       const far = connect({ host: '127.0.0.1', port: target, noDelay: true });
       const requests = new MessageCounter();
       near.on('data', (bytes: Buffer) => {
