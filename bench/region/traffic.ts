@@ -9,8 +9,6 @@ import { type MeasuredStore, openPostgres, openRedis } from './stores.ts';
 const INCREMENTS = 1_000_000;
 const NODES = [1, 2, 4, 8];
 const MANY = 100_000;
-/** With so many counters only this often: it takes minutes. */
-const NODES_MANY = [1];
 const PIPELINE = 500;
 /** Nodes that are not in step with each other. */
 const STRIDE = 7_919;
@@ -32,8 +30,7 @@ export const traffic: Figure = {
 
 async function measure(nodes: readonly RegionNode[], store: MeasuredStore, bench: Bench): Promise<Line[]> {
   const lines: Line[] = [];
-  const many = NODES_MANY.includes(nodes.length) ? [manyNames(bench.isQuick ? MANY / 10 : MANY)] : [];
-  for (const names of [['hot'], ...many]) {
+  for (const names of [['hot'], manyNames(bench.isQuick ? MANY / 10 : MANY)]) {
     await warm(nodes, names);
     await confirmed(nodes);
     const before = await asked(nodes, store);
