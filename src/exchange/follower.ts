@@ -3,7 +3,7 @@
  * passes by, and is read when it is asked for.
  */
 import type { Host } from '../host/host.ts';
-import type { Changes, SlotStore } from '../store/slot-store.ts';
+import type { Changes, ReplicaId, SlotStore } from '../store/slot-store.ts';
 import { Backoff, Pauses } from './pause.ts';
 
 const RETRY_MS_MIN = 50;
@@ -13,6 +13,8 @@ export interface FollowerOptions {
   readonly store: SlotStore;
   readonly host: Host;
   readonly pollMs: number;
+  /** Who reads: its own slots it knows. */
+  readonly replica: () => ReplicaId;
   readonly changed: (changes: Changes) => void;
   /** There may be changes that the feed does not tell: everything held is to be read again, beside the feed. */
   readonly resync: () => void;
@@ -72,7 +74,7 @@ export class Follower {
   async #poll(): Promise<boolean> {
     try {
       const beganMs = this.#options.host.clock.nowMs();
-      const changes = await this.#options.store.changes(this.#cursor);
+      const changes = await this.#options.store.changes(this.#cursor, this.#options.replica());
       const isNewTerm = this.#term !== undefined && this.#term !== changes.term;
       if (isNewTerm) this.#options.termChanged();
       this.#term = changes.term;

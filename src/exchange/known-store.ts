@@ -45,9 +45,9 @@ export class KnownStore implements SlotStore {
     return this.#inner.read(names);
   }
 
-  async changes(cursor: string | undefined): Promise<Changes> {
+  async changes(cursor: string | undefined, reader?: ReplicaId): Promise<Changes> {
     if (!this.#isKnown) await this.identity();
-    return this.#inner.changes(cursor);
+    return this.#inner.changes(cursor, reader);
   }
 
   async cut(requests: readonly CutRequest[]): Promise<readonly boolean[]> {

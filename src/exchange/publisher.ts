@@ -19,6 +19,8 @@ const BATCH_SLOTS_MIN = 50;
 const BATCH_SLOTS_SLOW = 1_000;
 const BATCH_SLOTS_MAX = 5_000;
 const CALL_MS_WANTED = 50;
+/** What took long is followed by as long a pause, up to this: more is combined the less the store can take. */
+const PAUSE_MS_MAX = 200;
 const RETRY_MS_MIN = 20;
 const RETRY_MS_MAX = 2_000;
 
@@ -48,8 +50,8 @@ export class Publisher {
   readonly #clock: Clock;
   readonly #backoff: Backoff;
   readonly #pauses: Pauses;
-  readonly #pending = new SlotMap();
-  readonly #underWay = new SlotMap();
+  #pending = new SlotMap();
+  #underWay = new SlotMap();
   readonly #cuts = new Map<string, NamedCut>();
   readonly #waiters: Waiter[] = [];
   #batchSlots = 1_000;
@@ -159,8 +161,11 @@ export class Publisher {
     while (!this.#isClosed) {
       if (this.#isIdle) await this.#sleep();
       if (this.#isClosed) break;
+      const sinceMs = this.#clock.monotonicMs();
       const isDone = await this.#publish();
-      if (isDone && !this.#isHurried) await this.#pauses.take(this.#options.flushMs);
+      const tookMs = this.#clock.monotonicMs() - sinceMs;
+      if (isDone && !this.#isHurried)
+        await this.#pauses.take(Math.max(this.#options.flushMs, Math.min(tookMs, PAUSE_MS_MAX)));
       this.#isHurried = false;
       if (!isDone) await this.#pauses.take(this.#backoff.next());
     }
@@ -198,8 +203,7 @@ export class Publisher {
   }
 
   async #sendSlots(): Promise<void> {
-    for (const slot of this.#pending.values()) this.#underWay.set(slot);
-    this.#pending.clear();
+    [this.#underWay, this.#pending] = [this.#pending, new SlotMap()];
     try {
       while (this.#underWay.size > 0) await this.#sendBatch();
     } finally {

@@ -10,7 +10,7 @@ import type { Slot } from '../crdt/slot.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Host } from '../host/host.ts';
 import type { GroupBuffer } from '../journal/group.ts';
-import { type NamedState, type ReplicaId, type SlotStore, StoreError } from '../store/slot-store.ts';
+import { type ReplicaId, type SlotStore, StoreError } from '../store/slot-store.ts';
 import { type Attached, attach, compare, freshIncarnation, membershipOf } from './attach.ts';
 import type { CallContext } from './call.ts';
 import { Cutter } from './cutter.ts';
@@ -142,7 +142,8 @@ export class Region {
       store,
       host,
       pollMs: options.pollMs,
-      changed: ({ states }) => this.#merge(states),
+      replica: () => this.replica,
+      changed: (changes) => this.counters.mergeChanges(changes, this.#nowSeconds),
       resync: () => this.#refresh.again(),
       isComplete: () => this.#refresh.isDone,
       termChanged: () => this.#reassertion.again(),
@@ -171,13 +172,13 @@ export class Region {
       timeoutMs: callMs * 2,
       replica: () => this.replica,
       publish: (timeoutMs) => this.#publisher.flush(timeoutMs),
-      learned: (name, state) => this.#merge([{ name, state }]),
+      learned: (name, state) => this.counters.merge(name, state, this.#nowSeconds),
     });
     return { engine, cutter, own, nowMs: () => host.clock.nowMs(), spare: [] };
   }
 
-  #merge(states: readonly NamedState[]): void {
-    this.counters.merge(states, Math.floor(this.host.clock.nowMs() / 1000));
+  get #nowSeconds(): number {
+    return Math.floor(this.host.clock.nowMs() / 1000);
   }
 
   get replica(): ReplicaId {

@@ -4,7 +4,7 @@
  * them, never merged.
  */
 import { fitsInt64, int64OfLanes } from '../counter/int64.ts';
-import { type Cut, noCut, total } from '../crdt/cut.ts';
+import { type Cut, newerCut, noCut, total } from '../crdt/cut.ts';
 import { type CounterState, exists, merge } from '../crdt/merge.ts';
 import { NO_SLOT, newerSlot, type Slot } from '../crdt/slot.ts';
 import type { ReplicaId } from '../store/slot-store.ts';
@@ -110,18 +110,31 @@ export class SharedCounter {
     return known >= version || (this.#cut.folded.get(replica)?.version ?? 0n) >= version;
   }
 
-  /** Takes what is newer. What the store says of the own slot is older or the same: the owner knows best. */
-  merge(state: CounterState<ReplicaId>): void {
+  /**
+   * Takes what is newer. What the store says of the own slot is older or the same: the owner knows best.
+   * @returns whether the value is another one now
+   */
+  merge(state: CounterState<ReplicaId>): boolean {
     const { slots, cut } = merge({ slots: this.#slots, cut: this.#cut }, state);
     this.#slots = slots as Map<ReplicaId, Slot>;
     this.#slots.delete(this.#own);
     this.#cut = cut;
-    this.#compute();
+    return this.#compute();
   }
 
-  mergeSlot(replica: ReplicaId, slot: Slot): void {
-    this.#slots.set(replica, newerSlot(this.#slots.get(replica) ?? NO_SLOT, slot));
-    this.#compute();
+  /** The same with one slot of another replica. */
+  mergeSlot(replica: ReplicaId, slot: Slot): boolean {
+    const before = this.#slots.get(replica) ?? NO_SLOT;
+    const newer = newerSlot(before, slot);
+    if (newer === before) return false;
+    this.#slots.set(replica, newer);
+    return this.#compute();
+  }
+
+  /** The same with a cut. */
+  mergeCut(cut: Cut<ReplicaId>): boolean {
+    this.#cut = newerCut(this.#cut, cut);
+    return this.#compute();
   }
 
   /**
@@ -139,8 +152,9 @@ export class SharedCounter {
     this.#compute();
   }
 
-  /** Folded slots count nothing; only their entries in the cut are kept. */
-  #compute(): void {
+  /** Folded slots count nothing; only their entries in the cut are kept. @returns whether the value is another one */
+  #compute(): boolean {
+    const before = this.#others;
     for (const [replica, { version }] of this.#slots) {
       if (version <= (this.#cut.folded.get(replica)?.version ?? 0n)) this.#slots.delete(replica);
     }
@@ -150,5 +164,6 @@ export class SharedCounter {
     this.#othersFit = fitsInt64(this.#others);
     this.#othersLow = Number(BigInt.asIntN(32, this.#others));
     this.#othersHigh = Number(BigInt.asIntN(32, this.#others >> 32n));
+    return this.#others !== before;
   }
 }

@@ -4,8 +4,9 @@
  * counter that leaves is replaced by the last one, which has been seen.
  */
 
+import type { CounterState } from '../crdt/merge.ts';
 import { assert } from '../std/assert.ts';
-import type { NamedState, ReplicaId } from '../store/slot-store.ts';
+import type { Changes, ReplicaId } from '../store/slot-store.ts';
 import { SharedCounter } from './shared-counter.ts';
 
 /** What a counter takes here beside its record and its name, with one other replica that counts on it. Measured. */
@@ -80,14 +81,22 @@ export class SharedCounters {
     return this.#list.map((counter) => counter.name);
   }
 
+  /** Takes what is newer in a counter's state, if it is held here. */
+  merge(name: string, state: CounterState<ReplicaId>, nowSeconds: number): void {
+    const counter = this.find(name);
+    if (counter?.merge(state) === true) counter.updatedAtSeconds = nowSeconds;
+  }
+
   /** Takes what is newer, of counters that are held here. */
-  merge(states: readonly NamedState[], nowSeconds: number): void {
-    for (const { name, state } of states) {
+  mergeChanges({ slots, cuts }: Pick<Changes, 'slots' | 'cuts'>, nowSeconds: number): void {
+    for (const { name, replica, version, net } of slots) {
+      if (replica === this.#own) continue;
       const counter = this.find(name);
-      if (counter === undefined) continue;
-      const before = counter.value;
-      counter.merge(state);
-      if (counter.value !== before) counter.updatedAtSeconds = nowSeconds;
+      if (counter?.mergeSlot(replica, { version, net }) === true) counter.updatedAtSeconds = nowSeconds;
+    }
+    for (const { name, cut } of cuts) {
+      const counter = this.find(name);
+      if (counter?.mergeCut(cut) === true) counter.updatedAtSeconds = nowSeconds;
     }
   }
 

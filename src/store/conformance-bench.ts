@@ -1,9 +1,9 @@
 /** What the checks of a slot store share. */
 import { ok } from 'node:assert/strict';
 import { noCut, total } from '../crdt/cut.ts';
-import type { CounterState } from '../crdt/merge.ts';
+import { type CounterState, merge } from '../crdt/merge.ts';
 import type { Slot } from '../crdt/slot.ts';
-import type { ReplicaId, SlotStore } from './slot-store.ts';
+import type { Changes, ReplicaId, SlotStore } from './slot-store.ts';
 
 /** What a check needs of the store that is tested. */
 export interface ConformanceBench {
@@ -57,4 +57,25 @@ export async function totalOf(store: SlotStore, name: string): Promise<bigint> {
 /** Shorter to write. */
 export function slot(version: bigint, net: bigint): Slot {
   return { version, net };
+}
+
+/** What changes have told, of every counter. */
+export class Told {
+  readonly #states = new Map<string, CounterState<ReplicaId>>();
+
+  take({ slots, cuts }: Pick<Changes, 'slots' | 'cuts'>): void {
+    for (const { name, replica, version, net } of slots) {
+      this.#take(name, { ...NOTHING, slots: new Map([[replica, slot(version, net)]]) });
+    }
+    for (const { name, cut } of cuts) this.#take(name, { ...NOTHING, cut });
+  }
+
+  total(name: string): bigint {
+    const { slots, cut } = this.#states.get(name) ?? NOTHING;
+    return total(slots, cut);
+  }
+
+  #take(name: string, state: CounterState<ReplicaId>): void {
+    this.#states.set(name, merge(this.#states.get(name) ?? NOTHING, state));
+  }
 }

@@ -1,8 +1,7 @@
 /** What a slot store tells: its feed, pages of slots, leases, its identity; and that it ends every call. */
 import { deepStrictEqual, ok, rejects, strictEqual } from 'node:assert/strict';
-import { noCut, reset, total } from '../crdt/cut.ts';
-import { type CounterState, merge } from '../crdt/merge.ts';
-import { type ConformanceBench, type ConformanceCheck, MANY, NOTHING, slot, withStore } from './conformance-bench.ts';
+import { noCut, reset } from '../crdt/cut.ts';
+import { type ConformanceBench, type ConformanceCheck, MANY, slot, Told, withStore } from './conformance-bench.ts';
 import { type Changes, type NamedSlot, type ReplicaId, type SlotStore, StoreError } from './slot-store.ts';
 
 export const feedChecks: readonly ConformanceCheck[] = [
@@ -15,7 +14,7 @@ export const feedChecks: readonly ConformanceCheck[] = [
           const [a, b] = [bench.randomId(), bench.randomId()];
           const replica = bench.randomId();
           const start = await other.changes(undefined);
-          deepStrictEqual([start.resync, start.states], [true, []]);
+          deepStrictEqual([start.resync, start.slots, start.cuts], [true, [], []]);
           await store.merge({
             slots: [
               { name: a, replica, version: 1n, net: 1n },
@@ -58,6 +57,26 @@ export const feedChecks: readonly ConformanceCheck[] = [
         await done;
         await seen.poll();
         for (const name of names) strictEqual(seen.total(name), 6n * 40n * 3n);
+      }),
+  },
+  {
+    title: 'tells whoever names itself what the others have changed',
+    run: (bench) =>
+      withStore(bench, async (store) => {
+        const [name, reader, other] = [bench.randomId(), bench.randomId(), bench.randomId()];
+        const seen = new Follower(store, await store.changes(undefined, reader), reader);
+        const slots = [
+          { name, replica: reader, version: 4n, net: 1n },
+          { name, replica: other, version: 4n, net: 20n },
+        ];
+        await store.merge({ slots, cuts: [] });
+        await store.merge({ slots: [{ name, replica: other, version: 5n, net: 30n }], cuts: [] });
+        await seen.poll();
+        // With its own slot or without.
+        ok([30n, 31n].includes(seen.total(name)), `${seen.total(name)}`);
+        await store.cut([{ name, expectedVersion: 0n, next: reset(new Map(), noCut(), 'x', 100n) }]);
+        await seen.poll();
+        ok([130n, 131n].includes(seen.total(name)), `${seen.total(name)}`);
       }),
   },
   {
@@ -142,24 +161,25 @@ export const feedChecks: readonly ConformanceCheck[] = [
 /** Reads the feed as a replica does. */
 class Follower {
   readonly #store: SlotStore;
-  readonly #states = new Map<string, CounterState<ReplicaId>>();
+  readonly #told = new Told();
+  readonly #reader: ReplicaId | undefined;
   #cursor: string;
 
-  constructor(store: SlotStore, { cursor }: Changes) {
+  constructor(store: SlotStore, { cursor }: Changes, reader?: ReplicaId) {
     this.#store = store;
     this.#cursor = cursor;
+    this.#reader = reader;
   }
 
   async poll(): Promise<void> {
-    const { states, cursor, resync } = await this.#store.changes(this.#cursor);
-    this.#cursor = cursor;
-    strictEqual(resync, false, 'a cursor of a moment ago is served');
-    for (const { name, state } of states) this.#states.set(name, merge(this.#states.get(name) ?? NOTHING, state));
+    const changes = await this.#store.changes(this.#cursor, this.#reader);
+    this.#cursor = changes.cursor;
+    strictEqual(changes.resync, false, 'a cursor of a moment ago is served');
+    this.#told.take(changes);
   }
 
   total(name: string): bigint {
-    const { slots, cut } = this.#states.get(name) ?? NOTHING;
-    return total(slots, cut);
+    return this.#told.total(name);
   }
 }
 

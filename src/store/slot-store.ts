@@ -58,18 +58,13 @@ export interface Assertion {
   readonly cuts: readonly NamedCut[];
 }
 
-/** Part of a counter's state: what changed of it, or all of it. */
-export interface NamedState {
-  readonly name: string;
-  readonly state: CounterState<ReplicaId>;
-}
-
 export interface Changes {
-  /** What changed, in no particular order. A state holds at least the slots and the cut that changed. */
-  readonly states: readonly NamedState[];
+  /** What changed, as it is now or was in between; in no particular order, and perhaps several times. */
+  readonly slots: readonly NamedSlot[];
+  readonly cuts: readonly NamedCut[];
   /** For the next call. An opaque string of printable ASCII. */
   readonly cursor: string;
-  /** There may be changes that are not in `states`: whoever holds anything reads it anew, after this call. */
+  /** There may be changes that are not told: whoever holds anything reads it anew, after this call. */
   readonly resync: boolean;
   readonly term: string;
 }
@@ -107,8 +102,11 @@ export interface SlotStore {
   /** The states of these counters, in the order of the names; a counter that nobody knows has no slots and no cut. */
   read(names: readonly string[]): Promise<readonly CounterState<ReplicaId>[]>;
 
-  /** What changed since the cursor. Without one: nothing, `resync`, and a cursor that begins now. */
-  changes(cursor: string | undefined): Promise<Changes>;
+  /**
+   * What changed since the cursor. Without one: nothing, `resync`, and a cursor that begins now.
+   * @param reader whose own slots may be left out
+   */
+  changes(cursor: string | undefined, reader?: ReplicaId): Promise<Changes>;
 
   /**
    * Replaces cuts, each by compare-and-set on its version, independent of each other. A durable store drops the slots that

@@ -12,7 +12,6 @@ export {
   type Lease,
   type NamedCut,
   type NamedSlot,
-  type NamedState,
   type ReplicaId,
   type SlotPage,
   type SlotStore,

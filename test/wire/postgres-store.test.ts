@@ -227,7 +227,7 @@ describe.skipIf(findProgram('initdb') === undefined)('the slot store in PostgreS
       await store.merge({ slots: [], cuts: [{ name, cut: fold(new Map([[replica, slot]]), noCut(), 'heir') }] });
       const { cursor } = await store.changes(undefined);
       await store.merge({ slots: [slot], cuts: [] });
-      expect((await store.changes(cursor)).states).toEqual([]);
+      expect((await store.changes(cursor)).slots).toEqual([]);
       const [state] = await store.read([name]);
       expect([state?.slots.size, state?.cut.base]).toEqual([0, 5n]);
     }));

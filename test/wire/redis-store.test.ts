@@ -110,7 +110,7 @@ describe.skipIf(!isInstalled('redis-server'))('a store in Redis', () => {
       expect(after.term).not.toBe(term);
       expect((await store.identity()).id).not.toBe(id);
       await owner.assert();
-      expect((await store.changes(after.cursor)).states).toHaveLength(3);
+      expect((await store.changes(after.cursor)).slots).toHaveLength(3);
     });
 
     it('is flushed, and whoever follows it hears of it', async () => {

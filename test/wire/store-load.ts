@@ -1,9 +1,8 @@
 // Load on a slot store, for tests that break it meanwhile: owners that count, and followers of the feed.
 
 import { randomBytes } from 'node:crypto';
-import { noCut, total } from '../../src/crdt/cut.ts';
-import type { CounterState } from '../../src/crdt/merge.ts';
-import type { NamedSlot, ReplicaId, SlotStore } from '../../src/store/slot-store.ts';
+import { Told } from '../../src/store/conformance-bench.ts';
+import type { NamedSlot, SlotStore } from '../../src/store/slot-store.ts';
 
 /** Does something over and over, and keeps what went wrong. */
 abstract class Repeated {
@@ -69,7 +68,7 @@ export class Owner extends Repeated {
 /** Reads the feed again and again, as a replica does. */
 export class Follower extends Repeated {
   readonly #store: SlotStore;
-  readonly #states = new Map<string, CounterState<ReplicaId>>();
+  readonly #told = new Told();
   #cursor: string;
   resyncs = 0;
   term = '';
@@ -81,15 +80,14 @@ export class Follower extends Repeated {
   }
 
   totalOf(name: string): bigint {
-    const { slots, cut } = this.#states.get(name) ?? { slots: new Map(), cut: noCut() };
-    return total(slots, cut);
+    return this.#told.total(name);
   }
 
   protected async once(): Promise<void> {
-    const { states, cursor, resync, term } = await this.#store.changes(this.#cursor);
-    this.#cursor = cursor;
-    this.term = term;
-    if (resync) this.resyncs++;
-    for (const { name, state } of states) this.#states.set(name, state);
+    const changes = await this.#store.changes(this.#cursor);
+    this.#cursor = changes.cursor;
+    this.term = changes.term;
+    if (changes.resync) this.resyncs++;
+    this.#told.take(changes);
   }
 }

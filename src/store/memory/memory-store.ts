@@ -13,8 +13,8 @@ import {
   type Guarantees,
   isFolded,
   type Lease,
+  type NamedCut,
   type NamedSlot,
-  type NamedState,
   type ReplicaId,
   type SlotPage,
   type SlotStore,
@@ -81,13 +81,18 @@ export class MemoryStore {
     });
   }
 
-  changes(cursor: string | undefined): Changes {
+  changes(cursor: string | undefined, reader?: ReplicaId): Changes {
     const [, term, position] = /^(\d+):(\d+)$/.exec(cursor ?? '') ?? [];
     const next = { cursor: `${this.#term}:${this.#position}`, term: this.term };
-    if (term !== this.term) return { states: [], resync: true, ...next };
-    const names = this.#changedSince(Number(position));
-    const states: NamedState[] = this.read(names).map((state, i) => ({ name: names[i] as string, state }));
-    return { states, resync: false, ...next };
+    const slots: NamedSlot[] = [];
+    const cuts: NamedCut[] = [];
+    if (term !== this.term) return { slots, cuts, resync: true, ...next };
+    for (const name of this.#changedSince(Number(position))) {
+      const stored = this.#stored(name);
+      for (const [replica, slot] of stored.slots) if (replica !== reader) slots.push({ name, replica, ...slot });
+      if (stored.cut.version > 0n) cuts.push({ name, cut: stored.cut });
+    }
+    return { slots, cuts, resync: false, ...next };
   }
 
   cut(requests: readonly CutRequest[]): boolean[] {
@@ -203,8 +208,8 @@ class MemoryConnection implements SlotStore {
     return this.#line(() => this.#store.read(names));
   }
 
-  changes(cursor: string | undefined): Promise<Changes> {
-    return this.#line(() => this.#store.changes(cursor));
+  changes(cursor: string | undefined, reader?: ReplicaId): Promise<Changes> {
+    return this.#line(() => this.#store.changes(cursor, reader));
   }
 
   cut(requests: readonly CutRequest[]): Promise<boolean[]> {

@@ -37,7 +37,7 @@ export const turnAt = (schema: string): string =>
 /**
  * What was committed after the cursor's snapshot and before this statement's, which is the next cursor: so nothing lies
  * between two calls. The time is the statement's start, before its snapshot. Cuts are read as they are now.
- * Parameters: the cursor's id, term, atMs, xmax, inProgress.
+ * Parameters: the cursor's id, term, atMs, xmax, inProgress; and whose slots are left out.
  */
 export const changes = (schema: string): string => `
   WITH present AS MATERIALIZED (
@@ -58,7 +58,7 @@ export const changes = (schema: string): string => `
     FROM since
   ), slot AS (
     SELECT slot.* FROM since, unnest(names, replicas, versions, nets) AS slot (name, replica, version, net)
-    WHERE (SELECT is_complete FROM told)
+    WHERE (SELECT is_complete FROM told) AND slot.replica <> $6::uuid
   ), cut AS (
     SELECT * FROM ${schema}.cut
     WHERE name = ANY (ARRAY(SELECT unnest(cut_names) FROM since WHERE (SELECT is_complete FROM told)))

@@ -29,6 +29,7 @@ const SCHEMA = 'tallyd';
 const CALL_MS = 5_000;
 const CONNECTIONS_MAX = 4;
 const RETENTION_MS = 3_600_000;
+const NOBODY = '0'.repeat(32);
 /** Room in the feed is made so many times before it is needed. */
 const ROOM_CHECKS_PER_PERIOD = 4;
 
@@ -97,9 +98,10 @@ export class PostgresStore implements SlotStore {
     return rows.statesOf(names, found);
   }
 
-  async changes(cursor: string | undefined): Promise<Changes> {
+  async changes(cursor: string | undefined, reader: ReplicaId = NOBODY): Promise<Changes> {
     const { id, term, atMs, xmax, inProgress } = parseCursor(cursor);
-    const found = await this.#connections.run<ChangeRow>(changes(this.#schema), [id, term, atMs, xmax, inProgress]);
+    const values = [id, term, atMs, xmax, inProgress, reader];
+    const found = await this.#connections.run<ChangeRow>(changes(this.#schema), values);
     let present: Present | undefined;
     const changed: rows.StateRow[] = [];
     for (const row of found) {
@@ -109,7 +111,7 @@ export class PostgresStore implements SlotStore {
     if (present === undefined) throw new StoreError(`PostgreSQL: ${this.#schema}.meta is empty`);
     this.#makeRoom(Number(present.atMs), present.periodMs);
     return {
-      states: rows.namedStates(changed),
+      ...rows.parts(changed),
       cursor: formatCursor(present.id, present.term, present.atMs, present.snapshot),
       resync: !present.isComplete,
       term: present.term,

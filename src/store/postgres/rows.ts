@@ -2,11 +2,11 @@
  * Slots, cuts and leases as parameters and rows. Counts travel as decimal text, for a double does not hold them. Names
  * are bytea, for text cannot hold a NUL.
  */
-import { type Cut, newerCut, noCut } from '../../crdt/cut.ts';
+import { type Cut, noCut } from '../../crdt/cut.ts';
 import type { CounterState } from '../../crdt/merge.ts';
-import { NO_SLOT, newerSlot, type Slot } from '../../crdt/slot.ts';
+import type { Slot } from '../../crdt/slot.ts';
 import { assert } from '../../std/assert.ts';
-import type { Lease, NamedCut, NamedSlot, NamedState, ReplicaId } from '../slot-store.ts';
+import type { Lease, NamedCut, NamedSlot, ReplicaId } from '../slot-store.ts';
 import type { Value } from './connections.ts';
 
 export interface SlotRow {
@@ -79,30 +79,26 @@ export function lease({ replica, version, document }: LeaseRow): Lease {
   return { replica: replicaId(replica), version: Number(version), document };
 }
 
-/** The rows' counters, in the order of their first rows. What comes several times is taken at its newest. */
-export function namedStates(rows: Iterable<StateRow>): NamedState[] {
-  const states = new Map<string, { slots: Map<ReplicaId, Slot>; cut: Cut<ReplicaId> }>();
+/** The slots and the cuts among rows. */
+export function parts(rows: Iterable<StateRow>): { readonly slots: NamedSlot[]; readonly cuts: NamedCut[] } {
+  const slots: NamedSlot[] = [];
+  const cuts: NamedCut[] = [];
   for (const row of rows) {
-    const name = row.name.toString();
-    let state = states.get(name);
-    if (state === undefined) {
-      state = { slots: new Map(), cut: noCut() };
-      states.set(name, state);
-    }
-    if (row.replica === null) {
-      state.cut = newerCut(state.cut, cutOf(row));
-    } else {
-      const { replica, version, net } = namedSlot(row);
-      state.slots.set(replica, newerSlot(state.slots.get(replica) ?? NO_SLOT, { version, net }));
-    }
+    if (row.replica === null) cuts.push({ name: row.name.toString(), cut: cutOf(row) });
+    else slots.push(namedSlot(row));
   }
-  return [...states].map(([name, state]) => ({ name, state }));
+  return { slots, cuts };
 }
 
 /** In the order of the names; what nobody knows is empty. */
 export function statesOf(names: readonly string[], rows: Iterable<StateRow>): CounterState<ReplicaId>[] {
-  const known = new Map(namedStates(rows).map(({ name, state }) => [name, state]));
-  return names.map((name) => known.get(name) ?? { slots: new Map(), cut: noCut() });
+  const { slots, cuts } = parts(rows);
+  const byName = Map.groupBy(slots, ({ name }) => name);
+  const cutOfName = new Map(cuts.map(({ name, cut }) => [name, cut]));
+  return names.map((name) => ({
+    slots: new Map(byName.get(name)?.map(({ replica, version, net }) => [replica, { version, net }])),
+    cut: cutOfName.get(name) ?? noCut(),
+  }));
 }
 
 function cutOf({ version, author, base, folded, is_deleted }: CutRow): Cut<ReplicaId> {

@@ -5,9 +5,8 @@
  * with, or found unchanged after them. So a failover between two polls, or in the middle of one, makes the next answer
  * at the latest a `resync`, even if by then the bucket's version has passed the one in the cursor again.
  */
-import type { CounterState } from '../../crdt/merge.ts';
-import type { Changes, NamedState, ReplicaId } from '../slot-store.ts';
-import { type BucketKeys, digest, type Layout, newEpoch, parseRecord, parseState } from './layout.ts';
+import type { Changes, NamedCut, NamedSlot, ReplicaId } from '../slot-store.ts';
+import { type BucketKeys, digest, forEachSlot, type Layout, newEpoch, parseCut, parseRecord } from './layout.ts';
 import type { Call } from './line.ts';
 import type { Lineage } from './lineage.ts';
 import { CHANGES, OPEN, run } from './scripts.ts';
@@ -19,9 +18,26 @@ const BEGIN_TRIES = 5;
 
 const CURSOR = /^([0-9a-f]{32}) ((?:[0-9a-f]+:\d+ ?)+)$/;
 
+/** What the feed has told. */
+export class Told {
+  readonly slots: NamedSlot[] = [];
+  readonly cuts: NamedCut[] = [];
+  readonly #reader: ReplicaId | undefined;
+
+  /** @param reader whose slots are left out */
+  constructor(reader?: ReplicaId) {
+    this.#reader = reader;
+  }
+
+  /** A counter, as its two fields hold it. */
+  add(name: string, slots: string | null, cut: string | null): void {
+    forEachSlot(slots ?? '', this.#reader, (replica, version, net) => this.slots.push({ name, replica, version, net }));
+    if (cut !== null) this.cuts.push({ name, cut: parseCut(cut) });
+  }
+}
+
 /** A part of a bucket's feed. */
 export interface FeedPage {
-  readonly states: readonly NamedState[];
   /** Where the page ends. */
   readonly record: string;
   /** Whether that is the end of the feed. */
@@ -43,12 +59,12 @@ export class Feed {
     this.#lineage = lineage;
   }
 
-  async changes(call: Call, cursor: string | undefined): Promise<Changes> {
+  async changes(call: Call, cursor: string | undefined, reader: ReplicaId | undefined): Promise<Changes> {
     const since = this.#parse(cursor);
-    const fresh = since && (await this.#follow(call, since));
+    const fresh = since && (await this.#follow(call, since, new Told(reader)));
     if (fresh !== undefined) return fresh;
     const now = await this.begin(call);
-    return { states: [], resync: true, cursor: cursorOf(now), term: now.term };
+    return { slots: [], cuts: [], resync: true, cursor: cursorOf(now), term: now.term };
   }
 
   /** The records of all buckets, made if need be, and the term that they have been read under. */
@@ -68,44 +84,42 @@ export class Feed {
     return `${parseRecord(await this.#open(call, keys))?.epoch}:0`;
   }
 
-  /** @returns undefined when the bucket is not the one of the record, or has been rolled back behind it. */
-  async page(call: Call, { state, feed }: BucketKeys, since: string): Promise<FeedPage | undefined> {
+  /**
+   * Adds what came after the record `since` to what was told.
+   * @returns undefined when the bucket is not the one of the record, or has been rolled back behind it
+   */
+  async page(call: Call, { state, feed }: BucketKeys, since: string, told: Told): Promise<FeedPage | undefined> {
     const answer = (await run(call, CHANGES, [state, feed], [since, `${PAGE_NAMES}`])) as ChangesAnswer;
-    if (answer === null) return { states: [], record: since, isLast: true };
+    if (answer === null) return { record: since, isLast: true };
     const [record = '', last, names = [], fields = []] = answer;
     const [now, then] = [parseRecord(record), parseRecord(since)];
     if (now === undefined || now.epoch !== then?.epoch || now.version < then.version) return undefined;
-    const states = names.map((name, i) => ({ name, state: stateAt(fields, i) }));
+    for (const [i, name] of names.entries()) told.add(name, fields[2 * i] ?? null, fields[2 * i + 1] ?? null);
     const isLast = names.length < PAGE_NAMES;
-    return { states, record: isLast ? record : `${now.epoch}:${last}`, isLast };
+    return { record: isLast ? record : `${now.epoch}:${last}`, isLast };
   }
 
-  async #follow(call: Call, { term, records }: Beginning): Promise<Changes | undefined> {
-    const buckets = await Promise.all(records.map((record, i) => this.#drain(call, i, record)));
-    const states: NamedState[] = [];
-    const now: string[] = [];
-    for (const bucket of buckets) {
-      if (bucket === undefined) return undefined;
-      for (const named of bucket.states) states.push(named);
-      now.push(bucket.record);
-    }
+  async #follow(call: Call, { term, records }: Beginning, told: Told): Promise<Changes | undefined> {
+    const drained = await Promise.all(records.map((record, i) => this.#drain(call, i, record, told)));
+    const now = drained.filter((record) => record !== undefined);
+    if (now.length < records.length) return undefined;
     // The epochs are as they were, or there would be no page.
     if (termOf(await this.#lineage.read(call), records) !== term) return undefined;
-    return { states, resync: false, cursor: cursorOf({ term, records: now }), term };
+    const { slots, cuts } = told;
+    return { slots, cuts, resync: false, cursor: cursorOf({ term, records: now }), term };
   }
 
-  async #drain(call: Call, bucket: number, record: string): Promise<Omit<FeedPage, 'isLast'> | undefined> {
+  /** @returns the record up to which all of the bucket was told; undefined when that cannot be */
+  async #drain(call: Call, bucket: number, since: string, told: Told): Promise<string | undefined> {
     const keys = this.#layout.buckets[bucket] as BucketKeys;
     // Most buckets of a poll are quiet, and this costs a server a tenth of what a script does.
-    if ((await call.send(keys.state, ['HGET', keys.state, 'b'])) === record) return { states: [], record };
-    let page = await this.page(call, keys, record);
-    if (page === undefined || page.isLast) return page;
-    const states = [...page.states];
-    for (let pages = 1; pages < PAGES_MAX; pages++) {
-      page = await this.page(call, keys, page.record);
+    if ((await call.send(keys.state, ['HGET', keys.state, 'b'])) === since) return since;
+    let record = since;
+    for (let pages = 0; pages < PAGES_MAX; pages++) {
+      const page = await this.page(call, keys, record, told);
       if (page === undefined) return undefined;
-      for (const named of page.states) states.push(named);
-      if (page.isLast) return { states, record: page.record };
+      if (page.isLast) return page.record;
+      record = page.record;
     }
     return undefined;
   }
@@ -124,10 +138,6 @@ export class Feed {
 
 /** Nothing new; or the record, the version of the last name, the names, and for each the fields of its slots and cut. */
 type ChangesAnswer = null | [] | [string, string, string[], (string | null)[]];
-
-function stateAt(fields: readonly (string | null)[], index: number): CounterState<ReplicaId> {
-  return parseState(fields[2 * index] ?? null, fields[2 * index + 1] ?? null);
-}
 
 /** A flushed server is known by the epochs of its buckets, which are made anew. */
 function termOf(lineage: readonly string[], records: readonly string[]): string {

@@ -86,22 +86,29 @@ export function cutText(cut: Cut<ReplicaId>): string {
 }
 
 export function parseState(slots: string | null, cut: string | null): CounterState<ReplicaId> {
-  return { slots: parseSlots(slots ?? ''), cut: cut === null ? noCut() : parseCut(cut) };
+  const known = new Map<ReplicaId, Slot>();
+  forEachSlot(slots ?? '', undefined, (replica, version, net) => known.set(replica, { version, net }));
+  return { slots: known, cut: cut === null ? noCut() : parseCut(cut) };
 }
 
-function parseSlots(text: string): Map<ReplicaId, Slot> {
-  const slots = new Map<ReplicaId, Slot>();
+/** Calls back for each of a counter's slots, as their field holds them, but for those of `except`. */
+export function forEachSlot(
+  text: string,
+  except: ReplicaId | undefined,
+  visit: (replica: ReplicaId, version: bigint, net: bigint) => void,
+): void {
   for (let at = 0; at < text.length; ) {
     const end = text.indexOf(';', at);
-    const space = text.indexOf(' ', at + 33);
-    const slot = { version: BigInt(text.slice(at + 33, space)), net: BigInt(text.slice(space + 1, end)) };
-    slots.set(text.slice(at, at + 32), slot);
+    const replica = text.slice(at, at + 32);
+    if (replica !== except) {
+      const space = text.indexOf(' ', at + 33);
+      visit(replica, BigInt(text.slice(at + 33, space)), BigInt(text.slice(space + 1, end)));
+    }
     at = end + 1;
   }
-  return slots;
 }
 
-function parseCut(text: string): Cut<ReplicaId> {
+export function parseCut(text: string): Cut<ReplicaId> {
   const json = JSON.parse(text.slice(text.indexOf('{'))) as {
     author: string;
     base: string;

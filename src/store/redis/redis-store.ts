@@ -14,7 +14,6 @@ import {
   type CutRequest,
   type Guarantees,
   type Lease,
-  type NamedSlot,
   type ReplicaId,
   type SlotPage,
   type SlotStore,
@@ -23,7 +22,7 @@ import {
   StoreRefusal,
 } from '../slot-store.ts';
 import { type Library, RedisConnector } from './connection.ts';
-import { Feed } from './feed.ts';
+import { Feed, Told } from './feed.ts';
 import { type BucketKeys, cutText, FORMAT, Layout, newEpoch, parseState, slotText } from './layout.ts';
 import { type Call, RedisLine } from './line.ts';
 import { Lineage } from './lineage.ts';
@@ -131,9 +130,9 @@ export class RedisStore implements SlotStore {
     });
   }
 
-  changes(cursor: string | undefined): Promise<Changes> {
+  changes(cursor: string | undefined, reader?: ReplicaId): Promise<Changes> {
     return this.#line
-      .call((call) => this.#feed.changes(call, cursor))
+      .call((call) => this.#feed.changes(call, cursor, reader))
       .catch((error: unknown) => {
         // A master that came later and evicts: no reason to stop counting, and `identity` refuses it.
         throw error instanceof StoreRefusal ? new StoreError(error.message) : error;
@@ -169,13 +168,11 @@ export class RedisStore implements SlotStore {
       const bucket = Number(place);
       const keys = this.#layout.buckets[bucket];
       if (keys === undefined) return { slots: [], cursor: undefined };
-      const page = await this.#feed.page(call, keys, since === '' ? await this.#feed.start(call, keys) : since);
+      const told = new Told();
+      const page = await this.#feed.page(call, keys, since === '' ? await this.#feed.start(call, keys) : since, told);
       // A bucket that has been lost or rolled back meanwhile is walked again from its beginning.
       if (page === undefined) return { slots: [], cursor: `${bucket} ` };
-      const slots = page.states.flatMap(({ name, state }): NamedSlot[] => {
-        const slot = state.slots.get(replica);
-        return slot === undefined ? [] : [{ name, replica, ...slot }];
-      });
+      const slots = told.slots.filter((slot) => slot.replica === replica);
       if (!page.isLast) return { slots, cursor: `${bucket} ${page.record}` };
       return { slots, cursor: bucket + 1 < this.#layout.buckets.length ? `${bucket + 1} ` : undefined };
     });
