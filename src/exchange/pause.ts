@@ -33,6 +33,11 @@ export class Pauses {
   /** Ends those that are taken, and all later ones. */
   end(): void {
     this.#isOver = true;
+    this.skip();
+  }
+
+  /** Ends those that are taken. */
+  skip(): void {
     for (const [timer, resolve] of this.#waiting) {
       timer.cancel();
       resolve();

@@ -58,6 +58,7 @@ export class Publisher {
   #confirmedThrough = 0n;
   #isClosed = false;
   #isHurried = false;
+  #isResting = false;
   /** Something was counted that the journal may still gather. */
   #isGathering = false;
   #wake: (() => void) | undefined;
@@ -137,6 +138,7 @@ export class Publisher {
     await this.#options.flushJournal();
     const version = this.#options.durableVersion();
     this.#isHurried = true;
+    if (this.#isResting) this.#pauses.skip();
     return new Promise((resolve) => {
       let stop = (): void => undefined;
       const timer = this.#clock.schedule(timeoutMs, () => {
@@ -163,17 +165,22 @@ export class Publisher {
       if (this.#isClosed) break;
       const sinceMs = this.#clock.monotonicMs();
       const isDone = await this.#publish();
-      const tookMs = this.#clock.monotonicMs() - sinceMs;
-      if (isDone && !this.#isHurried)
-        await this.#pauses.take(Math.max(this.#options.flushMs, Math.min(tookMs, PAUSE_MS_MAX)));
-      this.#isHurried = false;
       if (!isDone) await this.#pauses.take(this.#backoff.next());
+      else if (!this.#isHurried) await this.#rest(this.#clock.monotonicMs() - sinceMs);
+      this.#isHurried = false;
     }
   }
 
   get #isIdle(): boolean {
     const hasNothing = this.#pending.size === 0 && this.#cuts.size === 0;
     return hasNothing && this.#waiters.length === 0 && !this.#isGathering;
+  }
+
+  /** Until the next flush, or until somebody is in a hurry. */
+  async #rest(tookMs: number): Promise<void> {
+    this.#isResting = true;
+    await this.#pauses.take(Math.max(this.#options.flushMs, Math.min(tookMs, PAUSE_MS_MAX)));
+    this.#isResting = false;
   }
 
   async #sleep(): Promise<void> {
