@@ -3,7 +3,7 @@
  * this is answered when its replica knows of it.
  */
 import { CountingError } from '../counter/errors.ts';
-import { findLease, tryReadLease } from './lease.ts';
+import { tryReadLease } from './lease.ts';
 import { pause } from './pause.ts';
 import type { Region } from './region.ts';
 import type { SharedCounter } from './shared-counter.ts';
@@ -36,6 +36,6 @@ export async function waitForSession(
 }
 
 async function publishedThrough(replica: string, { store }: Region): Promise<bigint> {
-  const lease = findLease(await store.leases(), replica);
+  const lease = await store.lease(replica);
   return BigInt((lease && tryReadLease(lease)?.through) ?? 0);
 }
