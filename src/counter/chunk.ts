@@ -112,7 +112,7 @@ export class Chunk {
   key: IdempotencyKey | undefined = undefined;
   /** Of shared counters. */
   consistency: Consistency = 'local';
-  /** Of an earlier chunk, by any replica: what it counted is in the outcomes of this one. Empty: none. */
+  /** Of an earlier chunk, by any replica: what it changed is in the outcomes of this one. Empty: none. */
   session = '';
   /** The caller can tell a PARTIAL value from a whole one; otherwise such commands are refused. */
   acceptsPartial = false;
@@ -125,8 +125,10 @@ export class Chunk {
   retryAfterMs = 0;
   /** The region's shared counters are as they were at this time, Unix ms, or later. 0: everything is decided here. */
   asOfMs = 0;
-  /** For `session` of a later chunk, when shared counters were updated. */
+  /** For `session` of a later chunk, when shared counters were changed. */
   sessionToken = '';
+  /** The journal's group that makes durable, at the latest, what the chunk has changed, and what it has read. 0: there is none. */
+  sequence = 0n;
   /** When the chunk was applied, by the service's clock, Unix ms; a replay tells the original's. */
   appliedAtMs = 0;
   /** Per command: `DONE` or an id of the error catalogue. */
@@ -197,6 +199,7 @@ export class Chunk {
     this.retryAfterMs = 0;
     this.asOfMs = 0;
     this.sessionToken = '';
+    this.sequence = 0n;
     this.appliedAtMs = 0;
   }
 

@@ -57,7 +57,8 @@ export class Committer {
   readonly #gatherMs: number;
   readonly #events: CommitterEvents;
   readonly #pool = new GroupPool();
-  #sequence: bigint;
+  /** What the gathering group gets when it is sealed. */
+  #nextSequence: bigint;
   #durableSequence: bigint;
   #isRunning = false;
   #isSyncDue = false;
@@ -92,7 +93,7 @@ export class Committer {
     this.#gatherMs = GATHER_MS[options.durability];
     this.#pacing = new Pacing(options.clock);
     this.#events = options.events;
-    this.#sequence = options.journal.sequence;
+    this.#nextSequence = options.journal.sequence + 1n;
     this.#durableSequence = options.journal.sequence;
     this.#gather();
   }
@@ -107,12 +108,12 @@ export class Committer {
   }
 
   get sequence(): bigint {
-    return this.#sequence;
+    return this.#nextSequence - 1n;
   }
 
   /** The newest group that updates have gone into, the gathering one included. */
   get newestSequence(): bigint {
-    return this.gathering.isEmpty ? this.#sequence : this.#sequence + 1n;
+    return this.gathering.isEmpty ? this.sequence : this.#nextSequence;
   }
 
   get durableSequence(): bigint {
@@ -311,7 +312,7 @@ export class Committer {
   }
 
   #seal(group: Group): void {
-    group.sequence = ++this.#sequence;
+    group.sequence = this.#nextSequence++;
     group.encoding.stamp(group.sequence, this.#clock.nowMs());
     this.#events.encode(group);
   }
@@ -383,7 +384,7 @@ export class Committer {
   /** Opens a new segment and tells it, in one group, everything that the failed groups touched: all of it or nothing. */
   async #restate(): Promise<void> {
     await this.#journal.replace();
-    this.#sequence = this.#journal.sequence;
+    this.#nextSequence = this.#journal.sequence + 1n;
     const group = this.#doubt.restatement();
     this.#seal(group);
     await this.#journal.write([group.encoding]);

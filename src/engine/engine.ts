@@ -303,6 +303,8 @@ export class Engine implements CountingService {
   #apply(chunk: Chunk): void {
     const dependency = this.#applyCommands(chunk);
     const group = dependency === NO_GROUP ? undefined : this.#committer.group(dependency);
+    // Of one that is not sealed, what it gets then. If the journal fails before, a group with a lower number restates what is in it.
+    if (group !== undefined) chunk.sequence = group.sequence > 0n ? group.sequence : this.#committer.newestSequence;
     if (group === undefined || this.#options.durability === 'off') chunk.complete();
     else if (this.#options.durability === 'interval' && group.written) chunk.complete();
     else group.chunks.push(chunk);

@@ -10,7 +10,7 @@ import type { Engine } from '../engine/engine.ts';
 import type { Host } from '../host/host.ts';
 import { type SlotStore, StoreError, type StoreIdentity } from '../store/slot-store.ts';
 import { ALONE, type Identity, type Incarnation, newId } from './identity.ts';
-import { findLease, readLease, writeLease } from './lease.ts';
+import { readLease, writeLease } from './lease.ts';
 import { Membership } from './membership.ts';
 import { Backoff, pause } from './pause.ts';
 
@@ -157,7 +157,7 @@ async function register(options: AttachOptions, { id }: StoreIdentity): Promise<
   const through = incarnations[0]?.through ?? '0';
   const content = { state: 'import', directory, nonce, through } as const;
   if (!(await writeLease(store, host.clock, { replica: directory, version: 0 }, content))) {
-    const lease = findLease(await store.leases(), directory);
+    const lease = await store.lease(directory);
     if (lease === undefined || readLease(lease).nonce !== nonce) {
       throw new AttachError(
         'this data directory is a copy of one that is attached to the store already: its counts are there; start with an empty directory',

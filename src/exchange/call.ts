@@ -197,6 +197,7 @@ class SharedRun {
     if (isOwn && inner.code[at] === DONE && (isAdd || inner.hasFlag(at, Flag.existed))) {
       counter.setOwn(inner.value[2 * at] as number, inner.value[2 * at + 1] as number);
     }
+    if (isAdd && inner.code[at] === DONE) chunk.sequence = inner.sequence;
     const exists = isAdd ? (marks & EXISTED) !== 0 : counter.exists;
     const changed = (chunk.flags[i] as number) & Flag.changed;
     chunk.flags[i] = (exists ? Flag.existed : 0) | changed | (counter.warmth === 'partial' ? Flag.partial : 0);

@@ -8,7 +8,7 @@
  *
  * Nothing that the store does or fails to do holds up an update of a counter that is warm.
  */
-import { type Chunk, Flag, Op } from '../counter/chunk.ts';
+import { type Chunk, Flag } from '../counter/chunk.ts';
 import { CountingError, DONE, ERRORS } from '../counter/errors.ts';
 import type { PolicyTable } from '../counter/policy.ts';
 import type {
@@ -20,12 +20,12 @@ import type {
   StoreInfo,
 } from '../counter/service.ts';
 import type { Engine } from '../engine/engine.ts';
-import { StoreError } from '../store/slot-store.ts';
+import { type ReplicaId, StoreError } from '../store/slot-store.ts';
 import { Admission, type Admitted } from './admission.ts';
 import { carryOut, isOneRun, submitRun } from './call.ts';
 import { Region, type RegionOptions } from './region.ts';
 import { scanShared } from './scan.ts';
-import { waitForSession } from './session.ts';
+import { sessionToken, waitForSession } from './session.ts';
 
 export class Exchange implements CountingService {
   readonly #region: Region;
@@ -112,8 +112,9 @@ export class Exchange implements CountingService {
     };
     const isSimple = cold.length === 0 && chunk.consistency === 'local' && chunk.session === '' && !admitted.acksStore;
     if (isSimple && isOneRun(chunk, counters, codes)) {
+      const { replica } = this.#region;
       submitRun(chunk, counters, 0, chunk.count, this.#region.context, () => {
-        tellSession(chunk, admitted, this.#region.replica);
+        this.#tellSession(chunk, admitted, replica);
         end();
       });
       return;
@@ -133,8 +134,9 @@ export class Exchange implements CountingService {
       this.#admission.judge(chunk, admitted);
     }
     if (!(await this.#refresh(chunk, admitted))) return;
+    const { replica } = this.#region;
     await carryOut(chunk, counters, codes, this.#region.context);
-    tellSession(chunk, admitted, this.#region.replica);
+    this.#tellSession(chunk, admitted, replica);
     if (admitted.acksStore && hasChanged(chunk) && !(await this.#region.confirmAll(this.#acksMs))) {
       chunk.refusal = ERRORS.timeout.id;
     }
@@ -154,6 +156,12 @@ export class Exchange implements CountingService {
       return false;
     }
   }
+
+  /** @param replica as which the chunk began */
+  #tellSession(chunk: Chunk, { counters }: Admitted, replica: ReplicaId): void {
+    // Otherwise it may have counted under either id, which no token tells.
+    if (this.#region.replica === replica) chunk.sessionToken = sessionToken(chunk, counters, replica);
+  }
 }
 
 /** What replicas share arrives elsewhere record by record, so a transaction with a shared counter in it does nothing. */
@@ -170,17 +178,6 @@ function refuseTransactions({ transactions }: Chunk, { counters, codes }: Admitt
       counters[i] = undefined;
     }
   }
-}
-
-/** What a later chunk has to see, on whichever replica. */
-function tellSession(chunk: Chunk, { counters }: Admitted, replica: string): void {
-  let version = 0n;
-  for (let i = 0; i < chunk.count; i++) {
-    const counter = counters[i];
-    if (counter === undefined || chunk.op[i] !== Op.add || chunk.code[i] !== DONE) continue;
-    if (counter.ownVersion > version) version = counter.ownVersion;
-  }
-  if (version > 0n) chunk.sessionToken = `${replica}.${version}`;
 }
 
 function hasChanged(chunk: Chunk): boolean {

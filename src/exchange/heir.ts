@@ -12,7 +12,7 @@ import type { Engine } from '../engine/engine.ts';
 import type { Host } from '../host/host.ts';
 import type { Lease, NamedSlot, ReplicaId, SlotStore } from '../store/slot-store.ts';
 import { ALONE, type Identity, type Incarnation, newId } from './identity.ts';
-import { findLease, type LeaseState, readLease, writeLease } from './lease.ts';
+import { type LeaseState, readLease, writeLease } from './lease.ts';
 import { dropSlots } from './local-slots.ts';
 import type { LeaseWatch } from './membership.ts';
 
@@ -62,10 +62,9 @@ export class Heir {
   async step(): Promise<void> {
     const past = this.#past().filter(({ id }) => !this.#folded.has(id));
     if (past.length === 0) return;
-    const leases = await this.#options.store.leases();
     const ended: Past[] = [];
     for (const incarnation of past) {
-      const lease = findLease(leases, incarnation.id);
+      const lease = await this.#options.store.lease(incarnation.id);
       if (!this.#isOver(lease)) continue;
       if (!this.#published.has(incarnation.id)) await this.#publish(incarnation);
       if (await this.#finalise(incarnation, lease)) ended.push(incarnation);
@@ -133,7 +132,7 @@ export class Heir {
     });
     // What was evicted is only in the store.
     if (identity.record.hasEvicted === true) await foldReplica(store, host, id);
-    const lease = findLease(await store.leases(), id);
+    const lease = await store.lease(id);
     if (lease !== undefined && readLease(lease).state === 'final')
       await this.#mark(incarnation, lease.version, 'folded');
     if (!isComplete) {

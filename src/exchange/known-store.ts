@@ -1,16 +1,5 @@
 /** A store that is not used before it has said who it is, and that was found to be right. */
-import type { CounterState } from '../crdt/merge.ts';
-import type {
-  Assertion,
-  Changes,
-  CutRequest,
-  Guarantees,
-  Lease,
-  ReplicaId,
-  SlotPage,
-  SlotStore,
-  StoreIdentity,
-} from '../store/slot-store.ts';
+import type { Guarantees, SlotStore, StoreIdentity } from '../store/slot-store.ts';
 
 export class KnownStore implements SlotStore {
   readonly #inner: SlotStore;
@@ -35,43 +24,22 @@ export class KnownStore implements SlotStore {
     return this.#asking;
   }
 
-  async merge(assertion: Assertion): Promise<void> {
-    if (!this.#isKnown) await this.identity();
-    return this.#inner.merge(assertion);
-  }
-
-  async read(names: readonly string[]): Promise<readonly CounterState<ReplicaId>[]> {
-    if (!this.#isKnown) await this.identity();
-    return this.#inner.read(names);
-  }
-
-  async changes(cursor: string | undefined, reader?: ReplicaId): Promise<Changes> {
-    if (!this.#isKnown) await this.identity();
-    return this.#inner.changes(cursor, reader);
-  }
-
-  async cut(requests: readonly CutRequest[]): Promise<readonly boolean[]> {
-    if (!this.#isKnown) await this.identity();
-    return this.#inner.cut(requests);
-  }
-
-  async slotsOf(replica: ReplicaId, cursor: string | undefined): Promise<SlotPage> {
-    if (!this.#isKnown) await this.identity();
-    return this.#inner.slotsOf(replica, cursor);
-  }
-
-  async leases(): Promise<readonly Lease[]> {
-    if (!this.#isKnown) await this.identity();
-    return this.#inner.leases();
-  }
-
-  async swapLease(replica: ReplicaId, expectedVersion: number, document: string): Promise<boolean> {
-    if (!this.#isKnown) await this.identity();
-    return this.#inner.swapLease(replica, expectedVersion, document);
-  }
+  readonly merge: SlotStore['merge'] = async (assertion) => (await this.#known()).merge(assertion);
+  readonly read: SlotStore['read'] = async (names) => (await this.#known()).read(names);
+  readonly changes: SlotStore['changes'] = async (...since) => (await this.#known()).changes(...since);
+  readonly cut: SlotStore['cut'] = async (requests) => (await this.#known()).cut(requests);
+  readonly slotsOf: SlotStore['slotsOf'] = async (...page) => (await this.#known()).slotsOf(...page);
+  readonly lease: SlotStore['lease'] = async (replica) => (await this.#known()).lease(replica);
+  readonly leases: SlotStore['leases'] = async () => (await this.#known()).leases();
+  readonly swapLease: SlotStore['swapLease'] = async (...swap) => (await this.#known()).swapLease(...swap);
 
   close(): Promise<void> {
     return this.#inner.close();
+  }
+
+  async #known(): Promise<SlotStore> {
+    if (!this.#isKnown) await this.identity();
+    return this.#inner;
   }
 
   async #ask(): Promise<StoreIdentity> {

@@ -4,7 +4,7 @@
  * when these are in the counters' cuts. IMPORT is what a directory had counted alone.
  */
 import type { Clock } from '../host/host.ts';
-import type { Lease, ReplicaId, SlotStore } from '../store/slot-store.ts';
+import type { Lease, SlotStore } from '../store/slot-store.ts';
 
 const LEASE_FORMAT = 1;
 
@@ -65,9 +65,4 @@ export function tryReadLease(lease: Lease): LeaseDocument | undefined {
     if (error instanceof SyntaxError) return undefined;
     throw error;
   }
-}
-
-/** The lease of a replica among all of them. */
-export function findLease(leases: readonly Lease[], replica: ReplicaId): Lease | undefined {
-  return leases.find((lease) => lease.replica === replica);
 }

@@ -8,7 +8,7 @@
 import type { Host, Random } from '../host/host.ts';
 import { type Lease, type ReplicaId, type SlotStore, StoreError } from '../store/slot-store.ts';
 import { newId } from './identity.ts';
-import { findLease, type LeaseState, readLease, writeLease } from './lease.ts';
+import { type LeaseState, readLease, writeLease } from './lease.ts';
 
 /** Renewals whose answer may have been lost: so many nonces are known again. */
 const NONCES_KEPT = 64;
@@ -55,7 +55,7 @@ export class Membership {
    * @throws StoreError when that is not known; the token is then lost
    */
   async redeem(token: string): Promise<bigint | undefined> {
-    const lease = findLease(await this.#store.leases(), this.replica);
+    const lease = await this.#store.lease(this.replica);
     const document = lease === undefined ? undefined : readLease(lease);
     if (lease === undefined || document?.state !== 'baton' || document.token !== token) return undefined;
     this.#version = lease.version;
@@ -67,7 +67,7 @@ export class Membership {
   async renew(through: bigint): Promise<Tenure> {
     for (let attempt = 0; attempt < SWAPS_MAX; attempt++) {
       if (await this.#swap('running', through)) return 'held';
-      const lease = findLease(await this.#store.leases(), this.replica);
+      const lease = await this.#store.lease(this.replica);
       const tenure = lease === undefined ? 'held' : this.#judge(lease);
       if (tenure !== 'held') return tenure;
       // It is ours: a swap that went through without our knowing, or the store has lost it, wholly or its last versions.

@@ -3,7 +3,7 @@ import type { Host } from '../host/host.ts';
 import type { Lease, ReplicaId, SlotStore } from '../store/slot-store.ts';
 import { foldReplica } from './heir.ts';
 import { newId } from './identity.ts';
-import { findLease, type LeaseState, readLease, tryReadLease, writeLease } from './lease.ts';
+import { type LeaseState, readLease, tryReadLease, writeLease } from './lease.ts';
 import { LeaseWatch } from './membership.ts';
 import { pause } from './pause.ts';
 
@@ -31,7 +31,7 @@ export async function retire(
   const watch = new LeaseWatch(host, patienceMs);
   const endMs = host.clock.monotonicMs() + 2 * patienceMs;
   for (;;) {
-    const lease = findLease(await store.leases(), replica);
+    const lease = await store.lease(replica);
     if (lease === undefined) return 'unknown';
     if (isEnded(readLease(lease).state) || watch.hasExpired(lease)) return finish(store, host, lease);
     if (host.clock.monotonicMs() > endMs) return 'alive';

@@ -121,8 +121,17 @@ export const feedChecks: readonly ConformanceCheck[] = [
         strictEqual(await store.swapLease(replica, 2, 'no'), false);
         strictEqual(await store.swapLease(replica, 1, 'ä "\\\n'), true);
         strictEqual(await store.swapLease(replica, 1, 'late'), false);
-        deepStrictEqual(await leaseOf(store, replica), { replica, version: 2, document: 'ä "\\\n' });
-        strictEqual(await store.swapLease(bench.randomId(), 1, 'no such lease'), false);
+        const other = bench.randomId();
+        strictEqual(await store.swapLease(other, 1, 'no such lease'), false);
+        strictEqual(await store.swapLease(other, 0, ''), true);
+        const held = { replica, version: 2, document: 'ä "\\\n' };
+        deepStrictEqual(await store.lease(replica), held);
+        deepStrictEqual(await store.lease(other), { replica: other, version: 1, document: '' });
+        strictEqual(await store.lease(bench.randomId()), undefined);
+        deepStrictEqual(
+          (await store.leases()).find((lease) => lease.replica === replica),
+          held,
+        );
       }),
   },
   {
@@ -192,8 +201,4 @@ async function writeMany(bench: ConformanceBench, names: readonly string[], time
       await store.merge({ slots, cuts: [] });
     }
   });
-}
-
-async function leaseOf(store: SlotStore, replica: ReplicaId): Promise<unknown> {
-  return (await store.leases()).find((lease) => lease.replica === replica);
 }

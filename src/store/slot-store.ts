@@ -117,6 +117,9 @@ export interface SlotStore {
   /** A replica's slots, page by page: each that is there from the first page to the last comes at least once. May be slow. */
   slotsOf(replica: ReplicaId, cursor: string | undefined): Promise<SlotPage>;
 
+  /** The replica's lease as the last swap has left it; undefined when there is none. Costs no more however many leases there are. */
+  lease(replica: ReplicaId): Promise<Lease | undefined>;
+
   /** All leases, in no particular order. */
   leases(): Promise<readonly Lease[]>;
 

@@ -88,6 +88,11 @@ describe.skipIf(findProgram('initdb') === undefined)('shared counters at the doo
       const { session } = await http(a, 'POST', '/v1/counters/mine/increment', { body: {} });
       const { body } = await http(b, 'GET', '/v1/counters/mine', { headers: { 'tallyd-session': session ?? '' } });
       expect(body['value']).toBe(`${round}`);
+      const { session: set } = await http(a, 'PUT', '/v1/counters/my-set', { body: { value: round } });
+      const { body: setBody } = await http(b, 'GET', '/v1/counters/my-set', {
+        headers: { 'tallyd-session': set ?? '' },
+      });
+      expect(setBody['value']).toBe(`${round}`);
     }
     const { status, body } = await http(b, 'GET', '/v1/counters/mine', { headers: { 'tallyd-session': 'made up' } });
     expect({ status, code: body['code'] }).toEqual({ status: 400, code: 'invalid_session' });

@@ -13,7 +13,14 @@ import { CALL_MS } from './network.ts';
 
 /** What became of a call: done with a value, refused by a code, or unknown. */
 export type CallOutcome =
-  | { readonly kind: 'done'; readonly value: bigint; readonly existed: boolean; readonly isPartial: boolean }
+  | {
+      readonly kind: 'done';
+      readonly value: bigint;
+      readonly existed: boolean;
+      readonly isPartial: boolean;
+      /** For later calls, which then see what this one has changed. */
+      readonly session: string;
+    }
   | { readonly kind: 'refused' | 'unknown'; readonly code: string };
 
 export interface NodeOptions {
@@ -127,5 +134,6 @@ function outcomeOf(chunk: Chunk): CallOutcome {
     value: chunk.valueAt(0),
     existed: chunk.hasFlag(0, Flag.existed),
     isPartial: chunk.hasFlag(0, Flag.partial),
+    session: chunk.sessionToken,
   };
 }

@@ -4,61 +4,12 @@ import { Op } from '../../src/counter/chunk.ts';
 import { Identity } from '../../src/exchange/identity.ts';
 import { directLine, type Line, MemoryStore } from '../../src/store/memory/memory-store.ts';
 import { type SlotStore, StoreError } from '../../src/store/slot-store.ts';
-import { SimulatedDisk } from './disk.ts';
-import { simulatedHost } from './host.ts';
-import { type CallOutcome, LEASE_MS, type NodeOptions, RegionNode } from './region-node.ts';
-
-const AFTER_A_CRASH_MS = 6 * LEASE_MS;
-const SOON_MS = 300;
-
-class World {
-  readonly host = simulatedHost(1);
-  readonly store: MemoryStore;
-
-  constructor(durable = true) {
-    this.store = new MemoryStore({ id: 'store', durable });
-  }
-
-  disk(seed = 1): SimulatedDisk {
-    return new SimulatedDisk({ seed, clock: this.host.clock, latencyMs: 1 });
-  }
-
-  async inTime<T>(work: Promise<T>): Promise<T> {
-    let isDone = false;
-    const settled = work.finally(() => {
-      isDone = true;
-    });
-    settled.catch(() => undefined);
-    for (let i = 0; !isDone && i < 20_000; i++) await this.host.clock.advance(1);
-    return settled;
-  }
-
-  /** A node whose line to the store ends when it is cut. */
-  async open(disk: SimulatedDisk, options: Partial<NodeOptions> = {}): Promise<{ node: RegionNode; cut: () => void }> {
-    let isCut = false;
-    const line: Line = async (call) => {
-      if (isCut) throw new StoreError('cut off');
-      return directLine(call);
-    };
-    const node = await this.inTime(RegionNode.open({ disk, host: this.host, store: this.store, line, ...options }));
-    return {
-      node,
-      cut: () => {
-        isCut = true;
-      },
-    };
-  }
-
-  async passes(ms: number): Promise<void> {
-    await this.host.clock.advance(ms);
-  }
-}
-
-const value = (outcome: CallOutcome): unknown => (outcome.kind === 'done' ? outcome.value : outcome.code);
+import { AFTER_A_CRASH_MS, HandRegion, SOON_MS, value } from './region-hand.ts';
+import type { RegionNode } from './region-node.ts';
 
 describe('a deleted counter', () => {
   it.each([true, false])('stays deleted when an heir folds what it had, durable: %s', async (durable) => {
-    const world = new World(durable);
+    const world = new HandRegion(durable);
     const disk = world.disk();
     const first = await world.open(disk);
     await world.inTime(first.node.add('a', 5n));
@@ -76,7 +27,7 @@ describe('a deleted counter', () => {
 
 describe('an heir', () => {
   it('publishes nothing in the name of one that still renews its lease', async () => {
-    const world = new World();
+    const world = new HandRegion();
     const disk = world.disk();
     const { node } = await world.open(disk);
     await world.inTime(node.add('a', 1n));
@@ -93,7 +44,7 @@ describe('an heir', () => {
   });
 
   it('brings what the store has lost before it folds', async () => {
-    const world = new World();
+    const world = new HandRegion();
     const disk = world.disk();
     const first = await world.open(disk);
     const lost = world.store.image();
@@ -118,7 +69,7 @@ describe('an heir', () => {
 
 describe('a directory', () => {
   it('whose replica.json is older than its journal is refused', async () => {
-    const world = new World();
+    const world = new HandRegion();
     const disk = world.disk();
     await world.inTime(Identity.open(disk, world.host.random));
     const old = disk.content('replica.json');
@@ -133,7 +84,7 @@ describe('a directory', () => {
   });
 
   it('of another store ends when that answers at last, and nothing has gone there', async () => {
-    const world = new World();
+    const world = new HandRegion();
     const disk = world.disk();
     const { node } = await world.open(disk);
     await world.inTime(node.add('a', 1n));
@@ -157,7 +108,7 @@ describe('a directory', () => {
 it.each([true, false])(
   'a clean restart goes on under the same id, and sessions go on, durable: %s',
   async (durable) => {
-    const world = new World(durable);
+    const world = new HandRegion(durable);
     const disk = world.disk();
     const { node } = await world.open(disk);
     await world.inTime(node.add('a', 1n));
@@ -177,7 +128,7 @@ it.each([true, false])(
 );
 
 it('many cuts of one call share its deadline when the store is away', async () => {
-  const world = new World();
+  const world = new HandRegion();
   const { node, cut } = await world.open(world.disk());
   await world.inTime(node.add('a', 1n));
   cut();
@@ -190,7 +141,7 @@ it('many cuts of one call share its deadline when the store is away', async () =
 });
 
 it('a lease of a later version is left alone', async () => {
-  const world = new World();
+  const world = new HandRegion();
   world.store.swapLease('f'.repeat(32), 0, '{"format":2}');
   const { node } = await world.open(world.disk());
   await world.passes(AFTER_A_CRASH_MS);
@@ -198,7 +149,7 @@ it('a lease of a later version is left alone', async () => {
 });
 
 it('a sum that has left 64 bits can be set', async () => {
-  const world = new World();
+  const world = new HandRegion();
   const nodes = [await world.open(world.disk(1)), await world.open(world.disk(2))].map(({ node }) => node);
   const half = 2n ** 62n + 2n ** 61n;
   await Promise.all(nodes.map((node) => world.inTime(node.get('a'))));

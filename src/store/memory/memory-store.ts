@@ -115,6 +115,10 @@ export class MemoryStore {
     return { slots, cursor: names[from + page.length] };
   }
 
+  lease(replica: ReplicaId): Lease | undefined {
+    return this.#leases.get(replica);
+  }
+
   leases(): Lease[] {
     return [...this.#leases.values()];
   }
@@ -218,6 +222,10 @@ class MemoryConnection implements SlotStore {
 
   slotsOf(replica: ReplicaId, cursor: string | undefined): Promise<SlotPage> {
     return this.#line(() => this.#store.slotsOf(replica, cursor));
+  }
+
+  lease(replica: ReplicaId): Promise<Lease | undefined> {
+    return this.#line(() => this.#store.lease(replica));
   }
 
   leases(): Promise<Lease[]> {

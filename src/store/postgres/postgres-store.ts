@@ -20,7 +20,7 @@ import { StoreError, StoreRefusal } from '../slot-store.ts';
 import { Connections } from './connections.ts';
 import { formatCursor, parseCursor } from './cursor.ts';
 import { type ChangeRow, changes, makeRoom, type Present } from './feed.ts';
-import { readLeases, readPage, readStates } from './reads.ts';
+import { readLease, readLeases, readPage, readStates } from './reads.ts';
 import * as rows from './rows.ts';
 import { setUp } from './setup.ts';
 import { makeCuts, mergeCuts, mergeSlots, swapLease } from './writes.ts';
@@ -147,6 +147,11 @@ export class PostgresStore implements SlotStore {
       slots: found.filter((row) => !row.is_last).map(rows.namedSlot),
       cursor: last && `${last.name.toString('hex')}.${last.replica.replaceAll('-', '')}`,
     };
+  }
+
+  async lease(replica: ReplicaId): Promise<Lease | undefined> {
+    const [found] = await this.#connections.run<rows.LeaseRow>(readLease(this.#schema), [replica]);
+    return found && rows.lease(found);
   }
 
   async leases(): Promise<readonly Lease[]> {

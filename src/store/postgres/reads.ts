@@ -24,4 +24,7 @@ export const readPage = (schema: string): string => `
   UNION ALL
   (SELECT name, replica, version, net, true FROM page OFFSET ${PAGE_SLOTS - 1})`;
 
+/** Parameter: replica. */
+export const readLease = (schema: string): string => `${readLeases(schema)} WHERE replica = $1::uuid`;
+
 export const readLeases = (schema: string): string => `SELECT replica, version, document FROM ${schema}.lease`;

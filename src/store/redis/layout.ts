@@ -23,7 +23,7 @@ import { noCut } from '../../crdt/cut.ts';
 import type { CounterState } from '../../crdt/merge.ts';
 import type { Slot } from '../../crdt/slot.ts';
 import { assert } from '../../std/assert.ts';
-import type { NamedSlot, ReplicaId } from '../slot-store.ts';
+import type { Lease, NamedSlot, ReplicaId } from '../slot-store.ts';
 
 export const FORMAT = '1';
 
@@ -126,6 +126,11 @@ export function parseCut(text: string): Cut<ReplicaId> {
     folded: new Map(folded),
     isDeleted: json.isDeleted,
   };
+}
+
+export function parseLease(replica: ReplicaId, text: string): Lease {
+  const space = text.indexOf(' ');
+  return { replica, version: Number(text.slice(0, space)), document: text.slice(space + 1) };
 }
 
 /** Digits whose order by bytes is the order of the texts in JavaScript, which is by UTF-16 units and not by UTF-8 bytes. */

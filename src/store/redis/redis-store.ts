@@ -23,7 +23,7 @@ import {
 } from '../slot-store.ts';
 import { type Library, RedisConnector } from './connection.ts';
 import { Feed, Told } from './feed.ts';
-import { type BucketKeys, cutText, FORMAT, Layout, newEpoch, parseState, slotText } from './layout.ts';
+import { type BucketKeys, cutText, FORMAT, Layout, newEpoch, parseLease, parseState, slotText } from './layout.ts';
 import { type Call, RedisLine } from './line.ts';
 import { Lineage } from './lineage.ts';
 import { parseRedisUrl } from './redis-url.ts';
@@ -178,14 +178,21 @@ export class RedisStore implements SlotStore {
     });
   }
 
+  lease(replica: ReplicaId): Promise<Lease | undefined> {
+    return this.#line.call(async (call) => {
+      const { leases } = this.#layout;
+      const text = (await call.send(leases, ['HGET', leases, replica])) as string | null;
+      return text === null ? undefined : parseLease(replica, text);
+    });
+  }
+
   leases(): Promise<readonly Lease[]> {
     return this.#line.call(async (call) => {
       const { leases } = this.#layout;
       const flat = (await call.send(leases, ['HGETALL', leases])) as string[];
       return Array.from({ length: flat.length / 2 }, (_, i): Lease => {
         const [replica, text] = flat.slice(2 * i, 2 * i + 2) as [string, string];
-        const space = text.indexOf(' ');
-        return { replica, version: Number(text.slice(0, space)), document: text.slice(space + 1) };
+        return parseLease(replica, text);
       });
     });
   }
