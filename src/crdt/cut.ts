@@ -5,7 +5,7 @@
  * never merged field by field.
  */
 import { assert } from '../std/assert.ts';
-import { mergeSlots, NO_SLOT, type Slots } from './slot.ts';
+import { mergeSlots, NO_SLOT, noSlots, type Slots } from './slot.ts';
 
 export interface Cut<Replica> {
   readonly version: bigint;
@@ -17,9 +17,11 @@ export interface Cut<Replica> {
   readonly isDeleted: boolean;
 }
 
+const NO_CUT: Cut<unknown> = { version: 0n, author: '', base: 0n, folded: noSlots(), isDeleted: false };
+
 /** A counter that was never cut. */
 export function noCut<Replica>(): Cut<Replica> {
-  return { version: 0n, author: '', base: 0n, folded: new Map(), isDeleted: false };
+  return NO_CUT as Cut<Replica>;
 }
 
 /** The count: what the cut says it was, and what came since. Wider than 64 bits; whoever shows it checks. */

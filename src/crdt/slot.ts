@@ -18,6 +18,13 @@ export type Slots<Replica> = ReadonlyMap<Replica, Slot>;
 /** A replica that has not counted yet. */
 export const NO_SLOT: Slot = { version: 0n, net: 0n };
 
+const NO_SLOTS: Slots<unknown> = new Map();
+
+/** Nobody has counted: one and the same for all counters, since of most, most of this is so. */
+export function noSlots<Replica>(): Slots<Replica> {
+  return NO_SLOTS as Slots<Replica>;
+}
+
 /**
  * The owner's next state. Slots that leave a replica in one batch may share a version.
  * @returns undefined when the net would leave 64 bits: the update is then refused, before anything changes.

@@ -69,6 +69,8 @@ const HASH_KEY_BYTES = 8;
 export class Engine implements CountingService {
   /** The newest group that was found at the start; everything behind it is of this process. */
   readonly recoveredSequence: bigint;
+  /** Whose slots were read at the start; some of these may be gone since: `slotOrdinals` looks. */
+  readonly recoveredOrdinals: ReadonlySet<number>;
   readonly #options: EngineOptions;
   readonly #journal: Journal;
   readonly #committer: Committer;
@@ -113,7 +115,7 @@ export class Engine implements CountingService {
       allocateBytes,
     });
     loading.finish();
-    return new Engine(options, journal, records, keys, groups);
+    return new Engine(options, journal, records, keys, groups, loading.slotOrdinals());
   }
 
   private constructor(
@@ -122,8 +124,10 @@ export class Engine implements CountingService {
     records: Records,
     keys: IdempotencyStore,
     groups: Group[],
+    recoveredOrdinals: ReadonlySet<number>,
   ) {
     this.#options = options;
+    this.recoveredOrdinals = recoveredOrdinals;
     this.#journal = journal;
     this.recoveredSequence = journal.sequence;
     this.#records = records;

@@ -2,15 +2,17 @@
  * What recovery reads goes into the table and the idempotency store. The same key may come many times, in the
  * snapshot as well as behind it: the last state counts.
  */
-import type { Blocks, IndexSegment, TableHead } from '../journal/blocks.ts';
+import { Block, type Blocks, type IndexSegment, type TableHead } from '../journal/blocks.ts';
 import { type IdempotencyRecord, type Replay, ValueEntry, type Values } from '../journal/replay.ts';
 import type { IdempotencyStore } from './idempotency.ts';
 import type { Records } from './records.ts';
+import { SlotOrdinals } from './slot-ordinals.ts';
 import { SnapshotLoad } from './snapshot-load.ts';
 
 export class Loading implements Replay {
   readonly #records: Records;
   readonly #keys: IdempotencyStore;
+  readonly #ordinals = new SlotOrdinals();
   /** While a snapshot comes into the empty table. */
   #snapshot: SnapshotLoad | undefined;
   #hashes = new Int32Array(0);
@@ -21,6 +23,11 @@ export class Loading implements Replay {
   constructor(records: Records, keys: IdempotencyStore) {
     this.#records = records;
     this.#keys = keys;
+  }
+
+  /** Whose slots have been read; some of these may be gone since. */
+  slotOrdinals(): ReadonlySet<number> {
+    return this.#ordinals.all;
   }
 
   group(_sequence: bigint, timeMs: number): void {
@@ -49,6 +56,7 @@ export class Loading implements Replay {
       const kindAndLength = words[at[i] + ValueEntry.kindAndLength];
       const key = (at[i] + ValueEntry.key) * 4;
       this.#hashes[i] = this.#records.table.hash(kindAndLength & 0xff, kindAndLength >>> 8, view, key);
+      this.#ordinals.note(kindAndLength & 0xff, kindAndLength >>> 8, view, key);
     }
     if (this.#snapshot === undefined) this.#update(values);
     else this.#snapshot.values(values, this.#hashes);
@@ -64,6 +72,13 @@ export class Loading implements Replay {
 
   blocks(blocks: Blocks): boolean {
     if (this.#snapshot === undefined) return false;
+    const { words, view, at, count } = blocks;
+    for (let i = 0; i < count; i++) {
+      if (at[i] < 0) continue;
+      const meta = words[at[i] + Block.meta];
+      const kind = (meta >>> Block.kindShift) & Block.kindMask;
+      this.#ordinals.note(kind, meta & Block.nameLengthMask, view, (at[i] + Block.key) * 4);
+    }
     this.#snapshot.blocks(blocks);
     return true;
   }

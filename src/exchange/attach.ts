@@ -84,8 +84,9 @@ export async function freshIncarnation(
  */
 function checkOrdinals({ engine, identity }: AttachOptions): void {
   const { nextOrdinal } = identity.record;
-  for (const ordinal of engine.slotOrdinals()) {
-    if (ordinal < nextOrdinal && identity.incarnation(ordinal) !== undefined) continue;
+  const isUnknown = (ordinal: number): boolean => ordinal >= nextOrdinal || identity.incarnation(ordinal) === undefined;
+  // The files also tell of slots that were folded and dropped since; only then every record has to be looked at.
+  if ([...engine.recoveredOrdinals].some(isUnknown) && [...engine.slotOrdinals()].some(isUnknown)) {
     throw new AttachError(
       'replica.json does not belong to what this data directory has counted: put the whole directory back from one backup, or start with an empty one',
     );

@@ -4,9 +4,9 @@
  * them, never merged.
  */
 import { fitsInt64, int64OfLanes } from '../counter/int64.ts';
-import { type Cut, newerCut, noCut, total } from '../crdt/cut.ts';
+import { type Cut, noCut, total } from '../crdt/cut.ts';
 import { type CounterState, exists, merge } from '../crdt/merge.ts';
-import { NO_SLOT, newerSlot, type Slot } from '../crdt/slot.ts';
+import { NO_SLOT, newerSlot, noSlots, type Slot, type Slots } from '../crdt/slot.ts';
 import type { ReplicaId } from '../store/slot-store.ts';
 
 /**
@@ -18,6 +18,15 @@ export type Warmth = 'cold' | 'partial' | 'warm';
 /** A quarter of the range in either direction. */
 const ROOMY_HIGH_LANE = 2 ** 29;
 
+/** Measured: a counter on which nobody else counts, with its record in the engine, which has the name once more. */
+const COUNTER_BYTES = 420;
+const NAME_CHARACTER_BYTES = 2;
+/** Slots of others, or those that a cut has folded: having any, and each of them. */
+const SLOTS_BYTES = 190;
+const SLOT_BYTES = 100;
+/** Without what it has folded. */
+const CUT_BYTES = 330;
+
 export class SharedCounter {
   readonly name: string;
   warmth: Warmth = 'cold';
@@ -25,8 +34,8 @@ export class SharedCounter {
   pins = 0;
   /** Looked at since the last round of evictions. */
   isUsed = true;
-  /** Where it lies in the list that evictions and listings go through. */
-  position = 0;
+  /** Where it lies in the list that evictions and listings go through; -1: not there (any more). */
+  position = -1;
   /** What this incarnation has counted, as the journal holds it. */
   durableNet = 0n;
   /** Of adds near the ends of 64 bits whose outcome is not known yet. */
@@ -35,8 +44,10 @@ export class SharedCounter {
   ownVersion = 0n;
   /** Unix seconds of the last change that was seen here. */
   updatedAtSeconds = 0;
+  /** Told by how many bytes it has grown while it is in the list. */
+  readonly #resized: (bytes: number) => void;
   #own: ReplicaId;
-  #slots: Map<ReplicaId, Slot> = new Map();
+  #slots: Slots<ReplicaId> = noSlots();
   #cut: Cut<ReplicaId> = noCut();
   /** What this incarnation has counted, as of the last outcome: two lanes, for an increment makes no `bigint`. */
   #ownLow = 0;
@@ -49,9 +60,16 @@ export class SharedCounter {
   #othersExist = false;
   #folded: Slot = NO_SLOT;
 
-  constructor(name: string, own: ReplicaId) {
+  constructor(name: string, own: ReplicaId, resized: (bytes: number) => void) {
     this.name = name;
     this.#own = own;
+    this.#resized = resized;
+  }
+
+  /** An estimate of the memory that it takes, with its record in the engine. */
+  get bytes(): number {
+    const cutBytes = this.#cut.version === 0n ? 0 : CUT_BYTES + bytesOf(this.#cut.folded);
+    return COUNTER_BYTES + this.name.length * NAME_CHARACTER_BYTES + bytesOf(this.#slots) + cutBytes;
   }
 
   get ownNet(): bigint {
@@ -115,25 +133,29 @@ export class SharedCounter {
    * @returns whether the value is another one now
    */
   merge(state: CounterState<ReplicaId>): boolean {
+    const before = this.bytes;
     const { slots, cut } = merge({ slots: this.#slots, cut: this.#cut }, state);
-    this.#slots = slots as Map<ReplicaId, Slot>;
-    this.#slots.delete(this.#own);
+    // Folded slots count nothing; only their entries in the cut are kept.
+    const others = slots as Map<ReplicaId, Slot>;
+    others.delete(this.#own);
+    for (const [replica, { version }] of others) {
+      if (version <= (cut.folded.get(replica)?.version ?? 0n)) others.delete(replica);
+    }
+    this.#slots = others.size === 0 ? noSlots() : others;
     this.#cut = cut;
-    return this.#compute();
+    const isChanged = this.#compute();
+    if (this.position >= 0) this.#resized(this.bytes - before);
+    return isChanged;
   }
 
-  /** The same with one slot of another replica. */
+  /** The same with one slot. */
   mergeSlot(replica: ReplicaId, slot: Slot): boolean {
-    const before = this.#slots.get(replica) ?? NO_SLOT;
-    const newer = newerSlot(before, slot);
-    if (newer === before) return false;
-    this.#slots.set(replica, newer);
-    return this.#compute();
-  }
-
-  /** The same with a cut. */
-  mergeCut(cut: Cut<ReplicaId>): boolean {
-    this.#cut = newerCut(this.#cut, cut);
+    const known = this.#slots.get(replica);
+    if (known === undefined) return this.merge({ slots: new Map([[replica, slot]]), cut: noCut() });
+    // What nearly all of the feed is takes no copies.
+    const newer = newerSlot(known, slot);
+    if (newer === known) return false;
+    (this.#slots as Map<ReplicaId, Slot>).set(replica, newer);
     return this.#compute();
   }
 
@@ -142,22 +164,18 @@ export class SharedCounter {
    * @param version the newest durable group: that is how the slot stands in it. What is not durable yet comes with its group.
    */
   startAnew(own: ReplicaId, version: bigint): void {
-    if (this.durableNet !== 0n || this.ownVersion > 0n) {
-      this.mergeSlot(this.#own, { version, net: this.durableNet });
-    }
+    const [past, net] = [this.#own, this.durableNet];
+    const hasCounted = net !== 0n || this.ownVersion > 0n;
     this.#own = own;
     this.setOwn(0, 0);
     this.durableNet = 0n;
     this.ownVersion = 0n;
-    this.#compute();
+    this.merge({ slots: hasCounted ? new Map([[past, { version, net }]]) : noSlots(), cut: noCut() });
   }
 
-  /** Folded slots count nothing; only their entries in the cut are kept. @returns whether the value is another one */
+  /** @returns whether the value is another one */
   #compute(): boolean {
     const before = this.#others;
-    for (const [replica, { version }] of this.#slots) {
-      if (version <= (this.#cut.folded.get(replica)?.version ?? 0n)) this.#slots.delete(replica);
-    }
     this.#folded = this.#cut.folded.get(this.#own) ?? NO_SLOT;
     this.#others = total(this.#slots, this.#cut) - this.#folded.net;
     this.#othersExist = exists({ slots: this.#slots, cut: this.#cut });
@@ -166,4 +184,8 @@ export class SharedCounter {
     this.#othersHigh = Number(BigInt.asIntN(32, this.#others >> 32n));
     return this.#others !== before;
   }
+}
+
+function bytesOf({ size }: Slots<ReplicaId>): number {
+  return size === 0 ? 0 : SLOTS_BYTES + size * SLOT_BYTES;
 }

@@ -5,19 +5,20 @@
  */
 
 import type { CounterState } from '../crdt/merge.ts';
+import { noSlots } from '../crdt/slot.ts';
 import { assert } from '../std/assert.ts';
 import type { Changes, ReplicaId } from '../store/slot-store.ts';
 import { SharedCounter } from './shared-counter.ts';
 
-/** What a counter takes here beside its record and its name, with one other replica that counts on it. Measured. */
-const COUNTER_BYTES = 600;
-const NAME_CHARACTER_BYTES = 2;
 const KEEPS_VOIDS_UP_TO = 100_000;
 
 export class SharedCounters {
   /** By the bytes of the name, each as one character: what comes in as bytes is found without being decoded. */
   readonly #byBytes = new Map<string, SharedCounter>();
   readonly #list: SharedCounter[] = [];
+  readonly #resized = (bytes: number): void => {
+    this.#bytes += bytes;
+  };
   #own: ReplicaId;
   #bytes = 0;
 
@@ -48,10 +49,10 @@ export class SharedCounters {
     const key = bytesKey(name);
     let counter = this.#byBytes.get(key);
     if (counter === undefined) {
-      counter = new SharedCounter(name, this.#own);
+      counter = new SharedCounter(name, this.#own, this.#resized);
       counter.position = this.#list.push(counter) - 1;
       this.#byBytes.set(key, counter);
-      this.#bytes += bytesOf(counter);
+      this.#bytes += counter.bytes;
     }
     return counter;
   }
@@ -68,8 +69,9 @@ export class SharedCounters {
       last.position = counter.position;
       this.#list[last.position] = last;
     }
+    counter.position = -1;
     this.#byBytes.delete(bytesKey(counter.name));
-    this.#bytes -= bytesOf(counter);
+    this.#bytes -= counter.bytes;
   }
 
   /** The counter at a position of the list. */
@@ -94,10 +96,7 @@ export class SharedCounters {
       const counter = this.find(name);
       if (counter?.mergeSlot(replica, { version, net }) === true) counter.updatedAtSeconds = nowSeconds;
     }
-    for (const { name, cut } of cuts) {
-      const counter = this.find(name);
-      if (counter?.mergeCut(cut) === true) counter.updatedAtSeconds = nowSeconds;
-    }
+    for (const { name, cut } of cuts) this.merge(name, { slots: noSlots(), cut }, nowSeconds);
   }
 
   /** This replica goes on under another id. @param version the newest durable group */
@@ -105,10 +104,6 @@ export class SharedCounters {
     this.#own = own;
     for (const counter of this.#list) counter.startAnew(own, version);
   }
-}
-
-function bytesOf({ name }: SharedCounter): number {
-  return COUNTER_BYTES + name.length * NAME_CHARACTER_BYTES;
 }
 
 /** Most names are ASCII, and their own key. */

@@ -1,0 +1,43 @@
+import { describe, expect, it } from 'vitest';
+import { noCut, reset } from '../crdt/cut.ts';
+import type { ReplicaId } from '../store/slot-store.ts';
+import { SharedCounters } from './shared-counters.ts';
+
+const id = (digit: number): ReplicaId => String(digit).repeat(32);
+const slots = (count: number) =>
+  new Map(Array.from({ length: count }, (_, i) => [id(i + 1), { version: 1n, net: 5n }] as const));
+
+describe('the memory of shared counters', () => {
+  it('grows with every slot of another replica, and is given back with them and with the counter', () => {
+    const counters = new SharedCounters(id(0));
+    const counter = counters.take('a');
+    const bytes = [counters.bytes];
+    for (const count of [1, 3, 8]) {
+      counter.merge({ slots: slots(count), cut: noCut() });
+      bytes.push(counters.bytes);
+    }
+    expect(bytes).toEqual([...bytes].sort((a, b) => a - b));
+    expect(new Set(bytes).size).toBe(4);
+    counter.merge({ slots: slots(8), cut: noCut() });
+    counter.mergeSlot(id(8), { version: 2n, net: 6n });
+    expect(counters.bytes, 'the same slots, one of them newer').toBe(bytes[3]);
+    counter.merge({ slots: new Map(), cut: reset(slots(8), noCut<ReplicaId>(), 'x', 1n) });
+    expect(counter.value).toBe(2n);
+    counters.forget(counter);
+    expect(counters.bytes).toBe(0);
+    counter.merge({ slots: slots(9), cut: noCut() });
+    expect(counters.bytes, 'what has left does not count').toBe(0);
+  });
+
+  it('knows what a replica has counted under its past id as a slot like others', () => {
+    const counters = new SharedCounters(id(0));
+    const counter = counters.take('a');
+    const before = counters.bytes;
+    counter.setOwn(7, 0);
+    counter.durableNet = 7n;
+    counters.startAnew(id(9), 4n);
+    expect(counter.value).toBe(7n);
+    expect(counters.bytes).toBeGreaterThan(before);
+    expect([counter.knows(id(0), 4n), counter.knows(id(0), 5n)]).toEqual([true, false]);
+  });
+});
