@@ -5,15 +5,35 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient } from 'redis';
+import { secureContext } from '../../src/store/redis/tls.ts';
 import { freePort } from './free-port.ts';
-import { RedisProcess } from './redis-process.ts';
+import { flagsOf, RedisProcess } from './redis-process.ts';
+import { type Certificates, tlsSettings } from './redis-tls.ts';
 
 const MASTERS = 3;
 const SLOTS = 16_384;
 
-/** Sends one command to the server on that port of 127.0.0.1. */
-export async function command(port: number, ...words: readonly string[]): Promise<unknown> {
-  const client = createClient({ RESP: 2, socket: { host: '127.0.0.1', port, reconnectStrategy: false } });
+/** Sends one command to the server on that port. */
+export function command(port: number, ...words: readonly string[]): Promise<unknown> {
+  return commandAs({}, port, ...words);
+}
+
+/** How a server wants to be talked to. */
+export interface Access {
+  /** Default 127.0.0.1. */
+  readonly host?: string;
+  readonly tls?: Certificates | undefined;
+  readonly password?: string;
+}
+
+export async function commandAs(
+  { host = '127.0.0.1', tls, password }: Access,
+  port: number,
+  ...words: readonly string[]
+): Promise<unknown> {
+  const secure = tls && { tls: true as const, secureContext: secureContext(tls) };
+  const socket = { host, port, reconnectStrategy: false as const, ...secure };
+  const client = createClient({ RESP: 2, socket, ...(password !== undefined && { password }) });
   client.on('error', () => undefined);
   await client.connect();
   try {
@@ -35,18 +55,28 @@ interface Node {
   readonly process: RedisProcess;
 }
 
+export interface ClusterOptions {
+  /** What its nodes want of everybody, each other included. */
+  readonly access?: Access;
+  /** Further settings of every node. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
 export class RedisCluster {
   readonly nodes: readonly Node[];
+  readonly #access: Access;
 
-  private constructor(nodes: readonly Node[]) {
+  private constructor(nodes: readonly Node[], access: Access) {
     this.nodes = nodes;
+    this.#access = access;
   }
 
-  static async start(directory: string): Promise<RedisCluster> {
+  static async start(directory: string, { access = {}, settings = {} }: ClusterOptions = {}): Promise<RedisCluster> {
     const nodes = await Promise.all(
-      Array.from({ length: 2 * MASTERS }, () => startNode(mkdtempSync(join(directory, 'node-')))),
+      Array.from({ length: 2 * MASTERS }, () => startNode(mkdtempSync(join(directory, 'node-')), access, settings)),
     );
-    const cluster = new RedisCluster(nodes);
+    const cluster = new RedisCluster(nodes, access);
+    const command = commandAs.bind(undefined, access);
     await Promise.all(nodes.map(({ port }, i) => command(port, 'CLUSTER', 'SET-CONFIG-EPOCH', `${i + 1}`)));
     await Promise.all(
       nodes.slice(0, MASTERS).map(({ port }, i) => {
@@ -72,14 +102,21 @@ export class RedisCluster {
 
   /** Seeds; the client finds the rest. */
   get url(): string {
-    return `redis://${this.nodes.map(({ port }) => `127.0.0.1:${port}`).join(',')}`;
+    return `redis://${this.seeds()}`;
+  }
+
+  seeds(host = '127.0.0.1'): string {
+    return this.nodes.map(({ port }) => `${host}:${port}`).join(',');
   }
 
   /** Until every node says that all is well, and the replicas have caught up. */
   async isWhole(): Promise<void> {
     await until(async () => {
       const infos = await Promise.all(
-        this.nodes.flatMap(({ port }) => [command(port, 'CLUSTER', 'INFO'), command(port, 'INFO', 'replication')]),
+        this.nodes.flatMap(({ port }) => [
+          commandAs(this.#access, port, 'CLUSTER', 'INFO'),
+          commandAs(this.#access, port, 'INFO', 'replication'),
+        ]),
       );
       return infos.every((info) => !/cluster_state:fail|master_link_status:down/.test(String(info)));
     });
@@ -133,7 +170,11 @@ export class RedisCluster {
   }
 }
 
-async function startNode(directory: string): Promise<Node> {
+async function startNode(
+  directory: string,
+  { tls, password }: Access,
+  further: Readonly<Record<string, string>>,
+): Promise<Node> {
   const [port, busPort] = await Promise.all([freePort(), freePort()]);
   const settings = {
     'cluster-enabled': 'yes',
@@ -141,9 +182,11 @@ async function startNode(directory: string): Promise<Node> {
     'cluster-port': `${busPort}`,
     'cluster-replica-validity-factor': '0',
     'repl-diskless-sync-delay': '0',
+    ...(password !== undefined && { requirepass: password, masterauth: password }),
+    ...(tls && tlsSettings(port, tls)),
+    ...further,
   };
-  const flags = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
-  return { port, busPort, process: await RedisProcess.start(directory, flags, port) };
+  return { port, busPort, process: await RedisProcess.start(directory, flagsOf(settings), port) };
 }
 
 /** A master, its replica, and the Sentinel that watches them. */
@@ -156,29 +199,37 @@ export class RedisSentinel {
     this.#sentinel = sentinel;
   }
 
-  static async start(directory: string): Promise<RedisSentinel> {
-    const master = await RedisProcess.start(directory, ['--repl-diskless-sync-delay', '0']);
-    const replica = await RedisProcess.start(directory, ['--replicaof', '127.0.0.1', `${master.address.port}`]);
-    const port = await freePort();
+  static async start(directory: string, tls?: Certificates): Promise<RedisSentinel> {
+    const [masterPort, replicaPort, port] = await Promise.all([freePort(), freePort(), freePort()]);
+    const settingsAt = (at: number) => (tls === undefined ? {} : tlsSettings(at, tls));
+    const server = (at: number, own: Record<string, string>) =>
+      RedisProcess.start(directory, flagsOf({ ...settingsAt(at), ...own }), at);
+    const master = await server(masterPort, { 'repl-diskless-sync-delay': '0' });
+    const replica = await server(replicaPort, { replicaof: `127.0.0.1 ${masterPort}` });
     // It writes into its file what it learns.
     const file = join(mkdtempSync(join(directory, 'sentinel-')), 'sentinel.conf');
     const settings = [
-      `port ${port}`,
+      ...Object.entries({ port: `${port}`, ...settingsAt(port) }).map((setting) => setting.join(' ')),
       'bind 127.0.0.1',
-      `sentinel monitor counters 127.0.0.1 ${master.address.port} 1`,
+      `sentinel monitor counters 127.0.0.1 ${masterPort} 1`,
       'sentinel down-after-milliseconds counters 500',
       'sentinel failover-timeout counters 2000',
     ];
     writeFileSync(file, settings.join('\n'));
     const sentinel = await RedisProcess.launch(port, [file, '--sentinel'], '+monitor master');
     await until(async () =>
-      String(await command(replica.address.port, 'INFO', 'replication')).includes('master_link_status:up'),
+      String(await commandAs({ tls }, replicaPort, 'INFO', 'replication')).includes('master_link_status:up'),
     );
     return new RedisSentinel([master, replica], sentinel);
   }
 
+  /** Where the Sentinel is, and what it calls the master. */
+  get place(): string {
+    return `127.0.0.1:${this.#sentinel.address.port}/counters`;
+  }
+
   get url(): string {
-    return `redis+sentinel://127.0.0.1:${this.#sentinel.address.port}/counters`;
+    return `redis+sentinel://${this.place}`;
   }
 
   /** Until it would put the replica in the master's place. */

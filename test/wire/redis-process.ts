@@ -10,6 +10,11 @@ export function isInstalled(program: string): boolean {
   return spawnSync(program, ['--version']).error === undefined;
 }
 
+/** Settings as the program takes them. */
+export function flagsOf(settings: Readonly<Record<string, string>>): string[] {
+  return Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
+}
+
 const running = new Set<RedisProcess>();
 
 /** Stops what this file has started and nobody has stopped, also when a test failed halfway. */

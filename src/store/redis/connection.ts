@@ -4,8 +4,10 @@
  * who the master is. So there is one way to recover, the same for one server, Sentinel and Cluster, and no command
  * waits in a queue that nobody empties.
  */
+import type { SecureContext } from 'node:tls';
 import type * as NodeRedis from 'redis';
 import type { Credentials, RedisAddress, RedisUrl } from './redis-url.ts';
+import { hint } from './tls.ts';
 
 export interface RedisConnection {
   /** To the master that holds the key. */
@@ -22,6 +24,7 @@ export type Library = typeof NodeRedis;
 export class RedisConnector {
   readonly #library: Library;
   readonly #url: RedisUrl;
+  readonly #tls: SecureContext | undefined;
   readonly #connectMs: number;
   // Never connected, only duplicated: the library builds a class of some hundred commands for each new set of options,
   // which would stop this process for a tenth of a second at every reconnection.
@@ -29,9 +32,10 @@ export class RedisConnector {
   #cluster: ReturnType<typeof clusterTemplate> | undefined;
 
   /** @param connectMs How long one server may take to accept a connection. */
-  constructor(library: Library, url: RedisUrl, connectMs: number) {
+  constructor(library: Library, url: RedisUrl, tls: SecureContext | undefined, connectMs: number) {
     this.#library = library;
     this.#url = url;
+    this.#tls = tls;
     this.#connectMs = connectMs;
   }
 
@@ -94,7 +98,7 @@ export class RedisConnector {
     });
     // What one of the seeds said tells more than that none of them would do.
     await cluster.connect().catch((error: unknown) => {
-      throw trouble ?? error;
+      throw this.#explained(trouble ?? error);
     });
     return {
       send: (key, command) => cluster.sendCommand(key, false, [...command]),
@@ -110,8 +114,15 @@ export class RedisConnector {
     this.#client ??= clientTemplate(this.#library);
     const client = this.#client.duplicate(this.#options(credentials, address, database));
     client.on('error', ignoreEvent);
-    await client.connect();
+    await client.connect().catch((error: unknown) => {
+      throw this.#explained(error);
+    });
     return client;
+  }
+
+  #explained(error: unknown): Error {
+    const message = messageOf(error);
+    return new Error(message + hint(message, this.#tls !== undefined), { cause: error });
   }
 
   #options({ username, password }: Credentials, address?: RedisAddress, database = 0) {
@@ -119,7 +130,7 @@ export class RedisConnector {
       socket: {
         connectTimeout: this.#connectMs,
         reconnectStrategy: false as const,
-        ...(this.#url.isTls ? { tls: true as const } : {}),
+        ...(this.#tls === undefined ? {} : { tls: true as const, secureContext: this.#tls }),
         ...address,
       },
       ...(username === undefined ? {} : { username }),
@@ -165,6 +176,8 @@ function ignoreEvent(): void {
 
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
+  // What OpenSSL says is an address, a line of its source, and somewhere the reason.
+  if ('library' in error && 'reason' in error) return String(error.reason);
   // A refused connection to a name with several addresses has no message of its own.
   return error.message || (error as NodeJS.ErrnoException).code || error.name;
 }

@@ -28,6 +28,7 @@ import { type Call, RedisLine } from './line.ts';
 import { Lineage } from './lineage.ts';
 import { parseRedisUrl } from './redis-url.ts';
 import { CUT, MEET, MERGE, run, SWAP_LEASE } from './scripts.ts';
+import { secureContext } from './tls.ts';
 
 /** Counters in one command: few enough that no other client waits for long. */
 const COMMAND_NAMES = 500;
@@ -77,8 +78,9 @@ export class RedisStore implements SlotStore {
       throw new StoreRefusal('the Redis store has 1 to 16384 buckets');
     }
     const library = await loadLibrary();
+    const tls = target.tls && secureContext(target.tls);
     const { password } = target;
-    const connector = new RedisConnector(library, target, callMs);
+    const connector = new RedisConnector(library, target, tls, callMs / 2);
     const line = new RedisLine({
       connect: () => connector.connect(),
       callMs,

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { StoreRefusal } from '../slot-store.ts';
 import { parseRedisUrl } from './redis-url.ts';
 
-const plain = { isTls: false, masterName: undefined, database: 0, username: undefined, password: undefined };
+const plain = { tls: undefined, masterName: undefined, database: 0, username: undefined, password: undefined };
 
 describe('the URL of a Redis store', () => {
   it.each([
@@ -18,7 +18,19 @@ describe('the URL of a Redis store', () => {
         ],
       },
     ],
-    ['rediss://u@h', { ...plain, isTls: true, username: 'u', addresses: [{ host: 'h', port: 6379 }] }],
+    ['rediss://u@h', { ...plain, tls: {}, username: 'u', addresses: [{ host: 'h', port: 6379 }] }],
+    [
+      'rediss://h,i?cacert=/etc/a%20b/ca.pem&cert=c.pem&key=k.pem',
+      {
+        ...plain,
+        tls: { cacert: '/etc/a b/ca.pem', cert: 'c.pem', key: 'k.pem' },
+        addresses: [
+          { host: 'h', port: 6379 },
+          { host: 'i', port: 6379 },
+        ],
+      },
+    ],
+    ['rediss://h/3?cacert=c', { ...plain, tls: { cacert: 'c' }, database: 3, addresses: [{ host: 'h', port: 6379 }] }],
     ['redis://:a%40%2F%3A:b@h', { ...plain, password: 'a@/::b', addresses: [{ host: 'h', port: 6379 }] }],
     [
       'redis+sentinel://h,i:1/m%20n',
@@ -35,7 +47,7 @@ describe('the URL of a Redis store', () => {
       'rediss+sentinel://u:p@h/m',
       {
         ...plain,
-        isTls: true,
+        tls: {},
         masterName: 'm',
         username: 'u',
         password: 'p',
@@ -60,6 +72,11 @@ describe('the URL of a Redis store', () => {
     'redis+sentinel://h',
     'redis://u:%@h',
     'redis://a@b@h',
+    'redis://h?cacert=c',
+    'rediss://h?cert=c',
+    'rediss://h?key=k',
+    'rediss://h?cacert=',
+    'rediss://h?ca=c',
   ])('%s is refused', (url) => {
     expect(() => parseRedisUrl(url)).toThrow(StoreRefusal);
   });

@@ -5,8 +5,9 @@
  *     redis://host:6379,host:6379,host:6379        seeds of a cluster
  *     redis+sentinel://host:26379,host:26379/name  the master that these Sentinels call `name`
  *
- * `rediss://` and `rediss+sentinel://` mean TLS, `user:password@` comes before the first host (escaped as in every
- * URL), and a single server may have a database number: `redis://host/2`.
+ * `rediss://` and `rediss+sentinel://` mean TLS, and then `?cacert=FILE&cert=FILE&key=FILE` may follow, named as the
+ * options of redis-cli. `user:password@` comes before the first host (escaped as in every URL), and a single server may
+ * have a database number: `redis://host/2`.
  */
 import { StoreRefusal } from '../slot-store.ts';
 
@@ -20,20 +21,31 @@ export interface Credentials {
   readonly password: string | undefined;
 }
 
+/** PEM files. */
+export interface TlsFiles {
+  /** Whom to believe, instead of what Node.js believes. */
+  readonly cacert?: string;
+  /** What this client shows of itself, and its key. */
+  readonly cert?: string;
+  readonly key?: string;
+}
+
 export interface RedisUrl extends Credentials {
   readonly addresses: readonly RedisAddress[];
-  readonly isTls: boolean;
+  /** undefined: no TLS. */
+  readonly tls: TlsFiles | undefined;
   /** The name of the master that Sentinels watch; undefined when the addresses are servers. */
   readonly masterName: string | undefined;
   readonly database: number;
 }
 
-const FORM = /^(rediss?)(\+sentinel)?:\/\/(?:([^@/]*)@)?([^@/]+)(?:\/([^/]*))?$/;
+const FORM = /^(rediss?)(\+sentinel)?:\/\/(?:([^@/]*)@)?([^@/?]+)(?:\/([^/?]*))?(?:\?(.*))?$/;
 const HOST = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/;
+const TLS_FILES = /^(cacert|cert|key)$/;
 
 /** @throws StoreRefusal for another form. It does not repeat the URL: there may be a password in it. */
 export function parseRedisUrl(url: string): RedisUrl {
-  const [, scheme, sentinel, userInfo, hosts, path = ''] = FORM.exec(url) ?? [];
+  const [, scheme, sentinel, userInfo, hosts, path = '', query] = FORM.exec(url) ?? [];
   if (hosts === undefined)
     refuse('write redis://host:port, several hosts with commas, or redis+sentinel://host:port/master');
   const isSentinel = sentinel !== undefined;
@@ -44,7 +56,7 @@ export function parseRedisUrl(url: string): RedisUrl {
   if (database > 0 && addresses.length > 1) refuse('a cluster has no numbered databases');
   return {
     addresses,
-    isTls: scheme === 'rediss',
+    tls: parseTls(scheme === 'rediss', query),
     masterName: isSentinel ? decode(path) : undefined,
     database,
     ...parseCredentials(userInfo),
@@ -65,6 +77,15 @@ function parseCredentials(userInfo: string | undefined): Credentials {
     username: username === '' ? undefined : decode(username),
     password: password.length === 0 ? undefined : decode(password.join(':')),
   };
+}
+
+function parseTls(isTls: boolean, query: string | undefined): TlsFiles | undefined {
+  const files = Object.fromEntries(new URLSearchParams(query));
+  const isKnown = Object.entries(files).every(([name, file]) => TLS_FILES.test(name) && file !== '');
+  if (!isKnown) refuse('after the question mark come cacert=FILE, cert=FILE and key=FILE, with & between them');
+  if (!isTls && query !== undefined) refuse('cacert, cert and key are for TLS: rediss://');
+  if ((files['cert'] === undefined) !== (files['key'] === undefined)) refuse('cert and key belong together');
+  return isTls ? files : undefined;
 }
 
 function decode(text: string): string {
