@@ -5,7 +5,7 @@ import type { Entry } from '../client/client.ts';
 import { clientOf } from './connection.ts';
 import { Exit, writing } from './failure.ts';
 import type { Action } from './program.ts';
-import { PAGE_ENTRIES } from './reads.ts';
+import { PAGE_ENTRIES, tellOnlyHeld } from './reads.ts';
 import { jsonOf, type Terminal } from './terminal.ts';
 
 /** Where an export goes; `write` tells whether somebody still takes it. */
@@ -25,7 +25,8 @@ export function addExportCommand(program: Command, action: Action): void {
     .action(
       action(async (terminal, command, file: string = '-') => {
         const { match } = command.opts<{ match?: string }>();
-        const entries = clientOf(command, terminal.world).list({ match, pageSize: PAGE_ENTRIES });
+        const onOnlyHeld = (): void => tellOnlyHeld(terminal);
+        const entries = clientOf(command, terminal.world).list({ match, pageSize: PAGE_ENTRIES, onOnlyHeld });
         if (file !== '-') {
           const count = await exportToFile(entries, file);
           await terminal.result(`${count} counters`, { counters: count, file });

@@ -158,6 +158,13 @@ describe('output', () => {
     expect((await run(['incr', 'a'], { respond })).stderr).toBe('tallyd: overflow: about overflow\n');
   });
 
+  it.each(['list', 'export'])('of %s is told apart where the server lists only what it holds', async (command) => {
+    const page = (more: object) => answer({ counters: [{ name: 'a', value: '1' }], cursor: null, ...more });
+    expect((await run([command], { respond: page({}) })).stderr).toBe('');
+    const { code, stderr } = await run([command], { respond: page({ onlyHeld: true }) });
+    expect([code, stderr]).toEqual([0, expect.stringContaining('only those are listed that this node holds')]);
+  });
+
   it('stops quietly when its reader has left, and stops asking for more', async () => {
     const page: Respond = (_, count) => reply(200, { counters: [{ name: `${count}`, value: '1' }], cursor: '1' });
     const many: Respond = (_, count) =>

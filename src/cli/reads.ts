@@ -53,6 +53,13 @@ export function addReadCommands(program: Command, action: Action): void {
   addServerCommands(program, action);
 }
 
+/** A listing that may lack counters says so. */
+export function tellOnlyHeld(terminal: Terminal): void {
+  const what =
+    'of counters shared with other nodes only those are listed that this node holds; the store has all of them';
+  terminal.hint(what, { onlyHeld: true });
+}
+
 async function printMany(terminal: Terminal, command: Command, names: readonly string[]): Promise<number> {
   const readings = await clientOf(command, terminal.world).read(names);
   if (terminal.json) {
@@ -72,7 +79,8 @@ async function printList(
   const rows = terminal.isInteractive ? TABLE_ROWS : PAGE_ENTRIES;
   let gathered: Entry[] = [];
   let count = 0;
-  for await (const entry of clientOf(command, terminal.world).list({ match, pageSize: PAGE_ENTRIES })) {
+  const onOnlyHeld = (): void => tellOnlyHeld(terminal);
+  for await (const entry of clientOf(command, terminal.world).list({ match, pageSize: PAGE_ENTRIES, onOnlyHeld })) {
     gathered.push(entry);
     count += 1;
     if (gathered.length === rows) {

@@ -37,6 +37,8 @@ export interface Entry {
 export interface Page {
   readonly entries: readonly Entry[];
   readonly cursor: string | undefined;
+  /** The server shares its counters with others, and lists only those that it holds. */
+  readonly onlyHeld: boolean;
 }
 
 /** What became of one update of a batch. */
@@ -118,7 +120,8 @@ export function pageOf({ body }: Answer): Page {
     name: textOf(entry.name, 'name'),
     value: countOf(entry.value, 'value'),
   }));
-  return { entries, cursor: body.cursor === null ? undefined : textOf(body.cursor, 'cursor') };
+  const cursor = body.cursor === null ? undefined : textOf(body.cursor, 'cursor');
+  return { entries, cursor, onlyHeld: body.onlyHeld === true };
 }
 
 /**

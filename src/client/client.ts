@@ -122,6 +122,8 @@ export interface ListOptions extends CallOptions {
   readonly match?: string | undefined;
   /** Counters looked at per request, 1 to 10 000; default 1 000. The deadline is each request's. */
   readonly pageSize?: number | undefined;
+  /** Called once when the server shares its counters with others, and lists only those that it holds. */
+  readonly onOnlyHeld?: (() => void) | undefined;
 }
 
 const TIMEOUT_MS = 10_000;
@@ -222,6 +224,7 @@ export class TallydClient {
     let cursor: string | undefined;
     do {
       const page: Page = await this.#page(cursor, options);
+      if (page.onlyHeld && cursor === undefined) options.onOnlyHeld?.();
       yield* page.entries;
       cursor = page.cursor;
     } while (cursor !== undefined);

@@ -107,13 +107,7 @@ export class Engine implements CountingService {
     const keys = new IdempotencyStore({ ...IDEMPOTENCY_DEFAULTS, ...options.idempotency });
     const loading = new Loading(records, keys);
     const { disk, host, segmentBytesMax, allocateBytes } = options;
-    const journal = await Journal.open({
-      disk,
-      host,
-      replay: loading,
-      segmentBytesMax,
-      allocateBytes,
-    });
+    const journal = await Journal.open({ disk, host, replay: loading, segmentBytesMax, allocateBytes });
     loading.finish();
     return new Engine(options, journal, records, keys, groups, loading.slotOrdinals());
   }
@@ -279,18 +273,19 @@ export class Engine implements CountingService {
   /**
    * Refuses new chunks, waits until everything accepted is durable or known not to be, writes a snapshot if there is
    * much that the next start would have to replay, and closes the journal.
+   * @param snapshotMs a snapshot that takes longer is given up, the last one or one that is under way
    */
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
+  close(snapshotMs = CLOSE_SNAPSHOT_MS): Promise<void> {
+    this.#closing ??= this.#close(this.#options.host.clock.monotonicMs() + snapshotMs);
     return this.#closing;
   }
 
-  async #close(): Promise<void> {
+  async #close(endMs: number): Promise<void> {
     this.#sweep.stop();
-    await this.#snapshot?.catch((error: unknown) => this.#options.onFailure?.(error));
+    if (this.#snapshot !== undefined) await this.#takesUntil(endMs, this.#snapshot);
     while (this.#waiting.length > 0 && !this.#committer.isFailing) await this.flush().catch(ignoreUnknown);
     await this.flush().catch(ignoreUnknown);
-    await this.#snapshotOnClose();
+    if (this.#isSnapshotWorthwhile) await this.#takesUntil(endMs, this.#snapshotNow(true));
     this.#isClosed = true;
     this.#committer.close();
     await this.#journal.close();
@@ -358,14 +353,19 @@ export class Engine implements CountingService {
     );
   }
 
-  /** For a quick start. Whatever keeps it from being written does not keep the engine from closing. */
-  async #snapshotOnClose(): Promise<void> {
+  /** Whether one more before the end makes for a quick start. */
+  get #isSnapshotWorthwhile(): boolean {
     const grownBytes = this.#options.snapshotJournalBytes ?? SNAPSHOT_JOURNAL_BYTES;
     const worthwhileBytes = Math.max(grownBytes, this.#journal.snapshotBytes) * CLOSE_JOURNAL_PART;
-    if (this.#journal.bytesSinceSnapshot < worthwhileBytes || this.#committer.isFailing) return;
+    return this.#journal.bytesSinceSnapshot >= worthwhileBytes && !this.#committer.isFailing;
+  }
+
+  /** Whatever keeps a snapshot from being written does not keep the engine from closing. */
+  async #takesUntil(endMs: number, snapshot: Promise<SnapshotSummary>): Promise<void> {
+    const { clock } = this.#options.host;
     await new Promise<void>((resolve) => {
-      const timer = this.#options.host.clock.schedule(CLOSE_SNAPSHOT_MS, resolve);
-      this.#snapshotNow(true)
+      const timer = clock.schedule(Math.max(0, endMs - clock.monotonicMs()), resolve);
+      snapshot
         .catch((error: unknown) => this.#options.onFailure?.(error))
         .finally(() => {
           timer.cancel();

@@ -131,8 +131,10 @@ export async function compare(store: SlotStore, identity: Identity, { id }: Stor
       'this data directory belongs to another store, which has what was counted here: name that one in --store, or start with an empty directory',
     );
   }
-  // It began anew, without its data: everything is asserted again.
-  await identity.change({ attachment: { ...attachment, store: id } });
+  // It began anew, without its data: everything is asserted again. Not before the file says so.
+  await identity.change({ attachment: { ...attachment, store: id } }).catch((cause: unknown) => {
+    throw new StoreError('the store is not the one that it was, and replica.json cannot be written', { cause });
+  });
 }
 
 async function register(options: AttachOptions, { id }: StoreIdentity): Promise<void> {

@@ -51,9 +51,15 @@ interface Attempt {
 
 export class Cutter {
   readonly #options: CutterOptions;
+  #isStopped = false;
 
   constructor(options: CutterOptions) {
     this.#options = options;
+  }
+
+  /** Cuts under way are not tried again. */
+  stop(): void {
+    this.#isStopped = true;
   }
 
   /** The cuts of one call, one after the other. */
@@ -88,7 +94,7 @@ export class Cutter {
     const leftMs = endMs - host.clock.monotonicMs();
     if (leftMs <= 0 || !(call.isPublished || (await publish(leftMs)))) throw new CountingError('store_away');
     call.isPublished = true;
-    while (host.clock.monotonicMs() < endMs) {
+    while (!this.#isStopped && host.clock.monotonicMs() < endMs) {
       try {
         const state = await this.#read(name);
         const made = asked.find(({ cut }) => isMade(cut, state.cut));

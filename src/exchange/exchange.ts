@@ -87,15 +87,18 @@ export class Exchange implements CountingService {
     return { ...this.#region.info(), hits, misses };
   }
 
-  /** Takes no more chunks, finishes those under way, brings everything to the store if it answers, and leaves the baton. */
-  async close(): Promise<void> {
+  /**
+   * Takes no more chunks, finishes those under way, brings everything to the store if it answers, and leaves the baton. After
+   * `timeoutMs` the store is not asked any more, and what waits for it ends.
+   * @returns whether the store has everything, and the baton
+   */
+  async close(timeoutMs: number): Promise<boolean> {
     this.#isClosing = true;
-    if (this.#underWay > 0) {
-      await new Promise<void>((resolve) => {
-        this.#idle = resolve;
-      });
-    }
-    await this.#region.close();
+    const idle = new Promise<void>((resolve) => {
+      this.#idle = resolve;
+    });
+    if (this.#underWay === 0) this.#idle?.();
+    return this.#region.close(timeoutMs, idle);
   }
 
   #take(chunk: Chunk): void {

@@ -61,10 +61,26 @@ export class IdentityError extends Error {
   override readonly name = 'IdentityError';
 }
 
+/**
+ * The file could not be written. In memory it is what it was, and whoever acts on the change has not begun to; on the disk it may
+ * have changed, which harms nothing: the next change replaces it as a whole, and it says what was to be true.
+ */
+export class IdentityWriteError extends Error {
+  override readonly name = 'IdentityWriteError';
+  /** The attempt before it was not one that failed. */
+  readonly isFirst: boolean;
+
+  constructor(cause: unknown, isFirst: boolean) {
+    super(`${FILE} cannot be written: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    this.isFirst = isFirst;
+  }
+}
+
 export class Identity {
   readonly #disk: Disk;
   #record: IdentityRecord;
   #changing: Promise<void> = Promise.resolve();
+  #hasFailed = false;
 
   private constructor(disk: Disk, record: IdentityRecord) {
     this.#disk = disk;
@@ -82,7 +98,7 @@ export class Identity {
       incarnations: [],
     };
     const identity = new Identity(disk, record);
-    await identity.change({});
+    await identity.#write({});
     return identity;
   }
 
@@ -98,13 +114,25 @@ export class Identity {
   /**
    * Replaces parts of the record, durably; one change after the other, each made from what the one before has left.
    * @param parts or what they are, given the record as it is when its turn has come.
+   * @throws IdentityWriteError: nothing has changed here
    */
   change(parts: Change | ((record: IdentityRecord) => Change)): Promise<void> {
-    const changed = this.#changing.then(() => this.#write(typeof parts === 'function' ? parts(this.#record) : parts));
+    const changed = this.#changing.then(() => this.#change(typeof parts === 'function' ? parts(this.#record) : parts));
     this.#changing = changed.catch(() => {
       // Whoever asked for it is told; it has left the record as it was.
     });
     return changed;
+  }
+
+  async #change(parts: Change): Promise<void> {
+    try {
+      await this.#write(parts);
+      this.#hasFailed = false;
+    } catch (error) {
+      const isFirst = !this.#hasFailed;
+      this.#hasFailed = true;
+      throw new IdentityWriteError(error, isFirst);
+    }
   }
 
   async #write(parts: Change): Promise<void> {

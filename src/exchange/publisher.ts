@@ -26,7 +26,7 @@ const RETRY_MS_MAX = 2_000;
 
 interface Waiter {
   readonly version: bigint;
-  readonly confirmed: () => void;
+  readonly end: (isConfirmed: boolean) => void;
 }
 
 export interface PublisherOptions {
@@ -118,42 +118,35 @@ export class Publisher {
     return this.#pending.get(key) !== undefined || this.#underWay.get(key) !== undefined;
   }
 
-  /** Calls back when everything up to this version has been confirmed. @returns how to stop waiting */
-  whenConfirmed(version: bigint, confirmed: () => void): () => void {
-    if (this.#confirmedThrough >= version) {
-      confirmed();
-      return () => undefined;
-    }
-    const waiter = { version, confirmed };
-    this.#waiters.push(waiter);
-    this.#wake?.();
-    return () => {
-      const at = this.#waiters.indexOf(waiter);
-      if (at >= 0) this.#waiters.splice(at, 1);
-    };
-  }
-
-  /** Sends what there is without waiting for the next flush; resolves when all of it is confirmed, or `timeoutMs` has passed: false. */
+  /** Sends what there is without waiting for the next flush. @returns whether all of it was confirmed before `timeoutMs` had passed, or this was closed */
   async flush(timeoutMs: number): Promise<boolean> {
     await this.#options.flushJournal();
     const version = this.#options.durableVersion();
+    if (this.#confirmedThrough >= version) return true;
+    if (this.#isClosed) return false;
     this.#isHurried = true;
     if (this.#isResting) this.#pauses.skip();
     return new Promise((resolve) => {
-      let stop = (): void => undefined;
       const timer = this.#clock.schedule(timeoutMs, () => {
-        stop();
+        this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
         resolve(false);
       });
-      stop = this.whenConfirmed(version, () => {
-        timer.cancel();
-        resolve(true);
-      });
+      const waiter: Waiter = {
+        version,
+        end: (isConfirmed) => {
+          timer.cancel();
+          resolve(isConfirmed);
+        },
+      };
+      this.#waiters.push(waiter);
+      this.#wake?.();
     });
   }
 
+  /** Ends with the call that is under way; nobody waits for a confirmation any more. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    for (const { end } of this.#waiters.splice(0)) end(false);
     this.#pauses.end();
     this.#wake?.();
     await this.#running;
@@ -249,7 +242,7 @@ export class Publisher {
     if (version > this.#confirmedThrough) this.#confirmedThrough = version;
     const waiting = this.#waiters.splice(0);
     for (const waiter of waiting) {
-      if (waiter.version <= this.#confirmedThrough) waiter.confirmed();
+      if (waiter.version <= this.#confirmedThrough) waiter.end(true);
       else this.#waiters.push(waiter);
     }
   }

@@ -11,17 +11,18 @@ import type { Engine } from '../engine/engine.ts';
 import type { Host } from '../host/host.ts';
 import type { GroupBuffer } from '../journal/group.ts';
 import { type ReplicaId, type SlotStore, StoreError } from '../store/slot-store.ts';
-import { type Attached, attach, compare, freshIncarnation, membershipOf } from './attach.ts';
+import { type Attached, attach, compare } from './attach.ts';
 import type { CallContext } from './call.ts';
 import { Cutter } from './cutter.ts';
 import { Eviction } from './eviction.ts';
 import { Follower } from './follower.ts';
 import { Heir } from './heir.ts';
-import { type Change, type Identity, type IdentityRecord, type Incarnation, newId } from './identity.ts';
+import { type Identity, IdentityWriteError } from './identity.ts';
+import { Incarnations } from './incarnations.ts';
 import { KnownStore } from './known-store.ts';
 import { Loader, type Own } from './loader.ts';
-import { readNets, slotsOfGroup } from './local-slots.ts';
-import { LeaseWatch, type Membership } from './membership.ts';
+import { slotsOfGroup } from './local-slots.ts';
+import { LeaseWatch } from './membership.ts';
 import { Pauses } from './pause.ts';
 import { Publisher } from './publisher.ts';
 import { Reassertion } from './reassertion.ts';
@@ -31,7 +32,6 @@ import type { SharedCounter } from './shared-counter.ts';
 import { SharedCounters } from './shared-counters.ts';
 
 const REASSERT_MS = 50;
-const CLOSE_FLUSH_MS = 3_000;
 
 export interface RegionOptions {
   readonly engine: Engine;
@@ -55,6 +55,8 @@ export interface RegionOptions {
   /** Told of what goes wrong between here and the store, which is tried again; and when it works again. */
   readonly onFailure: (error: unknown) => void;
   readonly onRepaired: () => void;
+  /** Told when replica.json cannot be written, which is tried again. */
+  readonly onUnwritten: (error: unknown) => void;
   /** Told of replicas that were retired because nobody had heard of them for long. */
   readonly onRetired: (replica: ReplicaId) => void;
   /** This process must end: another one counts under its id, or something happened that cannot. */
@@ -77,15 +79,13 @@ export class Region {
   readonly #reassertion: Reassertion;
   readonly #refresh: Refresh;
   readonly #watch: LeaseWatch;
-  readonly #ids = new Map<number, ReplicaId>();
+  readonly #incarnations: Incarnations;
   readonly #loops: Promise<void>[] = [];
   readonly #pauses: Pauses;
-  #membership: Membership;
-  #ordinal: number;
-  #renewing: Promise<boolean> | undefined;
-  /** An incarnation has ended, and how it stands in the end is not in the file yet. */
-  #ending: Promise<void> | undefined;
+  /** Since the store has last answered: something could not be done, and that the store is the reason was told. */
   #hasFailed = false;
+  #isAwayTold = false;
+  #isClosing = false;
   #isClosed = false;
 
   /** @throws AttachError, StoreRefusal, StoreError */
@@ -97,36 +97,36 @@ export class Region {
     return new Region({ ...options, store }, attached);
   }
 
-  private constructor(options: RegionOptions, { membership, ordinal, confirmedThrough }: Attached) {
+  private constructor(options: RegionOptions, attached: Attached) {
     const { store, engine, host, identity, callMs } = options;
     this.#options = options;
     this.store = store;
     this.host = host;
     this.#pauses = new Pauses(host.clock);
-    this.#membership = membership;
-    this.#ordinal = ordinal;
     this.isGathering = engine.info().durability !== 'always';
-    for (const incarnation of identity.record.incarnations) this.#ids.set(incarnation.ordinal, incarnation.id);
-    this.counters = new SharedCounters(membership.replica);
+    const counters = new SharedCounters(attached.membership.replica);
+    this.counters = counters;
+    const confirmedThrough = (): bigint => this.#publisher.confirmedThrough;
+    this.#incarnations = new Incarnations({ ...options, counters, confirmedThrough }, attached);
     const failed = (error: unknown): void => this.#failed(error);
-    const own = (): Own => ({ replica: this.replica, ordinal: this.#ordinal });
+    const own = (): Own => this.#incarnations.own;
     const durableVersion = (): bigint => engine.durableSequence;
     this.#publisher = new Publisher({
-      confirmedThrough,
+      confirmedThrough: attached.confirmedThrough,
       store,
       host,
       flushMs: options.flushMs,
       flushJournal: () => engine.flush(),
       durableVersion,
-      mayPublish: () => this.#holdsLease(),
+      mayPublish: () => this.#incarnations.holdsLease(),
       failed,
     });
-    const forked = (): void => void this.#endAsForked().catch(failed);
-    const ended = (): Promise<void> => this.#ending ?? Promise.resolve();
+    const forked = (): void => void this.#incarnations.endAsForked().catch(failed);
+    const ended = (): Promise<void> => this.#endPast();
     const newestVersion = (): bigint => engine.info().sequence;
     this.loader = new Loader({ store, engine, host, identity, own, ended, newestVersion, forked, failed });
     this.eviction = new Eviction({
-      counters: this.counters,
+      counters,
       engine,
       identity,
       publisher: this.#publisher,
@@ -136,7 +136,7 @@ export class Region {
       clock: host.clock,
       failed,
     });
-    this.#refresh = new Refresh(this.counters, this.loader);
+    this.#refresh = new Refresh(counters, this.loader);
     this.context = this.#contextOf(own);
     this.#follower = new Follower({
       store,
@@ -154,7 +154,7 @@ export class Region {
     this.#heir = new Heir({ store, engine, host, identity, watch: this.#watch, policies: options.policies });
     this.#reassertion = new Reassertion({
       engine,
-      counters: this.counters,
+      counters,
       publisher: this.#publisher,
       heir: this.#heir,
       own,
@@ -182,7 +182,7 @@ export class Region {
   }
 
   get replica(): ReplicaId {
-    return this.#membership.replica;
+    return this.#incarnations.own.replica;
   }
 
   /** What was confirmed at this time is known here; 0 before the first answer. */
@@ -201,11 +201,9 @@ export class Region {
     // What the store had confirmed before a stop it may have lost since.
     if (!this.store.guarantees.durable) this.#reassertion.again();
     this.#loops.push(
-      this.#every(leaseMs / 20, async () => {
-        await this.#renew();
-      }),
+      this.#every(leaseMs / 20, () => this.#incarnations.renew()),
       this.#every(leaseMs / 4, async () => {
-        await (this.#ending ?? this.#endPast());
+        await this.#incarnations.endPast();
         await this.#heir.step();
       }),
       this.#every(REASSERT_MS, async () => this.#reassertion.step()),
@@ -244,11 +242,11 @@ export class Region {
 
   /** A slot of one of this directory's incarnations is durable; its counter, if it is held here. */
   tookSlot(counter: SharedCounter | undefined, name: string, ordinal: number, slot: Slot): void {
-    const replica = this.#ids.get(ordinal);
+    const replica = this.#incarnations.idOf(ordinal);
     if (replica === undefined) return;
     this.#publisher.put({ name, replica, ...slot });
     if (counter === undefined) return;
-    if (ordinal !== this.#ordinal) {
+    if (ordinal !== this.#incarnations.own.ordinal) {
       // Applied before this replica went on under another id, durable after it.
       counter.mergeSlot(replica, slot);
       return;
@@ -277,26 +275,47 @@ export class Region {
     this.#options.onFatal(error);
   }
 
-  /** Brings what there is to the store, leaves the baton where all of it is safe, and ends all loops. */
-  async close(): Promise<void> {
-    // A store that is away is not waited for: the next start brings it what is left.
-    const isConfirmed = this.isAnswering && (await this.confirmAll(CLOSE_FLUSH_MS));
+  /**
+   * Brings what there is to the store, leaves the baton where all of it is safe, and ends all loops.
+   * @param timeoutMs then, or at the first failure, the store is not waited for any more: the next start brings it what is left
+   * @param idle resolves when no call is under way any more
+   * @returns whether the store has everything, and the baton
+   */
+  async close(timeoutMs: number, idle: Promise<void>): Promise<boolean> {
+    this.#isClosing = true;
+    const timer = this.host.clock.schedule(this.isAnswering ? timeoutMs : 0, () => this.#giveUp());
+    await idle;
+    const isConfirmed = await this.confirmAll(timeoutMs);
+    this.#stopLoops();
+    const isHandedOn = isConfirmed && (await this.#leaveBaton());
+    timer.cancel();
+    this.#giveUp();
+    await Promise.all([this.store.close(), this.#publisher.close(), this.#follower.close(), ...this.#loops]);
+    return isHandedOn;
+  }
+
+  #stopLoops(): void {
     this.#isClosed = true;
     this.#heir.stop();
     this.#pauses.end();
-    await Promise.all([this.#publisher.close(), this.#follower.close(), ...this.#loops]);
-    if (isConfirmed) await this.#leaveBaton();
-    await this.store.close();
   }
 
-  async #leaveBaton(): Promise<void> {
-    const token = newId(this.host.random);
+  /** Whatever waits for the store ends. */
+  #giveUp(): void {
+    this.#stopLoops();
+    this.context.cutter.stop();
+    void this.#publisher.close();
+    void this.store.close();
+  }
+
+  async #leaveBaton(): Promise<boolean> {
     try {
-      if (!(await this.#membership.leaveBaton(token, this.#options.engine.durableSequence))) return;
-      await this.#options.identity.change({ baton: token });
+      await this.#publisher.close();
+      return await this.#incarnations.leaveBaton();
     } catch (error) {
       // Then the next start counts as one more incarnation.
       this.#failed(error);
+      return false;
     }
   }
 
@@ -315,62 +334,11 @@ export class Region {
     for (const replica of retired) this.#options.onRetired(replica);
   }
 
-  async #holdsLease(): Promise<boolean> {
-    return this.#membership.isFresh || (await this.#renew());
-  }
-
-  /** One renewal at a time: two swaps at once would take each other for a stranger. */
-  #renew(): Promise<boolean> {
-    this.#renewing ??= this.#renewOnce().finally(() => {
-      this.#renewing = undefined;
-    });
-    return this.#renewing;
-  }
-
-  async #renewOnce(): Promise<boolean> {
-    const tenure = await this.#membership.renew(this.#publisher.confirmedThrough);
-    if (tenure === 'taken') await this.#endAsForked();
-    if (tenure === 'final') await this.#startAnew();
-    return tenure === 'held';
-  }
-
-  /** We were taken for dead: what we have counted is folded, or will be; from now on we count under a fresh id. */
-  async #startAnew(): Promise<void> {
-    const { identity, host, engine, store, leaseMs } = this.#options;
-    const fresh = await freshIncarnation(identity, host, undefined);
-    this.#ids.set(fresh.ordinal, fresh.id);
-    this.#membership = membershipOf({ store, host, identity, leaseMs }, fresh.id);
-    this.#ordinal = fresh.ordinal;
-    this.counters.startAnew(fresh.id, engine.durableSequence);
-    this.#ending = this.#endPast().finally(() => {
-      this.#ending = undefined;
-    });
-    await this.#ending;
-  }
-
-  /** Nothing is counted any more under the earlier ordinals: what they have is final when all that was applied is durable. */
+  /** For whoever reads what the earlier incarnations have counted, and can't where the disk does not take how they stand. */
   async #endPast(): Promise<void> {
-    const { identity, engine } = this.#options;
-    const isEnded = ({ ordinal, through }: Incarnation): boolean => through === undefined && ordinal !== this.#ordinal;
-    const ended = identity.record.incarnations.filter(isEnded);
-    if (ended.length === 0) return;
-    // Chunks that wait for room in the engine are applied before this one is.
-    for (const { ordinal } of ended) await readNets(engine, ['a'], ordinal);
-    await engine.flush();
-    const through = `${engine.durableSequence}`;
-    await identity.change(({ incarnations }) => ({
-      incarnations: incarnations.map((one) => (isEnded(one) ? { ...one, through } : one)),
-    }));
-  }
-
-  /** What this process has counted and not published, the other one knows nothing of: no heir may publish it over what that has. */
-  async #endAsForked(): Promise<void> {
-    const mark = ({ incarnations }: IdentityRecord): Change => ({
-      incarnations: incarnations.map((one) => (one.ordinal === this.#ordinal ? { ...one, isForked: true } : one)),
-    });
-    await this.#options.identity.change(mark).finally(() => {
-      const error = new Error('another process counts under the id of this one: it is a copy of it');
-      this.#options.onFatal(error);
+    await this.#incarnations.endPast().catch((error: unknown) => {
+      this.#failed(error);
+      throw new CountingError('unavailable');
     });
   }
 
@@ -378,7 +346,8 @@ export class Region {
   #answered(): void {
     if (!this.#hasFailed) return;
     this.#hasFailed = false;
-    this.#options.onRepaired();
+    if (this.#isAwayTold) this.#options.onRepaired();
+    this.#isAwayTold = false;
     const partial = [];
     for (let i = 0; i < this.counters.count; i++) {
       const counter = this.counters.at(i);
@@ -387,12 +356,23 @@ export class Region {
     if (partial.length > 0) this.loader.load(partial, () => undefined);
   }
 
+  /** Whoever asked for what failed asks again: a store that is away comes back, and so does room on the disk. */
   #failed(error: unknown): void {
+    if (error instanceof IdentityWriteError) {
+      if (error.isFirst) this.#options.onUnwritten(error);
+      return;
+    }
+    // Of a journal that fails the engine tells itself.
     if (!(error instanceof StoreError) && !(error instanceof CountingError)) {
       this.#options.onFatal(error);
       return;
     }
-    if (!this.#hasFailed) this.#options.onFailure(error);
     this.#hasFailed = true;
+    if (this.#isClosing) {
+      this.#giveUp();
+    } else if (error instanceof StoreError && !this.#isAwayTold) {
+      this.#isAwayTold = true;
+      this.#options.onFailure(error);
+    }
   }
 }

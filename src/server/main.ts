@@ -144,9 +144,10 @@ function stopOnSignal(starting: Promise<Server>, log: Logger): { uninstall(): vo
     onTimeout: () => endAtOnce(server, log, 'not finished in time: ending'),
   };
   return closeWithGrace(options, async ({ signal }) => {
+    const askedAtMs = performance.now();
     log.info(`${signal}: finishing what was accepted`);
     server = await starting;
-    await server.stop();
+    await server.stop(askedAtMs);
     log.info('stopped');
   });
 }

@@ -2,7 +2,9 @@
 import { type Policy, PolicyTable } from '../counter/policy.ts';
 import { AttachError } from '../exchange/attach.ts';
 import { Exchange } from '../exchange/exchange.ts';
+import { IdentityWriteError } from '../exchange/identity.ts';
 import { StoreError, StoreRefusal } from '../store/slot-store.ts';
+import { directoryRefusal } from './directory.ts';
 import { host, type OwnedEngine } from './open-engine.ts';
 import { CALL_MS, openStore } from './open-store.ts';
 import { StartError } from './start-error.ts';
@@ -22,12 +24,16 @@ export interface RegionSettings {
   readonly policies: readonly Policy[];
   readonly onFailure: (error: unknown) => void;
   readonly onRepaired: () => void;
+  readonly onUnwritten: (error: unknown) => void;
   readonly onRetired: (replica: string) => void;
   readonly onFatal: (error: unknown) => void;
 }
 
 /** @throws StartError when the store and the directory do not go together, or a first meeting fails */
-export async function openRegion({ engine, identity }: OwnedEngine, settings: RegionSettings): Promise<Exchange> {
+export async function openRegion(
+  { engine, identity, ownership }: OwnedEngine,
+  settings: RegionSettings,
+): Promise<Exchange> {
   const { url, policies, ...rest } = settings;
   const store = await openStore(url);
   try {
@@ -55,6 +61,7 @@ export async function openRegion({ engine, identity }: OwnedEngine, settings: Re
         { cause: error },
       );
     }
+    if (error instanceof IdentityWriteError) throw directoryRefusal(ownership.directory, error.cause);
     throw error;
   }
 }

@@ -16,8 +16,13 @@ import type { Ownership } from './owner.ts';
 import { type ListenAddress, showAddress } from './setting-values.ts';
 import { reasonOf, StartError, systemCode } from './start-error.ts';
 
-/** After this a door drops the connections whose clients do not read their last replies. */
-const DOOR_CLOSE_MS = 5_000;
+/**
+ * A stop has one budget, below the ten seconds after which most supervisors kill. Each part has to be over so long after the
+ * stop was asked for, ms, and what it does not need is left to those behind it. Only the journal's own sync takes what it takes.
+ */
+const DOORS_BY_MS = 5_000;
+const STORE_BY_MS = 7_000;
+const SNAPSHOT_BY_MS = 9_000;
 
 /** What the server does right now, for the log line of a stop that did not finish. */
 export type Phase =
@@ -90,7 +95,7 @@ export class Server {
       return new Server({ data: config.data, ownership, engine, exchange, doors: { http, resp }, log });
     } catch (error) {
       await Promise.all(opened.map((door) => door.close(0)));
-      await exchange?.close();
+      await exchange?.close(STORE_BY_MS);
       await engine.close().then(
         () => ownership.release(),
         () => {
@@ -118,20 +123,25 @@ export class Server {
 
   /**
    * Takes no new connection or command, finishes what was accepted, syncs it, and gives the directory away.
+   * @param askedAtMs by the monotonic clock: the budget runs from then on
    * @throws what kept it from finishing; the directory then still counts as left by a crash
    */
-  async stop(): Promise<void> {
+  async stop(askedAtMs: number): Promise<void> {
+    const leftMs = (byMs: number): number => Math.max(0, askedAtMs + byMs - host.clock.monotonicMs());
     this.#phase = 'closing the doors';
     const doors = [this.#doors.http, this.#doors.resp].filter((door) => door !== undefined);
-    const closings = await Promise.allSettled(doors.map((door) => door.close(DOOR_CLOSE_MS)));
+    // Then a door drops the connections whose clients do not read their last replies.
+    const closings = await Promise.allSettled(doors.map((door) => door.close(leftMs(DOORS_BY_MS))));
     for (const closing of closings) {
       // What was accepted must reach the disk all the same.
       if (closing.status === 'rejected') this.#log.error({ err: closing.reason }, 'a door did not close');
     }
     this.#phase = 'waiting for the store';
-    await this.#exchange?.close();
+    const isHandedOn = await this.#exchange?.close(leftMs(STORE_BY_MS));
+    if (isHandedOn === false)
+      this.#log.warn('the store has not confirmed everything: the next start brings it the rest');
     this.#phase = 'waiting for the disk';
-    await this.#engine.close();
+    await this.#engine.close(leftMs(SNAPSHOT_BY_MS));
     this.#phase = 'releasing the data directory';
     await this.#ownership.release().catch((error: unknown) => {
       // Everything is durable; only another host would now ask for --take-over.
@@ -173,6 +183,7 @@ async function share(owned: OwnedEngine, url: string, config: ServerConfig, log:
     retireAfterMs,
     onFailure: (error) => log.warn({ err: error }, 'the store does not answer as it should; counting goes on'),
     onRepaired: () => log.info('the store answers again'),
+    onUnwritten: (error) => log.error({ err: error }, 'the data directory cannot be written; trying again'),
     onRetired: (replica) => log.warn({ replica }, 'retired a replica that nobody has heard of for long'),
     onFatal: (error) =>
       setImmediate(() => {

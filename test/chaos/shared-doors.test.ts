@@ -83,6 +83,10 @@ describe.skipIf(findProgram('initdb') === undefined)('shared counters at the doo
     await shows(a, 'likes', 1n);
   });
 
+  it('a listing says that it has only what the node holds', async () => {
+    expect((await http(a, 'GET', '/v1/counters')).body).toMatchObject({ onlyHeld: true });
+  });
+
   it('a session reads its own updates on another node', { timeout: 120_000 }, async () => {
     for (let round = 1; round <= ROUNDS; round++) {
       const { session } = await http(a, 'POST', '/v1/counters/mine/increment', { body: {} });

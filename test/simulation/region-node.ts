@@ -32,6 +32,7 @@ export interface NodeOptions {
   readonly ack?: 'journal' | 'store';
   readonly memoryBytes?: number;
   readonly onFatal?: (error: unknown) => void;
+  readonly onUnwritten?: (error: unknown) => void;
   /** Puts something between the node and the store. */
   readonly between?: (store: SlotStore, engine: Engine) => SlotStore;
   /** Called when the directory is known and nothing has been done with it. */
@@ -39,6 +40,7 @@ export interface NodeOptions {
 }
 
 export const LEASE_MS = 600;
+const CLOSE_MS = 3_000;
 
 export class RegionNode {
   readonly engine: Engine;
@@ -78,6 +80,7 @@ export class RegionNode {
       attachMs: 2_000,
       onFailure: () => undefined,
       onRepaired: () => undefined,
+      onUnwritten: options.onUnwritten ?? (() => undefined),
       retireAfterMs: 3_600_000,
       onRetired: () => undefined,
       onFatal:
@@ -118,7 +121,7 @@ export class RegionNode {
   }
 
   async close(): Promise<void> {
-    await this.exchange.close();
+    await this.exchange.close(CLOSE_MS);
     await this.engine.close();
   }
 }

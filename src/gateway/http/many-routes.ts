@@ -80,6 +80,8 @@ async function list(
   const counters = entries.map(
     ({ name, value }) => `{"name":${JSON.stringify(name)},"value":${quote}${value}${quote}}`,
   );
-  sendJson(reply, `{"counters":[${counters.join(',')}],"cursor":${cursor === undefined ? 'null' : `"${cursor}"`}}`);
+  const onlyHeld = door.service.info().store === undefined ? '' : ',"onlyHeld":true';
+  const next = cursor === undefined ? 'null' : `"${cursor}"`;
+  sendJson(reply, `{"counters":[${counters.join(',')}],"cursor":${next}${onlyHeld}}`);
   return reply;
 }

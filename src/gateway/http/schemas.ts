@@ -198,6 +198,12 @@ export const ReadManyAnswer = Type.Object({
       description: 'Of a listing: for the next page; null at the end.',
     }),
   ),
+  onlyHeld: Type.Optional(
+    Type.Boolean({
+      description:
+        'Of a listing, with a store: true, for of the shared counters only those that this node holds are listed.',
+    }),
+  ),
 });
 const entryError = Type.Object({ code: Type.String(), detail: Type.String() });
 export const BatchAnswer = Type.Object({

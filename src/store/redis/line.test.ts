@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { StoreError } from '../slot-store.ts';
 import type { RedisConnection } from './connection.ts';
 import { RedisLine } from './line.ts';
@@ -6,8 +6,8 @@ import { RedisLine } from './line.ts';
 type Answer = string | Error | 'silence';
 
 const lines: RedisLine[] = [];
-afterEach(async () => {
-  await Promise.all(lines.splice(0).map((line) => line.close()));
+afterEach(() => {
+  for (const line of lines.splice(0)) line.close();
 });
 
 /** A line whose connections, one after the other, give these answers and then fall silent. */
@@ -84,11 +84,12 @@ describe('the line to Redis', () => {
     expect(await line.call((call) => call.send('k', ['a']))).toBe('done');
   });
 
-  it('ends its calls when it is closed', async () => {
-    const { line } = lineOver([]);
+  it('ends its calls when it is closed, also those that nobody answers', async () => {
+    const { line, sent } = lineOver([[]], 600_000);
     const call = line.call((it) => it.send('k', ['a']));
     const ended = expect(call).rejects.toThrow(StoreError);
-    await line.close();
+    await vi.waitFor(() => expect(sent).toHaveLength(1));
+    line.close();
     await ended;
     await expect(line.call((it) => it.send('k', ['a']))).rejects.toThrow(StoreError);
   });

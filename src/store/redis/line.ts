@@ -43,6 +43,8 @@ export interface Call {
 export class RedisLine {
   readonly #options: LineOptions;
   readonly #open = new Set<RedisConnection>();
+  /** How to end the calls under way. */
+  readonly #calls = new Set<(error: Error) => void>();
   #current: Promise<RedisConnection> | undefined;
   #connectedAtMs = Number.NEGATIVE_INFINITY;
   #isClosed = false;
@@ -64,15 +66,14 @@ export class RedisLine {
           return answers;
         }),
     };
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        state.isOver = true;
-        // Whoever does not answer at all is asked again on a connection of its own.
-        this.#retire(this.#current);
-        reject(new Error(`not within ${this.#options.callMs} ms: ${state.trouble}`));
-      }, this.#options.callMs);
-    });
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => {
+      state.isOver = true;
+      // Whoever does not answer at all is asked again on a connection of its own.
+      this.#retire(this.#current);
+      reject(new Error(`not within ${this.#options.callMs} ms: ${state.trouble}`));
+    }, this.#options.callMs);
+    this.#calls.add(reject);
     try {
       return await Promise.race([work(call), late]);
     } catch (error) {
@@ -81,19 +82,17 @@ export class RedisLine {
     } finally {
       state.isOver = true;
       clearTimeout(timer);
+      this.#calls.delete(reject);
     }
   }
 
-  async close(): Promise<void> {
+  /** Ends connections and calls. One that is only now being made ends itself, see #connect: it may take for ever. */
+  close(): void {
     this.#isClosed = true;
-    const last = this.#current;
     this.#current = undefined;
     for (const connection of this.#open) connection.end();
     this.#open.clear();
-    // One that is only now being made ends itself, see #connect.
-    await last?.catch(() => {
-      // It failed, which is as good.
-    });
+    for (const end of this.#calls) end(new Error('the store is closed'));
   }
 
   async #carry<Answer>(

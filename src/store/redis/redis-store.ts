@@ -207,7 +207,8 @@ export class RedisStore implements SlotStore {
   }
 
   close(): Promise<void> {
-    return this.#line.close();
+    this.#line.close();
+    return Promise.resolve();
   }
 
   async #meet(call: Call): Promise<StoreIdentity> {

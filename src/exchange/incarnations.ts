@@ -1,0 +1,133 @@
+/**
+ * Which incarnation this replica counts as, and its lease. When it was taken for dead it goes on under a fresh id, and puts down
+ * how the earlier ones stand in the end. What the disk does not take is left as it was, and done by whoever asks next.
+ */
+import type { Engine } from '../engine/engine.ts';
+import type { Host } from '../host/host.ts';
+import type { ReplicaId, SlotStore } from '../store/slot-store.ts';
+import { type Attached, freshIncarnation, membershipOf } from './attach.ts';
+import { type Change, type Identity, type IdentityRecord, newId } from './identity.ts';
+import type { Own } from './loader.ts';
+import { readNets } from './local-slots.ts';
+import type { Membership } from './membership.ts';
+import type { SharedCounters } from './shared-counters.ts';
+
+export interface IncarnationsOptions {
+  readonly store: SlotStore;
+  readonly engine: Engine;
+  readonly host: Host;
+  readonly identity: Identity;
+  readonly leaseMs: number;
+  readonly counters: SharedCounters;
+  /** Up to where the store has confirmed everything. */
+  readonly confirmedThrough: () => bigint;
+  readonly onFatal: (error: unknown) => void;
+}
+
+export class Incarnations {
+  readonly #options: IncarnationsOptions;
+  readonly #ids = new Map<number, ReplicaId>();
+  #membership: Membership;
+  #own: Own;
+  #renewing: Promise<boolean> | undefined;
+  #ending: Promise<void> | undefined;
+
+  constructor(options: IncarnationsOptions, { membership, ordinal }: Attached) {
+    this.#options = options;
+    this.#membership = membership;
+    this.#own = { replica: membership.replica, ordinal };
+    for (const incarnation of options.identity.record.incarnations) this.#ids.set(incarnation.ordinal, incarnation.id);
+  }
+
+  /** The one that counts. */
+  get own(): Own {
+    return this.#own;
+  }
+
+  /** The id of an incarnation of this directory that was not folded when this process began. */
+  idOf(ordinal: number): ReplicaId | undefined {
+    return this.#ids.get(ordinal);
+  }
+
+  async holdsLease(): Promise<boolean> {
+    return this.#membership.isFresh || (await this.renew());
+  }
+
+  /** One renewal at a time: two swaps at once would take each other for a stranger. @throws StoreError, IdentityWriteError */
+  renew(): Promise<boolean> {
+    this.#renewing ??= this.#renewOnce().finally(() => {
+      this.#renewing = undefined;
+    });
+    return this.#renewing;
+  }
+
+  /**
+   * Resolves when the file says how all earlier incarnations stand in the end.
+   * @throws CountingError when the journal fails, IdentityWriteError
+   */
+  endPast(): Promise<void> {
+    this.#ending ??= this.#endPast().finally(() => {
+      this.#ending = undefined;
+    });
+    return this.#ending;
+  }
+
+  /** What this process has counted and not published, the other one knows nothing of: no heir may publish it over what that has. */
+  async endAsForked(): Promise<void> {
+    const { ordinal } = this.#own;
+    const mark = ({ incarnations }: IdentityRecord): Change => ({
+      incarnations: incarnations.map((one) => (one.ordinal === ordinal ? { ...one, isForked: true } : one)),
+    });
+    await this.#options.identity.change(mark).finally(() => {
+      const error = new Error('another process counts under the id of this one: it is a copy of it');
+      this.#options.onFatal(error);
+    });
+  }
+
+  /** For the next start, when nothing is published any more. @returns whether it is there. @throws StoreError, IdentityWriteError */
+  async leaveBaton(): Promise<boolean> {
+    const { engine, identity, host } = this.#options;
+    const token = newId(host.random);
+    await this.#renewing;
+    if (!(await this.#membership.leaveBaton(token, engine.durableSequence))) return false;
+    await identity.change({ baton: token });
+    return true;
+  }
+
+  async #renewOnce(): Promise<boolean> {
+    const tenure = await this.#membership.renew(this.#options.confirmedThrough());
+    if (tenure === 'taken') await this.endAsForked();
+    if (tenure === 'final') await this.#startAnew();
+    return tenure === 'held';
+  }
+
+  /** We were taken for dead: what we have counted is folded, or will be; from now on we count under a fresh id. */
+  async #startAnew(): Promise<void> {
+    const { identity, host, engine, counters } = this.#options;
+    const { id, ordinal } = await freshIncarnation(identity, host, undefined);
+    this.#ids.set(ordinal, id);
+    this.#membership = membershipOf(this.#options, id);
+    this.#own = { replica: id, ordinal };
+    counters.startAnew(id, engine.durableSequence);
+    await this.endPast();
+  }
+
+  /** Nothing is counted any more under the earlier ordinals: what they have is final when all that was applied is durable. */
+  async #endPast(): Promise<void> {
+    const { identity, engine } = this.#options;
+    for (;;) {
+      const ended = identity.record.incarnations.filter(
+        ({ ordinal, through }) => through === undefined && ordinal < this.#own.ordinal,
+      );
+      if (ended.length === 0) return;
+      // Chunks that wait for room in the engine are applied before this one is.
+      for (const { ordinal } of ended) await readNets(engine, ['a'], ordinal);
+      await engine.flush();
+      const through = `${engine.durableSequence}`;
+      const ordinals = new Set(ended.map(({ ordinal }) => ordinal));
+      await identity.change(({ incarnations }) => ({
+        incarnations: incarnations.map((one) => (ordinals.has(one.ordinal) ? { ...one, through } : one)),
+      }));
+    }
+  }
+}
