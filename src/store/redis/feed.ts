@@ -1,8 +1,8 @@
 /**
  * Reads the feeds of the buckets. A cursor says under which term which bucket was read up to which record.
  *
- * The term in a cursor is never newer than what was read under it: it is looked up before the records that it goes
- * with, or found unchanged after them. So a failover between two polls, or in the middle of one, makes the next answer
+ * The term in a cursor is never newer than what was read under it: it is looked up before or beside the records that it
+ * goes with, or found unchanged after them. So a failover between two polls, or in the middle of one, makes the next answer
  * at the latest a `resync`, even if by then the bucket's version has passed the one in the cursor again.
  */
 import type { CounterState } from '../../crdt/merge.ts';
@@ -37,6 +37,8 @@ export interface Beginning {
 export class Feed {
   readonly #layout: Layout;
   readonly #lineage: Lineage;
+  /** Which buckets the last poll found as they were. */
+  readonly #quiet: boolean[] = [];
 
   constructor(layout: Layout, lineage: Lineage) {
     this.#layout = layout;
@@ -81,7 +83,11 @@ export class Feed {
   }
 
   async #follow(call: Call, { term, records }: Beginning): Promise<Changes | undefined> {
-    const buckets = await Promise.all(records.map((record, i) => this.#drain(call, i, record)));
+    // Under way together: a quiet poll is one packet to each master, and one back.
+    const [lineage, ...buckets] = await Promise.all([
+      this.#lineage.read(call),
+      ...records.map((record, i) => this.#drain(call, i, record)),
+    ]);
     const states: NamedState[] = [];
     const now: string[] = [];
     for (const bucket of buckets) {
@@ -90,15 +96,18 @@ export class Feed {
       now.push(bucket.record);
     }
     // The epochs are as they were, or there would be no page.
-    if (termOf(await this.#lineage.read(call), records) !== term) return undefined;
+    if (termOf(lineage, records) !== term) return undefined;
     return { states, resync: false, cursor: cursorOf({ term, records: now }), term };
   }
 
   async #drain(call: Call, bucket: number, record: string): Promise<Omit<FeedPage, 'isLast'> | undefined> {
     const keys = this.#layout.buckets[bucket] as BucketKeys;
-    // Most buckets of a poll are quiet, and this costs a server a tenth of what a script does.
-    if ((await call.send(keys.state, ['HGET', keys.state, 'b'])) === record) return { states: [], record };
+    // Most buckets are quiet, and this costs a server a tenth of what a script does; where there was something a moment ago
+    // there will be more.
+    const isQuiet = this.#quiet[bucket] ?? true;
+    if (isQuiet && (await call.send(keys.state, ['HGET', keys.state, 'b'])) === record) return { states: [], record };
     let page = await this.page(call, keys, record);
+    this.#quiet[bucket] = page?.record === record;
     if (page === undefined || page.isLast) return page;
     const states = [...page.states];
     for (let pages = 1; pages < PAGES_MAX; pages++) {
