@@ -1,8 +1,8 @@
 /**
  * Reads the feeds of the buckets. A cursor says under which term which bucket was read up to which record.
  *
- * The term in a cursor is never newer than what was read under it: it is looked up before the records that it goes
- * with, or found unchanged after them. So a failover between two polls, or in the middle of one, makes the next answer
+ * The term in a cursor is never newer than what was read under it: it is looked up before or beside the records that it
+ * goes with, or found unchanged after them. So a failover between two polls, or in the middle of one, makes the next answer
  * at the latest a `resync`, even if by then the bucket's version has passed the one in the cursor again.
  */
 import type { Changes, NamedCut, NamedSlot, ReplicaId } from '../slot-store.ts';
@@ -53,13 +53,15 @@ export interface Beginning {
 export class Feed {
   readonly #layout: Layout;
   readonly #lineage: Lineage;
+  /** Which buckets the last poll found as they were. */
+  readonly #quiet: boolean[] = [];
 
   constructor(layout: Layout, lineage: Lineage) {
     this.#layout = layout;
     this.#lineage = lineage;
   }
 
-  async changes(call: Call, cursor: string | undefined, reader: ReplicaId | undefined): Promise<Changes> {
+  async changes(call: Call, cursor: string | undefined, reader?: ReplicaId): Promise<Changes> {
     const since = this.#parse(cursor);
     const fresh = since && (await this.#follow(call, since, new Told(reader)));
     if (fresh !== undefined) return fresh;
@@ -100,11 +102,14 @@ export class Feed {
   }
 
   async #follow(call: Call, { term, records }: Beginning, told: Told): Promise<Changes | undefined> {
-    const drained = await Promise.all(records.map((record, i) => this.#drain(call, i, record, told)));
+    // Under way together: a quiet poll is one packet to each master, and one back.
+    const [lineage, ...drained] = await Promise.all([
+      this.#lineage.read(call),
+      ...records.map((record, i) => this.#drain(call, i, record, told)),
+    ]);
     const now = drained.filter((record) => record !== undefined);
-    if (now.length < records.length) return undefined;
     // The epochs are as they were, or there would be no page.
-    if (termOf(await this.#lineage.read(call), records) !== term) return undefined;
+    if (now.length < records.length || termOf(lineage, records) !== term) return undefined;
     const { slots, cuts } = told;
     return { slots, cuts, resync: false, cursor: cursorOf({ term, records: now }), term };
   }
@@ -112,11 +117,14 @@ export class Feed {
   /** @returns the record up to which all of the bucket was told; undefined when that cannot be */
   async #drain(call: Call, bucket: number, since: string, told: Told): Promise<string | undefined> {
     const keys = this.#layout.buckets[bucket] as BucketKeys;
-    // Most buckets of a poll are quiet, and this costs a server a tenth of what a script does.
-    if ((await call.send(keys.state, ['HGET', keys.state, 'b'])) === since) return since;
+    // Most buckets are quiet, and this costs a server a tenth of what a script does; where there was something a moment ago
+    // there will be more.
+    const isQuiet = this.#quiet[bucket] ?? true;
+    if (isQuiet && (await call.send(keys.state, ['HGET', keys.state, 'b'])) === since) return since;
     let record = since;
     for (let pages = 0; pages < PAGES_MAX; pages++) {
       const page = await this.page(call, keys, record, told);
+      this.#quiet[bucket] = page?.record === since;
       if (page === undefined) return undefined;
       if (page.isLast) return page.record;
       record = page.record;

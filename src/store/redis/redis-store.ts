@@ -106,10 +106,11 @@ export class RedisStore implements SlotStore {
         fields.set(field, (fields.get(field) ?? '') + slotText(slot));
       }
       for (const { name, cut } of cuts) fields.set(`c${name}`, cutText(cut));
+      const epoch = newEpoch();
       await this.#inParts(
         [...fields],
         ([field]) => field.slice(1),
-        (keys, part) => run(call, MERGE, keys, [newEpoch(), ...part.flat()]),
+        (keys, part) => run(call, MERGE, keys, [epoch, ...part.flat()]),
       );
     });
   }

@@ -1,0 +1,50 @@
+import { describe, expect, it } from 'vitest';
+import { Feed } from './feed.ts';
+import { Layout } from './layout.ts';
+import type { Call } from './line.ts';
+import { Lineage } from './lineage.ts';
+import { CHANGES, OPEN } from './scripts.ts';
+
+/** One master with one bucket, at a version; it can be another master by the time that the bucket is read. */
+function serverAt(first: number) {
+  const server = { version: first, history: 'a', failsOverInPoll: false };
+  const call: Call = {
+    send: async (_, [verb, script, , , , since]) => {
+      if (server.failsOverInPoll) Object.assign(server, { history: 'b', failsOverInPoll: false });
+      const record = `e:${server.version}`;
+      if (verb === 'HGET' || script === OPEN.digest) return record;
+      expect(script).toBe(CHANGES.digest);
+      return record === since ? null : [record, `${server.version}`, ['name'], [`${'f'.repeat(32)} 1 1;`, null]];
+    },
+    sendToMasters: async () => [`role:master\r\nmaster_replid:${server.history}\r\nmaxmemory_policy:noeviction\r\n`],
+  };
+  return { server, call, feed: new Feed(new Layout('tallyd', 1), new Lineage()) };
+}
+
+describe('the feed', () => {
+  it('tells of a failover in the middle of a poll in the next one, though the bucket has moved on', async () => {
+    const { server, call, feed } = serverAt(5);
+    const begun = await feed.changes(call, undefined);
+    server.version = 7;
+    server.failsOverInPoll = true;
+    const during = await feed.changes(call, begun.cursor);
+    expect([during.resync, during.term, during.slots.length]).toEqual([false, begun.term, 1]);
+    const after = await feed.changes(call, during.cursor);
+    expect([after.resync, after.term === begun.term]).toEqual([true, false]);
+    expect(await feed.changes(call, after.cursor)).toMatchObject({ resync: false, term: after.term });
+  });
+
+  it('finds a bucket that moves again and again, rests, and moves', async () => {
+    const { server, call, feed } = serverAt(1);
+    let { cursor } = await feed.changes(call, undefined);
+    for (const version of [1, 2, 3, 3, 3, 4, 4, 5]) {
+      const isNew = version !== server.version;
+      server.version = version;
+      const { slots, resync, cursor: next } = await feed.changes(call, cursor);
+      expect([version, slots.length, resync]).toEqual([version, isNew ? 1 : 0, false]);
+      cursor = next;
+    }
+    server.version = 2;
+    expect((await feed.changes(call, cursor)).resync).toBe(true);
+  });
+});
