@@ -4,7 +4,7 @@ import type { RegionNode } from '../../test/chaos/region-node.ts';
 import { frame, RespConnection } from '../../test/wire/counting-clients.ts';
 import { type Bench, backlogOf, type Figure, inShort, type Line, withRegion } from './figures.ts';
 import { manyNames, PacedLoad, warm } from './paced-load.ts';
-import { type CrashableStore, type MeasuredStore, openPostgres, openRedis } from './stores.ts';
+import { type CrashableStore, type MeasuredStore, openPostgres, openRedis, type ReplicatedStore } from './stores.ts';
 
 const NODES = 3;
 const COUNTERS = 20_000;
@@ -20,19 +20,30 @@ interface Marks {
 export const recovery: Figure = {
   name: 'recovery',
   title: 'Whole again',
-  about: `${NODES} nodes, ${COUNTERS.toLocaleString('en')} counters of which ${RATE.toLocaleString('en')} a second change. After a heal: the store hangs for ${AWAY_MS / 1000} s (nodes go on counting: the refused column says how many updates they refused), then answers again, while the load goes on; until every node shows what every node had counted by then. A killed node: SIGKILL, then its start; until its ready line, until it answers a read of a counter with what it had acknowledged, and until all nodes do (what it had counted in its last 20 ms waits for its lease to end, some 15 s). Everything at once: the store and all nodes are killed and started again; until all are ready, and until all show everything. Starts are of processes, a second or so of which is Node.js itself.`,
+  about: `${NODES} nodes, ${COUNTERS.toLocaleString('en')} counters of which ${RATE.toLocaleString('en')} a second change. After a heal: the store hangs for ${AWAY_MS / 1000} s (nodes go on counting: the refused column says how many updates they refused), then answers again, while the load goes on; until every node shows what every node had counted by then. A killed node: SIGKILL, then its start; until its ready line, until it answers a read of a counter with what it had acknowledged, and until all nodes do (what it had counted in its last 20 ms waits for its lease to end, some 15 s). Everything at once: the store and all nodes are killed and started again; until all are ready, and until all show everything. A primary: one of the three of the cluster, killed under load, whose replica takes its place after a second without it; until every node shows what every node has counted just after. Starts are of processes, a second or so of which is Node.js itself.`,
   measure: async (bench) => [
-    ...(await withRegion(openPostgres, NODES, (nodes, store) => all(nodes, store, bench, store))),
-    ...(await withRegion(openRedis, NODES, (nodes, store) => all(nodes, store, bench, undefined))),
+    ...(await withRegion(openPostgres, NODES, (nodes, store) =>
+      all(nodes, store, bench, {
+        event: 'everything was killed',
+        measure: (marks) => afterCrash(nodes, marks, store),
+      }),
+    )),
+    ...(await withRegion(openRedis, NODES, (nodes, store) =>
+      all(nodes, store, bench, {
+        event: 'a primary was killed',
+        measure: (marks, names) => afterFailover(nodes, marks, store, names),
+      }),
+    )),
   ],
 };
 
-async function all(
-  nodes: readonly RegionNode[],
-  store: MeasuredStore,
-  bench: Bench,
-  crashable: CrashableStore | undefined,
-): Promise<Line[]> {
+/** What a store leaves only once. */
+interface Finale {
+  readonly event: string;
+  readonly measure: (marks: Marks, names: readonly string[]) => Promise<Line>;
+}
+
+async function all(nodes: readonly RegionNode[], store: MeasuredStore, bench: Bench, finale: Finale): Promise<Line[]> {
   const names = manyNames(bench.isQuick ? COUNTERS / 10 : COUNTERS);
   await warm(nodes, [...names, 'mark']);
   const marks = { count: 0n };
@@ -43,7 +54,7 @@ async function all(
   };
   tell('the store hung', await afterHeal(nodes, marks, store, names, bench.isQuick ? 3_000 : AWAY_MS));
   tell('a node was killed', await afterKill(nodes, marks));
-  if (crashable !== undefined) tell('everything was killed', await afterCrash(nodes, marks, crashable));
+  tell(finale.event, await finale.measure(marks, names));
   return lines;
 }
 
@@ -98,6 +109,27 @@ async function afterCrash(nodes: readonly RegionNode[], marks: Marks, store: Cra
   const readyMs = performance.now() - sinceMs;
   await timeUntil(() => show(nodes, mark));
   return { 'ready, s': seconds(readyMs), 'until all show it, s': seconds(performance.now() - sinceMs) };
+}
+
+async function afterFailover(
+  nodes: readonly RegionNode[],
+  marks: Marks,
+  store: ReplicatedStore,
+  names: readonly string[],
+): Promise<Line> {
+  // A node that was started again has yet to learn what the others have counted, and refuses what it does not know.
+  await warm(nodes, names);
+  const load = await PacedLoad.start(nodes, RATE, names);
+  await sleep(1_000);
+  const from = load.answered;
+  await store.killPrimaryOf('mark');
+  const sinceMs = performance.now();
+  const mark = await markOn(nodes, marks);
+  await timeUntil(() => show(nodes, mark));
+  const tookMs = performance.now() - sinceMs;
+  const counted = load.answered - from;
+  await load.stop();
+  return { 'counted meanwhile': counted, refused: load.errors, 'until all show it, s': seconds(tookMs) };
 }
 
 /** Counts once more on every node. @returns what all of them have to show in the end */

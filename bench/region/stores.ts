@@ -1,4 +1,5 @@
 /** The stores that regions are measured over: real servers on free ports of this machine, and what they were asked. */
+import { type BucketKeys, Layout } from '../../src/store/redis/layout.ts';
 import { PostgresProcess } from '../../test/wire/postgres-process.ts';
 import { command, RedisCluster } from '../../test/wire/redis-cluster.ts';
 import { CountingProxy, type Traffic } from './counting-proxy.ts';
@@ -19,6 +20,11 @@ export interface MeasuredStore {
 export interface CrashableStore extends MeasuredStore {
   crash(): Promise<void>;
   startAgain(): Promise<void>;
+}
+
+export interface ReplicatedStore extends MeasuredStore {
+  /** Kills the server that has the counter, and whose replica will take its place. */
+  killPrimaryOf(counter: string): Promise<void>;
 }
 
 /** @param root an empty directory */
@@ -42,7 +48,8 @@ export async function openPostgres(root: string): Promise<CrashableStore> {
 }
 
 /** @param root an empty directory */
-export async function openRedis(root: string): Promise<MeasuredStore> {
+export async function openRedis(root: string): Promise<ReplicatedStore> {
+  const layout = new Layout('tallyd', 64);
   const cluster = await RedisCluster.start(root);
   const masters = cluster.nodes.slice(0, cluster.nodes.length / 2).map(({ port }) => port);
   return {
@@ -55,6 +62,10 @@ export async function openRedis(root: string): Promise<MeasuredStore> {
     },
     pause: () => cluster.pause(),
     resume: () => cluster.resume(),
+    killPrimaryOf: async (counter) => {
+      const { state } = layout.buckets[layout.bucketOf(counter)] as BucketKeys;
+      await cluster.kill(await cluster.ownerOf(await cluster.slotOf(state)));
+    },
     close: async () => {
       cluster.resume();
       await cluster.stop();
