@@ -1,6 +1,6 @@
 /**
- * `npm run bench:region`: what a region does over real stores on this machine: convergence, traffic, recovery, and what a
- * lost disk takes along. Prints JSON and tables; with --output it writes them to docs/benchmarks/region.md and .json.
+ * `npm run bench:region`: what a region does over real stores on this machine: convergence, traffic, recovery, what a lost disk
+ * takes along, and more counters than memory. Prints JSON and tables; with --output it writes them to docs/benchmarks/region.md and .json.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
@@ -10,10 +10,11 @@ import { processorModel } from './machine/processor.ts';
 import { convergence } from './region/convergence.ts';
 import type { Figure, Line } from './region/figures.ts';
 import { loss } from './region/loss.ts';
+import { memory } from './region/memory.ts';
 import { recovery } from './region/recovery.ts';
 import { traffic } from './region/traffic.ts';
 
-const FIGURES: readonly Figure[] = [traffic, convergence, recovery, loss];
+const FIGURES: readonly Figure[] = [traffic, convergence, recovery, loss, memory];
 const REPORTS = new URL('../docs/benchmarks/', import.meta.url);
 const HELP = `npm run bench:region -- [options]
 

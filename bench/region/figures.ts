@@ -1,10 +1,10 @@
-/** What every figure needs, and the four of them as data. */
+/** What every figure needs, and what a figure is. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RegionNode } from '../../test/chaos/region-node.ts';
 import { stopServers } from '../../test/wire/server-process.ts';
-import type { MeasuredStore, StoreKind } from './stores.ts';
+import type { OpenStore, StoreKind } from './stores.ts';
 
 export interface Bench {
   readonly isQuick: boolean;
@@ -22,13 +22,14 @@ export interface Figure {
   readonly measure: (bench: Bench) => Promise<Line[]>;
 }
 
-export type Opener<Store extends MeasuredStore> = (root: string) => Promise<Store>;
+export type Opener<Store extends OpenStore> = (root: string) => Promise<Store>;
 
 /** Runs on a fresh store with so many fresh nodes; takes everything down afterwards. */
-export async function withRegion<Store extends MeasuredStore, Result>(
+export async function withRegion<Store extends OpenStore, Result>(
   open: Opener<Store>,
   count: number,
   use: (nodes: RegionNode[], store: Store) => Promise<Result>,
+  flags: readonly string[] = [],
 ): Promise<Result> {
   // Its own directory: PostgreSQL runs as another user.
   const [storeRoot, root] = ['store', 'nodes'].map((part) => mkdtempSync(join(tmpdir(), `tallyd-bench-${part}-`))) as [
@@ -38,7 +39,7 @@ export async function withRegion<Store extends MeasuredStore, Result>(
   const store = await open(storeRoot);
   try {
     const names = Array.from({ length: count }, (_, i) => `node-${i}`);
-    const nodes = await RegionNode.startAll(root, names, { store: store.url });
+    const nodes = await RegionNode.startAll(root, names, { store: store.url, flags });
     return await use(nodes, store);
   } finally {
     store.resume();

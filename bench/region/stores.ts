@@ -6,15 +6,19 @@ import { CountingProxy, type Traffic } from './counting-proxy.ts';
 
 export type StoreKind = 'PostgreSQL' | 'Redis Cluster';
 
-export interface MeasuredStore {
-  readonly kind: StoreKind;
+/** For nodes to start on. */
+export interface OpenStore {
   readonly url: string;
+  resume(): void;
+  close(): Promise<void>;
+}
+
+export interface MeasuredStore extends OpenStore {
+  readonly kind: StoreKind;
   /** What all nodes together have asked of it since it was started. */
   traffic(): Promise<Traffic>;
   /** Answers nobody any more, and keeps all connections, until `resume`. */
   pause(): void;
-  resume(): void;
-  close(): Promise<void>;
 }
 
 export interface CrashableStore extends MeasuredStore {

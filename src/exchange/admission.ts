@@ -14,10 +14,12 @@ export interface Admitted {
   readonly counters: (SharedCounter | undefined)[];
   /** Per command `DONE`, or why it is refused. */
   readonly codes: Uint8Array;
-  /** Those of which nothing is known yet, each once. */
-  readonly cold: readonly SharedCounter[];
+  /** Those of which nothing is known yet. */
+  readonly cold: Set<SharedCounter>;
+  /** Positions of commands whose counters there was no room for. */
+  crowded: number[];
   /** Updates are answered when the store has confirmed them. */
-  readonly acksStore: boolean;
+  acksStore: boolean;
 }
 
 export class Admission {
@@ -44,23 +46,33 @@ export class Admission {
   admit(chunk: Chunk): Admitted {
     const counters: (SharedCounter | undefined)[] = new Array(chunk.count).fill(undefined);
     const codes = new Uint8Array(chunk.count);
-    const cold = new Set<SharedCounter>();
-    let acksStore = false;
+    const admitted: Admitted = { counters, codes, cold: new Set(), crowded: [], acksStore: false };
     const names = Buffer.from(chunk.names.buffer, chunk.names.byteOffset, chunk.names.byteLength);
-    for (let i = 0; i < chunk.count; i++) {
-      const policy = this.#policyOf(chunk, i);
-      if (policy?.scope === 'local') continue;
-      codes[i] = needsAuthority(chunk.op[i] as number, chunk.options[i]) ? ERRORS.needs_authority.id : DONE;
-      const counter = codes[i] === DONE ? this.#find(chunk, names, i, codes) : undefined;
-      if (counter === undefined) continue;
-      counter.pins++;
-      counter.isUsed = true;
-      counters[i] = counter;
-      acksStore ||= (policy?.ack ?? this.#ack) === 'store';
-      if (counter.warmth === 'warm') this.hits++;
-      else this.#missed(chunk, i, counter, cold, codes);
-    }
-    return { counters, codes, cold: [...cold], acksStore };
+    for (let i = 0; i < chunk.count; i++) this.#admit(chunk, names, i, admitted);
+    return admitted;
+  }
+
+  /** Once more those that there was no room for. */
+  admitCrowded(chunk: Chunk, admitted: Admitted): void {
+    const { crowded } = admitted;
+    admitted.crowded = [];
+    const names = Buffer.from(chunk.names.buffer, chunk.names.byteOffset, chunk.names.byteLength);
+    for (const i of crowded) this.#admit(chunk, names, i, admitted);
+  }
+
+  #admit(chunk: Chunk, names: Buffer, i: number, admitted: Admitted): void {
+    const { counters, codes, cold } = admitted;
+    const policy = this.#policyOf(chunk, i);
+    if (policy?.scope === 'local') return;
+    codes[i] = needsAuthority(chunk.op[i] as number, chunk.options[i]) ? ERRORS.needs_authority.id : DONE;
+    const counter = codes[i] === DONE ? this.#find(chunk, names, i, admitted) : undefined;
+    if (counter === undefined) return;
+    counter.pins++;
+    counter.isUsed = true;
+    counters[i] = counter;
+    admitted.acksStore ||= (policy?.ack ?? this.#ack) === 'store';
+    if (counter.warmth === 'warm') this.hits++;
+    else this.#missed(chunk, i, counter, cold, codes);
   }
 
   /** After the attempt to load them: refuses what is about counters that are still not known. */
@@ -85,7 +97,7 @@ export class Admission {
     return counter.warmth === 'partial' && takesPartial && !isCut ? DONE : ERRORS.store_away.id;
   }
 
-  #find(chunk: Chunk, names: Buffer, i: number, codes: Uint8Array): SharedCounter | undefined {
+  #find(chunk: Chunk, names: Buffer, i: number, { codes, crowded }: Admitted): SharedCounter | undefined {
     const start = chunk.nameStart[i] as number;
     const found = this.#region.counters.findBytes(names, start, start + (chunk.nameLength[i] as number));
     if (found !== undefined) return found;
@@ -96,6 +108,7 @@ export class Admission {
     }
     if (this.#region.eviction.hasRoom()) return this.#region.counters.take(name);
     codes[i] = ERRORS.too_many_counters.id;
+    crowded.push(i);
     return undefined;
   }
 

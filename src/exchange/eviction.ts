@@ -1,13 +1,14 @@
 /**
  * Keeps a replica within its memory: counters that were not used lately, and of which a durable store has confirmed
- * everything, leave memory and disk, and come back at their first touch. Where nothing durable has them, they stay, and at the
- * limit new names are refused.
+ * everything, leave memory and disk, and come back at their first touch. At the limit calls that need further counters wait
+ * until others have left; where nothing durable has them, or too few can leave, new names are refused.
  */
 import type { Engine } from '../engine/engine.ts';
 import type { Clock } from '../host/host.ts';
 import type { Identity } from './identity.ts';
 import type { Own } from './loader.ts';
 import { dropSlots, type LocalSlot } from './local-slots.ts';
+import { pause } from './pause.ts';
 import type { Publisher } from './publisher.ts';
 import type { SharedCounter } from './shared-counter.ts';
 import type { SharedCounters } from './shared-counters.ts';
@@ -17,6 +18,7 @@ const LOOKED_AT_MAX = 10_000;
 const DROPPED_AT_ONCE = 4_000;
 /** Evictions begin before the limit: new names need not wait for them. */
 const BEGIN_AT = 0.9;
+const LOOK_AGAIN_MS = 10;
 
 export interface EvictionOptions {
   readonly counters: SharedCounters;
@@ -27,6 +29,8 @@ export interface EvictionOptions {
   /** Undefined: no limit. */
   readonly memoryBytes: number | undefined;
   readonly isDurable: boolean;
+  /** Whether the store does: while it is away, what was counted since cannot leave. */
+  readonly isAnswering: () => boolean;
   readonly clock: Clock;
   readonly failed: (error: unknown) => void;
 }
@@ -35,7 +39,7 @@ export class Eviction {
   readonly #options: EvictionOptions;
   #hand = 0;
   #evicted = 0;
-  #isRunning = false;
+  #running: Promise<void> | undefined;
 
   constructor(options: EvictionOptions) {
     this.#options = options;
@@ -51,12 +55,26 @@ export class Eviction {
     const limit = this.#options.memoryBytes;
     if (limit === undefined) return true;
     const { bytes } = this.#options.counters;
-    if (bytes > limit * BEGIN_AT && this.#options.isDurable && !this.#isRunning) void this.#makeRoom(limit * BEGIN_AT);
+    if (bytes > limit * BEGIN_AT && this.#options.isDurable) {
+      this.#running ??= this.#makeRoom(limit * BEGIN_AT).finally(() => {
+        this.#running = undefined;
+      });
+    }
     return bytes < limit;
   }
 
+  /** Resolves to whether there is room, now or after others have left. @param endMs by the monotonic clock */
+  async waitForRoom(endMs: number): Promise<boolean> {
+    const { clock, isDurable, isAnswering } = this.#options;
+    while (!this.hasRoom()) {
+      if (!isDurable || !isAnswering() || clock.monotonicMs() >= endMs) return false;
+      await this.#running;
+      if (!this.hasRoom()) await pause(clock, LOOK_AGAIN_MS);
+    }
+    return true;
+  }
+
   async #makeRoom(wantedBytes: number): Promise<void> {
-    this.#isRunning = true;
     try {
       const { counters, engine, identity, own } = this.#options;
       if (identity.record.hasEvicted !== true) await identity.change({ hasEvicted: true });
@@ -77,8 +95,6 @@ export class Eviction {
       }
     } catch (error) {
       this.#options.failed(error);
-    } finally {
-      this.#isRunning = false;
     }
   }
 

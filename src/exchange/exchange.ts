@@ -27,6 +27,9 @@ import { Region, type RegionOptions } from './region.ts';
 import { scanShared } from './scan.ts';
 import { sessionToken, waitForSession } from './session.ts';
 
+/** What was counted lately can leave memory when the store has confirmed it: for that a call waits so long. */
+const ROOM_MS = 2_000;
+
 export class Exchange implements CountingService {
   readonly #region: Region;
   readonly #engine: Engine;
@@ -103,7 +106,7 @@ export class Exchange implements CountingService {
 
   #take(chunk: Chunk): void {
     const admitted = this.#admission.admit(chunk);
-    const { counters, codes, cold } = admitted;
+    const { counters, codes } = admitted;
     if (chunk.transactions.length > 0) refuseTransactions(chunk, admitted);
     this.#underWay++;
     const end = (): void => {
@@ -113,7 +116,8 @@ export class Exchange implements CountingService {
       chunk.complete();
       if (--this.#underWay === 0) this.#idle?.();
     };
-    const isSimple = cold.length === 0 && chunk.consistency === 'local' && chunk.session === '' && !admitted.acksStore;
+    const isKnown = admitted.cold.size === 0 && admitted.crowded.length === 0;
+    const isSimple = isKnown && chunk.consistency === 'local' && chunk.session === '' && !admitted.acksStore;
     if (isSimple && isOneRun(chunk, counters, codes)) {
       const { replica } = this.#region;
       submitRun(chunk, counters, 0, chunk.count, this.#region.context, () => {
@@ -132,8 +136,12 @@ export class Exchange implements CountingService {
 
   async #carryOut(chunk: Chunk, admitted: Admitted): Promise<void> {
     const { counters, codes, cold } = admitted;
-    if (cold.length > 0) {
-      await new Promise<void>((resolve) => this.#region.loader.load(cold, resolve));
+    const endMs = this.#region.host.clock.monotonicMs() + ROOM_MS;
+    while (admitted.crowded.length > 0 && (await this.#region.eviction.waitForRoom(endMs))) {
+      this.#admission.admitCrowded(chunk, admitted);
+    }
+    if (cold.size > 0) {
+      await new Promise<void>((resolve) => this.#region.loader.load([...cold], resolve));
       this.#admission.judge(chunk, admitted);
     }
     if (!(await this.#refresh(chunk, admitted))) return;
@@ -168,13 +176,15 @@ export class Exchange implements CountingService {
 }
 
 /** What replicas share arrives elsewhere record by record, so a transaction with a shared counter in it does nothing. */
-function refuseTransactions({ transactions }: Chunk, { counters, codes }: Admitted): void {
+function refuseTransactions({ transactions }: Chunk, admitted: Admitted): void {
+  const { counters, codes } = admitted;
   for (let at = 0; at < transactions.length; at += 2) {
     const [from, to] = transactions.slice(at, at + 2) as [number, number];
     let isShared = false;
     for (let i = from; i < to; i++) isShared ||= counters[i] !== undefined || codes[i] !== DONE;
     if (!isShared) continue;
     codes.fill(ERRORS.needs_authority.id, from, to);
+    admitted.crowded = admitted.crowded.filter((i) => i < from || i >= to);
     for (let i = from; i < to; i++) {
       const counter = counters[i];
       if (counter !== undefined) counter.pins--;

@@ -133,6 +133,7 @@ export class Region {
       own,
       memoryBytes: options.memoryBytes,
       isDurable: store.guarantees.durable,
+      isAnswering: () => this.isAnswering,
       clock: host.clock,
       failed,
     });

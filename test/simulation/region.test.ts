@@ -1,4 +1,6 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { type Chunk, Op } from '../../src/counter/chunk.ts';
+import { DONE, ERRORS } from '../../src/counter/errors.ts';
 import { directLine, MemoryStore } from '../../src/store/memory/memory-store.ts';
 import { SimulatedDisk } from './disk.ts';
 import { simulatedHost } from './host.ts';
@@ -16,7 +18,10 @@ async function world(durable = true) {
     for (let i = 0; !done && i < 10_000; i++) await host.clock.advance(1);
     return result;
   };
-  const open = (disk: SimulatedDisk) => inTime(RegionNode.open({ disk, host, store, line: directLine }));
+  const open = (disk: SimulatedDisk, memoryBytes?: number) =>
+    inTime(
+      RegionNode.open({ disk, host, store, line: directLine, ...(memoryBytes === undefined ? {} : { memoryBytes }) }),
+    );
   const disk = (seed: number) => new SimulatedDisk({ seed, clock: host.clock, latencyMs: 1 });
   return { host, store, inTime, open, disk };
 }
@@ -49,4 +54,48 @@ it('counts on three nodes, restarts cleanly, and after a crash', async () => {
   await host.clock.advance(6 * LEASE_MS);
   for (const node of [third, ...others]) expect(value(await inTime(node.get('a')))).toBe(113n);
   expect(store.leases()).toHaveLength(4);
+});
+
+describe('a node whose memory is full', () => {
+  const MEMORY_BYTES = 10_000;
+  const CALLS = 20;
+  const NAMES = 10;
+
+  /** Adds 1 to many counters, several calls at once. @returns the code of each add */
+  async function addToAll(node: RegionNode, inTransactions = false): Promise<number[]> {
+    const chunks: Chunk[] = [];
+    await Promise.all(
+      Array.from({ length: CALLS }, (_, call) =>
+        node.call((chunk) => {
+          chunks.push(chunk);
+          for (let i = 0; i < NAMES; i++) chunk.pushName(Op.add, `${call}:${i}`, 1n);
+          if (inTransactions) chunk.transactions.push(0, NAMES);
+        }),
+      ),
+    );
+    return chunks.flatMap((chunk) => [...chunk.code.subarray(0, chunk.count)]);
+  }
+
+  it('lets calls wait until other counters have left', async () => {
+    const { inTime, open, disk } = await world();
+    const node = await open(disk(1), MEMORY_BYTES);
+    for (let round = 0; round < 3; round++) expect(new Set(await inTime(addToAll(node)))).toEqual(new Set([DONE]));
+    expect(node.exchange.storeInfo().heldBytes).toBeLessThan(MEMORY_BYTES * 1.1);
+    for (let call = 0; call < CALLS; call++) expect(value(await inTime(node.get(`${call}:0`)))).toBe(3n);
+  });
+
+  it('refuses a transaction whole, also where one of its counters would have had to wait', async () => {
+    const { inTime, open, disk } = await world();
+    const node = await open(disk(1), MEMORY_BYTES);
+    expect(new Set(await inTime(addToAll(node, true)))).toEqual(new Set([ERRORS.needs_authority.id]));
+  });
+
+  it('refuses new names where nothing can leave', async () => {
+    const { host, inTime, open, disk } = await world(false);
+    const node = await open(disk(1), MEMORY_BYTES);
+    const sinceMs = host.clock.monotonicMs();
+    const codes = await inTime(addToAll(node));
+    expect(new Set(codes)).toEqual(new Set([DONE, ERRORS.too_many_counters.id]));
+    expect(host.clock.monotonicMs() - sinceMs).toBeLessThan(1_000);
+  });
 });
