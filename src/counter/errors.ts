@@ -135,7 +135,7 @@ export const ERRORS = {
     'refused',
     507,
     'OOM the limit of counters is reached',
-    'the limit of counters is reached and no new name can be taken; delete counters or raise the limit',
+    'the limit of counters is reached and no new name can be taken; delete counters, or raise the limit: counters-max, or memory where nodes share a store',
   ),
   invalid_deadline: entry(
     17,

@@ -8,13 +8,13 @@ import type { CounterState } from '../crdt/merge.ts';
 import { noSlots } from '../crdt/slot.ts';
 import { assert } from '../std/assert.ts';
 import type { Changes, ReplicaId } from '../store/slot-store.ts';
+import { NameMap } from './name-map.ts';
 import { SharedCounter } from './shared-counter.ts';
 
 const KEEPS_VOIDS_UP_TO = 100_000;
 
 export class SharedCounters {
-  /** By the bytes of the name, each as one character: what comes in as bytes is found without being decoded. */
-  readonly #byBytes = new Map<string, SharedCounter>();
+  readonly #byName = new NameMap();
   readonly #list: SharedCounter[] = [];
   readonly #resized = (bytes: number): void => {
     this.#bytes += bytes;
@@ -36,22 +36,21 @@ export class SharedCounters {
   }
 
   find(name: string): SharedCounter | undefined {
-    return this.#byBytes.get(bytesKey(name));
+    return this.#byName.find(name);
   }
 
   /** The counter whose name lies in `bytes[start, end)`. */
   findBytes(bytes: Buffer, start: number, end: number): SharedCounter | undefined {
-    return this.#byBytes.get(bytes.toString('latin1', start, end));
+    return this.#byName.findBytes(bytes, start, end);
   }
 
   /** The counter, a cold one if there was none. */
   take(name: string): SharedCounter {
-    const key = bytesKey(name);
-    let counter = this.#byBytes.get(key);
+    let counter = this.#byName.find(name);
     if (counter === undefined) {
       counter = new SharedCounter(name, this.#own, this.#resized);
       counter.position = this.#list.push(counter) - 1;
-      this.#byBytes.set(key, counter);
+      this.#byName.set(counter);
       this.#bytes += counter.bytes;
     }
     return counter;
@@ -70,7 +69,7 @@ export class SharedCounters {
       this.#list[last.position] = last;
     }
     counter.position = -1;
-    this.#byBytes.delete(bytesKey(counter.name));
+    this.#byName.delete(counter);
     this.#bytes -= counter.bytes;
   }
 
@@ -104,10 +103,4 @@ export class SharedCounters {
     this.#own = own;
     for (const counter of this.#list) counter.startAnew(own, version);
   }
-}
-
-/** Most names are ASCII, and their own key. */
-function bytesKey(name: string): string {
-  for (let i = 0; i < name.length; i++) if (name.charCodeAt(i) >= 0x80) return Buffer.from(name).toString('latin1');
-  return name;
 }

@@ -2,6 +2,7 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
+import { getHeapStatistics } from 'node:v8';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { INT64_MAX, INT64_MIN } from '../counter/int64.ts';
 import { IDEMPOTENCY_DEFAULTS } from '../engine/idempotency.ts';
@@ -208,5 +209,22 @@ describe('an address that is not loopback', () => {
     expect((await loadConfig({ http: '0.0.0.0:1' }, { TALLYD_SECRET: 's3cret' })).warnings).toEqual([]);
     const { warnings } = await loadConfig({ http: '0.0.0.0:1', insecure: true }, {});
     expect(warnings).toEqual([expect.stringMatching(/http on 0.0.0.0:1 takes commands from everyone/)]);
+  });
+});
+
+describe('memory for shared counters', () => {
+  const store = { store: 'postgres://db/counts' };
+
+  it('is half of the heap unless told, and of no interest without a store', async () => {
+    const heapBytes = getHeapStatistics().heap_size_limit;
+    expect((await loadConfig({}, {})).memoryBytes).toBeUndefined();
+    expect((await loadConfig(store, {})).memoryBytes).toBe(Math.floor(heapBytes / 2));
+    const { memoryBytes, warnings } = await loadConfig({ ...store, memory: '64MiB' }, {});
+    expect([memoryBytes, warnings]).toEqual([64 * 2 ** 20, []]);
+  });
+
+  it('warns where the heap has no room for it', async () => {
+    const { memoryBytes, warnings } = await loadConfig({ ...store, memory: '630GiB' }, {});
+    expect([memoryBytes, warnings]).toEqual([630 * 2 ** 30, [expect.stringContaining('--max-old-space-size=1024000')]]);
   });
 });

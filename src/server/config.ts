@@ -4,6 +4,7 @@
  */
 import { readFile, stat } from 'node:fs/promises';
 import { BlockList, isIP } from 'node:net';
+import { getHeapStatistics } from 'node:v8';
 import type { Policy } from '../counter/policy.ts';
 import type { Durability } from '../counter/service.ts';
 import { Secret } from '../gateway/auth/secret.ts';
@@ -57,6 +58,9 @@ export async function loadConfig(flags: Flags, environment: Environment): Promis
 }
 
 const RETIRE_AFTER_MS = 7 * 86_400_000;
+/** Of the heap's limit, for shared counters: unless told, and without a warning. Their garbage needs room, too. */
+const HEAP_PART = 0.5;
+const HEAP_PART_MAX = 0.63;
 const NO_FILE: ConfigFile = { values: new Map(), policies: [] };
 
 /** An empty variable counts as not set: that is what compose files pass on for one that is not there. */
@@ -96,10 +100,23 @@ async function resolve(flags: Flags, environment: Environment, file: ConfigFile)
     countersMax: settings['counters-max'],
     store: settings.store,
     ack: settings.ack ?? 'journal',
-    memoryBytes: settings.memory,
+    memoryBytes: memoryOf(settings, warnings),
     retireAfterMs: settings['retire-after'] ?? RETIRE_AFTER_MS,
     warnings,
   };
+}
+
+/** How much memory shared counters may take, bytes: what was not used lately leaves it before the heap is full. */
+function memoryOf({ store, memory }: Settings, warnings: string[]): number | undefined {
+  if (store === undefined) return memory;
+  const heapBytes = getHeapStatistics().heap_size_limit;
+  if (memory !== undefined && memory > heapBytes * HEAP_PART_MAX) {
+    const mebibytes = Math.ceil(memory / HEAP_PART_MAX / 2 ** 20);
+    warnings.push(
+      `memory is more than the heap of Node.js has room for: set NODE_OPTIONS=--max-old-space-size=${mebibytes}`,
+    );
+  }
+  return memory ?? Math.floor(heapBytes * HEAP_PART);
 }
 
 /** What a shared counter cannot have yet is refused here, and not at the first update. */

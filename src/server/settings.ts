@@ -171,7 +171,7 @@ export const SETTINGS: readonly Setting[] = [
     key: 'memory',
     argument: '<size>',
     meaning: 'with a store: how much memory shared counters may take; those not used lately leave it',
-    default: 'no limit',
+    default: "half of the heap's limit",
     parse: parseBytes,
   },
   {
