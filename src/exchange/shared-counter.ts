@@ -90,8 +90,10 @@ export class SharedCounter {
   }
 
   get exists(): boolean {
-    if (this.#othersExist || this.ownNet !== this.#folded.net) return true;
-    return this.#folded === NO_SLOT && this.ownVersion > 0n;
+    if (this.#othersExist) return true;
+    // On the path of an increment, which makes no `bigint`.
+    if (this.#folded === NO_SLOT) return this.#ownLow !== 0 || this.#ownHigh !== 0 || this.ownVersion > 0n;
+    return this.ownNet !== this.#folded.net;
   }
 
   /** Nobody has ever counted on it, as far as is known here. */
