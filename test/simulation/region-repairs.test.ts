@@ -1,6 +1,6 @@
 // What a hostile reading of the exchange found, each as it went wrong.
 import { describe, expect, it } from 'vitest';
-import { Op } from '../../src/counter/chunk.ts';
+import { type Chunk, Op } from '../../src/counter/chunk.ts';
 import { Identity } from '../../src/exchange/identity.ts';
 import { retire } from '../../src/exchange/retire.ts';
 import { directLine, type Line, MemoryStore } from '../../src/store/memory/memory-store.ts';
@@ -104,6 +104,40 @@ describe('a directory', () => {
     await world.passes(AFTER_A_CRASH_MS);
     expect(ends[0]).toContain('belongs to another store');
     expect([other.names(), other.leases()]).toEqual([[], []]);
+  });
+});
+
+describe('a store in whose place another one comes while a node runs', () => {
+  it('is waited for; what the other one has confirmed meanwhile is asserted again', async () => {
+    const world = new HandRegion();
+    const other = new MemoryStore({ id: 'another', durable: true });
+    // Another server has another term.
+    other.image()();
+    const wrong = other.connect();
+    let isSwapped = false;
+    const between = (right: SlotStore): SlotStore =>
+      new Proxy(right, {
+        get: (_, name) => {
+          const store = isSwapped ? wrong : right;
+          const found: unknown = Reflect.get(store, name);
+          return typeof found === 'function' ? found.bind(store) : found;
+        },
+      });
+    const { node } = await world.open(world.disk(), { between });
+    await world.inTime(node.add('a', 5n));
+    await world.passes(SOON_MS);
+    isSwapped = true;
+    await world.inTime(node.add('b', 2n));
+    await world.passes(SOON_MS);
+    expect(other.names()).toEqual(['b']);
+    expect(await world.inTime(node.get('a', 'region'))).toMatchObject({ code: 'store_away' });
+    expect(value(await world.inTime(node.add('a', 1n)))).toBe(6n);
+    isSwapped = false;
+    await world.passes(AFTER_A_CRASH_MS);
+    const { node: second } = await world.open(world.disk(2));
+    expect(value(await world.inTime(second.get('a')))).toBe(6n);
+    expect(value(await world.inTime(second.get('b')))).toBe(2n);
+    expect(other.names()).toEqual(['b']);
   });
 });
 
@@ -259,4 +293,21 @@ it('a sum that has left 64 bits can be set', async () => {
   expect(value(await world.inTime((nodes[0] as RegionNode).set('a', 3n)))).toBe(3n);
   await world.passes(SOON_MS);
   for (const node of nodes) expect(value(await world.inTime(node.get('a')))).toBe(3n);
+});
+
+it('a call that goes to and fro between local and shared counters waits for the disk as one that does not', async () => {
+  const world = new HandRegion();
+  const { node } = await world.open(world.disk(), { policies: [{ match: 'local:*', scope: 'local' }] });
+  await world.inTime(node.add('shared', 1n));
+  const { groups } = node.engine.info();
+  const many = (chunk: Chunk): void => {
+    for (let i = 0; i < 100; i++) {
+      chunk.pushName(Op.add, 'shared', 1n);
+      chunk.pushName(Op.add, 'local:1', 1n);
+    }
+  };
+  await world.inTime(node.call(many));
+  expect(node.engine.info().groups - groups).toBeLessThan(10);
+  expect(value(await world.inTime(node.get('shared')))).toBe(101n);
+  expect(value(await world.inTime(node.get('local:1')))).toBe(100n);
 });
