@@ -85,6 +85,18 @@ describe('a directory', () => {
     await expect(world.open(restored)).rejects.toThrow('from one backup');
   });
 
+  it('that met a durable store is refused by one that is none, and stays with the first', async () => {
+    const world = new HandRegion();
+    const disk = world.disk();
+    const { node } = await world.open(disk);
+    await world.inTime(node.add('a', 3n));
+    await world.inTime(node.close());
+    const other = new MemoryStore({ id: 'another', durable: false });
+    await expect(world.open(disk, { store: other })).rejects.toThrow('belongs to another store');
+    const { node: again } = await world.open(disk);
+    expect(value(await world.inTime(again.get('a')))).toBe(3n);
+  });
+
   it('of another store ends when that answers at last, and nothing has gone there', async () => {
     const world = new HandRegion();
     const disk = world.disk();
