@@ -46,13 +46,18 @@ export class Eviction {
     return this.#evicted;
   }
 
-  /** Whether a further counter can be held. Makes room in the background when there is little. */
+  /** Whether a further counter can be held. */
   hasRoom(): boolean {
-    const limit = this.#options.memoryBytes;
-    if (limit === undefined) return true;
-    const { bytes } = this.#options.counters;
-    if (bytes > limit * BEGIN_AT && this.#options.isDurable && !this.#isRunning) void this.#makeRoom(limit * BEGIN_AT);
-    return bytes < limit;
+    this.step();
+    const { memoryBytes, counters } = this.#options;
+    return memoryBytes === undefined || counters.bytes < memoryBytes;
+  }
+
+  /** Makes room in the background when there is little. Also to be called now and then: what is held grows with what others count. */
+  step(): void {
+    const { memoryBytes, counters, isDurable } = this.#options;
+    if (memoryBytes === undefined || !isDurable || this.#isRunning) return;
+    if (counters.bytes > memoryBytes * BEGIN_AT) void this.#makeRoom(memoryBytes * BEGIN_AT);
   }
 
   async #makeRoom(wantedBytes: number): Promise<void> {

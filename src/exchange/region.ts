@@ -202,6 +202,10 @@ export class Region {
     if (!this.store.guarantees.durable) this.#reassertion.again();
     this.#loops.push(
       this.#every(leaseMs / 20, () => this.#incarnations.renew()),
+      this.#every(leaseMs / 20, async () => {
+        // Without the store little can leave, and looking for it again and again takes its time.
+        if (this.isAnswering) this.eviction.step();
+      }),
       this.#every(leaseMs / 4, async () => {
         await this.#incarnations.endPast();
         await this.#heir.step();

@@ -323,3 +323,19 @@ it('a call that goes to and fro between local and shared counters waits for the 
   expect(value(await world.inTime(node.get('shared')))).toBe(101n);
   expect(value(await world.inTime(node.get('local:1')))).toBe(100n);
 });
+
+it('counters that others make larger leave a node that has a limit, whoever asks for what', async () => {
+  const world = new HandRegion();
+  const { node } = await world.open(world.disk(), { memoryBytes: 100_000 });
+  const { node: other } = await world.open(world.disk(2));
+  const onAll = (chunk: Chunk): void => {
+    for (let i = 0; i < 200; i++) chunk.pushName(Op.add, `counter${i}`, 1n);
+  };
+  await world.inTime(node.call(onAll));
+  await world.passes(SOON_MS);
+  expect(node.exchange.storeInfo().held).toBe(200);
+  await world.inTime(other.call(onAll));
+  await world.passes(SOON_MS);
+  expect(node.exchange.storeInfo().heldBytes).toBeLessThan(100_000);
+  expect(value(await world.inTime(node.get('counter7')))).toBe(2n);
+});
