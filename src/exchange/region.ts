@@ -287,7 +287,9 @@ export class Region {
    */
   async close(timeoutMs: number, idle: Promise<void>): Promise<boolean> {
     this.#isClosing = true;
-    const timer = this.host.clock.schedule(this.isAnswering ? timeoutMs : 0, () => this.#giveUp());
+    // Soon after a start it has not been asked for anything yet.
+    const isAway = this.#hasFailed && !this.isAnswering;
+    const timer = this.host.clock.schedule(isAway ? 0 : timeoutMs, () => this.#giveUp());
     await idle;
     const isConfirmed = await this.confirmAll(timeoutMs);
     this.#stopLoops();

@@ -273,6 +273,35 @@ it.each([true, false])(
   },
 );
 
+it('a stop before the store has answered for the first time leaves the baton all the same', async () => {
+  const world = new HandRegion();
+  const disk = world.disk();
+  const slowly: Line = (call) =>
+    new Promise((resolve) => {
+      world.host.clock.schedule(5, () => resolve(call()));
+    });
+  const between = (store: SlotStore): SlotStore => {
+    const swapLease = store.swapLease.bind(store);
+    let isClosed = false;
+    return Object.assign(store, {
+      swapLease: async (...swap: Parameters<SlotStore['swapLease']>) => {
+        const isMade = await swapLease(...swap);
+        if (isClosed) throw new StoreError('closed');
+        return isMade;
+      },
+      close: async () => {
+        isClosed = true;
+      },
+    });
+  };
+  const first = await world.open(disk, { line: slowly, between });
+  const { replica, isAnswering } = first.node.exchange.storeInfo();
+  expect(isAnswering).toBe(false);
+  await world.inTime(first.node.close());
+  const again = await world.open(disk);
+  expect(again.node.exchange.storeInfo().replica).toBe(replica);
+});
+
 it('many cuts of one call share its deadline when the store is away', async () => {
   const world = new HandRegion();
   const { node, cut } = await world.open(world.disk());
