@@ -122,11 +122,11 @@ async function meet(
   }
 }
 
-/** A durable store has the slots of this directory, or is another one. @throws AttachError */
+/** A durable store has the slots of this directory, or is another one; what one had, no other store has. @throws AttachError */
 export async function compare(store: SlotStore, identity: Identity, { id }: StoreIdentity): Promise<void> {
   const { attachment } = identity.record;
   if (attachment === undefined || attachment.store === id) return;
-  if (store.guarantees.durable) {
+  if (store.guarantees.durable || attachment.isDurable === true) {
     throw new AttachError(
       'this data directory belongs to another store, which has what was counted here: name that one in --store, or start with an empty directory',
     );
@@ -147,6 +147,7 @@ async function register(options: AttachOptions, { id }: StoreIdentity): Promise<
     await identity.change({
       attachment: {
         store: id,
+        isDurable: store.guarantees.durable,
         nonce: newId(host.random),
         isRegistered: !hasCounted,
         localPatterns: options.policies.localPatterns,

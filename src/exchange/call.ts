@@ -37,22 +37,26 @@ const UNDER_WAY = 2;
 /** Carries out the chunk's commands. Its outcomes are filled in when this resolves; it never rejects for what a caller did. */
 export async function carryOut(chunk: Chunk, counters: Counters, codes: Codes, context: CallContext): Promise<void> {
   const cuts = context.cutter.begin();
+  // Runs need not wait for each other, for the engine takes them in order; only cuts wait for what is before them.
+  const runs: Promise<void>[] = [];
   for (let from = 0; from < chunk.count; ) {
     const counter = counters[from];
     if (codes[from] !== DONE) {
       refuse(chunk, from, codes[from] as number);
       from++;
     } else if (counter !== undefined && (chunk.op[from] === Op.set || chunk.op[from] === Op.delete)) {
-      await carryOutCut(chunk, from, counter, cuts, context);
+      await Promise.all(runs.splice(0));
+      if (chunk.refusal === DONE) await carryOutCut(chunk, from, counter, cuts, context);
+      if (chunk.refusal !== DONE) return;
       from++;
     } else {
       const to = endOfRun(chunk, counters, codes, from);
-      await carryOutRun(chunk, counters, from, to, context);
+      runs.push(carryOutRun(chunk, counters, from, to, context));
       cuts.isPublished = false;
       from = to;
     }
-    if (chunk.refusal !== DONE) return;
   }
+  await Promise.all(runs);
 }
 
 /** Whether all commands can go to the engine together, so that nobody has to wait for another command. */

@@ -50,17 +50,20 @@ export class Eviction {
     return this.#evicted;
   }
 
-  /** Whether a further counter can be held. Makes room in the background when there is little. */
+  /** Whether a further counter can be held. */
   hasRoom(): boolean {
-    const limit = this.#options.memoryBytes;
-    if (limit === undefined) return true;
-    const { bytes } = this.#options.counters;
-    if (bytes > limit * BEGIN_AT && this.#options.isDurable) {
-      this.#running ??= this.#makeRoom(limit * BEGIN_AT).finally(() => {
-        this.#running = undefined;
-      });
-    }
-    return bytes < limit;
+    this.step();
+    const { memoryBytes, counters } = this.#options;
+    return memoryBytes === undefined || counters.bytes < memoryBytes;
+  }
+
+  /** Makes room in the background when there is little. Also to be called now and then: what is held grows with what others count. */
+  step(): void {
+    const { memoryBytes, counters, isDurable } = this.#options;
+    if (memoryBytes === undefined || !isDurable || counters.bytes <= memoryBytes * BEGIN_AT) return;
+    this.#running ??= this.#makeRoom(memoryBytes * BEGIN_AT).finally(() => {
+      this.#running = undefined;
+    });
   }
 
   /** Resolves to whether there is room, now or after others have left. @param endMs by the monotonic clock */

@@ -19,7 +19,7 @@ it('replica.json is as docs/formats.md has it', async () => {
   const directory = 'a1'.repeat(16);
   expect(JSON.parse(text(disk))).toEqual({ format: 1, directory, nextOrdinal: 1, incarnations: [] });
   await identity.change({
-    attachment: { store: 's', nonce: 'n', isRegistered: true, localPatterns: ['a*'] },
+    attachment: { store: 's', isDurable: true, nonce: 'n', isRegistered: true, localPatterns: ['a*'] },
     nextOrdinal: 3,
     incarnations: [
       { ordinal: 0, id: directory, through: '17' },
@@ -45,6 +45,7 @@ it('replica.json is as docs/formats.md has it', async () => {
   ],
   "attachment": {
     "store": "s",
+    "isDurable": true,
     "nonce": "n",
     "isRegistered": true,
     "localPatterns": [

@@ -31,6 +31,8 @@ export interface Incarnation {
 export interface Attachment {
   /** The store's id. */
   readonly store: string;
+  /** It keeps what it has confirmed: what was counted here may be nowhere else. */
+  readonly isDurable?: boolean | undefined;
   /** Tells this directory from its copies while its import is being registered. */
   readonly nonce: string;
   readonly isRegistered: boolean;

@@ -1,10 +1,17 @@
-/** A store that is not used before it has said who it is, and that was found to be right. */
-import type { Guarantees, SlotStore, StoreIdentity } from '../store/slot-store.ts';
+/**
+ * A store that is not used before it has said who it is, and that was found to be right; which is asked again whenever its feed breaks
+ * off, for then another one may have come into its place.
+ */
+import { type Guarantees, type SlotStore, StoreError, type StoreIdentity, StoreRefusal } from '../store/slot-store.ts';
+import { AttachError } from './attach.ts';
 
 export class KnownStore implements SlotStore {
   readonly #inner: SlotStore;
   readonly #check: (identity: StoreIdentity) => Promise<void>;
   #isKnown = false;
+  #wasKnown = false;
+  /** How often another one was found in its place, and may have confirmed what then is not here. */
+  #strays = 0;
   #asking: Promise<StoreIdentity> | undefined;
 
   /** @param check rejects when it is another store: then no call gets there. */
@@ -26,7 +33,14 @@ export class KnownStore implements SlotStore {
 
   readonly merge: SlotStore['merge'] = async (assertion) => (await this.#known()).merge(assertion);
   readonly read: SlotStore['read'] = async (names) => (await this.#known()).read(names);
-  readonly changes: SlotStore['changes'] = async (...since) => (await this.#known()).changes(...since);
+  readonly changes: SlotStore['changes'] = async (...since) => {
+    const changes = await (await this.#known()).changes(...since);
+    if (changes.resync) {
+      this.#isKnown = false;
+      await this.identity();
+    }
+    return { ...changes, term: `${changes.term}.${this.#strays}` };
+  };
   readonly cut: SlotStore['cut'] = async (requests) => (await this.#known()).cut(requests);
   readonly slotsOf: SlotStore['slotsOf'] = async (...page) => (await this.#known()).slotsOf(...page);
   readonly lease: SlotStore['lease'] = async (replica) => (await this.#known()).lease(replica);
@@ -43,9 +57,18 @@ export class KnownStore implements SlotStore {
   }
 
   async #ask(): Promise<StoreIdentity> {
-    const identity = await this.#inner.identity();
-    await this.#check(identity);
-    this.#isKnown = true;
-    return identity;
+    try {
+      const identity = await this.#inner.identity();
+      await this.#check(identity);
+      this.#isKnown = true;
+      this.#wasKnown = true;
+      return identity;
+    } catch (error) {
+      const isRefused = error instanceof AttachError || error instanceof StoreRefusal;
+      if (!this.#wasKnown || !isRefused) throw error;
+      // Whoever counts already goes on, as without a store: what is wrong may be put right.
+      this.#strays++;
+      throw new StoreError(error.message, { cause: error });
+    }
   }
 }

@@ -203,6 +203,10 @@ export class Region {
     if (!this.store.guarantees.durable) this.#reassertion.again();
     this.#loops.push(
       this.#every(leaseMs / 20, () => this.#incarnations.renew()),
+      this.#every(leaseMs / 20, async () => {
+        // Without the store little can leave, and looking for it again and again takes its time.
+        if (this.isAnswering) this.eviction.step();
+      }),
       this.#every(leaseMs / 4, async () => {
         await this.#incarnations.endPast();
         await this.#heir.step();
@@ -284,7 +288,9 @@ export class Region {
    */
   async close(timeoutMs: number, idle: Promise<void>): Promise<boolean> {
     this.#isClosing = true;
-    const timer = this.host.clock.schedule(this.isAnswering ? timeoutMs : 0, () => this.#giveUp());
+    // Soon after a start it has not been asked for anything yet.
+    const isAway = this.#hasFailed && !this.isAnswering;
+    const timer = this.host.clock.schedule(isAway ? 0 : timeoutMs, () => this.#giveUp());
     await idle;
     const isConfirmed = await this.confirmAll(timeoutMs);
     this.#stopLoops();

@@ -1,7 +1,7 @@
 /** One node of a simulated region: the real engine and exchange on a simulated disk, with a line to the store that can be cut. */
 import { Chunk, Flag, Op } from '../../src/counter/chunk.ts';
 import { DONE, ERRORS, errorCode } from '../../src/counter/errors.ts';
-import { PolicyTable } from '../../src/counter/policy.ts';
+import { type Policy, PolicyTable } from '../../src/counter/policy.ts';
 import type { Durability } from '../../src/counter/service.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import { Exchange } from '../../src/exchange/exchange.ts';
@@ -31,6 +31,7 @@ export interface NodeOptions {
   readonly durability?: Durability;
   readonly ack?: 'journal' | 'store';
   readonly memoryBytes?: number;
+  readonly policies?: readonly Policy[];
   readonly onFatal?: (error: unknown) => void;
   readonly onUnwritten?: (error: unknown) => void;
   /** Puts something between the node and the store. */
@@ -70,7 +71,7 @@ export class RegionNode {
       store: options.between?.(store.connect(line), engine) ?? store.connect(line),
       host,
       identity,
-      policies: new PolicyTable([]),
+      policies: new PolicyTable(options.policies ?? []),
       ack,
       memoryBytes,
       flushMs: 20,

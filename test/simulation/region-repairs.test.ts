@@ -1,6 +1,6 @@
 // What a hostile reading of the exchange found, each as it went wrong.
 import { describe, expect, it } from 'vitest';
-import { Op } from '../../src/counter/chunk.ts';
+import { type Chunk, Op } from '../../src/counter/chunk.ts';
 import { Identity } from '../../src/exchange/identity.ts';
 import { retire } from '../../src/exchange/retire.ts';
 import { directLine, type Line, MemoryStore } from '../../src/store/memory/memory-store.ts';
@@ -85,6 +85,18 @@ describe('a directory', () => {
     await expect(world.open(restored)).rejects.toThrow('from one backup');
   });
 
+  it('that met a durable store is refused by one that is none, and stays with the first', async () => {
+    const world = new HandRegion();
+    const disk = world.disk();
+    const { node } = await world.open(disk);
+    await world.inTime(node.add('a', 3n));
+    await world.inTime(node.close());
+    const other = new MemoryStore({ id: 'another', durable: false });
+    await expect(world.open(disk, { store: other })).rejects.toThrow('belongs to another store');
+    const { node: again } = await world.open(disk);
+    expect(value(await world.inTime(again.get('a')))).toBe(3n);
+  });
+
   it('of another store ends when that answers at last, and nothing has gone there', async () => {
     const world = new HandRegion();
     const disk = world.disk();
@@ -104,6 +116,40 @@ describe('a directory', () => {
     await world.passes(AFTER_A_CRASH_MS);
     expect(ends[0]).toContain('belongs to another store');
     expect([other.names(), other.leases()]).toEqual([[], []]);
+  });
+});
+
+describe('a store in whose place another one comes while a node runs', () => {
+  it('is waited for; what the other one has confirmed meanwhile is asserted again', async () => {
+    const world = new HandRegion();
+    const other = new MemoryStore({ id: 'another', durable: true });
+    // Another server has another term.
+    other.image()();
+    const wrong = other.connect();
+    let isSwapped = false;
+    const between = (right: SlotStore): SlotStore =>
+      new Proxy(right, {
+        get: (_, name) => {
+          const store = isSwapped ? wrong : right;
+          const found: unknown = Reflect.get(store, name);
+          return typeof found === 'function' ? found.bind(store) : found;
+        },
+      });
+    const { node } = await world.open(world.disk(), { between });
+    await world.inTime(node.add('a', 5n));
+    await world.passes(SOON_MS);
+    isSwapped = true;
+    await world.inTime(node.add('b', 2n));
+    await world.passes(SOON_MS);
+    expect(other.names()).toEqual(['b']);
+    expect(await world.inTime(node.get('a', 'region'))).toMatchObject({ code: 'store_away' });
+    expect(value(await world.inTime(node.add('a', 1n)))).toBe(6n);
+    isSwapped = false;
+    await world.passes(AFTER_A_CRASH_MS);
+    const { node: second } = await world.open(world.disk(2));
+    expect(value(await world.inTime(second.get('a')))).toBe(6n);
+    expect(value(await world.inTime(second.get('b')))).toBe(2n);
+    expect(other.names()).toEqual(['b']);
   });
 });
 
@@ -227,6 +273,35 @@ it.each([true, false])(
   },
 );
 
+it('a stop before the store has answered for the first time leaves the baton all the same', async () => {
+  const world = new HandRegion();
+  const disk = world.disk();
+  const slowly: Line = (call) =>
+    new Promise((resolve) => {
+      world.host.clock.schedule(5, () => resolve(call()));
+    });
+  const between = (store: SlotStore): SlotStore => {
+    const swapLease = store.swapLease.bind(store);
+    let isClosed = false;
+    return Object.assign(store, {
+      swapLease: async (...swap: Parameters<SlotStore['swapLease']>) => {
+        const isMade = await swapLease(...swap);
+        if (isClosed) throw new StoreError('closed');
+        return isMade;
+      },
+      close: async () => {
+        isClosed = true;
+      },
+    });
+  };
+  const first = await world.open(disk, { line: slowly, between });
+  const { replica, isAnswering } = first.node.exchange.storeInfo();
+  expect(isAnswering).toBe(false);
+  await world.inTime(first.node.close());
+  const again = await world.open(disk);
+  expect(again.node.exchange.storeInfo().replica).toBe(replica);
+});
+
 it('many cuts of one call share its deadline when the store is away', async () => {
   const world = new HandRegion();
   const { node, cut } = await world.open(world.disk());
@@ -259,4 +334,37 @@ it('a sum that has left 64 bits can be set', async () => {
   expect(value(await world.inTime((nodes[0] as RegionNode).set('a', 3n)))).toBe(3n);
   await world.passes(SOON_MS);
   for (const node of nodes) expect(value(await world.inTime(node.get('a')))).toBe(3n);
+});
+
+it('a call that goes to and fro between local and shared counters waits for the disk as one that does not', async () => {
+  const world = new HandRegion();
+  const { node } = await world.open(world.disk(), { policies: [{ match: 'local:*', scope: 'local' }] });
+  await world.inTime(node.add('shared', 1n));
+  const { groups } = node.engine.info();
+  const many = (chunk: Chunk): void => {
+    for (let i = 0; i < 100; i++) {
+      chunk.pushName(Op.add, 'shared', 1n);
+      chunk.pushName(Op.add, 'local:1', 1n);
+    }
+  };
+  await world.inTime(node.call(many));
+  expect(node.engine.info().groups - groups).toBeLessThan(10);
+  expect(value(await world.inTime(node.get('shared')))).toBe(101n);
+  expect(value(await world.inTime(node.get('local:1')))).toBe(100n);
+});
+
+it('counters that others make larger leave a node that has a limit, whoever asks for what', async () => {
+  const world = new HandRegion();
+  const { node } = await world.open(world.disk(), { memoryBytes: 100_000 });
+  const { node: other } = await world.open(world.disk(2));
+  const onAll = (chunk: Chunk): void => {
+    for (let i = 0; i < 200; i++) chunk.pushName(Op.add, `counter${i}`, 1n);
+  };
+  await world.inTime(node.call(onAll));
+  await world.passes(SOON_MS);
+  expect(node.exchange.storeInfo().held).toBe(200);
+  await world.inTime(other.call(onAll));
+  await world.passes(SOON_MS);
+  expect(node.exchange.storeInfo().heldBytes).toBeLessThan(100_000);
+  expect(value(await world.inTime(node.get('counter7')))).toBe(2n);
 });
