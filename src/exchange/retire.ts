@@ -8,6 +8,7 @@ import { LeaseWatch } from './membership.ts';
 import { pause } from './pause.ts';
 
 const LOOK_AGAIN_MS = 500;
+const RENEWALS_OF_THE_LIVING = 2;
 
 /** Why a replica was not retired: there is none, or it lives. */
 export type RetireRefusal = 'unknown' | 'alive';
@@ -30,11 +31,14 @@ export async function retire(
 ): Promise<Retired | RetireRefusal> {
   const watch = new LeaseWatch(host, patienceMs);
   const endMs = host.clock.monotonicMs() + 2 * patienceMs;
+  let firstVersion: number | undefined;
   for (;;) {
     const lease = await store.lease(replica);
     if (lease === undefined) return 'unknown';
+    firstVersion ??= lease.version;
     if (isEnded(readLease(lease).state) || watch.hasExpired(lease)) return finish(store, host, lease);
-    if (host.clock.monotonicMs() > endMs) return 'alive';
+    // One renewal may have been under way when its owner died.
+    if (lease.version - firstVersion >= RENEWALS_OF_THE_LIVING || host.clock.monotonicMs() > endMs) return 'alive';
     await pause(host.clock, LOOK_AGAIN_MS);
   }
 }

@@ -153,6 +153,37 @@ describe('a store in whose place another one comes while a node runs', () => {
   });
 });
 
+describe('retiring', () => {
+  it('is refused as soon as a lease was seen to be renewed', async () => {
+    const world = new HandRegion();
+    const { node } = await world.open(world.disk());
+    await world.inTime(node.add('a', 7n));
+    const { replica } = node.exchange.storeInfo();
+    const sinceMs = world.host.clock.monotonicMs();
+    const outcome = await world.inTime(retire(world.store.connect(), world.host, replica, 10 * LEASE_MS));
+    expect(outcome).toBe('alive');
+    expect(world.host.clock.monotonicMs() - sinceMs).toBeLessThan(5 * LEASE_MS);
+    expect(node.exchange.storeInfo().replica).toBe(replica);
+  });
+
+  it('takes a lease that was renewed once more for one of the dead', async () => {
+    const world = new HandRegion();
+    const { node, cut } = await world.open(world.disk());
+    await world.inTime(node.add('a', 7n));
+    await world.passes(SOON_MS);
+    const { replica } = node.exchange.storeInfo();
+    cut();
+    let looks = 0;
+    const line: Line = async (call) => {
+      const [lease] = world.store.leases();
+      if (++looks === 2 && lease !== undefined) world.store.swapLease(replica, lease.version, lease.document);
+      return directLine(call);
+    };
+    const late = world.store.connect(line);
+    expect(await world.inTime(retire(late, world.host, replica, LEASE_MS))).toEqual({ counters: 1 });
+  });
+});
+
 describe('a disk without room for replica.json', () => {
   /** No file can be made while it is full; those that are there have their room. */
   function fillable(disk: SimulatedDisk) {

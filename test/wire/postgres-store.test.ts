@@ -168,6 +168,11 @@ describe.skipIf(findProgram('initdb') === undefined)('the slot store in PostgreS
     });
   });
 
+  it('is refused at once where the URL asks for TLS and the server has none', async () => {
+    const url = `${server.url()}?sslmode=verify-full`;
+    await expect(identity({ url, callMs: 1_000 })).rejects.toThrow(StoreRefusal);
+  });
+
   it('never shows the password', async () => {
     const errors = await Promise.all(
       [

@@ -187,6 +187,12 @@ describe.skipIf(!isInstalled('redis-server'))('a store in Redis', () => {
       await expect((await open(url)).identity()).rejects.toThrow(/NOPERM.*docs\/redis\.md/);
     });
 
+    it('does not have a database of the number that the URL names', async () => {
+      const server = await RedisProcess.start(directory, ['--databases', '2']);
+      await (await open(`${urlOf(server)}/1`)).identity();
+      await expect((await open(`${urlOf(server)}/2`)).identity()).rejects.toThrow(StoreRefusal);
+    });
+
     it('has a password, which no error tells', async () => {
       const secret = 'p:w@d/ %';
       const server = await RedisProcess.start(directory, ['--requirepass', secret]);

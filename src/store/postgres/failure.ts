@@ -6,6 +6,9 @@ const TRANSIENT = ['40P01', '40001'];
 /** Wrong credentials, no such database, no right to do it. No other try helps. */
 const FOR_PEOPLE = /^(28...|3D000|42501|42P01|3F000)$/;
 
+/** What the driver says when the URL asks for TLS and the server has none. */
+const NO_TLS = /The server does not support SSL connections/;
+
 /** The server, or the way to it, said no. */
 export class PostgresError extends StoreError {
   /** PostgreSQL's five characters; undefined where the server has not answered. */
@@ -21,7 +24,7 @@ export class PostgresError extends StoreError {
   }
 
   get isForPeople(): boolean {
-    return this.sqlState !== undefined && FOR_PEOPLE.test(this.sqlState);
+    return this.sqlState === undefined ? NO_TLS.test(this.message) : FOR_PEOPLE.test(this.sqlState);
   }
 }
 

@@ -33,7 +33,11 @@ import { secureContext } from './tls.ts';
 /** Counters in one command: few enough that no other client waits for long. */
 const COMMAND_NAMES = 500;
 
-const NOT_ALLOWED = /^redis: (NOPERM|NOAUTH|WRONGPASS) /;
+/** Errors that no second try mends, and what to do about them. */
+const FOR_PEOPLE: readonly (readonly [RegExp, string])[] = [
+  [/^redis: (NOPERM|NOAUTH|WRONGPASS) /, 'check the user, the password and the rights that docs/redis.md names'],
+  [/^redis: ERR DB index is out of range/, 'the number after the host names a database that the server does not have'],
+];
 
 export interface RedisStoreOptions {
   /** See `redis-url.ts`. */
@@ -93,8 +97,9 @@ export class RedisStore implements SlotStore {
     try {
       return await this.#line.call((call) => this.#meet(call));
     } catch (error) {
-      if (!(error instanceof StoreError) || !NOT_ALLOWED.test(error.message)) throw error;
-      throw new StoreRefusal(`${error.message}: check the user, the password and the rights that docs/redis.md names`);
+      if (!(error instanceof StoreError)) throw error;
+      const [, advice] = FOR_PEOPLE.find(([pattern]) => pattern.test(error.message)) ?? [];
+      throw advice === undefined ? error : new StoreRefusal(`${error.message}: ${advice}`);
     }
   }
 

@@ -64,6 +64,7 @@ describe('the URL of a Redis store', () => {
     'http://h',
     'redis://',
     'redis://h:x',
+    'redis://h:65536',
     'redis://h:123456',
     'redis://::1',
     'redis://h/x',

@@ -41,6 +41,7 @@ export interface RedisUrl extends Credentials {
 
 const FORM = /^(rediss?)(\+sentinel)?:\/\/(?:([^@/]*)@)?([^@/?]+)(?:\/([^/?]*))?(?:\?(.*))?$/;
 const HOST = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/;
+const PORT_MAX = 65_535;
 const TLS_FILES = /^(cacert|cert|key)$/;
 
 /** @throws StoreRefusal for another form. It does not repeat the URL: there may be a password in it. */
@@ -66,7 +67,8 @@ export function parseRedisUrl(url: string): RedisUrl {
 function parseAddress(text: string, defaultPort: number): RedisAddress {
   const [, bracketed, plain, port] = HOST.exec(text) ?? [];
   const host = bracketed ?? plain;
-  if (host === undefined) refuse('a host is a name, an IPv4 address, or an IPv6 address in brackets, then :port');
+  if (host === undefined || Number(port) > PORT_MAX)
+    refuse('a host is a name, an IPv4 address, or an IPv6 address in brackets, then :port, at most 65535');
   return { host, port: port === undefined ? defaultPort : Number(port) };
 }
 
