@@ -20,10 +20,10 @@ const NODES = 3;
 const COUNTERS = 40_000;
 const RATES = [0, 5_000, 10_000, 20_000, 40_000, 80_000];
 const SETTLE_MS = 3_000;
-const PROBES = 100;
+const PROBES = 400;
 const PROBE = 'probe';
 const LOOK_MS = 2;
-const PROBING_MS_MAX = 30_000;
+const PROBING_MS_MAX = 45_000;
 const PROBE_MS_MAX = 20_000;
 /** Beyond one of these it does not keep up. */
 const SHARE_LEAST = 0.9;

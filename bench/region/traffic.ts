@@ -16,7 +16,7 @@ const STRIDE = 7_919;
 export const traffic: Figure = {
   name: 'traffic',
   title: 'What a million increments ask of the store',
-  about: `${INCREMENTS.toLocaleString('en')} increments, shared out over the nodes, which send ${PIPELINE} at a time and are as fast as the machine lets them; on one counter, and on ${MANY.toLocaleString('en')} in turn. Counted from the first increment until everything is confirmed: calls that bring slots (the goal is below 1000 for the hot counter), slots in them, all calls of the nodes with their polls (every 20 ms each, so these grow with the seconds it took; to a cluster a poll is a script for each of its 64 buckets), and bytes in both directions.`,
+  about: `${INCREMENTS.toLocaleString('en')} increments, shared out over the nodes, which send ${PIPELINE} at a time and are as fast as the machine lets them; on one counter, and on ${MANY.toLocaleString('en')} in turn. Counted from the first increment until everything is confirmed: calls that bring slots (the goal is below 1000 for the hot counter), slots in them, all calls of the nodes with their polls (every 20 ms each, so these grow with the seconds it took; to a cluster a poll is a script for each of its 64 buckets that has moved; what asks the quiet ones whether they have is not counted), and bytes in both directions.`,
   measure: async (bench) => {
     const lines: Line[] = [];
     for (const open of [openPostgres, openRedis] as Opener<MeasuredStore>[]) {
