@@ -166,7 +166,14 @@ class Running {
     // The program first, so that it starts no further ones meanwhile.
     process.kill(pid, signal);
     const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean);
-    for (const child of children) process.kill(Number(child), signal);
+    for (const child of children) {
+      try {
+        process.kill(Number(child), signal);
+      } catch (error) {
+        // It has ended since: the server, which goes on already, may have ended it.
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+      }
+    }
   }
 
   async stop(signal: NodeJS.Signals): Promise<void> {
