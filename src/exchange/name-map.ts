@@ -13,15 +13,12 @@ export class NameMap {
   readonly #parts = Array.from({ length: PARTS }, () => new Map<string, SharedCounter>());
 
   find(name: string): SharedCounter | undefined {
-    const key = keyOf(name);
-    return this.#partOf(key).get(key);
+    return this.#get(keyOf(name));
   }
 
   /** The counter whose name lies in `bytes[start, end)`. */
   findBytes(bytes: Buffer, start: number, end: number): SharedCounter | undefined {
-    let hash = FNV_OFFSET;
-    for (let i = start; i < end; i++) hash = Math.imul(hash ^ (bytes[i] as number), FNV_PRIME);
-    return this.#part(hash).get(bytes.toString('latin1', start, end));
+    return this.#get(bytes.toString('latin1', start, end));
   }
 
   set(counter: SharedCounter): void {
@@ -34,14 +31,14 @@ export class NameMap {
     this.#partOf(key).delete(key);
   }
 
-  /** FNV-1a of the bytes. */
+  #get(key: string): SharedCounter | undefined {
+    return this.#partOf(key).get(key);
+  }
+
+  /** By FNV-1a of the bytes. */
   #partOf(key: string): Map<string, SharedCounter> {
     let hash = FNV_OFFSET;
     for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), FNV_PRIME);
-    return this.#part(hash);
-  }
-
-  #part(hash: number): Map<string, SharedCounter> {
     return this.#parts[hash >>> 24] as Map<string, SharedCounter>;
   }
 }

@@ -60,7 +60,7 @@ export function slot(version: bigint, net: bigint): Slot {
 }
 
 /** What changes have told, of every counter. */
-export class Told {
+export class SeenStates {
   readonly #states = new Map<string, CounterState<ReplicaId>>();
 
   take({ slots, cuts }: Pick<Changes, 'slots' | 'cuts'>): void {

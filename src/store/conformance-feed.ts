@@ -1,7 +1,14 @@
 /** What a slot store tells: its feed, pages of slots, leases, its identity; and that it ends every call. */
 import { deepStrictEqual, ok, rejects, strictEqual } from 'node:assert/strict';
 import { noCut, reset } from '../crdt/cut.ts';
-import { type ConformanceBench, type ConformanceCheck, MANY, slot, Told, withStore } from './conformance-bench.ts';
+import {
+  type ConformanceBench,
+  type ConformanceCheck,
+  MANY,
+  SeenStates,
+  slot,
+  withStore,
+} from './conformance-bench.ts';
 import { type Changes, type NamedSlot, type ReplicaId, type SlotStore, StoreError } from './slot-store.ts';
 
 export const feedChecks: readonly ConformanceCheck[] = [
@@ -170,7 +177,7 @@ export const feedChecks: readonly ConformanceCheck[] = [
 /** Reads the feed as a replica does. */
 class Follower {
   readonly #store: SlotStore;
-  readonly #told = new Told();
+  readonly #seen = new SeenStates();
   readonly #reader: ReplicaId | undefined;
   #cursor: string;
 
@@ -184,11 +191,11 @@ class Follower {
     const changes = await this.#store.changes(this.#cursor, this.#reader);
     this.#cursor = changes.cursor;
     strictEqual(changes.resync, false, 'a cursor of a moment ago is served');
-    this.#told.take(changes);
+    this.#seen.take(changes);
   }
 
   total(name: string): bigint {
-    return this.#told.total(name);
+    return this.#seen.total(name);
   }
 }
 

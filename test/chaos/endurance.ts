@@ -22,6 +22,12 @@ const LONG_MS = 20_000;
 
 type Fault = (node: RegionNode, random: SeededRandom) => Promise<void>;
 
+async function hang(process: { pause(): void; resume(): void } | undefined, random: SeededRandom): Promise<void> {
+  process?.pause();
+  await sleep(random.below(LONG_MS));
+  process?.resume();
+}
+
 const NODE_FAULTS: Record<string, Fault> = {
   'a node is killed': async (node, random) => {
     await node.kill();
@@ -39,11 +45,7 @@ const NODE_FAULTS: Record<string, Fault> = {
     expect(await node.stop()).toBe(0);
     await node.start();
   },
-  'a node hangs': async (node, random) => {
-    node.pause();
-    await sleep(random.below(LONG_MS));
-    node.resume();
-  },
+  'a node hangs': hang,
 };
 
 describe(`chaos for ${minutes} minutes each, seed ${seed}`, () => {
@@ -79,11 +81,7 @@ describe(`chaos for ${minutes} minutes each, seed ${seed}`, () => {
     stop = () => store.stop();
     await run(store.url(), {
       ...NODE_FAULTS,
-      'the store hangs': async (_, random) => {
-        store.pause();
-        await sleep(random.below(LONG_MS));
-        store.resume();
-      },
+      'the store hangs': (_, random) => hang(store, random),
       'the store crashes': async (_, random) => {
         await store.stop();
         await sleep(random.below(LONG_MS));
@@ -102,17 +100,8 @@ describe(`chaos for ${minutes} minutes each, seed ${seed}`, () => {
     stop = () => store.stop();
     await run(store.url, {
       ...NODE_FAULTS,
-      'the store hangs': async (_, random) => {
-        store.pause();
-        await sleep(random.below(LONG_MS));
-        store.resume();
-      },
-      'a Redis hangs': async (_, random) => {
-        const redis = store.nodes[random.below(store.nodes.length)]?.process;
-        redis?.pause();
-        await sleep(random.below(LONG_MS));
-        redis?.resume();
-      },
+      'the store hangs': (_, random) => hang(store, random),
+      'a Redis hangs': (_, random) => hang(store.nodes[random.below(store.nodes.length)]?.process, random),
     });
   });
 });

@@ -1,7 +1,7 @@
 // Load on a slot store, for tests that break it meanwhile: owners that count, and followers of the feed.
 
 import { randomBytes } from 'node:crypto';
-import { Told } from '../../src/store/conformance-bench.ts';
+import { SeenStates } from '../../src/store/conformance-bench.ts';
 import type { NamedSlot, SlotStore } from '../../src/store/slot-store.ts';
 
 /** Does something over and over, and keeps what went wrong. */
@@ -68,7 +68,7 @@ export class Owner extends Repeated {
 /** Reads the feed again and again, as a replica does. */
 export class Follower extends Repeated {
   readonly #store: SlotStore;
-  readonly #told = new Told();
+  readonly #seen = new SeenStates();
   #cursor: string;
   resyncs = 0;
   term = '';
@@ -80,7 +80,7 @@ export class Follower extends Repeated {
   }
 
   totalOf(name: string): bigint {
-    return this.#told.total(name);
+    return this.#seen.total(name);
   }
 
   protected async once(): Promise<void> {
@@ -88,6 +88,6 @@ export class Follower extends Repeated {
     this.#cursor = changes.cursor;
     this.term = changes.term;
     if (changes.resync) this.resyncs++;
-    this.#told.take(changes);
+    this.#seen.take(changes);
   }
 }
