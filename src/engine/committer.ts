@@ -9,6 +9,7 @@
  * - In mode `always` nobody is told before the sync that covers his group.
  * - After a failed write or sync every group that was not durable ends *unknown* and nothing is undone in the
  *   table. No update is applied until a new segment holds, durably, everything that those groups touched.
+ * - Only a `JournalFailure` is one. Anything else, thrown by a callback too, is a fault of the program, and ends the process.
  */
 import { ERRORS } from '../counter/errors.ts';
 import {
@@ -19,6 +20,7 @@ import {
 } from '../counter/limits.ts';
 import type { Durability } from '../counter/service.ts';
 import type { Clock, Timer } from '../host/host.ts';
+import { JournalFailure } from '../journal/errors.ts';
 import type { Journal } from '../journal/journal.ts';
 import { assert } from '../std/assert.ts';
 import { Doubt } from './doubt.ts';
@@ -37,7 +39,7 @@ export interface CommitterEvents {
   readonly durable: (group: Group) => void;
   /** There is room in the gathering group again, or everything is refused now. */
   readonly room: () => void;
-  readonly failed: (error: unknown) => void;
+  readonly failed: (error: JournalFailure) => void;
   readonly repaired: () => void;
 }
 
@@ -46,8 +48,6 @@ const SYNC_INTERVAL_MS: Readonly<Record<Durability, number>> = { always: 0, inte
 /** How long `off` gathers before it writes: nobody waits for that, and what is counted again meanwhile is written once. */
 const GATHER_MS: Readonly<Record<Durability, number>> = { always: 0, interval: 0, off: 100 };
 const MARK_DELAY_MS = 5;
-const REPAIR_DELAY_MS_MIN = 50;
-const REPAIR_DELAY_MS_MAX = 1000;
 
 export class Committer {
   readonly groups: Group[];
@@ -73,7 +73,7 @@ export class Committer {
   /** The sync that runs beside the writes. */
   #syncing: Promise<void> | undefined;
   /** What that sync has failed with, until the failure is dealt with. */
-  #syncFailure: unknown;
+  #syncFailure: JournalFailure | undefined;
   #failures = 0;
   #syncs = 0;
   #isClosed = false;
@@ -167,13 +167,12 @@ export class Committer {
 
   /** Whether what has been gathered is to be written at once. */
   get #isDue(): boolean {
-    return this.#gatherMs === 0 || this.#isSyncDue || this.#hasSealed;
+    return this.#gatherMs === 0 || this.#isSyncDue || this.#hasSealed || this.#syncFailure !== undefined;
   }
 
   /** Whether a sealed group waits to be written. */
   get #hasSealed(): boolean {
-    const newest = this.groups[this.groups.length - 2];
-    return newest !== undefined && !newest.written;
+    return this.groups.at(-2)?.written === false;
   }
 
   #start(): void {
@@ -181,7 +180,16 @@ export class Committer {
     this.#gatherTimer = undefined;
     if (this.#isRunning || this.#isClosed) return;
     this.#isRunning = true;
-    this.#clock.soon(() => void this.#run());
+    this.#clock.soon(() => this.#background(this.#run()));
+  }
+
+  /** What nobody waits for: a fault must not stay in its promise. */
+  #background(work: Promise<void>): void {
+    work.catch((fault: unknown) =>
+      this.#clock.soon(() => {
+        throw fault;
+      }),
+    );
   }
 
   /** Calls back when everything gathered so far is durable, in any mode. */
@@ -208,7 +216,10 @@ export class Committer {
 
   async #run(): Promise<void> {
     try {
-      while (!this.#isClosed && (!this.gathering.isEmpty || this.groups.length > 1)) {
+      while (
+        !this.#isClosed &&
+        (!this.gathering.isEmpty || this.groups.length > 1 || this.#syncFailure !== undefined)
+      ) {
         this.#pacing.begin();
         if (!(await this.#commitOnce()) || !this.#isDue) break;
         this.#pacing.end();
@@ -222,8 +233,9 @@ export class Committer {
   }
 
   #rest(): void {
-    // Something may have come in between the last look and now: an update, or a flush of what is written already.
-    if (!this.gathering.isEmpty || (this.#isSyncDue && this.groups.length > 1)) this.kick();
+    // Something may have come in between the last look and now: an update, a flush of what is written already, a failure.
+    if (this.#syncFailure !== undefined) this.#start();
+    else if (!this.gathering.isEmpty || (this.#isSyncDue && this.groups.length > 1)) this.kick();
     else if (this.groups.length === 1) this.#scheduleMark();
   }
 
@@ -236,7 +248,7 @@ export class Committer {
     }
     const unwritten = this.#unwritten();
     const isSyncDue = this.#durability === 'always' || this.#isSyncDue || this.#unsyncedBytes > UNSYNCED_BYTES_MAX;
-    if (unwritten.length === 0 && !isSyncDue) return false;
+    if (unwritten.length === 0 && !isSyncDue && this.#syncFailure === undefined) return false;
     // Before the write: a flush that is asked for meanwhile may be about a later group.
     this.#isSyncDue = false;
     this.#markTimer?.cancel();
@@ -246,6 +258,7 @@ export class Committer {
       if (isSyncDue) {
         await this.#syncing;
         this.#syncing = this.#sync();
+        this.#background(this.#syncing);
         // In the other modes only a flush waits for it.
         if (this.#durability === 'always') await this.#syncing;
       } else {
@@ -253,6 +266,7 @@ export class Committer {
       }
       if (this.#syncFailure !== undefined) throw this.#syncFailure;
     } catch (error) {
+      if (!(error instanceof JournalFailure)) throw error;
       await this.#fail(error);
       return true;
     }
@@ -260,7 +274,7 @@ export class Committer {
     return true;
   }
 
-  /** Syncs what has been written. Never rejects: a failure is left in `#syncFailure`, for the loop of writes to deal with. */
+  /** Syncs what has been written. A failure is left in `#syncFailure`, for the loop of writes to deal with. */
   async #sync(): Promise<void> {
     const failures = this.#failures;
     const unwritten = this.groups.find((group) => !group.written) ?? this.gathering;
@@ -269,12 +283,11 @@ export class Committer {
       // Otherwise the groups are gone: a write has failed meanwhile.
       if (this.#failures === failures) this.#becomeDurable(unwritten.order);
     } catch (error) {
+      if (!(error instanceof JournalFailure)) throw error;
       if (this.#failures === failures) this.#syncFailure = error;
     }
     this.#syncing = undefined;
-    if (this.#isRunning) return;
-    if (this.#syncFailure !== undefined) this.#start();
-    else this.#rest();
+    if (!this.#isRunning) this.#rest();
   }
 
   /** The sealed groups behind those that are written; of these there can be many between two syncs. */
@@ -336,7 +349,7 @@ export class Committer {
     this.#markTimer = this.#clock.schedule(MARK_DELAY_MS, () => {
       if (this.#isRunning || !this.gathering.isEmpty || this.groups.length > 1 || this.isFailing) return;
       this.#isRunning = true;
-      void this.#mark();
+      this.#background(this.#mark());
     });
   }
 
@@ -349,7 +362,7 @@ export class Committer {
   }
 
   /** Ends everything that is not durable as unknown, then repairs the journal until it holds again. */
-  async #fail(error: unknown): Promise<void> {
+  async #fail(error: JournalFailure): Promise<void> {
     this.#failures++;
     this.#syncFailure = undefined;
     this.#unsyncedBytes = 0;
@@ -366,32 +379,22 @@ export class Committer {
       for (const waiter of group.waiters) waiter.failed();
     }
     this.#events.room();
-    for (let delayMs = REPAIR_DELAY_MS_MIN; !this.#isClosed; delayMs = Math.min(delayMs * 2, REPAIR_DELAY_MS_MAX)) {
-      try {
-        await this.#restate();
-        break;
-      } catch (again) {
-        this.#events.failed(again);
-        await new Promise<void>((resolve) => this.#clock.schedule(delayMs, resolve));
-      }
-    }
-    if (this.#isClosed) return;
+    const told = await this.#doubt.settle({
+      journal: this.#journal,
+      clock: this.#clock,
+      seal: (group, sequence) => {
+        this.#nextSequence = sequence;
+        this.#seal(group);
+      },
+      isGivenUp: () => this.#isClosed,
+      onFailure: (again) => this.#events.failed(again),
+    });
+    if (told === undefined) return;
+    this.#syncs++;
+    this.#durableSequence = told.sequence;
+    this.#events.durable(told);
     this.#isRepairing = false;
     this.#events.repaired();
     this.#events.room();
-  }
-
-  /** Opens a new segment and tells it, in one group, everything that the failed groups touched: all of it or nothing. */
-  async #restate(): Promise<void> {
-    await this.#journal.replace();
-    this.#nextSequence = this.#journal.sequence + 1n;
-    const group = this.#doubt.restatement();
-    this.#seal(group);
-    await this.#journal.write([group.encoding]);
-    await this.#journal.sync();
-    this.#syncs++;
-    this.#doubt.clear();
-    this.#durableSequence = group.sequence;
-    this.#events.durable(group);
   }
 }

@@ -1,11 +1,28 @@
 /**
  * What failed groups touched and no durable group has told since: nobody knows what a crash would leave of it.
- * Grows by whole groups; empty again when one group has told all of it.
+ * Grows by whole groups; empty again when one group has told all of it, durably, as the first of a new segment. Until then the
+ * segment that failed counts with all that the system has of it.
  */
+import type { Clock } from '../host/host.ts';
+import { JournalFailure } from '../journal/errors.ts';
 import { GroupBuffer } from '../journal/group.ts';
+import type { Journal } from '../journal/journal.ts';
 import { Group } from './group.ts';
 import type { StoredRecord } from './idempotency.ts';
 import { NO_GROUP } from './records.ts';
+
+const REPAIR_DELAY_MS_MIN = 50;
+const REPAIR_DELAY_MS_MAX = 1000;
+
+export interface Repair {
+  readonly journal: Journal;
+  readonly clock: Clock;
+  /** Completes the group, which gets this number. */
+  readonly seal: (group: Group, sequence: bigint) => void;
+  readonly isGivenUp: () => boolean;
+  /** An attempt has failed; another one follows. */
+  readonly onFailure: (error: JournalFailure) => void;
+}
 
 export class Doubt {
   readonly #refs = new Set<number>();
@@ -26,8 +43,30 @@ export class Doubt {
     this.#horizonMs = Math.max(this.#horizonMs, group.horizonMs);
   }
 
-  /** A group that tells all of it again. */
-  restatement(): Group {
+  /**
+   * Goes on in a new segment that begins with all of it: tries until that has succeeded.
+   * @returns the group that tells it, durable by then; undefined when it is given up
+   */
+  async settle({ journal, clock, seal, isGivenUp, onFailure }: Repair): Promise<Group | undefined> {
+    for (let delayMs = REPAIR_DELAY_MS_MIN; !isGivenUp(); delayMs = Math.min(delayMs * 2, REPAIR_DELAY_MS_MAX)) {
+      const group = this.#restatement();
+      try {
+        await journal.replace((sequence) => {
+          seal(group, sequence);
+          return group.encoding;
+        });
+        this.#clear();
+        return group;
+      } catch (error) {
+        if (!(error instanceof JournalFailure)) throw error;
+        onFailure(error);
+      }
+      await new Promise<void>((resolve) => clock.schedule(delayMs, resolve));
+    }
+    return undefined;
+  }
+
+  #restatement(): Group {
     const group = new Group();
     group.reset(NO_GROUP, new GroupBuffer());
     for (const ref of this.#refs) group.late.push(ref);
@@ -36,8 +75,7 @@ export class Doubt {
     return group;
   }
 
-  /** That group is durable. */
-  clear(): void {
+  #clear(): void {
     for (const record of this.#unsettled) record.unsettled = false;
     this.#refs.clear();
     this.#unsettled.length = 0;

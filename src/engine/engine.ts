@@ -31,6 +31,7 @@ import { IDEMPOTENCY_DEFAULTS, type IdempotencyOptions, IdempotencyStore } from 
 import { type DurablePage, Listing } from './listing.ts';
 import { Loading } from './loading.ts';
 import { NO_GROUP, Records } from './records.ts';
+import { Snapshots } from './snapshots.ts';
 import { Submission } from './submission.ts';
 import { Sweep } from './sweep.ts';
 
@@ -60,10 +61,12 @@ export interface EngineOptions {
 export type DurableListener = (group: GroupBuffer) => void;
 
 const SNAPSHOT_JOURNAL_BYTES = 256 * 1024 * 1024;
-/** A stop writes a snapshot when the journal is longer than this part of what is due anyway, and of the last one: replaying less costs less. */
-const CLOSE_JOURNAL_PART = 1 / 32;
 /** It must not keep the process from ending in time; the journal holds everything anyway. */
 const CLOSE_SNAPSHOT_MS = 4_000;
+/** How often a stop looks whether a failing journal works again. */
+const REPAIR_POLL_MS = 20;
+const NOT_DURABLE =
+  'the journal could not be written before the stop: of the updates since the last flush that succeeded any may be lost; free or mend the disk, and start again';
 const HASH_KEY_BYTES = 8;
 
 export class Engine implements CountingService {
@@ -83,8 +86,7 @@ export class Engine implements CountingService {
   readonly #waiting: Chunk[] = [];
   readonly #listeners: DurableListener[] = [];
   readonly #sweep: Sweep;
-  #snapshot: Promise<SnapshotSummary> | undefined;
-  #snapshotFailedAtBytes = 0;
+  readonly #snapshots: Snapshots;
   #closing: Promise<void> | undefined;
   #isClosed = false;
   #failure: unknown;
@@ -144,6 +146,16 @@ export class Engine implements CountingService {
     });
     this.#submission = new Submission(records, this.#commands, this.#committer, keys);
     this.#listing = new Listing(records, this.#committer, readsWait, options.host.random.bytes(HASH_KEY_BYTES));
+    this.#snapshots = new Snapshots({
+      journal,
+      committer: this.#committer,
+      clock: options.host.clock,
+      grownBytes: options.snapshotJournalBytes ?? SNAPSHOT_JOURNAL_BYTES,
+      parts: (isLast) => new SnapshotParts(records, keys, isLast),
+      flush: () => this.flush(),
+      mayRun: () => this.state === 'open',
+      onFailure: (error) => options.onFailure?.(error),
+    });
     const mayRun = () => this.state === 'open' && this.#waiting.length === 0;
     this.#sweep = new Sweep(records, this.#committer, options.host.clock, mayRun);
   }
@@ -215,18 +227,11 @@ export class Engine implements CountingService {
     });
   }
 
+  /** @throws CountingError unavailable when the disk does not take it, shutting_down */
   async snapshot(): Promise<SnapshotSummary> {
     if (this.#committer.isFailing) throw new CountingError('unavailable');
     if (this.#isClosed) throw new CountingError('shutting_down');
-    return this.#snapshotNow(false);
-  }
-
-  /** @param isLast nothing changes the table any more. */
-  #snapshotNow(isLast: boolean): Promise<SnapshotSummary> {
-    this.#snapshot ??= this.#writeSnapshot(isLast).finally(() => {
-      this.#snapshot = undefined;
-    });
-    return this.#snapshot;
+    return this.#snapshots.write(false);
   }
 
   /** The newest group that is durable, with all before it. */
@@ -271,9 +276,10 @@ export class Engine implements CountingService {
   }
 
   /**
-   * Refuses new chunks, waits until everything accepted is durable or known not to be, writes a snapshot if there is
-   * much that the next start would have to replay, and closes the journal.
-   * @param snapshotMs a snapshot that takes longer is given up, the last one or one that is under way
+   * Refuses new chunks, waits until everything accepted is durable, writes a snapshot if there is much that the next start would
+   * have to replay, and closes the journal.
+   * @param snapshotMs a snapshot that takes longer is given up, the last one or one that is under way, and so is a failing disk
+   * @throws CountingError outcome_unknown when the journal could not be written until then: it is closed, and not all is durable
    */
   close(snapshotMs = CLOSE_SNAPSHOT_MS): Promise<void> {
     this.#closing ??= this.#close(this.#options.host.clock.monotonicMs() + snapshotMs);
@@ -282,13 +288,26 @@ export class Engine implements CountingService {
 
   async #close(endMs: number): Promise<void> {
     this.#sweep.stop();
-    if (this.#snapshot !== undefined) await this.#takesUntil(endMs, this.#snapshot);
-    while (this.#waiting.length > 0 && !this.#committer.isFailing) await this.flush().catch(ignoreUnknown);
-    await this.flush().catch(ignoreUnknown);
-    if (this.#isSnapshotWorthwhile) await this.#takesUntil(endMs, this.#snapshotNow(true));
+    const snapshots = this.#snapshots;
+    if (snapshots.underWay !== undefined) await snapshots.takesUntil(endMs, snapshots.underWay);
+    const isDurable = await this.#becomesDurable(endMs);
+    if (isDurable && snapshots.isWorthwhile) await snapshots.takesUntil(endMs, snapshots.write(true));
     this.#isClosed = true;
     this.#committer.close();
     await this.#journal.close();
+    if (!isDurable) throw new CountingError('outcome_unknown', NOT_DURABLE);
+  }
+
+  /** Whether everything accepted is durable at last; a failing journal is waited for until `endMs`. */
+  async #becomesDurable(endMs: number): Promise<boolean> {
+    const { clock } = this.#options.host;
+    for (;;) {
+      const isDurable = await this.flush().then(() => true, ignoreUnknown);
+      if (isDurable === true && this.#waiting.length === 0) return true;
+      if (!this.#committer.isFailing) continue;
+      if (clock.monotonicMs() >= endMs) return false;
+      await new Promise<void>((resolve) => clock.schedule(REPAIR_POLL_MS, resolve));
+    }
   }
 
   /** Applies the chunk, and starts the commit of what it changed. @returns the order of the group to wait for. */
@@ -316,7 +335,7 @@ export class Engine implements CountingService {
       this.#apply(this.#waiting[taken++]);
     }
     this.#waiting.splice(0, taken);
-    this.#snapshotWhenDue();
+    this.#snapshots.whenDue();
   }
 
   #onDurable(group: Group): void {
@@ -335,55 +354,6 @@ export class Engine implements CountingService {
   #onRepaired(): void {
     this.#failure = undefined;
     this.#options.onRepaired?.();
-  }
-
-  #snapshotWhenDue(): void {
-    const grownBytes = this.#options.snapshotJournalBytes ?? SNAPSHOT_JOURNAL_BYTES;
-    const dueBytes = this.#snapshotFailedAtBytes + Math.max(grownBytes, this.#journal.snapshotBytes / 2);
-    if (this.#journal.bytesSinceSnapshot < dueBytes || this.#snapshot !== undefined || this.state !== 'open') return;
-    this.snapshot().then(
-      () => {
-        this.#snapshotFailedAtBytes = 0;
-      },
-      (error: unknown) => {
-        // Not again before as much has been written once more.
-        this.#snapshotFailedAtBytes = this.#journal.bytesSinceSnapshot;
-        this.#options.onFailure?.(error);
-      },
-    );
-  }
-
-  /** Whether one more before the end makes for a quick start. */
-  get #isSnapshotWorthwhile(): boolean {
-    const grownBytes = this.#options.snapshotJournalBytes ?? SNAPSHOT_JOURNAL_BYTES;
-    const worthwhileBytes = Math.max(grownBytes, this.#journal.snapshotBytes) * CLOSE_JOURNAL_PART;
-    return this.#journal.bytesSinceSnapshot >= worthwhileBytes && !this.#committer.isFailing;
-  }
-
-  /** Whatever keeps a snapshot from being written does not keep the engine from closing. */
-  async #takesUntil(endMs: number, snapshot: Promise<SnapshotSummary>): Promise<void> {
-    const { clock } = this.#options.host;
-    await new Promise<void>((resolve) => {
-      const timer = clock.schedule(Math.max(0, endMs - clock.monotonicMs()), resolve);
-      snapshot
-        .catch((error: unknown) => this.#options.onFailure?.(error))
-        .finally(() => {
-          timer.cancel();
-          resolve();
-        });
-    });
-  }
-
-  async #writeSnapshot(isLast: boolean): Promise<SnapshotSummary> {
-    const { failures } = this.#committer;
-    const parts = new SnapshotParts(this.#records, this.#keys, isLast);
-    const durableThrough = async (): Promise<void> => {
-      await this.flush();
-      // After a failure sequence numbers are given anew: what was read before it must not be installed.
-      if (this.#committer.failures !== failures) throw new CountingError('unavailable');
-    };
-    const written = await this.#journal.snapshot(parts, () => this.#committer.newestSequence, durableThrough);
-    return { ...written, counters: parts.counters };
   }
 }
 

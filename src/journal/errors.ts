@@ -40,7 +40,7 @@ export class JournalFailure extends Error {
   override readonly name = 'JournalFailure';
 }
 
-/** A `JournalFailure` from whatever a disk operation threw. */
+/** A `JournalFailure` from what an operation of the disk threw; made nowhere but where such an operation is awaited. */
 export function journalFailure(error: unknown): JournalFailure {
   if (error instanceof JournalFailure) return error;
   return new JournalFailure(error instanceof Error ? error.message : String(error), { cause: error });

@@ -212,9 +212,8 @@ describe('a failure', () => {
       await expect(journal.sync()).rejects.toThrow(fault);
       await expect(journal.snapshot(EMPTY, () => 1n, durableAlready)).rejects.toThrow(fault);
       expect(disk.operations, 'nothing is tried').toBe(operations);
-      await journal.replace();
-      expect([journal.failure, journal.sequence]).toEqual([undefined, 1n]);
-      await commit(journal, group(2n, 'restated'));
+      await journal.replace((sequence) => group(sequence, 'restated'));
+      expect([journal.failure, journal.sequence, journal.durableSequence]).toEqual([undefined, 2n, 2n]);
       const replay = await recovered(disk.crash());
       expect(replay.groups.map(({ entries }) => entries)).toEqual([[value('a')], [value('restated')]]);
     },
@@ -227,9 +226,8 @@ describe('a failure', () => {
     await journal.write([group(2n, 'b'), group(3n, 'c')]);
     disk.failAt(disk.operations + 1, 'EIO');
     await expect(journal.sync()).rejects.toThrow(JournalFailure);
-    await journal.replace();
-    expect(journal.sequence).toBe(1n);
-    await commit(journal, group(2n, 'b and c'));
+    await journal.replace((sequence) => group(sequence, 'b and c'));
+    expect(journal.sequence).toBe(2n);
     // Not a crash: the cache still shows whole frames behind the point that the new segment continues.
     const replay = await recovered(disk.kill());
     expect(replay.groups.map(({ entries }) => entries)).toEqual([[value('a')], [value('b and c')]]);
@@ -245,8 +243,7 @@ describe('a failure', () => {
     const refused = expect(writing).rejects.toThrow('writing journal-00000001.log took longer than 1000 ms');
     await host.clock.advance(1000);
     await refused;
-    await journal.replace();
-    await commit(journal, group(2n, 'in time'));
+    await journal.replace((sequence) => group(sequence, 'in time'));
     disk.release();
     await host.clock.settle();
     expect(disk.content(segmentName(1)).length, 'the late write has arrived').toBe(3 * SECTOR_BYTES);
@@ -261,34 +258,58 @@ describe('a failure', () => {
     await commit(journal, group(1n, 'a'));
     disk.failAt(disk.operations + 1, 'EIO');
     await expect(journal.write([group(2n, 'lost')])).rejects.toThrow(JournalFailure);
-    // Each of its steps: create, write, sync, rename, directory sync; and the clean-up behind them.
-    for (let step = 1; step <= 5; step++) {
+    const restate = (sequence: bigint) => group(sequence, 'restated');
+    // Each of its steps: create, header, group, sync, rename, directory sync; and the clean-up behind them.
+    for (let step = 1; step <= 6; step++) {
       disk.failAt(disk.operations + step, 'ENOSPC');
-      await expect(journal.replace()).rejects.toThrow('ENOSPC');
+      await expect(journal.replace(restate)).rejects.toThrow('ENOSPC');
       expect(journal.failure).toBeInstanceOf(JournalFailure);
     }
-    await journal.replace();
-    await commit(journal, group(2n, 'b'));
-    expect((await recovered(disk.crash())).groups.length).toBe(2);
+    await journal.replace(restate);
+    await commit(journal, group(3n, 'b'));
+    expect((await recovered(disk.crash())).groups.length).toBe(3);
   });
 
   it('before anything was durable in a segment leaves that one out of the chain', async () => {
     const disk = new SimulatedDisk({ seed: 1 });
     const journal = await open(disk);
     await commit(journal, group(1n, 'a'));
-    for (let i = 0; i < 3; i++) {
-      disk.failAt(disk.operations + 1, 'EIO');
-      await expect(journal.write([group(2n, 'lost')])).rejects.toThrow('EIO');
-      await journal.replace();
+    // A new segment, and nothing durable in it but its header.
+    await journal.snapshot(EMPTY, () => 1n, durableAlready);
+    disk.failAt(disk.operations + 1, 'EIO');
+    await expect(journal.write([group(2n, 'lost')])).rejects.toThrow('EIO');
+    await journal.replace((sequence) => group(sequence, 'restated'));
+    await commit(journal, group(3n, 'b'));
+    expect((await recovered(disk)).groups.map(({ sequence }) => sequence)).toEqual([1n, 2n, 3n]);
+  });
+
+  it('leaves what the system has as it was until a new segment holds what is stated again', async () => {
+    for (let step = 1; step <= 6; step++) {
+      const disk = new SimulatedDisk({ seed: step });
+      const journal = await open(disk);
+      await commit(journal, group(1n, 'a'));
+      await journal.write([group(2n, 'answered in mode interval')]);
+      disk.failAt(disk.operations + 1, 'ENOSPC');
+      await expect(journal.write([group(3n, 'lost')])).rejects.toThrow('ENOSPC');
+      disk.failAt(disk.operations + step, 'ENOSPC');
+      const names = ['answered in mode interval', 'lost'];
+      await expect(journal.replace((sequence) => group(sequence, ...names))).rejects.toThrow('ENOSPC');
+      const { state } = await recovered(disk.kill());
+      expect([...state.keys()], `killed after step ${step}`).toContain('record 0/answered in mode interval');
     }
-    await commit(journal, group(2n, 'b'));
-    expect((await disk.list()).length).toBe(4);
-    expect((await recovered(disk)).groups.length).toBe(2);
-    expect((await disk.list()).sort()).toEqual([1, 4, 5].map(segmentName));
+  });
+
+  it('is nothing but an error of the disk', async () => {
+    const disk = new SimulatedDisk({ seed: 1 });
+    const journal = await open(disk);
+    await expect(journal.write([group(7n, 'a')])).rejects.toThrow('groups are written gapless');
+    expect(journal.failure).toBe(undefined);
   });
 
   it('is needed for a replacement', async () => {
     const journal = await open(new SimulatedDisk({ seed: 1 }));
-    await expect(journal.replace()).rejects.toThrow('only a journal that has failed is replaced');
+    await expect(journal.replace((sequence) => group(sequence, 'a'))).rejects.toThrow(
+      'only a journal that has failed is replaced',
+    );
   });
 });

@@ -8,13 +8,15 @@
  * - Only the current segment has bytes that may not be durable; the one before was synced when it was left, or
  *   counts only up to where it was.
  * - Segment numbers only grow, also over attempts that failed; so the newest file is always the end of the chain.
- * - After a failure nothing is written until `replace` has succeeded, and then elsewhere.
+ * - After a failure nothing is written until `replace` has succeeded, and then elsewhere. Until then the failed segment is the
+ *   end of the journal, with all whole frames in it: what was answered once it was written is never taken back.
+ * - Only an error of the disk is a failure; anything else is a fault of the program, and is passed on as it is.
  */
 import type { Clock, Disk, Host, Random } from '../host/host.ts';
 import { assert } from '../std/assert.ts';
 import { within } from './deadline.ts';
-import { type JournalFailure, journalFailure } from './errors.ts';
-import { ID_BYTES, parseFileName } from './format.ts';
+import { JournalFailure } from './errors.ts';
+import { FILE_HEADER_BYTES, ID_BYTES, parseFileName } from './format.ts';
 import type { GroupBuffer } from './group.ts';
 import type { Continuation, SegmentHeader } from './header.ts';
 import { type Recovered, recover, repairTail } from './recovery.ts';
@@ -31,7 +33,7 @@ export interface JournalOptions {
   readonly replay: Replay;
   /** A segment that is longer is left for a new one; by its last group it may be longer. */
   readonly segmentBytesMax?: number | undefined;
-  /** A write, a sync, or opening a segment takes at most so long; beyond it counts as failed. */
+  /** An operation of the disk takes at most so long; beyond it counts as failed. */
   readonly writeDeadlineMs?: number | undefined;
   /** How far segments are allocated ahead of small groups. Default: not at all. */
   readonly allocateBytes?: number | undefined;
@@ -127,29 +129,31 @@ export class Journal {
    * @throws JournalFailure: of what was not durable before, anything may be lost; `replace` is next.
    */
   async sync(): Promise<void> {
-    assert(!this.#isClosed, 'a closed journal is not used');
+    if (this.#isClosed) throw closed();
     if (this.#failure !== undefined) throw this.#failure;
     const segment = this.#segment;
     try {
       await segment.sync();
     } catch (error) {
       // After a replacement the segment that has failed is none of the journal's any more.
-      if (segment === this.#segment) this.#failure ??= journalFailure(error);
-      throw journalFailure(error);
+      if (segment === this.#segment && error instanceof JournalFailure) this.#failure ??= error;
+      throw error;
     }
   }
 
   /**
-   * After a failure: leaves the segment and opens another one that goes on behind the last durable group;
-   * `sequence` goes back to that one. The next group has to state again everything touched since. To be called
-   * again when it fails.
+   * After a failure: leaves the segment for another one that goes on behind the last durable group, with a group that states
+   * again everything touched since, durably: both or neither. To be called again when it fails.
+   * @param restate makes the group, given its number, which may be one that was used before the failure.
    * @throws JournalFailure
    */
-  replace(): Promise<void> {
+  replace(restate: (sequence: bigint) => GroupBuffer): Promise<void> {
     return this.#inTurn(async () => {
       assert(this.#failure !== undefined, 'only a journal that has failed is replaced');
       const left = this.#segment;
-      this.#segment = await this.#open(left.durablePoint);
+      const header = this.#nextHeader(left.durablePoint);
+      this.#segment = await Segment.create(this.#site, header, restate(header.firstSequence));
+      this.#bytesSinceSnapshot += this.#segment.offset - FILE_HEADER_BYTES;
       this.#failure = undefined;
       left.abandon();
     }, true);
@@ -191,19 +195,20 @@ export class Journal {
   /** Closes the segment; whoever wants it durable has synced before. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    await this.#turn;
     await this.#segment.close();
   }
 
   /** Runs `work` when the operations before it have ended. A failure stays until a replacement has succeeded. */
   #inTurn<T>(work: () => Promise<T>, isReplacement = false): Promise<T> {
     const run = async () => {
-      assert(!this.#isClosed, 'a closed journal is not used');
+      if (this.#isClosed) throw closed();
       if (this.#failure !== undefined && !isReplacement) throw this.#failure;
       try {
         return await work();
       } catch (error) {
-        this.#failure = journalFailure(error);
-        throw this.#failure;
+        if (error instanceof JournalFailure) this.#failure = error;
+        throw error;
       }
     };
     const result = this.#turn.then(run);
@@ -215,12 +220,13 @@ export class Journal {
   async #rotate(): Promise<void> {
     const left = this.#segment;
     await left.sync();
-    this.#segment = await this.#open(left.durablePoint);
+    this.#segment = await Segment.create(this.#site, this.#nextHeader(left.durablePoint));
     left.leave();
   }
 
-  #open(continues: Continuation | undefined): Promise<Segment> {
-    return Segment.create(this.#site, newHeader(this.#site.clock, this.#random, this.#nextNumber++, continues));
+  /** Every attempt takes a number of its own. */
+  #nextHeader(continues: Continuation | undefined): SegmentHeader {
+    return newHeader(this.#site.clock, this.#random, this.#nextNumber++, continues);
   }
 
   /** Removes segments and snapshots that a start no longer needs. */
@@ -235,6 +241,11 @@ export class Journal {
     });
     await remove(this.#site, old);
   }
+}
+
+/** What was still waiting for its turn then. */
+function closed(): JournalFailure {
+  return new JournalFailure('the journal is closed');
 }
 
 /** What cannot be removed does no harm, and is the next start's or snapshot's to remove. */

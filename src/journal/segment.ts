@@ -4,7 +4,8 @@
  * Invariants:
  * - `durableOffset <= offset`: everything before the first is on the disk for good, everything between them has
  *   been handed to the system. Each frame states the durable offset as it was before it (the durability mark).
- * - Before the first group goes in, header and name are durable.
+ * - Before the file gets its name, everything that makes it the end of the journal is durable in it: the header, and after a
+ *   failure the group that states again what was in doubt. Before the first group after that, the name is durable.
  * - Syncs come one after the other, beside writes. What is written during one is not counted as covered by it.
  * - The file is zeros from the last frame through `#allocated`, except where zeros are on their way: no frame is written
  *   there before they have arrived.
@@ -21,7 +22,7 @@ import { type Continuation, encodeSegmentHeader, type SegmentHeader } from './he
 export interface SegmentSite {
   readonly disk: Disk;
   readonly clock: Clock;
-  /** A write, a sync, or opening a segment takes at most so long; beyond it counts as failed. */
+  /** An operation of the disk takes at most so long; beyond it counts as failed. */
   readonly writeDeadlineMs: number;
   /**
    * While groups are small, the file is written with so many zeros ahead of them; 0: with none. A sync of bytes that
@@ -62,30 +63,32 @@ export class Segment {
   }
 
   /**
-   * Makes the file under a temporary name, and gives it its own only when the header is durable.
+   * Makes the file under a temporary name, and gives it its own only when the header, and `first` if there is one, are durable:
+   * once it has its name, the segment that it continues counts no further than the point that the header names.
+   * @param first its first group
    * @throws JournalFailure; another attempt takes another number.
    */
-  static create(site: SegmentSite, header: SegmentHeader): Promise<Segment> {
+  static async create(site: SegmentSite, header: SegmentHeader, first?: GroupBuffer): Promise<Segment> {
+    const { clock, disk, writeDeadlineMs } = site;
     const name = segmentName(header.number);
-    return within(site.clock, site.writeDeadlineMs, `opening ${name}`, Segment.#create(site, header, name), (segment) =>
-      segment.abandon(),
-    );
-  }
-
-  static async #create(site: SegmentSite, header: SegmentHeader, name: string): Promise<Segment> {
     const temporary = name + TEMPORARY_SUFFIX;
-    const file = await site.disk.open(temporary, 'create');
+    const step = <T>(what: string, work: Promise<T>, late?: (result: T) => void): Promise<T> =>
+      within(clock, writeDeadlineMs, `${what} ${name}`, work, late);
+    const file = await step('opening', disk.open(temporary, 'create'), closeQuietly);
+    const segment = new Segment(site, header, name, file);
     try {
-      await file.write(encodeSegmentHeader(header), 0);
-      await file.sync();
-      await site.disk.rename(temporary, name);
-      await site.disk.syncDirectory();
+      await step('opening', file.write(encodeSegmentHeader(header), 0));
+      if (first === undefined) await step('opening', file.sync());
+      else await segment.append(first).then(() => segment.sync());
+      await step('naming', disk.rename(temporary, name));
+      await step('naming', disk.syncDirectory());
     } catch (error) {
-      // The error that led here says more than whether this succeeds; a start removes what stays.
-      await Promise.allSettled([file.close(), site.disk.unlink(temporary)]);
+      // In the background: the error that led here says more than whether this succeeds; a start removes what stays.
+      segment.abandon();
+      void Promise.allSettled([disk.unlink(temporary)]);
       throw error;
     }
-    return new Segment(site, header, name, file);
+    return segment;
   }
 
   /** Behind the last frame written. */
@@ -165,7 +168,7 @@ export class Segment {
 
   /** Closes the file in the background; nothing depends on how that ends. */
   abandon(): void {
-    void Promise.allSettled([this.#file.close()]);
+    closeQuietly(this.#file);
   }
 
   /** As `close`, in the background. */
@@ -179,4 +182,8 @@ export class Segment {
     if (this.#allocated > this.#offset) await Promise.allSettled([this.#file.truncate(this.#offset)]);
     await this.#file.close();
   }
+}
+
+function closeQuietly(file: DiskFile): void {
+  void Promise.allSettled([file.close()]);
 }

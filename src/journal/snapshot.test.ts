@@ -98,7 +98,7 @@ describe('a snapshot', () => {
     };
     await expect(journal.snapshot(source, () => 1n, durableAlready)).rejects.toThrow('closed');
     expect(parts).toBe(3);
-    await expect(journal.write([group(2n, 'b')])).rejects.toThrow('a closed journal is not used');
+    await expect(journal.write([group(2n, 'b')])).rejects.toThrow('the journal is closed');
   });
 
   it('is given up also when the journal is closed just before it is installed', async () => {

@@ -225,15 +225,31 @@ export class Tally implements AsyncDisposable {
     return this.#owned.engine.info();
   }
 
-  /** Waits until everything added is durable and gives the directory away. What is called later is refused. */
+  /**
+   * Waits until everything added is durable and gives the directory away. What is called later is refused.
+   * @throws CountingError outcome_unknown when the disk failed until the end, so that something added may be lost
+   */
   close(): Promise<void> {
     this.#additions.settle();
-    this.#closing ??= this.#owned.engine.close().then(() => this.#owned.ownership.release());
+    this.#closing ??= this.#close();
     return this.#closing;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  async #close(): Promise<void> {
+    const { engine, ownership } = this.#owned;
+    try {
+      await engine.close();
+    } catch (error) {
+      await ownership.release().catch(() => {
+        // That not everything is durable matters more than what owner.json says.
+      });
+      throw error;
+    }
+    await ownership.release();
   }
 
   async #run(chunk: Chunk): Promise<void> {

@@ -19,6 +19,19 @@ interface Account {
   unknown: number;
 }
 
+/** What had been acknowledged to a client when it was told of an update in the group `sequence`. */
+interface Standing {
+  readonly sequence: bigint;
+  readonly shared: number;
+  readonly pair: number;
+  readonly keys: number;
+  /** Where in `#ownStates` its own counter was then. */
+  readonly ownAt: number;
+}
+
+/** The least that a recovery must show of what a client was told. */
+export type Floor = Omit<Standing, 'sequence'>;
+
 /** Errors after which a keyed call may be retried with the same key. */
 const RETRIED: ReadonlySet<number> = new Set([ERRORS.unavailable.id, ERRORS.idempotency_unsettled.id]);
 
@@ -35,6 +48,9 @@ export class SimulatedClient {
   #keyNumber = 0;
   /** What the client's own counter may hold: undefined for absent. */
   own: Set<bigint | undefined> = new Set([undefined]);
+  /** All that its own counter may have held since the last recovery, in order. */
+  #ownStates: (bigint | undefined)[] = [undefined];
+  readonly #standings: Standing[] = [];
   /** The highest counts that any read has shown, per client. */
   readonly seen: number[];
   /** Calls under way. */
@@ -73,6 +89,36 @@ export class SimulatedClient {
     this.#engine = engine;
   }
 
+  /** What must be there when everything acknowledged is. */
+  get allAcknowledged(): Floor {
+    const { shared, pair, settledKeys: keys } = this;
+    return { shared: shared.acknowledged, pair: pair.acknowledged, keys, ownAt: this.#ownStates.length };
+  }
+
+  /** What must be there when the groups through `sequence` are; groups of an earlier numbering are restated in lower ones. */
+  acknowledgedThrough(sequence: bigint): Floor | undefined {
+    return this.#standings.findLast((standing) => standing.sequence <= sequence);
+  }
+
+  /** What its own counter may hold when the state at `ownAt` cannot be taken back. */
+  ownSince(ownAt: number): Set<bigint | undefined> {
+    return new Set([...this.own, ...this.#ownStates.slice(ownAt)]);
+  }
+
+  /** A recovery has shown what counts: that is durable, so it is settled from here on. */
+  settle(shared: number, pair: number, keys: number, own: bigint | undefined): void {
+    this.shared.acknowledged = shared;
+    this.shared.unknown = 0;
+    this.pair.acknowledged = pair;
+    this.pair.unknown = 0;
+    // The key that is being tried came last: it counts only if all before it do.
+    this.settledKeys = Math.min(this.settledKeys, keys);
+    this.own = new Set([own]);
+    this.#ownStates = [own];
+    this.#standings.length = 0;
+    this.#standings.push({ sequence: 0n, ...this.allAcknowledged, ownAt: 0 });
+  }
+
   /** Starts one call, if none is under way. @param onlySettle nothing new, only the retry of an open key. */
   step(nowMs: number, onlySettle = false): void {
     if (this.isBusy || (onlySettle && this.#key === undefined)) return;
@@ -91,6 +137,10 @@ export class SimulatedClient {
       if (generation !== this.#generation) return;
       this.isBusy = false;
       done();
+      if (chunk.refusal === DONE && chunk.sequence > 0n) {
+        const ownAt = this.#ownStates.length - 1;
+        this.#standings.push({ sequence: chunk.sequence, ...this.allAcknowledged, ownAt });
+      }
     };
     this.#engine.submit(chunk);
   }
@@ -128,6 +178,9 @@ export class SimulatedClient {
       if (code === ERRORS.outcome_unknown.id || RETRIED.has(code)) return;
       if (code !== DONE) this.complaint = `a keyed add was answered with error ${code}`;
       this.settledKeys++;
+      // Each key counts once, so a retry is answered what the first request was, or should have been.
+      if (chunk.valueAt(0) !== BigInt(this.settledKeys))
+        this.complaint = `key ${this.settledKeys} was answered ${chunk.valueAt(0)}`;
       this.#key = undefined;
     });
   }
@@ -151,6 +204,7 @@ export class SimulatedClient {
     else chunk.pushName(Op.set, this.ownName, value, choice === 2 ? long : undefined);
     const after = choice < 2 ? undefined : value;
     this.own.add(after);
+    this.#ownStates.push(after);
     const before = new Set(this.own);
     this.#call(chunk, () => {
       if (chunk.refusal === ERRORS.outcome_unknown.id) return;

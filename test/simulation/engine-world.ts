@@ -10,12 +10,15 @@ import { Engine } from '../../src/engine/engine.ts';
 import type { Disk } from '../../src/host/host.ts';
 import { SeededRandom } from '../../src/std/random.ts';
 import { type Fault, SimulatedDisk } from './disk.ts';
-import { digits, SHARED, SimulatedClient } from './engine-client.ts';
+import { digits, type Floor, SHARED, SimulatedClient } from './engine-client.ts';
 import { type SimulatedHost, simulatedHost } from './host.ts';
+import { WrittenGroups } from './written-groups.ts';
 
 export interface EngineWorldOptions {
   readonly seed: number;
   readonly durability?: Durability;
+  /** The mode whose promise is judged; another one than it runs in, to see that the oracle notices. */
+  readonly promised?: Durability;
   /** The disk never fails and the power never goes: only the process is killed. */
   readonly onlyKills?: boolean;
   readonly policies?: readonly Policy[];
@@ -34,8 +37,11 @@ export class EngineWorld {
   #disk: SimulatedDisk;
   #engine: Engine | undefined;
   #clients: SimulatedClient[] = [];
+  #written = new WrittenGroups();
+  /** Of each client, what the next recovery must show. */
+  #floors: (Floor | undefined)[] = [];
   /** What the runs met, so that a test can tell that it tested something. */
-  readonly counts = { crashes: 0, kills: 0, faults: 0, repairs: 0, snapshots: 0, calls: 0 };
+  readonly counts = { crashes: 0, kills: 0, faults: 0, repairs: 0, snapshots: 0, calls: 0, stops: 0, refusedStops: 0 };
 
   constructor(options: EngineWorldOptions) {
     this.#options = options;
@@ -50,7 +56,9 @@ export class EngineWorld {
     const random = this.#random;
     this.#plan();
     const stopped = random.chance(0.7) ? this.#stopAt(random.below(steps) + 1) : undefined;
+    const stopsInRepair = random.chance(0.3);
     for (let step = 0; step < steps && !stopped?.isOver(); step++) {
+      if (stopsInRepair && this.#running.state === 'failing') break;
       for (const client of this.#clients) if (random.chance(0.8)) this.#step(client);
       if (random.chance(0.01)) this.#snapshot();
       if (random.chance(0.02)) this.#disk.release();
@@ -58,15 +66,45 @@ export class EngineWorld {
       await this.#host.clock.advance(random.chance(0.005) ? PAUSE_MS : random.fraction() * STEP_MS);
       this.#complain();
     }
-    this.#disk.release();
-    if (stopped === undefined && random.chance(0.3)) await this.#inTime(this.#running.close());
-    if (this.#options.onlyKills !== true && random.chance(0.7)) {
-      this.#disk = this.#disk.crash();
-      this.counts.crashes++;
-    } else {
-      this.#disk = this.#disk.kill();
-      this.counts.kills++;
+    const isFailing = this.#running.state === 'failing';
+    if (!isFailing || random.chance(0.5)) this.#disk.release();
+    const isStopped = (isFailing || random.chance(0.3)) && (await this.#stop(stopped));
+    this.#end(isStopped);
+  }
+
+  /** A clean stop, in the middle of a repair perhaps. @returns whether it says that everything is durable */
+  async #stop(stopped: { isOver: () => boolean } | undefined): Promise<boolean> {
+    let outcome: 'durable' | 'refused' | undefined;
+    this.#running.close().then(
+      () => {
+        outcome = 'durable';
+      },
+      () => {
+        outcome = 'refused';
+      },
+    );
+    for (let waitedMs = 0; outcome === undefined && stopped?.isOver() !== true; waitedMs += 20) {
+      await this.#host.clock.advance(20);
+      if (waitedMs > PAUSE_MS) this.#disk.release();
     }
+    this.#complain();
+    if (outcome === 'durable') this.counts.stops++;
+    if (outcome === 'refused') this.counts.refusedStops++;
+    return outcome === 'durable';
+  }
+
+  /** The process or the power goes; what it may take with it depends on the mode. */
+  #end(isStopped: boolean): void {
+    const { durability = 'always', promised = durability, onlyKills = false } = this.#options;
+    const isCrash = !onlyKills && this.#random.chance(0.7);
+    const keepsAll = isStopped || promised === 'always' || (promised === 'interval' && !isCrash);
+    const through = isCrash ? this.#running.durableSequence : this.#written.sequence;
+    this.#floors = this.#clients.map((client) =>
+      keepsAll ? client.allAcknowledged : client.acknowledgedThrough(through),
+    );
+    this.#disk = isCrash ? this.#disk.crash() : this.#disk.kill();
+    if (isCrash) this.counts.crashes++;
+    else this.counts.kills++;
   }
 
   /** The end: no more faults, every open key is settled, and every number is exact. */
@@ -78,7 +116,7 @@ export class EngineWorld {
     }
     this.#complain();
     await this.#inTime(this.#running.close());
-    this.#disk = this.#disk.crash();
+    this.#end(true);
     await this.#open();
   }
 
@@ -96,7 +134,7 @@ export class EngineWorld {
     const { durability = 'always', policies = [], between = (disk: Disk) => disk } = this.#options;
     this.#engine = await this.#inTime(
       Engine.open({
-        disk: between(this.#disk),
+        disk: this.#written.over(between(this.#disk)),
         host: this.#host,
         durability,
         policies,
@@ -124,12 +162,14 @@ export class EngineWorld {
   /** Some of the next operations fail or hang. */
   #plan(): void {
     if (this.#options.onlyKills === true || this.#random.chance(0.2)) return;
-    const count = 1 + this.#random.below(4);
+    // Now and then until the end of this life, so that no repair succeeds before a stop gives up.
+    const isForGood = this.#random.chance(0.1);
+    const count = isForGood ? 1000 : 1 + this.#random.below(4);
     const first = this.#disk.operations + this.#random.below(300);
-    const isBurst = this.#random.chance(0.5);
+    const isBurst = isForGood || this.#random.chance(0.5);
     for (let i = 0; i < count; i++) {
       const operation = isBurst ? first + i : this.#disk.operations + 1 + this.#random.below(600);
-      this.#disk.failAt(operation, this.#random.pick<Fault>(['ENOSPC', 'EIO', 'hang']));
+      this.#disk.failAt(operation, isForGood ? 'ENOSPC' : this.#random.pick<Fault>(['ENOSPC', 'EIO', 'hang']));
     }
   }
 
@@ -165,35 +205,28 @@ export class EngineWorld {
     const complain = (what: string): never => {
       throw new Error(`seed ${this.#options.seed}: ${what}`);
     };
-    const { durability = 'always' } = this.#options;
+    const { durability = 'always', promised = durability } = this.#options;
     const shared = digits(values.get(SHARED) ?? 0n, CLIENTS);
     for (const client of this.#clients) {
       const { index } = client;
-      within(`client ${index} in the shared counter`, shared[index], client.shared, complain);
+      const floor = this.#floors[index] ?? { shared: 0, pair: 0, keys: 0, ownAt: 0 };
+      within(`client ${index} in the shared counter`, shared[index], floor.shared, client.shared, complain);
       for (const other of this.#clients) {
         if (shared[index] >= other.seen[index]) continue;
         // Only in mode `always` do reads wait.
-        if (durability === 'always') complain(`client ${other.index} read ${other.seen[index]} of client ${index}`);
+        if (promised === 'always') complain(`client ${other.index} read ${other.seen[index]} of client ${index}`);
         other.seen[index] = shared[index];
       }
-      const keyed = Number(values.get(client.keyedName) ?? 0n);
-      within(
-        `keys of client ${index}`,
-        keyed,
-        { acknowledged: client.settledKeys, unknown: client.isKeyOpen ? 1 : 0 },
-        complain,
-      );
+      const keys = Number(values.get(client.keyedName) ?? 0n);
+      const keyed = { acknowledged: client.settledKeys, unknown: client.isKeyOpen ? 1 : 0 };
+      within(`keys of client ${index}`, keys, floor.keys, keyed, complain);
       const [a, b] = client.pairNames.map((name) => Number(values.get(name) ?? 0n));
-      within(`pairs of client ${index}`, a, client.pair, complain);
+      within(`pairs of client ${index}`, a, floor.pair, client.pair, complain);
       if (a !== b) complain(`an atomic pair of client ${index} was torn: ${a} and ${b}`);
       const own = values.get(client.ownName);
-      if (!client.own.has(own)) complain(`${client.ownName} is ${own}, expected one of ${[...client.own].join(', ')}`);
-      client.own = new Set([own]);
-      // What this recovery shows is durable, so it is settled from here on.
-      client.shared.acknowledged = shared[index];
-      client.shared.unknown = 0;
-      client.pair.acknowledged = a;
-      client.pair.unknown = 0;
+      const owns = client.ownSince(floor.ownAt);
+      if (!owns.has(own)) complain(`${client.ownName} is ${own}, expected one of ${[...owns].join(', ')}`);
+      client.settle(shared[index], a, keys, own);
     }
   }
 
@@ -229,11 +262,13 @@ export class EngineWorld {
 function within(
   what: string,
   count: number,
+  floor: number,
   account: { readonly acknowledged: number; readonly unknown: number },
   complain: (what: string) => never,
 ): void {
   const { acknowledged, unknown } = account;
-  if (count < acknowledged) complain(`${what}: ${acknowledged} were acknowledged, ${count} are there`);
+  if (count < floor)
+    complain(`${what}: ${acknowledged} were acknowledged, ${floor} of them for good, ${count} are there`);
   if (count > acknowledged + unknown)
     complain(`${what}: ${acknowledged} acknowledged and ${unknown} unknown, ${count} are there`);
 }

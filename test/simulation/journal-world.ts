@@ -22,6 +22,8 @@ import {
 /** A group as it was once; the same number may be given again after a failure. */
 interface Gathered {
   readonly sequence: bigint;
+  /** Grows with every group, whatever its number. */
+  readonly age: number;
   readonly entries: readonly ModelEntry[];
   readonly stateAfter: string;
 }
@@ -40,11 +42,16 @@ export class JournalWorld {
   /** Reused, as an engine does, also while a hanging write still reads one. */
   readonly #buffers: GroupBuffer[] = [];
   #pending: Gathered[] = [];
-  /** Handed to the journal and not durable. */
+  /** Handed to the journal and not durable. Those that it has taken are in the system's cache. */
   #written: Gathered[] = [];
   /** By sequence number, what a recovery may find: everything ever written, or the one that was durable. */
   readonly #acceptable = new Map<bigint, readonly Gathered[]>();
   #durableSequence = 0n;
+  /** The age of the newest group that the journal has taken: the system has it, so killing the process must not lose it. */
+  #writtenAge = 0;
+  /** The least that the next recovery must show. */
+  #floorAge = 0;
+  #ages = 0;
   #waiters: { sequence: bigint; resolve: () => void; reject: (error: Error) => void }[] = [];
   #snapshot: Promise<unknown> | undefined;
   /** What happened, for the tests to ask whether they saw it. */
@@ -59,6 +66,18 @@ export class JournalWorld {
 
   get durableSequence(): bigint {
     return this.#durableSequence;
+  }
+
+  /** The process is gone: what the system has is there for the next one. */
+  kill(): void {
+    this.disk = this.disk.kill();
+    this.#floorAge = this.#writtenAge;
+  }
+
+  /** The power is gone: what the system had may be gone with it. */
+  crash(): void {
+    this.disk = this.disk.crash();
+    this.#floorAge = 0;
   }
 
   /** Opens the journal and judges what it recovers. @throws when the journal refuses, or the oracle does */
@@ -85,6 +104,7 @@ export class JournalWorld {
     for (const sequence of this.#acceptable.keys()) if (sequence > this.#sequence) this.#acceptable.delete(sequence);
     for (const [sequence, groups] of found) this.#acceptable.set(sequence, groups);
     this.#durableSequence = this.#sequence;
+    this.#writtenAge = 0;
   }
 
   /** Goes on for so many random steps, and ends with everything durable. */
@@ -125,6 +145,7 @@ export class JournalWorld {
     this.#written.push(...groups);
     for (const group of groups) this.#accept(group);
     await journal.write(this.#encoded(groups));
+    this.#writtenAge = groups.at(-1)?.age ?? this.#writtenAge;
   }
 
   /** Changes a few records and puts their states into a group. */
@@ -137,7 +158,7 @@ export class JournalWorld {
   }
 
   #group(entries: readonly ModelEntry[]): Gathered {
-    return { sequence: ++this.#sequence, entries, stateAfter: stateText(this.#state) };
+    return { sequence: ++this.#sequence, age: ++this.#ages, entries, stateAfter: stateText(this.#state) };
   }
 
   #change(): ModelEntry[] {
@@ -214,16 +235,17 @@ export class JournalWorld {
     for (const waiter of this.#waiters.splice(0)) waiter.reject(new Error('the journal has failed'));
     for (let attempt = 0; ; attempt++) {
       try {
-        await this.#inTime(journal.replace());
-        // It may know of more: a rotation syncs too.
-        if (journal.sequence < this.#durableSequence)
-          throw new Error(`seed ${this.seed}: what was durable is given up`);
-        this.#sequence = journal.sequence;
-        const group = this.#group(names.flatMap((name) => this.#restated(name, touched)));
-        this.#accept(group);
-        await this.#inTime(journal.write(this.#encoded([group])));
-        await this.#inTime(journal.sync());
-        this.#becomeDurable([group]);
+        let group: Gathered | undefined;
+        const restate = (sequence: bigint): GroupBuffer => {
+          // It may know of more: a rotation syncs too.
+          if (sequence <= this.#durableSequence) throw new Error(`seed ${this.seed}: what was durable is given up`);
+          this.#sequence = sequence - 1n;
+          group = this.#group(names.flatMap((name) => this.#restated(name, touched)));
+          this.#accept(group);
+          return this.#encoded([group])[0];
+        };
+        await this.#inTime(journal.replace(restate));
+        if (group !== undefined) this.#becomeDurable([group]);
         return;
       } catch (error) {
         if (attempt === 5 || journal.failure === undefined) throw error;
@@ -246,6 +268,7 @@ export class JournalWorld {
     for (const group of groups) {
       this.#acceptable.set(group.sequence, [group]);
       this.#durableSequence = group.sequence;
+      this.#writtenAge = group.age;
     }
     for (const waiter of this.#waiters) if (waiter.sequence <= this.#durableSequence) waiter.resolve();
   }
@@ -271,6 +294,8 @@ export class JournalWorld {
     const candidates = found.get(sequence) ?? this.#acceptable.get(sequence) ?? [];
     const last = candidates.filter((group) => group.stateAfter === state);
     if (sequence === 0n ? state !== '[]' : last.length === 0) complain(`the state at group ${sequence} is another`);
+    if (Math.max(0, ...last.map(({ age }) => age)) < this.#floorAge)
+      complain(`group ${sequence} is the last, and the system had more`);
     return found.set(sequence, last);
   }
 

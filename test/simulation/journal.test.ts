@@ -27,7 +27,7 @@ async function openAtLast(world: JournalWorld, crashes: number): Promise<void> {
   for (let i = 0; i < crashes; i++) {
     const stopped = world.disk.stopAt(1 + ((world.seed + i * 3) % 12));
     const opened = await Promise.race([world.open().then(() => true), stopped.then(() => false)]);
-    world.disk = world.disk.crash();
+    world.crash();
     if (opened) break;
   }
   await world.open();
@@ -41,10 +41,10 @@ describe.each(SEEDS)('seed %i', (seed) => {
       const world = newWorld(seed);
       const stopped = world.disk.stopAt(operation);
       await Promise.race([world.open().then(() => world.run(STEPS)), stopped]);
-      world.disk = world.disk.crash();
+      world.crash();
       await openAtLast(world, operation % 3);
       await world.run(5);
-      world.disk = world.disk.crash();
+      world.crash();
       await world.open();
       for (const count of ['recoveries', 'lostGroups', 'keptGroups'] as const) total[count] += world.counts[count];
     }
@@ -63,10 +63,10 @@ describe.each(SEEDS)('seed %i', (seed) => {
       const stopped = world.disk.stopAt(operation);
       const refused = (error: unknown) => expect(String(error)).toContain('EIO');
       await Promise.race([world.open().then(() => world.run(STEPS), refused), stopped]);
-      world.disk = world.disk.kill();
+      world.kill();
       await world.open();
       keptGroups += world.counts.keptGroups;
-      world.disk = world.disk.crash();
+      world.crash();
       await world.open();
     }
     expect(keptGroups, 'some process was killed before its sync').toBeGreaterThan(0);
@@ -80,16 +80,37 @@ describe.each(SEEDS)('seed %i', (seed) => {
       world.disk.failAt(operation, fault);
       // A start may fail, and then the next one has to succeed, on what the first one has left in the cache.
       await world.open().catch(async () => {
-        world.disk = world.disk.kill();
+        world.kill();
         await world.open();
       });
       await world.run(STEPS);
       world.disk.release();
       await world.run(3);
       failures += world.counts.failures + world.counts.failedSnapshots;
-      world.disk = world.disk.crash();
+      world.crash();
       await world.open();
     }
     expect(failures, 'faults were noticed').toBeGreaterThan(operations / 3);
+  });
+
+  it.each<Fault>(['ENOSPC', 'EIO'])('takes back nothing that was written when it is killed after %s', async (fault) => {
+    const operations = await undisturbed(seed);
+    let failures = 0;
+    // Killed at each step of the repair, and some of those steps fail, too.
+    for (let operation = 1; operation <= operations; operation++) {
+      const world = newWorld(seed);
+      world.disk.failAt(operation, fault);
+      if (operation % 2 === 0) world.disk.failAt(operation + 1 + ((operation >> 1) % 6), fault);
+      const stopped = world.disk.stopAt(operation + 1 + (operation % 13));
+      const refused = (error: unknown) => expect(String(error)).toContain(fault);
+      await Promise.race([world.open().then(() => world.run(STEPS), refused), stopped]);
+      world.kill();
+      await world.open();
+      failures += world.counts.failures;
+      await world.run(3);
+      world.crash();
+      await world.open();
+    }
+    expect(failures, 'it was killed in repairs').toBeGreaterThan(operations / 3);
   });
 });

@@ -1,0 +1,110 @@
+/** What a failing disk does to callers of the engine, and what is no failure of the disk. */
+import { beforeEach, describe, expect, it } from 'vitest';
+import { SimulatedDisk } from '../../test/simulation/disk.ts';
+import { type SimulatedHost, simulatedHost } from '../../test/simulation/host.ts';
+import { Chunk, Op } from '../counter/chunk.ts';
+import type { Durability } from '../counter/service.ts';
+import { Engine } from './engine.ts';
+
+const FOR_GOOD = 2000;
+const MODES: readonly Durability[] = ['always', 'interval', 'off'];
+
+let host: SimulatedHost;
+let disk: SimulatedDisk;
+
+beforeEach(() => {
+  host = simulatedHost(1);
+  disk = new SimulatedDisk({ seed: 1, clock: host.clock, latencyMs: 1 });
+});
+
+async function inTime<T>(work: Promise<T>): Promise<T> {
+  let isSettled = false;
+  const settle = (): void => {
+    isSettled = true;
+  };
+  work.then(settle, settle);
+  for (let i = 0; i < 5000 && !isSettled; i++) await host.clock.advance(5);
+  expect(isSettled).toBe(true);
+  return work;
+}
+
+const open = (durability: Durability): Promise<Engine> => inTime(Engine.open({ disk, host, durability }));
+
+function add(engine: Engine, complete: () => void = () => undefined): void {
+  const chunk = new Chunk();
+  chunk.pushName(Op.add, 'a', 1n);
+  chunk.complete = complete;
+  engine.submit(chunk);
+}
+
+async function count(engine: Engine): Promise<bigint> {
+  const chunk = new Chunk();
+  chunk.pushName(Op.get, 'a');
+  await inTime(
+    new Promise<void>((resolve) => {
+      chunk.complete = resolve;
+      engine.submit(chunk);
+    }),
+  );
+  return chunk.valueAt(0);
+}
+
+function failFrom(operation: number, operations: number): void {
+  for (let i = 0; i < operations; i++) disk.failAt(operation + i, 'ENOSPC');
+}
+
+describe.each(MODES)('a stop in mode %s', (durability) => {
+  it('is refused when the disk has not taken everything until its end', async () => {
+    const engine = await open(durability);
+    add(engine);
+    failFrom(disk.operations + 1, FOR_GOOD);
+    await expect(inTime(engine.close())).rejects.toMatchObject({ code: 'outcome_unknown' });
+    expect(engine.state).toBe('closed');
+  });
+
+  it('waits for a repair that succeeds in time', async () => {
+    const engine = await open(durability);
+    add(engine);
+    failFrom(disk.operations + 1, 4);
+    await inTime(engine.close());
+    disk = disk.crash();
+    expect(await count(await open(durability))).toBe(1n);
+  });
+});
+
+it('a snapshot that the disk does not take is refused by code', async () => {
+  const engine = await open('always');
+  failFrom(disk.operations + 1, 1);
+  await expect(inTime(engine.snapshot())).rejects.toMatchObject({
+    code: 'unavailable',
+    message: expect.stringContaining('ENOSPC'),
+  });
+});
+
+it.each(['always', 'interval'] as const)(
+  'a fault of the program is none of the journal: it ends the process (mode %s)',
+  async (durability) => {
+    const engine = await open(durability);
+    add(engine, () => {
+      throw new RangeError('Array buffer allocation failed');
+    });
+    const running = async (): Promise<void> => {
+      for (let i = 0; i < 50; i++) await host.clock.advance(5);
+    };
+    // Thrown where nobody catches it: here by the clock, in a process by the event loop.
+    await expect(running()).rejects.toThrow('Array buffer allocation failed');
+    expect(engine.state).toBe('open');
+  },
+);
+
+it('a flush is answered when a sync fails that was asked for while nothing else was to be written', async () => {
+  const engine = await open('off');
+  add(engine);
+  await host.clock.advance(200);
+  // It has been written, and the sync that fails is one of the rotation.
+  failFrom(disk.operations + 1, 1);
+  await expect(inTime(engine.snapshot())).rejects.toMatchObject({ code: 'unavailable' });
+  await expect(inTime(engine.flush())).rejects.toMatchObject({ code: 'outcome_unknown' });
+  await inTime(engine.close());
+  expect(engine.state).toBe('closed');
+});
