@@ -84,6 +84,9 @@ const noCompletion = (): void => {
   throw new Error('a chunk was submitted without a completion');
 };
 const encoder = new TextEncoder();
+/** Names beyond this are let go when a chunk is emptied, so that what pools of chunks hold is bounded. */
+const IDLE_NAMES_BYTES_MAX = 256 * 1024;
+const OWN_BYTES_MIN = 512;
 
 /** A buffer that names lie in, and the same bytes to be read by words. */
 interface NameBytes {
@@ -181,9 +184,11 @@ export class Chunk {
     return this.#names.view;
   }
 
-  /** Empties the chunk for reuse; its buffers stay, `complete` too. */
+  /** Empties the chunk for reuse; its columns stay, buffers of usual size and `complete` too. */
   reset(): void {
     this.count = 0;
+    if (this.#own.bytes.length > IDLE_NAMES_BYTES_MAX) this.#own = nameBytes(new Uint8Array(OWN_BYTES_MIN));
+    if (this.#lent.bytes.length > IDLE_NAMES_BYTES_MAX) this.#lent = this.#own;
     this.#names = this.#own;
     this.#ownUsed = 0;
     if (this.options.length > 0) this.options.length = 0;

@@ -76,7 +76,7 @@ export function readInt64(lanes: Int32Array, at: number): bigint {
  * Parses a decimal integer as Redis does: an optional minus, no plus, no leading zeros, no `-0`, no blanks.
  * @returns false when the bytes are anything else or do not fit in 64 bits; `out` is then untouched.
  */
-export function parseInt64(bytes: Uint8Array, start: number, end: number, out: Int32Array, at: number): boolean {
+export function parseInt64(bytes: ArrayLike<number>, start: number, end: number, out: Int32Array, at: number): boolean {
   const negative = start < end && bytes[start] === DASH;
   const first = negative ? start + 1 : start;
   const digits = end - first;
@@ -105,7 +105,7 @@ export function parseInt64(bytes: Uint8Array, start: number, end: number, out: I
 }
 
 /** The value of the digits in [start, end), 0 for none, -1 when one is not a digit. */
-function parseDigits(bytes: Uint8Array, start: number, end: number): number {
+function parseDigits(bytes: ArrayLike<number>, start: number, end: number): number {
   let value = 0;
   for (let i = start; i < end; i++) {
     const digit = bytes[i] - ZERO;

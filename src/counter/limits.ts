@@ -38,6 +38,8 @@ export const RESP_ARGUMENTS_MAX = 20_001;
 export const RESP_COMMAND_BYTES_MAX = 8 * 1024 * 1024;
 /** An inline RESP command (a line without a RESP header). */
 export const RESP_INLINE_BYTES_MAX = 64 * 1024;
+/** What a RESP client says about itself: its name, its library and the version of that. */
+export const CLIENT_NAME_BYTES_MAX = 255;
 /** Commands between MULTI and EXEC. */
 export const RESP_TRANSACTION_COMMANDS_MAX = 10_000;
 /** Replies that a client has not read yet; beyond it the connection is closed. */

@@ -249,6 +249,11 @@ describe('what clients and tools ask', () => {
       '-ERR lib-name cannot contain spaces, newlines or special characters.\r\n',
     );
     expect(await client.call('CLIENT', 'SETNAME', 'a b')).toMatch(/^-ERR Client names cannot contain spaces/);
+    const tooLong = 'x'.repeat(256);
+    expect(await client.call('CLIENT', 'SETNAME', tooLong)).toMatch(/^-ERR Client names cannot be longer than 255/);
+    expect(await client.call('HELLO', '2', 'SETNAME', tooLong)).toMatch(/^-ERR Client names cannot be longer/);
+    expect(await client.call('CLIENT', 'SETINFO', 'LIB-NAME', tooLong)).toMatch(/^-ERR lib-name cannot be longer/);
+    expect(await client.call('CLIENT', 'SETINFO', 'LIB-VER', tooLong)).toMatch(/^-ERR lib-ver cannot be longer/);
     const info = await client.call('CLIENT', 'INFO');
     expect(info).toMatch(/\r\nid=\d+ addr=127\.0\.0\.1:\d+ laddr=127\.0\.0\.1:\d+ name= age=\d+ /);
     expect(info).toContain(' lib-name=a-library lib-ver=1.2.3 resp=2\n');

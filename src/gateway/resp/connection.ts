@@ -172,7 +172,7 @@ export class Connection {
     let at = this.#input.start;
     let task: Promise<Planned> | undefined;
     let isFull = false;
-    chunk.names = bytes;
+    this.#input.lendNames(chunk);
     this.#bytesNeeded = 1;
     while (!isFull && !session.quitting) {
       if (session.authenticated && session.transaction === undefined) {

@@ -7,6 +7,7 @@ import { type Chunk, Op } from '../../counter/chunk.ts';
 import { negateInt64, parseInt64 } from '../../counter/int64.ts';
 import { CHUNK_COMMANDS_MAX } from '../../counter/limits.ts';
 import { readReply } from './commands/values.ts';
+import type { LentBytes } from './lent-bytes.ts';
 import { type Replies, valueReply } from './replies.ts';
 
 const STAR = 42;
@@ -39,7 +40,13 @@ const amount = new Int32Array(2);
  * Reads requests from `bytes[start, end)` until one is none of these, or not whole, or the chunk is full.
  * @returns the position of the first byte not read.
  */
-export function readSimpleRequests(bytes: Buffer, start: number, end: number, chunk: Chunk, replies: Replies): number {
+export function readSimpleRequests(
+  bytes: LentBytes,
+  start: number,
+  end: number,
+  chunk: Chunk,
+  replies: Replies,
+): number {
   let at = start;
   while (end - at >= SHORTEST_BYTES && bytes[at] === STAR && chunk.count < CHUNK_COMMANDS_MAX) {
     const behind = readOne(bytes, at, end, chunk, replies);
@@ -50,7 +57,7 @@ export function readSimpleRequests(bytes: Buffer, start: number, end: number, ch
 }
 
 /** @returns `at` when the request is none of these. */
-function readOne(bytes: Buffer, at: number, end: number, chunk: Chunk, replies: Replies): number {
+function readOne(bytes: LentBytes, at: number, end: number, chunk: Chunk, replies: Replies): number {
   const count = wordAt(bytes, at);
   const length = wordAt(bytes, at + 4);
   const name = wordAt(bytes, at + 8) | LOWER;
@@ -77,7 +84,14 @@ function readOne(bytes: Buffer, at: number, end: number, chunk: Chunk, replies: 
   return at;
 }
 
-function readBy(bytes: Buffer, at: number, end: number, isNegative: boolean, chunk: Chunk, replies: Replies): number {
+function readBy(
+  bytes: LentBytes,
+  at: number,
+  end: number,
+  isNegative: boolean,
+  chunk: Chunk,
+  replies: Replies,
+): number {
   const nameEnd = readName(bytes, at + 16, end);
   if (nameEnd < 0) return at;
   const length = nameLength;
@@ -94,7 +108,7 @@ function readBy(bytes: Buffer, at: number, end: number, isNegative: boolean, chu
 let nameLength = 0;
 
 /** Reads an argument of 1 to 999 bytes. @returns the position behind it, or -1. */
-function readName(bytes: Buffer, at: number, end: number): number {
+function readName(bytes: LentBytes, at: number, end: number): number {
   if (end - at < ARGUMENT_BYTES_MIN || bytes[at] !== DOLLAR) return -1;
   let length = bytes[at + 1] - ZERO;
   if (!(length >= 1 && length <= 9)) return -1;
@@ -111,7 +125,7 @@ function readName(bytes: Buffer, at: number, end: number): number {
 }
 
 /** Four bytes as one integer. */
-function wordAt(bytes: Buffer, at: number): number {
+function wordAt(bytes: LentBytes, at: number): number {
   return bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24);
 }
 

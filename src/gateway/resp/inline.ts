@@ -2,6 +2,7 @@
  * Splits a line that a person typed into arguments, with the quotes and escapes of Redis: "a\n\x00" with
  * escapes, 'a\'b' with only the quote escaped, and quotes may begin in the middle of a word.
  */
+import type { LentBytes } from './lent-bytes.ts';
 import type { Request } from './request.ts';
 
 const DOUBLE_QUOTE = 34;
@@ -44,9 +45,10 @@ export function splitLine(request: Request, start: number, end: number): boolean
 }
 
 /** A NUL ends the line, as it does in Redis. */
-function endOfText(bytes: Buffer, start: number, end: number): number {
-  const nul = bytes.subarray(start, end).indexOf(0);
-  return nul < 0 ? end : start + nul;
+function endOfText(bytes: LentBytes, start: number, end: number): number {
+  let at = start;
+  while (at < end && bytes[at] !== 0) at++;
+  return at;
 }
 
 interface Quoted {
@@ -56,7 +58,7 @@ interface Quoted {
   readonly out: number;
 }
 
-function readDoubleQuoted(bytes: Buffer, from: number, end: number, to: number): Quoted | undefined {
+function readDoubleQuoted(bytes: LentBytes, from: number, end: number, to: number): Quoted | undefined {
   let out = to;
   for (let at = from; at < end; at++) {
     const byte = bytes[at];
@@ -78,7 +80,7 @@ function readDoubleQuoted(bytes: Buffer, from: number, end: number, to: number):
   return undefined;
 }
 
-function readQuoted(bytes: Buffer, from: number, end: number, to: number): Quoted | undefined {
+function readQuoted(bytes: LentBytes, from: number, end: number, to: number): Quoted | undefined {
   let out = to;
   for (let at = from; at < end; at++) {
     if (bytes[at] === QUOTE) return { at: at + 1, out };

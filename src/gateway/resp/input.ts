@@ -7,12 +7,15 @@
  * - `bytes` changes only in `lend`, `advance`, `keep` and `release`, none of which is called between reading a request
  *   and submitting its chunk.
  */
+import type { Chunk } from '../../counter/chunk.ts';
+import type { LentBytes } from './lent-bytes.ts';
+
 const EMPTY: Buffer = Buffer.alloc(0);
 const OWN_BYTES_MIN = 1024;
 
 export class Input {
+  #bytes = EMPTY;
   /** Not yet read: `bytes[start, end)`. */
-  bytes = EMPTY;
   start = 0;
   end = 0;
   /** `bytes` is the connection's own buffer, with room behind `end`. */
@@ -21,6 +24,15 @@ export class Input {
   #isLent = false;
   readonly #waiting: Buffer[] = [];
   #waitingBytes = 0;
+
+  get bytes(): LentBytes {
+    return this.#bytes;
+  }
+
+  /** Gives the chunk its names where they lie; it has them until it is submitted. */
+  lendNames(chunk: Chunk): void {
+    chunk.names = this.#bytes;
+  }
 
   /** Bytes that can be read now. */
   get length(): number {
@@ -34,7 +46,7 @@ export class Input {
 
   /** Memory that is held, in bytes. */
   get heldBytes(): number {
-    return this.bytes.length + this.#waitingBytes;
+    return this.#bytes.length + this.#waitingBytes;
   }
 
   /** Takes bytes that are the connection's from now on. */
@@ -49,7 +61,7 @@ export class Input {
       this.receive(Buffer.from(bytes.subarray(0, length)));
       return;
     }
-    this.bytes = bytes;
+    this.#bytes = bytes;
     this.start = 0;
     this.end = length;
     this.#isOwn = false;
@@ -68,9 +80,9 @@ export class Input {
   advance(): void {
     if (this.#waiting.length === 0) return;
     if (this.length === 0 && this.#waiting.length === 1) {
-      this.bytes = this.#waiting[0];
+      this.#bytes = this.#waiting[0];
       this.start = 0;
-      this.end = this.bytes.length;
+      this.end = this.#bytes.length;
       this.#isOwn = false;
     } else {
       this.#append();
@@ -82,7 +94,7 @@ export class Input {
   /** Lets go of a buffer that has been read to its end. */
   release(): void {
     if (this.length > 0) return;
-    this.bytes = EMPTY;
+    this.#bytes = EMPTY;
     this.start = 0;
     this.end = 0;
     this.#isOwn = false;
@@ -91,21 +103,21 @@ export class Input {
   #append(): void {
     const { length } = this;
     const needed = length + this.#waitingBytes;
-    if (!this.#isOwn || this.bytes.length - this.end < this.#waitingBytes) {
-      if (this.#isOwn && this.bytes.length >= needed) {
-        this.bytes.copyWithin(0, this.start, this.end);
+    if (!this.#isOwn || this.#bytes.length - this.end < this.#waitingBytes) {
+      if (this.#isOwn && this.#bytes.length >= needed) {
+        this.#bytes.copyWithin(0, this.start, this.end);
       } else {
         // Twice what is needed: bytes that trickle in are then copied a few times, not once per delivery.
         const larger = Buffer.allocUnsafeSlow(Math.max(needed * 2, OWN_BYTES_MIN));
-        this.bytes.copy(larger, 0, this.start, this.end);
-        this.bytes = larger;
+        this.#bytes.copy(larger, 0, this.start, this.end);
+        this.#bytes = larger;
         this.#isOwn = true;
       }
       this.start = 0;
       this.end = length;
     }
     for (const bytes of this.#waiting) {
-      this.bytes.set(bytes, this.end);
+      this.#bytes.set(bytes, this.end);
       this.end += bytes.length;
     }
   }

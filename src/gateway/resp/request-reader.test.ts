@@ -9,7 +9,7 @@ function encode(args: readonly Uint8Array[]): Buffer {
 }
 
 function argumentsOf(reader: RequestReader): Buffer[] {
-  return Array.from({ length: reader.request.count }, (_, i) => Buffer.from(reader.request.view(i)));
+  return Array.from({ length: reader.request.count }, (_, i) => reader.request.copy(i));
 }
 
 function read(text: string, authenticated = true): { reading: Reading; reader: RequestReader } {

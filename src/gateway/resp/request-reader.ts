@@ -11,6 +11,7 @@ import {
   RESP_INLINE_BYTES_MAX,
 } from '../../counter/limits.ts';
 import { splitLine } from './inline.ts';
+import { type LentBytes, owned } from './lent-bytes.ts';
 import { Request } from './request.ts';
 
 const STAR = 42;
@@ -55,7 +56,7 @@ export class RequestReader {
   #line: Buffer | undefined = undefined;
 
   /** Reads the request that starts at `start` from `bytes[start, end)`. */
-  read(bytes: Buffer, start: number, end: number, authenticated: boolean): Reading {
+  read(bytes: LentBytes, start: number, end: number, authenticated: boolean): Reading {
     if (start === end) return this.#incomplete(1);
     this.#line = undefined;
     this.request.begin(bytes);
@@ -66,10 +67,13 @@ export class RequestReader {
 
   /** The request just read will be read again from `start`: undoes what reading did to its bytes. */
   putBack(start: number): void {
-    if (this.#line !== undefined) this.request.bytes.set(this.#line, start);
+    const { bytes } = this.request;
+    this.#line?.forEach((byte, i) => {
+      bytes[start + i] = byte;
+    });
   }
 
-  #readArray(bytes: Buffer, start: number, end: number, authenticated: boolean): Reading {
+  #readArray(bytes: LentBytes, start: number, end: number, authenticated: boolean): Reading {
     const count = this.#readHeader(bytes, start, end);
     if (this.#lineEnd < 0) {
       if (end - start > HEADER_BYTES_MAX) return this.#broken('too big mbulk count string');
@@ -96,7 +100,7 @@ export class RequestReader {
     return this.#whole(at);
   }
 
-  #readLength(bytes: Buffer, at: number, end: number, authenticated: boolean): Reading {
+  #readLength(bytes: LentBytes, at: number, end: number, authenticated: boolean): Reading {
     if (at < end && bytes[at] !== DOLLAR) {
       return this.#broken(`expected '$', got '${String.fromCharCode(bytes[at])}'`);
     }
@@ -116,7 +120,7 @@ export class RequestReader {
    * The number between the type byte at `at` and the end of its line; NaN when it is none. Sets `#lineEnd`.
    * Like Redis it takes the byte behind the carriage return for a line feed, whatever it is.
    */
-  #readHeader(bytes: Buffer, at: number, end: number): number {
+  #readHeader(bytes: LentBytes, at: number, end: number): number {
     const last = Math.min(end - 1, at + HEADER_BYTES_MAX);
     let lineEnd = at + 1;
     while (lineEnd < last && bytes[lineEnd] !== CR) lineEnd++;
@@ -135,16 +139,14 @@ export class RequestReader {
     return negative ? -value : value;
   }
 
-  #readLine(bytes: Buffer, start: number, end: number): Reading {
-    const length = bytes.subarray(start, end).indexOf(LF);
-    const known = length < 0 ? end - start : length;
-    if (known > RESP_INLINE_BYTES_MAX) return this.#broken('too big inline request');
-    if (length < 0) return this.#incomplete(end - start + 1);
-    const lineFeed = start + length;
-    const lineEnd = length > 0 && bytes[lineFeed - 1] === CR ? lineFeed - 1 : lineFeed;
-    const line = bytes.subarray(start, lineEnd);
+  #readLine(bytes: LentBytes, start: number, end: number): Reading {
+    const found = bytes.indexOf(LF, start);
+    const lineFeed = found < 0 ? end : Math.min(found, end);
+    if (lineFeed - start > RESP_INLINE_BYTES_MAX) return this.#broken('too big inline request');
+    if (lineFeed === end) return this.#incomplete(end - start + 1);
+    const lineEnd = lineFeed > start && bytes[lineFeed - 1] === CR ? lineFeed - 1 : lineFeed;
     // Quotes and escapes are taken away in place.
-    if (line.includes(QUOTE) || line.includes(DOUBLE_QUOTE)) this.#line = Buffer.from(line);
+    if (hasQuote(bytes, start, lineEnd)) this.#line = owned(bytes, start, lineEnd);
     if (!splitLine(this.request, start, lineEnd)) return this.#broken('unbalanced quotes in request');
     if (this.request.count > RESP_ARGUMENTS_MAX) return this.#broken('too big inline request');
     return this.#whole(lineFeed + 1);
@@ -164,4 +166,11 @@ export class RequestReader {
     this.error = `ERR Protocol error: ${text}`;
     return Reading.broken;
   }
+}
+
+function hasQuote(bytes: LentBytes, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) {
+    if (bytes[at] === QUOTE || bytes[at] === DOUBLE_QUOTE) return true;
+  }
+  return false;
 }

@@ -4,20 +4,21 @@
  */
 import { parseInt64, readInt64 } from '../../counter/int64.ts';
 import { grown } from '../../std/columns.ts';
+import { type LentBytes, owned } from './lent-bytes.ts';
 
 const EMPTY = Buffer.alloc(0);
 const lanes = new Int32Array(2);
 
 export class Request {
   /** Where the arguments lie. */
-  bytes: Buffer = EMPTY;
+  bytes: LentBytes = EMPTY;
   /** Arguments, the command's name included. */
   count = 0;
   starts = new Int32Array(16);
   lengths = new Int32Array(16);
 
   /** Starts over, with the arguments of a new request in `bytes`. */
-  begin(bytes: Buffer): void {
+  begin(bytes: LentBytes): void {
     this.bytes = bytes;
     this.count = 0;
   }
@@ -31,9 +32,9 @@ export class Request {
     this.lengths[this.count++] = length;
   }
 
-  /** The bytes of argument `i`, as a view: valid as long as the buffer is. */
-  view(i: number): Buffer {
-    return this.bytes.subarray(this.starts[i], this.starts[i] + this.lengths[i]);
+  /** A copy of the bytes of argument `i`. */
+  copy(i: number): Buffer {
+    return owned(this.bytes, this.starts[i], this.starts[i] + this.lengths[i]);
   }
 
   /** Argument `i` with one character per byte, so that whatever it is can be repeated in an error as it was. */

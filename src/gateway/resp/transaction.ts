@@ -9,6 +9,7 @@
  */
 import { CHUNK_COMMANDS_MAX, RESP_COMMAND_BYTES_MAX, RESP_TRANSACTION_COMMANDS_MAX } from '../../counter/limits.ts';
 import type { CommandSpec } from './command.ts';
+import type { LentBytes } from './lent-bytes.ts';
 import type { Request } from './request.ts';
 
 /** What an argument costs beside its own bytes: its start and length. */
@@ -63,7 +64,7 @@ export class Transaction {
   }
 
   /** Copies what still lies in `bytes`, the buffer being read. */
-  detach(bytes: Buffer): void {
+  detach(bytes: LentBytes): void {
     if (this.#copied === this.#starts.length) return;
     if (this.#buffer === undefined || this.#buffer.length < this.#bytes) {
       const larger = Buffer.allocUnsafeSlow(Math.min(this.#bytes * 2, RESP_COMMAND_BYTES_MAX));
@@ -78,7 +79,7 @@ export class Transaction {
   }
 
   /** Calls back for each queued command, with its arguments in `request`. */
-  replay(request: Request, bytes: Buffer, each: (command: CommandSpec) => void): void {
+  replay(request: Request, bytes: LentBytes, each: (command: CommandSpec) => void): void {
     let at = 0;
     this.commands.forEach((command, i) => {
       request.begin(bytes);

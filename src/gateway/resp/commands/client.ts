@@ -1,11 +1,16 @@
 /** CLIENT: what libraries say about themselves when they connect, and what they ask about their connection. */
+import { CLIENT_NAME_BYTES_MAX } from '../../../counter/limits.ts';
 import { type CommandContext, type CommandSpec, container, ok, SYNTAX_ERROR, subcommand } from '../command.ts';
 import type { Planned } from '../replies.ts';
 import { help } from './help.ts';
 
-/** Printable ASCII without blanks: what goes into the line that CLIENT INFO tells. */
-export function isPlainName(name: string): boolean {
-  return /^[!-~]*$/.test(name);
+/**
+ * What a client says about itself is kept as long as it is connected, and goes into the line of CLIENT INFO: printable ASCII
+ * without blanks, and short. @returns the error for anything else
+ */
+export function nameError(what: string, text: string): string | undefined {
+  if (text.length > CLIENT_NAME_BYTES_MAX) return `ERR ${what} cannot be longer than ${CLIENT_NAME_BYTES_MAX} bytes.`;
+  return /^[!-~]*$/.test(text) ? undefined : `ERR ${what} cannot contain spaces, newlines or special characters.`;
 }
 
 /** The connection as CLIENT INFO tells it; what has no meaning here has the value of an idle connection. */
@@ -40,9 +45,8 @@ function setInfo(context: CommandContext): Planned {
   if (option !== 'lib-name' && option !== 'lib-ver') {
     return replies.error(`ERR Unrecognized option '${request.latin1(2)}'`);
   }
-  if (!isPlainName(value)) {
-    return replies.error(`ERR ${option} cannot contain spaces, newlines or special characters.`);
-  }
+  const error = nameError(option, value);
+  if (error !== undefined) return replies.error(error);
   if (option === 'lib-name') session.libraryName = value;
   else session.libraryVersion = value;
   return ok(context);
@@ -93,9 +97,8 @@ const SUBCOMMANDS: readonly CommandSpec[] = [
     arity: 3,
     handle: (context) => {
       const name = context.request.latin1(2);
-      if (!isPlainName(name)) {
-        return context.replies.error('ERR Client names cannot contain spaces, newlines or special characters.');
-      }
+      const error = nameError('Client names', name);
+      if (error !== undefined) return context.replies.error(error);
       context.session.name = name;
       return ok(context);
     },

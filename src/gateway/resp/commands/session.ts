@@ -10,7 +10,7 @@ import {
 } from '../command.ts';
 import type { Planned } from '../replies.ts';
 import type { Session } from '../session.ts';
-import { isPlainName } from './client.ts';
+import { nameError } from './client.ts';
 
 const WRONG_PASSWORD = 'WRONGPASS invalid username-password pair or user is disabled.';
 const NO_PASSWORD =
@@ -26,7 +26,7 @@ const OUT_OF_INT_RANGE = 'ERR value is out of range, value must between -2147483
 function authenticate({ door, request, session }: CommandContext, userAt: number, passwordAt: number): boolean {
   const isUser = userAt === 0 || request.latin1(userAt) === 'default';
   // Without a secret every password is right, as for a Redis user with `nopass`.
-  const isRight = isUser && (door.secret === undefined || door.secret.matches(request.view(passwordAt)));
+  const isRight = isUser && (door.secret === undefined || door.secret.matches(request.copy(passwordAt)));
   if (isRight) session.authenticated = true;
   return isRight;
 }
@@ -61,9 +61,8 @@ function hello(context: CommandContext): Planned {
   }
   if (passwordAt > 0 && !authenticate(context, passwordAt - 1, passwordAt)) return replies.error(WRONG_PASSWORD);
   if (!session.authenticated) return replies.error(HELLO_WITHOUT_AUTH);
-  if (name !== undefined && !isPlainName(name)) {
-    return replies.error('ERR Client names cannot contain spaces, newlines or special characters.');
-  }
+  const error = nameError('Client names', name ?? '');
+  if (error !== undefined) return replies.error(error);
   if (name !== undefined) session.name = name;
   return replies.say((writer) => {
     // Only now: the replies before this one are in the protocol before it.
@@ -96,7 +95,7 @@ const ping: CommandSpec = command({
   handle: ({ request, replies }) => {
     if (request.count > 2) return replies.error(wrongArity(ping));
     if (request.count === 1) return replies.say((writer) => writer.simple('PONG'));
-    const message = request.view(1);
+    const message = request.copy(1);
     return replies.say((writer) => writer.bulk(message));
   },
 });
@@ -133,7 +132,7 @@ export const SESSION_COMMANDS: readonly CommandSpec[] = [
     arity: 2,
     flags: ['loading', 'stale', 'fast'],
     handle: ({ request, replies }) => {
-      const message = request.view(1);
+      const message = request.copy(1);
       return replies.say((writer) => writer.bulk(message));
     },
   }),
