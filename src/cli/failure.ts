@@ -65,8 +65,10 @@ export function report(error: unknown, terminal: Terminal): number {
     return Exit.usage;
   }
   if (error instanceof RefusedError) {
-    const { code, detail, status, index } = error;
-    terminal.complain(`${code}: ${detail}`, { outcome: 'refused', code, detail, status, index });
+    const { code, detail, status, index, value, ttlSeconds } = error;
+    const left = ttlSeconds === undefined ? '' : `, and expires in ${ttlSeconds} s`;
+    const sentence = `${code}: ${detail}${value === undefined ? '' : `; the count is ${value}${left}`}`;
+    terminal.complain(sentence, { outcome: 'refused', code, detail, status, index, value, ttl: ttlSeconds });
     return code === 'unreachable' || code === 'timeout' ? Exit.unreachable : Exit.refused;
   }
   if (error instanceof UnknownOutcomeError) {

@@ -45,6 +45,22 @@ describe('a command line', () => {
     }
   });
 
+  it('says the count and the time left with a refusal by a bound', async () => {
+    const respond: Respond = () => problem(409, 'above_ceiling', { value: '100', ttl: 42 });
+    const { code, stderr } = await run(['incr', 'calls', '--ceiling', '100'], { respond });
+    expect(code).toBe(1);
+    expect(stderr).toContain('; the count is 100, and expires in 42 s\n');
+    const { stderr: json } = await run(['incr', 'calls', '--json'], { respond });
+    expect(JSON.parse(json)).toMatchObject({ outcome: 'refused', code: 'above_ceiling', value: 100, ttl: 42 });
+  });
+
+  it('begins a window that does not move', async () => {
+    const respond: Respond = () => reply(200, { value: '1', applied: '1' });
+    const { code, sent } = await run(['incr', 'calls', '--ttl', '60', '--ttl-if-none'], { respond });
+    expect([code, JSON.parse(sent[0]?.body ?? '')]).toEqual([0, { by: '1', ttl: 60, ttlIfNone: true }]);
+    expect((await run(['incr', 'calls', '--ttl-if-none'])).code).toBe(2);
+  });
+
   it.each(['0', '-1', 'soon', '1e3', '9999999'])('with a deadline of %s is refused', async (timeout) => {
     expect((await run(['get', 'a', '--timeout', timeout])).code).toBe(2);
   });

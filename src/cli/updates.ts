@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { IncrementOptions } from '../client/client.ts';
 import { countArgument, optionalCount, optionalWhole, wholeArgument } from './arguments.ts';
 import { clientOf } from './connection.ts';
-import { Exit } from './failure.ts';
+import { Exit, UsageError } from './failure.ts';
 import type { Action } from './program.ts';
 
 interface IncrementFlags {
@@ -11,6 +11,7 @@ interface IncrementFlags {
   readonly ceiling?: string;
   readonly saturate?: boolean;
   readonly ttl?: string;
+  readonly ttlIfNone?: boolean;
   readonly key?: string;
 }
 
@@ -75,6 +76,7 @@ function addIncrement(program: Command, action: Action, verb: 'incr' | 'decr', d
     .option('--ceiling <count>', 'refuse when the result would be above')
     .option('--saturate', 'at a bound apply what fits instead of refusing')
     .option('--ttl <seconds>', 'let the counter expire this long after now')
+    .option('--ttl-if-none', 'keep the deadline that there is: --ttl counts only when there is none')
     .option('--key <key>', 'idempotency key, to repeat an update whose outcome was unknown')
     .addHelpText(
       'after',
@@ -88,8 +90,10 @@ function addIncrement(program: Command, action: Action, verb: 'incr' | 'decr', d
           ceiling: optionalCount(flags.ceiling, '--ceiling'),
           saturate: flags.saturate,
           ttlSeconds: optionalWhole(flags.ttl, '--ttl'),
+          ttlIfNone: flags.ttlIfNone,
           idempotencyKey: flags.key,
         };
+        if (options.ttlIfNone && flags.ttl === undefined) throw new UsageError('--ttl-if-none needs a --ttl');
         const amount = countArgument(by, 'BY');
         const client = clientOf(command, terminal.world);
         const done = await client.adjust(name, amount, { ...options, subtract: verb === 'decr' });

@@ -1,6 +1,6 @@
 /** What calls return, and how it is read out of an answer's JSON. Each reader throws when the shape is another one. */
 import { type Answer, isPassing, PassingRefusal } from './call.ts';
-import { countOf, numberOf } from './count.ts';
+import { countOf, numberOf, standingOf } from './count.ts';
 
 /** What an increment or decrement did. */
 export interface Adjustment {
@@ -51,7 +51,16 @@ export type Outcome =
       readonly applied: bigint;
       readonly replayed: boolean;
     }
-  | { readonly outcome: 'refused' | 'unknown'; readonly name: string; readonly code: string; readonly detail: string };
+  | {
+      readonly outcome: 'refused' | 'unknown';
+      readonly name: string;
+      readonly code: string;
+      readonly detail: string;
+      /** Refused by a bound or for overflow: the count as it stays. */
+      readonly value?: bigint;
+      /** Refused by a bound: seconds until the counter expires, rounded up; undefined when it does not. */
+      readonly ttlSeconds?: number;
+    };
 
 export interface BatchResult {
   /** In the order of the updates. */
@@ -151,7 +160,7 @@ function outcomeOf(entry: Record<string, unknown>): Outcome {
     const error = objectOf(entry.error, 'error');
     const code = textOf(error.code, 'error.code');
     const detail = typeof error.detail === 'string' ? error.detail : code;
-    return { outcome: UNKNOWN_ENTRY.has(code) ? 'unknown' : 'refused', name, code, detail };
+    return { outcome: UNKNOWN_ENTRY.has(code) ? 'unknown' : 'refused', name, code, detail, ...standingOf(error) };
   }
   return {
     outcome: 'done',

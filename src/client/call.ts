@@ -12,8 +12,9 @@
  * Counters that many nodes share take no keys (`needs_authority`). An update with a key that only this client knows is then
  * sent once more without it, and from there on never again once it may have been applied.
  */
+import { standingOf } from './count.ts';
 import { Deadline } from './deadline.ts';
-import { RefusedError, UnknownOutcomeError } from './errors.ts';
+import { type RefusedDetails, RefusedError, UnknownOutcomeError } from './errors.ts';
 
 /** What of a fetch response the client uses. */
 export interface FetchResponse {
@@ -63,7 +64,7 @@ export interface Answer {
 interface Failure {
   readonly code: string;
   readonly detail: string;
-  readonly details: { readonly status?: number; readonly index?: number; retryAfterMs?: number; cause?: unknown };
+  readonly details: RefusedDetails;
   readonly mayBeApplied: boolean;
   readonly retry: boolean;
 }
@@ -255,6 +256,7 @@ function refusal(response: FetchResponse, text: string): Failure {
     status,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     ...(typeof problem.index === 'number' ? { index: problem.index } : {}),
+    ...standingOf(problem),
   };
   if (typeof problem.code === 'string') {
     const { code } = problem;

@@ -292,10 +292,31 @@ describe('a batch', () => {
     );
   });
 
+  it('and a single update tell the count and the time left with a refusal by a bound', async () => {
+    const error = { code: 'above_ceiling', detail: 'full', value: '9223372036854775807', ttl: 60 };
+    const { fetch } = scripted(
+      reply(200, { results: [{ name: 'a', error }], refused: 1 }),
+      problem(409, 'above_ceiling', {}, { value: '9223372036854775807', ttl: 60 }),
+    );
+    const { outcomes } = await clientOf(fetch).batch([{ name: 'a' }]);
+    expect(outcomes[0]).toMatchObject({ outcome: 'refused', value: 2n ** 63n - 1n, ttlSeconds: 60 });
+    const refused = (await failureOf(clientOf(fetch).increment('a'))) as RefusedError;
+    expect([refused.value, refused.ttlSeconds]).toEqual([2n ** 63n - 1n, 60]);
+  });
+
+  it('and a single update carry ttlIfNone', async () => {
+    const { fetch, sent } = scripted(done, reply(200, { results: [{ name: 'b', value: '1', applied: '1' }] }));
+    await clientOf(fetch).increment('a', 1, { ttlSeconds: 60, ttlIfNone: true });
+    await clientOf(fetch).batch([{ name: 'b', ttlSeconds: 60, ttlIfNone: true }]);
+    expect(JSON.parse(sent[0]?.body ?? '')).toEqual({ by: '1', ttl: 60, ttlIfNone: true });
+    expect(JSON.parse(sent[1]?.body ?? '')).toEqual({ name: 'b', ttl: 60, ttlIfNone: true });
+  });
+
   it('that is atomic throws the refusal with the position of the culprit', async () => {
     const { fetch, sent } = scripted(problem(409, 'below_floor', {}, { index: 1 }));
     const error = (await failureOf(clientOf(fetch).batch([{ name: 'a' }], { atomic: true }))) as RefusedError;
     expect([error.code, error.index]).toEqual(['below_floor', 1]);
+    expect([error.value, error.ttlSeconds]).toEqual([undefined, undefined]);
     expect(new URL(sent[0]?.url ?? '').searchParams.get('atomic')).toBe('true');
   });
 

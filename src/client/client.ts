@@ -83,6 +83,8 @@ export interface IncrementOptions extends UpdateOptions {
   readonly saturate?: boolean | undefined;
   /** The counter expires this long after this update; a whole number. */
   readonly ttlSeconds?: number | undefined;
+  /** `ttlSeconds` counts only when the counter has no deadline yet: a window that does not move. */
+  readonly ttlIfNone?: boolean | undefined;
 }
 
 export interface AdjustOptions extends IncrementOptions {
@@ -104,6 +106,7 @@ export interface BatchUpdate {
   readonly ceiling?: Count | undefined;
   readonly saturate?: boolean | undefined;
   readonly ttlSeconds?: number | undefined;
+  readonly ttlIfNone?: boolean | undefined;
   /** An idempotency key of this entry alone: an event that comes again, in whatever batch, is not counted again. */
   readonly id?: string | undefined;
   /** When it happened, Unix seconds. */
@@ -274,7 +277,7 @@ export class TallydClient {
       const { value, isPartial, applied } = outcome;
       return { value, ...(isPartial && { isPartial }), applied, replayed };
     }
-    throw new RefusedError(outcome?.code ?? 'bad_answer', outcome?.detail ?? 'the answer has no outcome');
+    throw new RefusedError(outcome?.code ?? 'bad_answer', outcome?.detail ?? 'the answer has no outcome', outcome);
   }
 
   async #setDeadline(name: string, ttl: number | null, options: UpdateOptions): Promise<boolean> {
@@ -348,6 +351,7 @@ function boundsOf(update: BatchUpdate | IncrementOptions) {
     ceiling: update.ceiling === undefined ? undefined : countText(update.ceiling, 'ceiling'),
     saturate: update.saturate,
     ttl: wholeSeconds(update.ttlSeconds),
+    ttlIfNone: update.ttlIfNone,
   };
 }
 

@@ -28,6 +28,15 @@ export function numberOf(value: unknown, what: string): number {
   return Number(countOf(value, what));
 }
 
+/** What a refusal by a bound tells of the counter: its count, and when it expires. */
+export function standingOf(refusal: Record<string, unknown>): { value?: bigint; ttlSeconds?: number } {
+  const { value, ttl } = refusal;
+  return {
+    ...(value === undefined ? {} : { value: countOf(value, 'value') }),
+    ...(ttl === undefined ? {} : { ttlSeconds: numberOf(ttl, 'ttl') }),
+  };
+}
+
 function describe(value: unknown): string {
   return typeof value === 'string' ? JSON.stringify(value.slice(0, 40)) : String(value);
 }

@@ -25,6 +25,10 @@ export interface RefusedDetails {
   readonly index?: number | undefined;
   /** When the server says a retry makes sense. */
   readonly retryAfterMs?: number | undefined;
+  /** Refused by a bound or for overflow: the count as it stays. */
+  readonly value?: bigint | undefined;
+  /** Refused by a bound: seconds until the counter expires, rounded up; undefined when it does not. */
+  readonly ttlSeconds?: number | undefined;
   readonly cause?: unknown;
 }
 
@@ -38,6 +42,10 @@ export class RefusedError extends Error {
   readonly status: number | undefined;
   readonly index: number | undefined;
   readonly retryAfterMs: number | undefined;
+  /** Refused by a bound or for overflow: the count as it stays. */
+  readonly value: bigint | undefined;
+  /** Refused by a bound: seconds until the counter expires, rounded up; undefined when it does not. */
+  readonly ttlSeconds: number | undefined;
 
   constructor(code: string, detail: string, details: RefusedDetails = {}) {
     super(`${code}: ${detail}`, details.cause === undefined ? undefined : { cause: details.cause });
@@ -46,6 +54,8 @@ export class RefusedError extends Error {
     this.status = details.status;
     this.index = details.index;
     this.retryAfterMs = details.retryAfterMs;
+    this.value = details.value;
+    this.ttlSeconds = details.ttlSeconds;
   }
 }
 

@@ -10,7 +10,7 @@
  */
 import { assert } from '../std/assert.ts';
 import { grown, viewOf } from '../std/columns.ts';
-import { DONE } from './errors.ts';
+import { BOUND_REFUSALS, DONE } from './errors.ts';
 import { readInt64, writeInt64 } from './int64.ts';
 import { Kind, SUFFIX_BYTES } from './key.ts';
 import { CHUNK_COMMANDS_MAX } from './limits.ts';
@@ -19,7 +19,7 @@ import { CHUNK_COMMANDS_MAX } from './limits.ts';
 export const Op = {
   /** `value`: the count, 0 when absent; EXISTED. */
   get: 0,
-  /** `value`: the new count; `other`: what was applied (differs from the amount when saturated); EXISTED before; CHANGED unless a condition held it back. Refused for overflow or a bound, `value` and EXISTED tell the count as it stays. */
+  /** `value`: the new count; `other`: what was applied (differs from the amount when saturated); EXISTED before; CHANGED unless a condition held it back, or SATURATED left nothing of a counter that is absent. Refused for overflow or a bound: see `standing`. */
   add: 1,
   /** `value`: the count afterwards; `other`: the count before; EXISTED before; CHANGED unless a condition held it back. */
   set: 2,
@@ -75,6 +75,13 @@ export interface CommandOptions {
   readonly onlyIf?: 'exists' | 'absent' | undefined;
   /** Idempotency of this one command within its chunk (a batch entry's `id`). */
   readonly id?: IdempotencyKey | undefined;
+}
+
+/** A counter as a refused update has left it. */
+export interface Standing {
+  readonly value: bigint;
+  /** Time left until it expires; undefined: it does not. */
+  readonly ttlMs: number | undefined;
 }
 
 /** Whom a read of a shared counter asks: what is known here, the store, or the authority, which no shared counter has yet. */
@@ -303,6 +310,20 @@ export class Chunk {
 
   otherAt(i: number): bigint {
     return readInt64(this.other, 2 * i);
+  }
+
+  /**
+   * What the refusal of command `i` says of the counter as it stays; undefined: it was not refused for overflow or a
+   * bound, or only a part of the count is known. The columns of such a refusal: `value` and EXISTED as of a read,
+   * `other` the deadline in Unix ms, 0 for none.
+   */
+  standing(i: number): Standing | undefined {
+    if (!BOUND_REFUSALS.has(this.code[i]) || this.hasFlag(i, Flag.partial)) return undefined;
+    const deadlineMs = Number(this.otherAt(i));
+    return {
+      value: this.valueAt(i),
+      ttlMs: deadlineMs === 0 ? undefined : Math.max(0, deadlineMs - this.appliedAtMs),
+    };
   }
 
   hasFlag(i: number, flag: number): boolean {

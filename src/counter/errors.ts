@@ -307,6 +307,13 @@ export type ErrorCode = keyof typeof ERRORS;
 /** The id in an outcome column that means: done. */
 export const DONE = 0;
 
+/** Ids of the refusals that depend on the count as it was: overflow and the bounds. */
+export const BOUND_REFUSALS: ReadonlySet<number> = new Set([
+  ERRORS.overflow.id,
+  ERRORS.below_floor.id,
+  ERRORS.above_ceiling.id,
+]);
+
 const codesById: (ErrorCode | undefined)[] = [];
 for (const [code, { id }] of Object.entries(ERRORS)) codesById[id] = code as ErrorCode;
 
@@ -315,17 +322,31 @@ export function errorCode(id: number): ErrorCode {
   return codesById[id] ?? 'internal';
 }
 
+/** What only some errors tell. */
+export interface CountingErrorDetails {
+  readonly cause?: unknown;
+  readonly retryAfterMs?: number;
+  readonly value?: bigint;
+  readonly ttlMs?: number | undefined;
+}
+
 /** An error of the catalogue as an exception, for the calls that throw (embedding, listing, opening). */
 export class CountingError extends Error {
   override readonly name = 'CountingError';
   readonly code: ErrorCode;
   /** Milliseconds after which a retry makes sense, where that is known. */
   readonly retryAfterMs: number | undefined;
+  /** Refused by a bound or for overflow: the count as it stays, where that is known. */
+  readonly value: bigint | undefined;
+  /** Refused by a bound: milliseconds until the counter expires; undefined when it does not. */
+  readonly ttlMs: number | undefined;
 
-  constructor(code: ErrorCode, detail?: string, options: { cause?: unknown; retryAfterMs?: number } = {}) {
+  constructor(code: ErrorCode, detail?: string, options: CountingErrorDetails = {}) {
     super(detail ?? ERRORS[code].message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.retryAfterMs = options.retryAfterMs;
+    this.value = options.value;
+    this.ttlMs = options.ttlMs;
   }
 
   get entry(): CatalogueEntry {

@@ -77,13 +77,7 @@ export class Commands {
   /** Applies command `i`, whose record is `ref` or, if 0, has to be looked for again: a command before it may have made it. */
   apply(chunk: Chunk, i: number, ref: number, hashes: Int32Array): void {
     if (chunk.op[i] === Op.add && ref !== 0 && chunk.options[i] === undefined && this.#addFast(chunk, i, ref)) return;
-    chunk.code[i] = DONE;
-    chunk.flags[i] = 0;
-    chunk.updatedAt[i] = 0;
-    chunk.value[2 * i] = 0;
-    chunk.value[2 * i + 1] = 0;
-    chunk.other[2 * i] = 0;
-    chunk.other[2 * i + 1] = 0;
+    clear(chunk, i);
     const record = ref === 0 ? this.find(chunk, i, hashes) : ref;
     if (record === 0 && !isValidName(chunk, i)) {
       refuse(chunk, i, ERRORS.invalid_name.id);
@@ -108,6 +102,15 @@ export class Commands {
       default:
         this.#deadline(chunk, i, record);
     }
+  }
+
+  /** Command `i` was refused for a bound, and what was before it in its chunk is undone: its outcome tells what stays. */
+  refuseAgain(chunk: Chunk, i: number, hashes: Int32Array): void {
+    const code = chunk.code[i];
+    clear(chunk, i);
+    const ref = this.find(chunk, i, hashes);
+    this.#look(chunk, i, ref);
+    this.#refuseForBound(chunk, i, ref, code);
   }
 
   /** An add without options to a record without anything special: nearly all of them. False: take the slow path. */
@@ -142,7 +145,12 @@ export class Commands {
     const policy = this.#policyOf(chunk, i, ref);
     const add = boundedAdd(value, readInt64(chunk.amount, 2 * i), tighter(policy, options));
     if (add.code !== DONE) {
-      refuse(chunk, i, add.code);
+      this.#refuseForBound(chunk, i, ref, add.code);
+      return;
+    }
+    if (add.saturated && add.applied === 0n && !existed) {
+      // A refund of what is not there: no counter comes of it.
+      chunk.flags[i] |= Flag.saturated;
       return;
     }
     // Apply.
@@ -177,7 +185,7 @@ export class Commands {
     const wanted = readInt64(chunk.amount, 2 * i);
     const bounded = boundedSet(wanted, tighter(this.#policyOf(chunk, i, ref), options));
     if (bounded.code !== DONE) {
-      refuse(chunk, i, bounded.code);
+      this.#refuseForBound(chunk, i, ref, bounded.code);
       return;
     }
     // Apply.
@@ -255,6 +263,13 @@ export class Commands {
     return true;
   }
 
+  /** Refuses command `i`, which has been looked at: the columns keep what a read would tell, and tell the deadline. */
+  #refuseForBound(chunk: Chunk, i: number, ref: number, code: number): void {
+    refuse(chunk, i, code);
+    const deadlineMs = chunk.hasFlag(i, Flag.existed) ? this.#records.deadlines.get(ref) : undefined;
+    writeInt64(chunk.other, 2 * i, BigInt(deadlineMs ?? 0));
+  }
+
   #create(chunk: Chunk, i: number, ref: number, hash: number): number {
     const { kind, nameLength, namesView, nameStart } = chunk;
     return this.#records.create(ref, hash, kind, nameLength[i], namesView, nameStart[i], this.nowMs);
@@ -311,6 +326,17 @@ export class Commands {
 
 function isHeldBack(options: CommandOptions | undefined, existed: boolean): boolean {
   return options?.onlyIf !== undefined && (options.onlyIf === 'exists') !== existed;
+}
+
+/** The outcome of command `i` before anything is known of it. */
+function clear(chunk: Chunk, i: number): void {
+  chunk.code[i] = DONE;
+  chunk.flags[i] = 0;
+  chunk.updatedAt[i] = 0;
+  chunk.value[2 * i] = 0;
+  chunk.value[2 * i + 1] = 0;
+  chunk.other[2 * i] = 0;
+  chunk.other[2 * i + 1] = 0;
 }
 
 /** Refuses command `i`; the columns keep what a read would tell. */

@@ -8,7 +8,7 @@
  * are applied one by one, to records that are in the cache.
  */
 import { type Chunk, Flag, type IdempotencyKey, Op } from '../counter/chunk.ts';
-import { DONE, ERRORS } from '../counter/errors.ts';
+import { BOUND_REFUSALS, DONE, ERRORS } from '../counter/errors.ts';
 import { CHUNK_COMMANDS_MAX } from '../counter/limits.ts';
 import type { Commands } from './commands.ts';
 import type { Committer } from './committer.ts';
@@ -18,13 +18,7 @@ import type { Records } from './records.ts';
 import { Undo } from './undo.ts';
 
 /** Answers that a retry gets again: what was decided on the counter's state, not on the server's. */
-const REPEATED: ReadonlySet<number> = new Set([
-  DONE,
-  ERRORS.overflow.id,
-  ERRORS.below_floor.id,
-  ERRORS.above_ceiling.id,
-  ERRORS.atomic_refused.id,
-]);
+const REPEATED: ReadonlySet<number> = new Set([DONE, ...BOUND_REFUSALS, ERRORS.atomic_refused.id]);
 
 /** Refusals that say nothing about the update: it may be taken a moment later. */
 const PASSING: ReadonlySet<number> = new Set([
@@ -92,7 +86,11 @@ export class Submission {
     if (undo !== undefined && isRefused) {
       undo.restore();
       this.#forget(added);
-      for (let i = 0; i < chunk.count; i++) if (chunk.code[i] === DONE) chunk.code[i] = ERRORS.atomic_refused.id;
+      for (let i = 0; i < chunk.count; i++) {
+        if (chunk.code[i] === DONE) chunk.code[i] = ERRORS.atomic_refused.id;
+        else if (BOUND_REFUSALS.has(chunk.code[i]) && !chunk.hasFlag(i, Flag.replayed))
+          this.#commands.refuseAgain(chunk, i, hashes);
+      }
     }
     if (chunk.key !== undefined) this.#keep(chunk.key, chunk, 0, chunk.count, nowMs, added);
   }

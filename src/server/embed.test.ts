@@ -188,6 +188,19 @@ describe('the other calls', () => {
     expect(await tally.deadline('b')).toBeGreaterThan(Date.now());
   });
 
+  it('tell the count and the time left when a bound refuses them, and keep a window with ttlIfNone', async () => {
+    const tally = await start();
+    await tally.increment('a', 7, { ttlMs: 60_000, ttlIfNone: true });
+    const deadlineMs = await tally.deadline('a');
+    await tally.increment('a', 1, { ttlMs: 600_000, ttlIfNone: true });
+    expect(await tally.deadline('a')).toBe(deadlineMs);
+    const refused = await tally.increment('a', 1, { ceiling: 8 }).catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: 'above_ceiling', value: 8n });
+    const { ttlMs } = refused as { ttlMs: number };
+    expect(ttlMs > 0 && ttlMs <= 60_000).toBe(true);
+    await expect(tally.increment('a', 1, { ttlIfNone: true })).rejects.toMatchObject({ code: 'invalid_deadline' });
+  });
+
   it('count nothing twice under one idempotency key, over a restart too', async () => {
     const tally = await start();
     expect(await tally.increment('a', 2, { idempotencyKey: 'k' })).toBe(2n);
@@ -211,7 +224,7 @@ describe('the other calls', () => {
     const updates = [{ name: 'a' }, { name: 'b', by: -1, floor: 0 }, { name: 'a', by: 4n }];
     expect(await tally.batch(updates)).toEqual([
       { name: 'a', value: 1n },
-      { name: 'b', error: 'below_floor' },
+      { name: 'b', error: 'below_floor', standing: { value: 0n, ttlMs: undefined } },
       { name: 'a', value: 5n },
     ]);
     const outcomes = await tally.batch(updates, { atomic: true });

@@ -8,6 +8,7 @@ import { definedOnly, openEngine } from './open-engine.ts';
 import { checkOptions, type PolicyOptions, policyOf } from './open-options.ts';
 import { Tally } from './tally.ts';
 
+export type { Standing } from '../counter/chunk.ts';
 export type { ErrorCode } from '../counter/errors.ts';
 export { CountingError } from '../counter/errors.ts';
 export type { Policy } from '../counter/policy.ts';

@@ -8,7 +8,15 @@
  * rejects with `outcome_unknown`.
  */
 import { createHash } from 'node:crypto';
-import { Chunk, type CommandOptions, type DeadlineChange, Flag, type IdempotencyKey, Op } from '../counter/chunk.ts';
+import {
+  Chunk,
+  type CommandOptions,
+  type DeadlineChange,
+  Flag,
+  type IdempotencyKey,
+  Op,
+  type Standing,
+} from '../counter/chunk.ts';
 import { CountingError, DONE, type ErrorCode, errorCode } from '../counter/errors.ts';
 import { BATCH_ENTRIES_MAX, IDEMPOTENCY_KEY_BYTES_MAX } from '../counter/limits.ts';
 import type { ServiceInfo, SnapshotSummary } from '../counter/service.ts';
@@ -25,6 +33,8 @@ export interface UpdateOptions {
   readonly saturate?: boolean;
   /** The counter is deleted after this time, in ms. */
   readonly ttlMs?: number;
+  /** `ttlMs` counts only when the counter has no deadline yet: a window that does not move. */
+  readonly ttlIfNone?: boolean;
   /** The same key again counts nothing and answers the same; with another update it is refused. */
   readonly idempotencyKey?: string;
 }
@@ -46,6 +56,8 @@ export interface BatchOutcome {
   readonly name: string;
   readonly value?: bigint;
   readonly error?: ErrorCode;
+  /** With an error that is a bound's or an overflow: the counter as it stays. */
+  readonly standing?: Standing;
 }
 
 export interface Listed {
@@ -185,7 +197,9 @@ export class Tally implements AsyncDisposable {
     await this.#run(chunk);
     return updates.map(({ name }, at) => {
       const code = chunk.code[at];
-      return code === DONE ? { name, value: chunk.valueAt(at) } : { name, error: errorCode(code) };
+      if (code === DONE) return { name, value: chunk.valueAt(at) };
+      const standing = chunk.standing(at);
+      return { name, error: errorCode(code), ...(standing && { standing }) };
     });
   }
 
@@ -269,7 +283,8 @@ function pushUpdate(chunk: Chunk, update: BatchUpdate): void {
 
 /** @param request what an idempotency key stands for besides the options */
 function commandOptions(options: UpdateOptions, request?: readonly unknown[]): CommandOptions | undefined {
-  const { floor, ceiling, saturate, ttlMs, idempotencyKey: key } = options;
+  const { floor, ceiling, saturate, ttlMs, ttlIfNone = false, idempotencyKey: key } = options;
+  if (ttlIfNone && ttlMs === undefined) throw new CountingError('invalid_deadline', 'ttlIfNone needs a ttlMs');
   if (floor === undefined && ceiling === undefined && !saturate && ttlMs === undefined && key === undefined) {
     return undefined;
   }
@@ -278,7 +293,9 @@ function commandOptions(options: UpdateOptions, request?: readonly unknown[]): C
     ceiling: ceiling === undefined ? undefined : checkedCount(ceiling),
     saturate,
     deadline: ttlMs === undefined ? undefined : deadlineIn(ttlMs),
-    id: idempotencyKey(key, [request, floor, ceiling, saturate, ttlMs]),
+    deadlineOnlyIf: ttlIfNone ? 'none' : undefined,
+    // Records of earlier versions have no more than the first five.
+    id: idempotencyKey(key, [request, floor, ceiling, saturate, ttlMs, ...(ttlIfNone ? ['none'] : [])]),
   };
 }
 
@@ -314,5 +331,5 @@ function throwRefusal(chunk: Chunk): void {
 }
 
 function throwOutcome(chunk: Chunk, at: number): void {
-  if (chunk.code[at] !== DONE) throw new CountingError(errorCode(chunk.code[at]));
+  if (chunk.code[at] !== DONE) throw new CountingError(errorCode(chunk.code[at]), undefined, chunk.standing(at));
 }

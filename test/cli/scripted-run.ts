@@ -62,8 +62,8 @@ export function reply(status: number, body: unknown): FetchResponse {
   return { status, headers: { get: () => null }, text: async () => JSON.stringify(body) };
 }
 
-export const problem = (status: number, code: string): FetchResponse =>
-  reply(status, { code, detail: `about ${code}` });
+export const problem = (status: number, code: string, fields: object = {}): FetchResponse =>
+  reply(status, { code, detail: `about ${code}`, ...fields });
 export const answer =
   (body: unknown): Respond =>
   () =>

@@ -10,6 +10,7 @@ interface Bounded {
   readonly ceiling?: IntegerText;
   readonly saturate?: boolean;
   readonly ttl?: IntegerText;
+  readonly ttlIfNone?: boolean;
 }
 
 /** How much to add: 1 when nothing is said. @throws CountingError invalid_number, overflow */
@@ -27,7 +28,10 @@ export function amountOf(by: IntegerText | undefined, field: string, isDecrement
 
 /** The bounds and the deadline, if any. @throws CountingError invalid_number, invalid_deadline */
 export function boundsOf(asked: Bounded): CommandOptions | undefined {
-  const { floor, ceiling, saturate, ttl } = asked;
+  const { floor, ceiling, saturate, ttl, ttlIfNone } = asked;
+  if (ttlIfNone === true && ttl === undefined) {
+    throw new CountingError('invalid_deadline', 'ttlIfNone says when a ttl counts: give the ttl, too');
+  }
   if (floor === undefined && ceiling === undefined && saturate === undefined && ttl === undefined) return undefined;
   const lower = floor === undefined ? undefined : countOf(floor, 'floor');
   const upper = ceiling === undefined ? undefined : countOf(ceiling, 'ceiling');
@@ -39,5 +43,6 @@ export function boundsOf(asked: Bounded): CommandOptions | undefined {
     ceiling: upper,
     saturate,
     deadline: ttl === undefined ? undefined : deadlineOf(ttl),
+    deadlineOnlyIf: ttlIfNone === true ? 'none' : undefined,
   };
 }

@@ -3,6 +3,7 @@ import { Flag } from '../../counter/chunk.ts';
 import { DONE, ERRORS } from '../../counter/errors.ts';
 import { ENTRY_NAME_BYTES_MAX, type EntryRefusal } from './batch-body.ts';
 import type { Exchange } from './exchanges.ts';
+import { standingFields } from './integers.ts';
 import {
   COUNT_BYTES_MAX,
   type Fragment,
@@ -28,12 +29,16 @@ const OUTCOME_BYTES = 48;
 /** By id: a batch can have ten thousand times the same error. */
 const ERROR_TEXTS: Fragment[] = [];
 for (const [code, { id, message }] of Object.entries(ERRORS)) {
-  ERROR_TEXTS[id] = fragment(`,"error":${JSON.stringify({ code, detail: message })}`);
+  ERROR_TEXTS[id] = fragment(`,"error":${JSON.stringify({ code, detail: message }).slice(0, -1)}`);
 }
+
+/** `,"value":` and `,"ttl":`, each with a number. */
+const STANDING_BYTES_MAX = 18 + 2 * COUNT_BYTES_MAX;
 
 /** What one outcome takes at most, with the comma in front of it. */
 const OUTCOME_BYTES_MAX =
-  [COMMA, NAME, OWN, APPLIED, REPLAYED, CLOSE].reduce((sum, { length }) => sum + length, 2 * COUNT_BYTES_MAX) +
+  [COMMA, NAME, OWN, APPLIED, REPLAYED, CLOSE, CLOSE].reduce((sum, { length }) => sum + length, 2 * COUNT_BYTES_MAX) +
+  STANDING_BYTES_MAX +
   ERROR_TEXTS.reduce((longest, { length }) => Math.max(longest, length), 0) +
   quotedBytesMax(ENTRY_NAME_BYTES_MAX);
 
@@ -103,6 +108,9 @@ function writeOutcome({ chunk, asStrings }: Exchange, i: number, json: JsonBytes
     if (chunk.hasFlag(i, Flag.replayed)) at = writeFragment(REPLAYED, view, at);
   } else {
     at = writeFragment(ERROR_TEXTS[chunk.code[i]], view, at);
+    const standing = chunk.standing(i);
+    if (standing !== undefined) at += bytes.write(standingFields(standing, asStrings), at, 'latin1');
+    at = writeFragment(CLOSE, view, at);
   }
   json.length = writeFragment(CLOSE, view, at);
 }

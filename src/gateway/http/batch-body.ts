@@ -179,9 +179,11 @@ export class BatchReader {
 
 /** What an entry asks for, in one form whatever way it was written. */
 function asked(name: string, amount: bigint, bounds: CommandOptions | undefined): string {
-  const { floor, ceiling, saturate = false, deadline } = bounds ?? {};
+  const { floor, ceiling, saturate = false, deadline, deadlineOnlyIf } = bounds ?? {};
   const ms = deadline?.kind === 'in' ? deadline.ms : undefined;
-  return JSON.stringify([name, `${amount}`, floor?.toString(), ceiling?.toString(), saturate, ms]);
+  const said = [name, `${amount}`, floor?.toString(), ceiling?.toString(), saturate, ms];
+  // Records of earlier versions have no more than that.
+  return JSON.stringify(deadlineOnlyIf === undefined ? said : [...said, deadlineOnlyIf]);
 }
 
 function nameOf(entry: unknown): string | undefined {

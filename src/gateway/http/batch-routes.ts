@@ -1,6 +1,5 @@
 /** `POST /v1/batch`: up to 10 000 increments, each with its own outcome, or all or nothing. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { Chunk } from '../../counter/chunk.ts';
 import { CountingError, DONE, ERRORS, errorCode } from '../../counter/errors.ts';
 import { AnswerBuffers, writeBatchAnswer } from './batch-answer.ts';
 import { type BatchBody, BatchReader, ENTRY_NAME_BYTES_MAX, type EntryRefusal, readBatch } from './batch-body.ts';
@@ -66,7 +65,7 @@ function submitBatch(door: Door, buffers: AnswerBuffers, request: FastifyRequest
   chunk.atomic = atomic;
   chunk.key = key;
   exchange.tie(reply, asStrings(request), () => {
-    if (atomic && sendCulprit(reply, chunk, refusals)) return;
+    if (atomic && sendCulprit(exchange, reply, refusals)) return;
     const json = buffers.take();
     writeBatchAnswer(exchange, count, refusals, json);
     reply.raw.once('close', () => buffers.giveBack(json));
@@ -85,7 +84,11 @@ function readEntries(exchange: Exchange, { entries, bytes }: BatchBody, atomic: 
 }
 
 /** Answers an atomic batch with the problem of the entry that was refused; false: none was. */
-function sendCulprit(reply: FastifyReply, chunk: Chunk, refusals: ReadonlyMap<number, EntryRefusal>): boolean {
+function sendCulprit(
+  { chunk, asStrings }: Exchange,
+  reply: FastifyReply,
+  refusals: ReadonlyMap<number, EntryRefusal>,
+): boolean {
   const [first] = refusals;
   if (first !== undefined) {
     const [index, { name, code, detail }] = first;
@@ -98,7 +101,9 @@ function sendCulprit(reply: FastifyReply, chunk: Chunk, refusals: ReadonlyMap<nu
     const start = chunk.nameStart[i];
     const name = Buffer.from(chunk.names.subarray(start, start + chunk.nameLength[i])).toString('utf8');
     if (chunk.replayed) reply.header('idempotency-replayed', 'true');
-    sendProblem(reply, errorCode(id), undefined, { index: i, name, retryAfterMs: chunk.retryAfterMs || undefined });
+    const retryAfterMs = chunk.retryAfterMs || undefined;
+    const standing = chunk.standing(i);
+    sendProblem(reply, errorCode(id), undefined, { index: i, name, retryAfterMs, standing, asStrings });
     return true;
   }
   return false;

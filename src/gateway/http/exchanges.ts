@@ -257,7 +257,9 @@ export function single(answer: Answer): Answer {
     if (chunk.code[0] === DONE) answer(exchange);
     else if (reply !== undefined) {
       if (chunk.replayed) reply.header('idempotency-replayed', 'true');
-      sendProblem(reply, errorCode(chunk.code[0]), undefined, { retryAfterMs: chunk.retryAfterMs || undefined });
+      const { asStrings } = exchange;
+      const retryAfterMs = chunk.retryAfterMs || undefined;
+      sendProblem(reply, errorCode(chunk.code[0]), undefined, { retryAfterMs, standing: chunk.standing(0), asStrings });
     }
   };
 }

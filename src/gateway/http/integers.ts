@@ -1,5 +1,5 @@
 /** Integers out of requests (a literal or a decimal string, as the schemas allow) and into answers. */
-import type { DeadlineChange } from '../../counter/chunk.ts';
+import type { DeadlineChange, Standing } from '../../counter/chunk.ts';
 import { parseDecimal, readInt64 } from '../../counter/int64.ts';
 import { DEADLINE_MS_MAX } from '../../counter/limits.ts';
 import { assert } from '../../std/assert.ts';
@@ -22,6 +22,14 @@ export function deadlineOf(ttl: IntegerText): DeadlineChange {
   const seconds = Number(ttl);
   if (!(seconds > 0 && seconds <= TTL_SECONDS_MAX)) throw invalidTtl();
   return { kind: 'in', ms: seconds * 1000 };
+}
+
+/** What a refusal by a bound tells of the counter, as further fields of a JSON object; empty for any other. */
+export function standingFields(standing: Standing | undefined, asStrings: boolean): string {
+  if (standing === undefined) return '';
+  const { value, ttlMs } = standing;
+  const ttl = ttlMs === undefined ? '' : `,"ttl":${Math.ceil(ttlMs / 1000)}`;
+  return `,"value":${asStrings ? `"${value}"` : value}${ttl}`;
 }
 
 /** The decimal text of the lane pair at `at`, in quotes when asked for. */

@@ -4,7 +4,9 @@
  */
 import type { Socket } from 'node:net';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import type { Standing } from '../../counter/chunk.ts';
 import { CountingError, ERRORS, type ErrorCode } from '../../counter/errors.ts';
+import { standingFields } from './integers.ts';
 import type { Log } from './log.ts';
 import type { Reply } from './reply.ts';
 
@@ -19,12 +21,16 @@ export interface ProblemExtras {
   /** Of an atomic batch: the entry that was refused, and its counter. */
   readonly index?: number | undefined;
   readonly name?: string | undefined;
+  /** Of a refusal by a bound: the counter as it stays. */
+  readonly standing?: Standing | undefined;
+  /** Counts as strings. */
+  readonly asStrings?: boolean | undefined;
 }
 
 /** The body of a problem. */
 export function problemText(code: ErrorCode, detail?: string, extras?: ProblemExtras): string {
   const { httpStatus, outcome, message } = ERRORS[code];
-  return JSON.stringify({
+  const text = JSON.stringify({
     type: `urn:tallyd:error:${code}`,
     title: code.replaceAll('_', ' '),
     status: httpStatus,
@@ -34,6 +40,7 @@ export function problemText(code: ErrorCode, detail?: string, extras?: ProblemEx
     index: extras?.index,
     name: extras?.name,
   });
+  return `${text.slice(0, -1)}${standingFields(extras?.standing, extras?.asStrings === true)}}`;
 }
 
 /** Answers with a problem. */

@@ -33,6 +33,11 @@ const bounds = {
     Type.Boolean({ description: 'At a bound, or at the end of 64 bits, apply what fits instead of refusing.' }),
   ),
   ttl: Type.Optional(ttl),
+  ttlIfNone: Type.Optional(
+    Type.Boolean({
+      description: 'The `ttl` counts only when the counter has no deadline: a window that does not move.',
+    }),
+  ),
 };
 const by = Type.Optional(integer('How much; 1 without it. May be negative.'));
 const numbers = Type.Optional(

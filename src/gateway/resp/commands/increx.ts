@@ -3,7 +3,7 @@
  * error: without SATURATE nothing changes and the reply is `[value, 0]`.
  */
 import { type CommandOptions, type DeadlineChange, Flag, Op } from '../../../counter/chunk.ts';
-import { DONE, ERRORS } from '../../../counter/errors.ts';
+import { BOUND_REFUSALS, DONE } from '../../../counter/errors.ts';
 import { writeInt64 } from '../../../counter/int64.ts';
 import {
   type CommandContext,
@@ -18,15 +18,13 @@ import { errorText, type Planned, type ReplyFormat } from '../replies.ts';
 import type { Request } from '../request.ts';
 import { deadlineIn, type ExpiryKind, invalidExpireTime, isExpiryKind } from './expiry.ts';
 
-const OUT_OF_BOUNDS = new Set<number>([ERRORS.overflow.id, ERRORS.below_floor.id, ERRORS.above_ceiling.id]);
-
 const incrementReply: ReplyFormat = Object.assign(
   ((writer, chunk, first) => {
     const code = chunk.code[first];
-    const isOutOfBounds = OUT_OF_BOUNDS.has(code);
+    const isOutOfBounds = BOUND_REFUSALS.has(code);
     if (code !== DONE && !isOutOfBounds) {
       writer.error(errorText(code));
-    } else if (code === DONE && !chunk.hasFlag(first, Flag.changed)) {
+    } else if (code === DONE && !chunk.hasFlag(first, Flag.changed | Flag.saturated)) {
       // NX or XX held it back.
       writer.nullArray();
     } else {
