@@ -105,6 +105,8 @@ export interface StoreInfo {
   /** Counters read from there; counters that left memory for it. */
   readonly loads: number;
   readonly evicted: number;
+  /** How often the store has said what cannot be so: records that cannot be read, slots with two contents. */
+  readonly damaged: number;
   /** Commands that found their counter here, and those that did not. */
   readonly hits: number;
   readonly misses: number;

@@ -4,7 +4,6 @@
  * of a counter, by compare-and-set, so `(version, author)` names one content; and a cut is one atomic record,
  * never merged field by field.
  */
-import { assert } from '../std/assert.ts';
 import { mergeSlots, NO_SLOT, noSlots, type Slots } from './slot.ts';
 
 export interface Cut<Replica> {
@@ -62,12 +61,26 @@ export function remove<Replica>(slots: Slots<Replica>, cut: Cut<Replica>, author
   return next(slots, cut, { author, base: 0n, isDeleted: true });
 }
 
-/** The larger by version, then author. @throws AssertionError when one name has two contents: two authorities. */
+/**
+ * The larger by version, then author. These name one content; where what comes from outside breaks that, by the content, so
+ * that everybody takes the same one.
+ */
 export function newerCut<Replica>(a: Cut<Replica>, b: Cut<Replica>): Cut<Replica> {
+  if (a === b) return a;
   if (a.version !== b.version) return b.version > a.version ? b : a;
   if (a.author !== b.author) return b.author > a.author ? b : a;
-  assert(a === b || isSame(a, b), 'a version and an author name one cut');
-  return a;
+  if (isSame(a, b)) return a;
+  if (a.base !== b.base) return b.base > a.base ? b : a;
+  return contentOf(b) > contentOf(a) ? b : a;
+}
+
+function isSame<Replica>(a: Cut<Replica>, b: Cut<Replica>): boolean {
+  if (a.base !== b.base || a.isDeleted !== b.isDeleted || a.folded.size !== b.folded.size) return false;
+  for (const [replica, slot] of a.folded) {
+    const other = b.folded.get(replica);
+    if (other?.version !== slot.version || other.net !== slot.net) return false;
+  }
+  return true;
 }
 
 function next<Replica>(
@@ -79,11 +92,7 @@ function next<Replica>(
   return { version: cut.version + 1n, ...content, folded: mergeSlots(cut.folded, slots) };
 }
 
-function isSame<Replica>(a: Cut<Replica>, b: Cut<Replica>): boolean {
-  if (a.base !== b.base || a.isDeleted !== b.isDeleted || a.folded.size !== b.folded.size) return false;
-  for (const [replica, slot] of a.folded) {
-    const other = b.folded.get(replica);
-    if (other?.version !== slot.version || other.net !== slot.net) return false;
-  }
-  return true;
+function contentOf<Replica>({ isDeleted, folded }: Cut<Replica>): string {
+  const entries = Array.from(folded, ([replica, { version, net }]) => `${String(replica)} ${version} ${net}`);
+  return `${isDeleted} ${entries.sort().join()}`;
 }

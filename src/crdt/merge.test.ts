@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { INT64_MAX, INT64_MIN } from '../counter/int64.ts';
 import { fold, newerCut, noCut, remove, reset, total } from './cut.ts';
 import { type CounterState, exists, merge } from './merge.ts';
-import { addToSlot, mergeSlots, NO_SLOT, newerSlot, type Slot } from './slot.ts';
+import { addToSlot, isForked, mergeSlots, NO_SLOT, newerSlot, type Slot } from './slot.ts';
 
 type State = CounterState<number>;
 
@@ -172,12 +172,26 @@ describe('merge', () => {
     expect(total(new Map([['a', { version: 1n, net: 4n }]]), cut)).toBe(10n);
   });
 
-  it('raises the alarm when one version has two contents', () => {
-    expect(() => newerSlot({ version: 1n, net: 1n }, { version: 1n, net: 2n })).toThrow('one writer');
-    const one = reset(new Map(), noCut<number>(), 'a', 1n);
-    expect(() => newerCut(one, { ...one, base: 2n })).toThrow('name one cut');
-    const other = { ...one, author: 'b', base: 2n };
-    expect([newerCut(one, other), newerCut(other, one)]).toEqual([other, other]);
+  it('takes one and the same content for everybody when one version comes with two', () => {
+    const [one, two] = [
+      { version: 1n, net: 1n },
+      { version: 1n, net: 2n },
+    ];
+    expect([newerSlot(one, two), newerSlot(two, one)]).toEqual([two, two]);
+    expect([isForked(one, two), isForked(one, one), isForked(one, { version: 2n, net: 3n })]).toEqual([
+      true,
+      false,
+      false,
+    ]);
+    const cut = reset(new Map(), noCut<number>(), 'a', 1n);
+    const others = [
+      { ...cut, base: 2n },
+      { ...cut, isDeleted: true },
+      { ...cut, folded: new Map([[1, one]]) },
+      { ...cut, author: 'b', base: 0n },
+    ];
+    for (const other of others) expect(newerCut(cut, other)).toEqual(newerCut(other, cut));
+    expect(newerCut(cut, others[3] as typeof cut).author).toBe('b');
   });
 });
 

@@ -35,10 +35,18 @@ export function addToSlot(slot: Slot, amount: bigint, version: bigint): Slot | u
   return fitsInt64(net) ? { version, net } : undefined;
 }
 
-/** The newer of two states of one slot. */
+/**
+ * The newer of two states of one slot. One version has one content, for a slot has one writer; but what comes from outside may
+ * break that (a directory and its store that were restored together), and then everybody takes the larger net.
+ */
 export function newerSlot(a: Slot, b: Slot): Slot {
-  assert(a.version !== b.version || a.net === b.net, 'a slot has one writer, so one version has one content');
+  if (a.version === b.version) return b.net > a.net ? b : a;
   return b.version > a.version ? b : a;
+}
+
+/** Whether both claim to be the same state of one slot, and are not: someone else has counted under its replica's id. */
+export function isForked(a: Slot, b: Slot): boolean {
+  return a.version === b.version && a.net !== b.net;
 }
 
 /** Per replica the newer slot. */

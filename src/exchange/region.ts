@@ -14,6 +14,7 @@ import { type ReplicaId, type SlotStore, StoreError } from '../store/slot-store.
 import { type Attached, attach, compare } from './attach.ts';
 import type { CallContext } from './call.ts';
 import { Cutter } from './cutter.ts';
+import { Damage } from './damage.ts';
 import { Eviction } from './eviction.ts';
 import { Follower } from './follower.ts';
 import { Heir } from './heir.ts';
@@ -59,6 +60,8 @@ export interface RegionOptions {
   readonly onUnwritten: (error: unknown) => void;
   /** Told of replicas that were retired because nobody had heard of them for long. */
   readonly onRetired: (replica: ReplicaId) => void;
+  /** Told, once each, of what the store says and cannot be so. */
+  readonly onDamaged: (what: string) => void;
   /** This process must end: another one counts under its id, or something happened that cannot. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -80,6 +83,7 @@ export class Region {
   readonly #refresh: Refresh;
   readonly #watch: LeaseWatch;
   readonly #incarnations: Incarnations;
+  readonly #damage: Damage;
   readonly #loops: Promise<void>[] = [];
   readonly #pauses: Pauses;
   /** Since the store has last answered: something could not be done, and that the store is the reason was told. */
@@ -104,7 +108,8 @@ export class Region {
     this.host = host;
     this.#pauses = new Pauses(host.clock);
     this.isGathering = engine.info().durability !== 'always';
-    const counters = new SharedCounters(attached.membership.replica);
+    this.#damage = new Damage(options.onDamaged);
+    const counters = this.#countersOf(attached.membership.replica);
     this.counters = counters;
     const confirmedThrough = (): bigint => this.#publisher.confirmedThrough;
     this.#incarnations = new Incarnations({ ...options, counters, confirmedThrough }, attached);
@@ -162,6 +167,13 @@ export class Region {
       clock: host.clock,
       isDurable: store.guarantees.durable,
       sweepMs: options.leaseMs / 4,
+    });
+  }
+
+  #countersOf(replica: ReplicaId): SharedCounters {
+    return new SharedCounters(replica, {
+      givenBack: (slot) => this.#publisher.put(slot),
+      forked: (name, id) => this.#damage.forked(name, id),
     });
   }
 
@@ -232,6 +244,7 @@ export class Region {
       slotsSent: slots,
       loads: this.loader.loads,
       evicted: this.eviction.evicted,
+      damaged: this.#damage.found,
     };
   }
 

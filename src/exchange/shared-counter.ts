@@ -5,9 +5,9 @@
  */
 import { fitsInt64, int64OfLanes } from '../counter/int64.ts';
 import { type Cut, noCut, total } from '../crdt/cut.ts';
-import { type CounterState, exists, merge } from '../crdt/merge.ts';
-import { NO_SLOT, newerSlot, noSlots, type Slot, type Slots } from '../crdt/slot.ts';
-import type { ReplicaId } from '../store/slot-store.ts';
+import { type CounterState, exists, givenBack, merge } from '../crdt/merge.ts';
+import { isForked, NO_SLOT, newerSlot, noSlots, type Slot, type Slots } from '../crdt/slot.ts';
+import type { NamedSlot, ReplicaId } from '../store/slot-store.ts';
 
 /**
  * `cold`: nothing is known of the others yet. `partial`: the store did not answer, and only what this replica has counted is
@@ -27,6 +27,23 @@ const SLOT_BYTES = 100;
 /** Without what it has folded. */
 const CUT_BYTES = 330;
 
+/** What is found out about a counter when states of it come together. */
+export interface CounterWatch {
+  /** By how many bytes it has grown, while it is in the list. */
+  readonly resized: (bytes: number) => void;
+  /** The loser of two cuts had folded this, and the winner had not: the store may not have it. */
+  readonly givenBack: (slot: NamedSlot) => void;
+  /** One version of a replica's slot came with two contents. */
+  readonly forked: (name: string, replica: ReplicaId) => void;
+}
+
+/** Nobody wants to know. */
+export const UNWATCHED: CounterWatch = {
+  resized: () => undefined,
+  givenBack: () => undefined,
+  forked: () => undefined,
+};
+
 export class SharedCounter {
   readonly name: string;
   warmth: Warmth = 'cold';
@@ -44,8 +61,7 @@ export class SharedCounter {
   ownVersion = 0n;
   /** Unix seconds of the last change that was seen here. */
   updatedAtSeconds = 0;
-  /** Told by how many bytes it has grown while it is in the list. */
-  readonly #resized: (bytes: number) => void;
+  readonly #watch: CounterWatch;
   #own: ReplicaId;
   #slots: Slots<ReplicaId> = noSlots();
   #cut: Cut<ReplicaId> = noCut();
@@ -60,10 +76,10 @@ export class SharedCounter {
   #othersExist = false;
   #folded: Slot = NO_SLOT;
 
-  constructor(name: string, own: ReplicaId, resized: (bytes: number) => void) {
+  constructor(name: string, own: ReplicaId, watch: CounterWatch) {
     this.name = name;
     this.#own = own;
-    this.#resized = resized;
+    this.#watch = watch;
   }
 
   /** An estimate of the memory that it takes, with its record in the engine. */
@@ -136,7 +152,9 @@ export class SharedCounter {
    */
   merge(state: CounterState<ReplicaId>): boolean {
     const before = this.bytes;
+    for (const [replica, slot] of state.slots) this.#checkFork(replica, slot);
     const { slots, cut } = merge({ slots: this.#slots, cut: this.#cut }, state);
+    if (cut.version > 0n) this.#giveBack(cut === this.#cut ? state.cut : this.#cut, cut);
     // Folded slots count nothing; only their entries in the cut are kept.
     const others = slots as Map<ReplicaId, Slot>;
     others.delete(this.#own);
@@ -146,7 +164,7 @@ export class SharedCounter {
     this.#slots = others.size === 0 ? noSlots() : others;
     this.#cut = cut;
     const isChanged = this.#compute();
-    if (this.position >= 0) this.#resized(this.bytes - before);
+    if (this.position >= 0) this.#watch.resized(this.bytes - before);
     return isChanged;
   }
 
@@ -154,6 +172,7 @@ export class SharedCounter {
   mergeSlot(replica: ReplicaId, slot: Slot): boolean {
     const known = this.#slots.get(replica);
     if (known === undefined) return this.merge({ slots: new Map([[replica, slot]]), cut: noCut() });
+    this.#checkFork(replica, slot);
     // What nearly all of the feed is takes no copies.
     const newer = newerSlot(known, slot);
     if (newer === known) return false;
@@ -173,6 +192,17 @@ export class SharedCounter {
     this.durableNet = 0n;
     this.ownVersion = 0n;
     this.merge({ slots: hasCounted ? new Map([[past, { version, net }]]) : noSlots(), cut: noCut() });
+  }
+
+  #giveBack(loser: Cut<ReplicaId>, winner: Cut<ReplicaId>): void {
+    for (const [replica, slot] of givenBack(loser, winner)) {
+      this.#watch.givenBack({ name: this.name, replica, ...slot });
+    }
+  }
+
+  #checkFork(replica: ReplicaId, slot: Slot): void {
+    const known = this.#slots.get(replica);
+    if (known !== undefined && isForked(known, slot)) this.#watch.forked(this.name, replica);
   }
 
   /** @returns whether the value is another one */

@@ -9,21 +9,23 @@ import { noSlots } from '../crdt/slot.ts';
 import { assert } from '../std/assert.ts';
 import type { Changes, ReplicaId } from '../store/slot-store.ts';
 import { NameMap } from './name-map.ts';
-import { SharedCounter } from './shared-counter.ts';
+import { type CounterWatch, SharedCounter, UNWATCHED } from './shared-counter.ts';
 
 const KEEPS_VOIDS_UP_TO = 100_000;
 
 export class SharedCounters {
   readonly #byName = new NameMap();
   readonly #list: SharedCounter[] = [];
-  readonly #resized = (bytes: number): void => {
-    this.#bytes += bytes;
-  };
+  readonly #watch: CounterWatch;
   #own: ReplicaId;
   #bytes = 0;
 
-  constructor(own: ReplicaId) {
+  constructor(own: ReplicaId, watch: Omit<CounterWatch, 'resized'> = UNWATCHED) {
     this.#own = own;
+    const resized = (bytes: number): void => {
+      this.#bytes += bytes;
+    };
+    this.#watch = { ...watch, resized };
   }
 
   get count(): number {
@@ -48,7 +50,7 @@ export class SharedCounters {
   take(name: string): SharedCounter {
     let counter = this.#byName.find(name);
     if (counter === undefined) {
-      counter = new SharedCounter(name, this.#own, this.#resized);
+      counter = new SharedCounter(name, this.#own, this.#watch);
       counter.position = this.#list.push(counter) - 1;
       this.#byName.set(counter);
       this.#bytes += counter.bytes;

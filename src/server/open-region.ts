@@ -32,6 +32,7 @@ export interface RegionSettings {
   readonly onRepaired: () => void;
   readonly onUnwritten: (error: unknown) => void;
   readonly onRetired: (replica: string) => void;
+  readonly onDamaged: (what: string) => void;
   readonly onFatal: (error: unknown) => void;
 }
 

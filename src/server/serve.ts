@@ -185,6 +185,7 @@ async function share(owned: OwnedEngine, url: string, config: ServerConfig, log:
     onRepaired: () => log.info('the store answers again'),
     onUnwritten: (error) => log.error({ err: error }, 'the data directory cannot be written; trying again'),
     onRetired: (replica) => log.warn({ replica }, 'retired a replica that nobody has heard of for long'),
+    onDamaged: (what) => log.error({ what }, 'the store says what cannot be so; counting goes on without it'),
     onFatal: (error) =>
       setImmediate(() => {
         throw error;

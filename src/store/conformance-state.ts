@@ -4,7 +4,17 @@ import { INT64_MAX, INT64_MIN } from '../counter/int64.ts';
 import { type Cut, fold, remove, reset } from '../crdt/cut.ts';
 import { exists } from '../crdt/merge.ts';
 import type { Slot } from '../crdt/slot.ts';
-import { type ConformanceCheck, MANY, NOTHING, one, slot, slotsOf, totalOf, withStore } from './conformance-bench.ts';
+import {
+  type ConformanceCheck,
+  MANY,
+  NOTHING,
+  one,
+  SeenStates,
+  slot,
+  slotsOf,
+  totalOf,
+  withStore,
+} from './conformance-bench.ts';
 import type { NamedSlot, ReplicaId } from './slot-store.ts';
 
 export const stateChecks: readonly ConformanceCheck[] = [
@@ -219,6 +229,66 @@ export const stateChecks: readonly ConformanceCheck[] = [
         strictEqual(await totalOf(store, name), 42n);
         await store.merge({ slots: [at(dead, 9n, 45n)], cuts: [] });
         strictEqual(await totalOf(store, name), 47n);
+      }),
+  },
+  {
+    title: 'gives back what the loser of two cuts had folded, whichever came first',
+    run: (bench) =>
+      withStore(bench, async (store) => {
+        const [dead, other] = [bench.randomId(), bench.randomId()];
+        const loser = fold(new Map([[dead, slot(9n, 1_100n)]]), NOTHING.cut, 'heir');
+        const winner: Cut<ReplicaId> = {
+          ...reset(new Map([[dead, slot(4n, 100n)]]), loser, 'setter', 6n),
+          folded: new Map([
+            [dead, slot(4n, 100n)],
+            [other, slot(2n, 20n)],
+          ]),
+        };
+        for (const cuts of [
+          [loser, winner, loser],
+          [winner, loser],
+        ]) {
+          const name = bench.randomId();
+          await store.merge({ slots: [{ name, replica: other, version: 2n, net: 20n }], cuts: [] });
+          for (const cut of cuts) await store.merge({ slots: [], cuts: [{ name, cut }] });
+          const state = await one(store, name);
+          deepStrictEqual(state.cut, winner);
+          deepStrictEqual(state.slots.get(dead), slot(9n, 1_100n));
+          strictEqual(await totalOf(store, name), 1_006n);
+        }
+      }),
+  },
+  {
+    title: 'gives back what a cut had folded that a compare-and-set replaces without knowing it',
+    run: (bench) =>
+      withStore(bench, async (store) => {
+        const name = bench.randomId();
+        const [dead, alive] = [bench.randomId(), bench.randomId()];
+        const known = fold(new Map([[alive, slot(1n, 5n)]]), NOTHING.cut, 'a');
+        const rival = fold(new Map([[dead, slot(3n, 30n)]]), NOTHING.cut, 'b');
+        const cursor = (await store.changes(undefined)).cursor;
+        await store.merge({ slots: [], cuts: [{ name, cut: rival }] });
+        const next = reset(NOTHING.slots, known, 'c', 7n);
+        deepStrictEqual(await store.cut([{ name, expectedVersion: 1n, next }]), [true]);
+        strictEqual(await totalOf(store, name), 37n);
+        const seen = new SeenStates();
+        seen.take(await store.changes(cursor));
+        strictEqual(seen.total(name), 37n);
+      }),
+  },
+  {
+    title: 'keeps the larger net where one version of a slot comes with two',
+    run: (bench) =>
+      withStore(bench, async (store) => {
+        const name = bench.randomId();
+        const nets = [5n, -7n, 5n, 12n, 9n, -20n];
+        const replica = bench.randomId();
+        for (const net of nets) await store.merge({ slots: [{ name, replica, version: 3n, net }], cuts: [] });
+        deepStrictEqual(await slotsOf(store, name), new Map([[replica, slot(3n, 12n)]]));
+        const other = bench.randomId();
+        for (const net of [-20n, -7n, -100n])
+          await store.merge({ slots: [{ name, replica: other, version: 3n, net }], cuts: [] });
+        deepStrictEqual((await slotsOf(store, name)).get(other), slot(3n, -7n));
       }),
   },
   {

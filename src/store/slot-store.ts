@@ -6,6 +6,8 @@
  *   repeated, overtaken or lost in any order without harm. A call that failed may have taken effect, wholly or in part.
  * - **A store never evicts, expires or truncates** a live slot, a cut or a lease. It may drop a slot that its counter's
  *   cut has folded at that very version or a later one (`isFolded`), if it is durable and no read can see the one without the other.
+ * - **What the loser of two cuts had folded** in a newer state than the winner goes back among the slots (`givenBack`), together with the
+ *   cut: in `merge`, whichever of the two was there before, and in `cut`, where another cut may have the version that was expected.
  * - **A counter's state** is its slots and its cut. What `read` returns for one name was true at one moment, unless
  *   the implementation reads the slots first and the cut second: then a folded slot may still be there, which counts nothing.
  * - **`changes` misses nothing**: whatever becomes visible after a cursor was given is in what a later call with that

@@ -33,6 +33,7 @@ export interface NodeOptions {
   readonly memoryBytes?: number;
   readonly policies?: readonly Policy[];
   readonly onFatal?: (error: unknown) => void;
+  readonly onDamaged?: (what: string) => void;
   readonly onUnwritten?: (error: unknown) => void;
   /** Puts something between the node and the store. */
   readonly between?: (store: SlotStore, engine: Engine) => SlotStore;
@@ -84,6 +85,7 @@ export class RegionNode {
       onUnwritten: options.onUnwritten ?? (() => undefined),
       retireAfterMs: 3_600_000,
       onRetired: () => undefined,
+      onDamaged: options.onDamaged ?? (() => undefined),
       onFatal:
         options.onFatal ??
         ((error) => {

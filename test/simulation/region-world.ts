@@ -267,7 +267,7 @@ export class RegionWorld {
       ...(durability === undefined ? {} : { durability }),
       ...(ack === undefined ? {} : { ack }),
       ...(memoryBytes === undefined ? {} : { memoryBytes }),
-      between: (inner, engine) => this.#watched(between(inner, engine), engine),
+      between: (inner, engine) => this.#watched(between(inner, engine), engine, running),
       ...(opened === undefined ? {} : { opened }),
       onFatal: (error) =>
         this.complain(`node ${directory.index} ended: ${String(error instanceof Error ? error.stack : error)}`),
@@ -290,12 +290,13 @@ export class RegionWorld {
   }
 
   /** Nothing leaves a node before its journal holds it. */
-  #watched(inner: SlotStore, engine: Engine): SlotStore {
+  #watched(inner: SlotStore, engine: Engine, running: Running): SlotStore {
     const merge = inner.merge.bind(inner);
     return Object.assign(inner, {
       merge: (assertion: Assertion) => {
-        for (const { name, version } of assertion.slots) {
-          if (version > engine.durableSequence)
+        const own = running.node?.exchange.info().store?.replica;
+        for (const { name, replica, version } of assertion.slots) {
+          if (replica === own && version > engine.durableSequence)
             this.complain(`${name} left in version ${version} before it was durable`);
         }
         return merge(assertion);

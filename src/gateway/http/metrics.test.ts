@@ -33,6 +33,7 @@ const STORE: StoreInfo = {
   slotsSent: 25,
   loads: 26,
   evicted: 27,
+  damaged: 37,
   hits: 28,
   misses: 29,
 };
@@ -138,6 +139,7 @@ describe('a scrape', () => {
       tallyd_store_slots_sent_total: STORE.slotsSent,
       tallyd_store_loads_total: STORE.loads,
       tallyd_store_evictions_total: STORE.evicted,
+      tallyd_store_damaged_total: STORE.damaged,
       tallyd_store_hits_total: STORE.hits,
       tallyd_store_misses_total: STORE.misses,
     };

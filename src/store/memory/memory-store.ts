@@ -4,8 +4,8 @@
  * whether its answer comes back. `rollBack` loses the last writes, as a failover of an asynchronous replica does.
  */
 import { type Cut, newerCut, noCut } from '../../crdt/cut.ts';
-import type { CounterState } from '../../crdt/merge.ts';
-import { NO_SLOT, newerSlot, type Slot } from '../../crdt/slot.ts';
+import { type CounterState, givenBack } from '../../crdt/merge.ts';
+import { mergeSlots, NO_SLOT, newerSlot, type Slot } from '../../crdt/slot.ts';
 import {
   type Assertion,
   type Changes,
@@ -68,7 +68,9 @@ export class MemoryStore {
     }
     for (const { name, cut } of cuts) {
       const stored = this.#stored(name);
-      if (newerCut(stored.cut, cut) !== stored.cut) this.#setCut(name, stored, cut);
+      const isNewer = newerCut(stored.cut, cut) !== stored.cut;
+      if (isNewer) this.#setCut(name, stored, cut);
+      else this.#giveBack(name, stored, givenBack(cut, stored.cut));
     }
   }
 
@@ -159,12 +161,21 @@ export class MemoryStore {
   }
 
   #setCut(name: string, stored: Stored, cut: Cut<ReplicaId>): void {
+    const back = givenBack(stored.cut, cut);
     stored.cut = cut;
     if (this.guarantees.durable) {
       for (const [replica, { version }] of stored.slots) {
         if (isFolded(cut, { replica, version })) stored.slots.delete(replica);
       }
     }
+    this.#giveBack(name, stored, back);
+    this.#changed(name);
+  }
+
+  /** What a losing cut had folded goes back among the slots. */
+  #giveBack(name: string, stored: Stored, back: ReadonlyMap<ReplicaId, Slot>): void {
+    if (back.size === 0) return;
+    stored.slots = new Map(mergeSlots(stored.slots, back));
     this.#changed(name);
   }
 

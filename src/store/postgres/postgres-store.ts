@@ -11,6 +11,7 @@ import type {
   CutRequest,
   Guarantees,
   Lease,
+  NamedCut,
   ReplicaId,
   SlotPage,
   SlotStore,
@@ -88,8 +89,20 @@ export class PostgresStore implements SlotStore {
     // Side by side, for neither holds locks that the other waits for longer than a statement takes.
     await Promise.all([
       slots.length > 0 && this.#connections.run(mergeSlots(this.#schema), rows.slotArrays(slots)),
-      cuts.length > 0 && this.#connections.run(mergeCuts(this.#schema), rows.cutArrays(cuts)),
+      this.#mergeCuts(cuts),
     ]);
+  }
+
+  /** Once more those that others have made while the statement ran. */
+  #mergeCuts(cuts: readonly NamedCut[]): Promise<void> {
+    return this.#connections.inTime(async (deadline) => {
+      for (let left = cuts; left.length > 0; ) {
+        const values = rows.cutArrays(left);
+        const found = await this.#connections.run<{ name: Buffer }>(mergeCuts(this.#schema), values, deadline);
+        const names = new Set(found.map(({ name }) => name.toString()));
+        left = left.filter(({ name }) => names.has(name));
+      }
+    });
   }
 
   async read(names: readonly string[]): Promise<readonly CounterState<ReplicaId>[]> {

@@ -22,49 +22,99 @@ export const mergeSlots = (schema: string): string => `
     ), 0)
     ORDER BY name, replica
     ON CONFLICT (name, replica) DO UPDATE SET version = excluded.version, net = excluded.net, updated_at = now()
-    WHERE excluded.version > held.version
+    WHERE (excluded.version, excluded.net) > (held.version, held.net)
     RETURNING name, replica, version, net
   )
   INSERT INTO ${schema}.feed (turn, size, names, replicas, versions, nets)
   SELECT ${turnAt(schema)}, count(*), array_agg(name), array_agg(replica), array_agg(version), array_agg(net)
   FROM merged HAVING count(*) > 0`;
 
-/** Keeps the newer of every cut: by version, then author. Parameters: `cutArrays`. */
+/**
+ * Keeps the newer of every cut: by version, then author. Parameters: `cutArrays`. Answers the names whose cut came into the table
+ * while this statement ran: for these it is to be run again.
+ */
 export const mergeCuts = (schema: string): string =>
-  putCuts(schema, 'true', '(excluded.version, excluded.author) > (held.version, held.author)');
+  putCuts(schema, {
+    isPossible: 'true',
+    isWanted: '(excluded.version, excluded.author) > (held.version, held.author)',
+    isTaken: '(given.version, given.author) > (before.version, before.author)',
+    answer: `SELECT name FROM given
+      WHERE NOT EXISTS (SELECT FROM before WHERE before.name = given.name)
+        AND NOT EXISTS (SELECT FROM made WHERE made.name = given.name)`,
+  });
 
 /** Makes the cuts that follow the ones that are there. Parameters: `cutArrays`. Answers the names of the cuts made. */
 export const makeCuts = (schema: string): string =>
-  putCuts(
-    schema,
-    `version = 1 OR EXISTS (SELECT FROM ${schema}.cut WHERE cut.name = given.name)`,
-    'held.version = excluded.version - 1',
-  );
+  putCuts(schema, {
+    isPossible: 'given.version = 1 OR EXISTS (SELECT FROM before WHERE before.name = given.name)',
+    isWanted: 'held.version = excluded.version - 1',
+    isTaken: 'before.version = given.version - 1',
+    onlyWhere: 'AND before.version = given.version - 1',
+    answer: 'SELECT name FROM made',
+  });
 
-/** Puts cuts, and drops the slots that they have folded. These are locked in order first: a DELETE has none. */
-const putCuts = (schema: string, isPossible: string, isWanted: string): string => `
+interface Putting {
+  /** Whether a cut can be inserted. */
+  readonly isPossible: string;
+  /** Whether it replaces the one that is held; the same of those that were there before. */
+  readonly isWanted: string;
+  readonly isTaken: string;
+  /** Which pairs of a given cut and the one before count as met; all by default. */
+  readonly onlyWhere?: string;
+  readonly answer: string;
+}
+
+/**
+ * Puts cuts, drops the slots that they have folded, and gives back what the loser of two had folded and the winner had not. The cuts
+ * that are there are locked first, so that they stay what they were found to be; one that comes while this runs is not replaced.
+ * Slots are locked in order, too: a DELETE has none.
+ */
+const putCuts = (schema: string, { isPossible, isWanted, isTaken, onlyWhere = '', answer }: Putting): string => `
   WITH given AS (
     SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::text[], $4::numeric[], $5::jsonb[], $6::boolean[])
       AS given (name, version, author, base, folded, is_deleted)
+  ), before AS MATERIALIZED (
+    SELECT name, version, author, folded FROM ${schema}.cut WHERE name = ANY ($1::bytea[])
+    ORDER BY name FOR NO KEY UPDATE
   ), made AS (
     INSERT INTO ${schema}.cut AS held (name, version, author, base, folded, is_deleted)
     SELECT name, version, author, base, folded, is_deleted FROM given WHERE ${isPossible} ORDER BY name
     ON CONFLICT (name) DO UPDATE SET
       version = excluded.version, author = excluded.author, base = excluded.base, folded = excluded.folded,
       is_deleted = excluded.is_deleted, updated_at = now()
-    WHERE ${isWanted}
+    WHERE ${isWanted} AND EXISTS (SELECT FROM before WHERE before.name = held.name)
     RETURNING name, folded
+  ), pair AS (
+    SELECT given.name,
+      CASE WHEN ${isTaken} THEN before.folded ELSE given.folded END AS loser,
+      CASE WHEN ${isTaken} THEN given.folded ELSE before.folded END AS winner
+    FROM given JOIN before ON before.name = given.name ${onlyWhere}
+  ), back AS MATERIALIZED (
+    SELECT pair.name, entry.key::uuid AS replica, (entry.value ->> 0)::bigint AS version, (entry.value ->> 1)::bigint AS net
+    FROM pair, jsonb_each(pair.loser) AS entry
+    WHERE (entry.value ->> 0)::bigint > coalesce((pair.winner -> entry.key ->> 0)::bigint, 0)
   ), folded AS (
     SELECT slot.name, slot.replica FROM made JOIN ${schema}.slot ON slot.name = made.name
     WHERE slot.version <= (made.folded -> slot.replica::text ->> 0)::bigint
+      AND NOT EXISTS (SELECT FROM back WHERE back.name = slot.name AND back.replica = slot.replica)
     ORDER BY slot.name, slot.replica FOR UPDATE OF slot
   ), dropped AS (
     DELETE FROM ${schema}.slot USING folded WHERE slot.name = folded.name AND slot.replica = folded.replica
+  ), returned AS (
+    INSERT INTO ${schema}.slot AS held (name, replica, version, net)
+    SELECT name, replica, version, net FROM back ORDER BY name, replica
+    ON CONFLICT (name, replica) DO UPDATE SET version = excluded.version, net = excluded.net, updated_at = now()
+    WHERE (excluded.version, excluded.net) > (held.version, held.net)
+    RETURNING name, replica, version, net
   ), told AS (
     INSERT INTO ${schema}.feed (turn, size, cut_names)
     SELECT ${turnAt(schema)}, count(*), array_agg(name) FROM made HAVING count(*) > 0
+  ), told_of_slots AS (
+    INSERT INTO ${schema}.feed (turn, size, names, replicas, versions, nets)
+    SELECT ${turnAt(schema)}, count(*), array_agg(name), array_agg(replica), array_agg(version), array_agg(net)
+    FROM returned HAVING count(*) > 0
   )
-  SELECT name FROM made`;
+  ${answer}`;
 
 /** Parameters: replica, expected version, document. Answers a row if the lease was made. */
 export const swapLease = (schema: string): string => `

@@ -51,12 +51,80 @@ local function newer(a, b)
   if #a ~= #b then return #a > #b end
   return above(a, b)
 end
+local function larger(a, b)
+  local x, y = a:byte() == 45, b:byte() == 45
+  if x ~= y then return y end
+  if x then return newer(b:sub(2), a:sub(2)) end
+  return newer(a, b)
+end
+`;
+
+/**
+ * `merge_slots` keeps the newer of each slot, and of one version the larger net. Text that is damaged stays, and is marked, so that
+ * the counter is refused: until the slot that it was part of is brought again.
+ */
+const SLOTS = `
+local SLOT = ('%x'):rep(32) .. ' %d+ %-?%d+;'
+local function mend(before, after)
+  local whole, damaged = {}, {}
+  for at, piece, to in (before .. ';'):gmatch('()([^;]*);()') do
+    if to <= #before + 1 and (piece .. ';'):find('^' .. SLOT .. '$') then
+      whole[#whole + 1] = piece .. ';'
+    else
+      piece = piece:gsub('^%?', '')
+      local is_back = piece == ''
+      for replica in after:gmatch('(%x+) %d+ %-?%d+;') do
+        if replica:sub(1, #piece) == piece:sub(1, #replica) then is_back = true end
+      end
+      if not is_back then damaged[#damaged + 1] = '?' .. piece .. ';' end
+    end
+  end
+  return table.concat(damaged) .. table.concat(whole)
+end
+local function merge_slots(before, after)
+  if before:gsub(SLOT, '') ~= '' then before = mend(before, after) end
+  for entry, replica, version, net in after:gmatch('((%x+) (%d+) (%-?%d+);)') do
+    local from, to, known, was = before:find(replica .. ' (%d+) (%-?%d+);')
+    if not from then
+      before = before .. entry
+    elseif newer(version, known) or (version == known and larger(net, was)) then
+      before = before:sub(1, from - 1) .. entry .. before:sub(to + 1)
+    end
+  end
+  return before
+end
+`;
+
+/** `given_back` tells which slots the loser of two cuts had folded in a newer state than the winner. */
+const CUTS = `
+local function folded_of(cut)
+  local is_whole, content = pcall(cjson.decode, cut:match('{.*$') or '')
+  return is_whole and type(content) == 'table' and type(content.folded) == 'table' and content.folded or nil
+end
+local function given_back(loser, winner)
+  local back = {}
+  for replica, slot in pairs(loser) do
+    local version = type(slot) == 'string' and slot:match('^(%d+) %-?%d+$')
+    local known = type(winner[replica]) == 'string' and winner[replica]:match('^%d+') or '0'
+    if version and newer(version, known) then back[#back + 1] = replica .. ' ' .. slot .. ';' end
+  end
+  return table.concat(back)
+end
 local function newer_cut(before, after)
-  if not before then return true end
   local v, a = before:match('^(%d+) (%x*) ')
   local w, b = after:match('^(%d+) (%x*) ')
+  if not v then return true end
   if v ~= w then return newer(w, v) end
-  return above(b, a)
+  if a ~= b then return above(b, a) end
+  return not folded_of(before)
+end
+local function merge_cut(before, after)
+  if not before then return after, '' end
+  if before == after then return before, '' end
+  local is_newer = newer_cut(before, after)
+  local known, given = folded_of(before), folded_of(after)
+  if is_newer then return after, given_back(known or {}, given) end
+  return before, known and given_back(given, known) or ''
 end
 `;
 
@@ -92,51 +160,50 @@ return redis.call('HGET', state, 'b')
 `);
 
 /** Keeps the newer: ARGV[2..] are pairs of a field, "s" or "c" and the name, and slots or a cut. */
-export const MERGE = script(`${COMPARE}${BUCKET}
-local function merge_slots(before, after)
-  for entry, replica, version in after:gmatch('((%x+) (%d+) %-?%d+;)') do
-    local from = before:find(replica, 1, true)
-    if not from then
-      before = before .. entry
-    else
-      local _, to, known = before:find('^ (%d+) %-?%d+;', from + #replica)
-      if newer(version, known) then before = before:sub(1, from - 1) .. entry .. before:sub(to + 1) end
-    end
-  end
-  return before
-end
-
+export const MERGE = script(`${COMPARE}${SLOTS}${CUTS}${BUCKET}
 local fields = { 'b' }
 for i = 2, #ARGV, 2 do fields[#fields + 1] = ARGV[i] end
 local stored = redis.call('HMGET', state, unpack(fields))
 local epoch, version = open(stored[1])
-local writes, changes = {}, {}
+local now, changed = {}, {}
+for i = 2, #fields do now[fields[i]] = stored[i] end
+local function get(field)
+  if now[field] == nil then now[field] = redis.call('HGET', state, field) end
+  return now[field]
+end
+local function set(field, text)
+  if text == get(field) then return end
+  now[field] = text
+  changed[#changed + 1] = field
+end
 for i = 2, #fields do
-  local field, before, after = fields[i], stored[i], ARGV[2 * i - 1]
-  if field:byte() == 115 then
-    after = merge_slots(before or '', after)
-    if after == before then after = nil end
-  elseif not newer_cut(before, after) then
-    after = nil
+  local field, given, name = fields[i], ARGV[2 * i - 1], fields[i]:sub(2)
+  local slots = given
+  if field:byte() ~= 115 then
+    local cut
+    cut, slots = merge_cut(get(field), given)
+    set(field, cut)
   end
-  if after then
-    version = version + 1
-    writes[#writes + 1] = field
-    writes[#writes + 1] = after
-    changes[#changes + 1] = string.format('%.0f', version)
-    changes[#changes + 1] = field:sub(2)
-  end
+  if slots ~= '' then set('s' .. name, merge_slots(get('s' .. name) or '', slots)) end
+end
+local writes, told = {}, {}
+for _, field in ipairs(changed) do
+  version = version + 1
+  writes[#writes + 1] = field
+  writes[#writes + 1] = now[field]
+  told[#told + 1] = string.format('%.0f', version)
+  told[#told + 1] = field:sub(2)
 end
 if #writes > 0 then
   save(epoch, version)
   redis.call('HSET', state, unpack(writes))
-  redis.call('ZADD', feed, unpack(changes))
+  redis.call('ZADD', feed, unpack(told))
 end
 `);
 
 /** Compare-and-set: ARGV[2..] are triples of a field, the version that must be there, and the cut. */
 export const CUT = script(
-  `${BUCKET}
+  `${COMPARE}${SLOTS}${CUTS}${BUCKET}
 local epoch, version = open(redis.call('HGET', state, 'b'))
 local made = {}
 for i = 2, #ARGV, 3 do
@@ -146,6 +213,11 @@ for i = 2, #ARGV, 3 do
   if known == expected then
     version = version + 1
     redis.call('HSET', state, field, cut)
+    local back = before and given_back(folded_of(before) or {}, folded_of(cut)) or ''
+    if back ~= '' then
+      local slots = 's' .. field:sub(2)
+      redis.call('HSET', state, slots, merge_slots(redis.call('HGET', state, slots) or '', back))
+    end
     redis.call('ZADD', feed, string.format('%.0f', version), field:sub(2))
     save(epoch, version)
     made[#made + 1] = 1

@@ -1,0 +1,156 @@
+// A store that goes back in time: cuts that do not know each other, and slots whose rows were dropped because one of them had folded them.
+import { expect, it } from 'vitest';
+import { SeededRandom } from '../std/random.ts';
+import { type Cut, fold, noCut, remove, reset, total } from './cut.ts';
+import { type CounterState, exists, merge } from './merge.ts';
+import { NO_SLOT, type Slot } from './slot.ts';
+
+type State = CounterState<string>;
+
+const RUNS = 20_000;
+const STEPS = 40;
+const NODES = 3;
+const EMPTY: State = { slots: new Map(), cut: noCut() };
+
+/** A node: what it knows, which survives a crash, and the incarnation that counts. */
+interface Node {
+  state: State;
+  incarnation: number;
+}
+
+/** One counter on a few nodes and a durable store, which drops what is folded. */
+class World {
+  readonly #random: SeededRandom;
+  readonly #nodes: Node[] = Array.from({ length: NODES }, () => ({ state: EMPTY, incarnation: 0 }));
+  /** What every incarnation has counted: the truth. */
+  readonly #truth = new Map<string, Slot>();
+  #store: State = EMPTY;
+  #image: State = EMPTY;
+  #cuts = 0;
+
+  constructor(seed: number) {
+    this.#random = new SeededRandom(seed);
+  }
+
+  live(): void {
+    for (let step = 0; step < STEPS; step++) this.#step(this.#random.below(NODES), this.#random.below(20));
+  }
+
+  /** Everybody says what he knows, and hears what there is. */
+  converge(): State[] {
+    for (let round = 0; round < 2; round++) for (const node of this.#nodes) this.#talk(node);
+    return [this.#store, ...this.#nodes.map(({ state }) => state)];
+  }
+
+  /** What the winning cut says, and every increment that it had not seen. */
+  expected({ base, folded }: Cut<string>): bigint {
+    let value = base;
+    for (const [replica, { net }] of this.#truth) value += net - (folded.get(replica) ?? NO_SLOT).net;
+    return value;
+  }
+
+  #step(n: number, what: number): void {
+    const node = this.#nodes[n] as Node;
+    if (what < 7) this.#add(node, n);
+    else if (what < 12) this.#talk(node);
+    else if (what < 14) this.#cut(node);
+    else if (what < 16) this.#crash(node, n);
+    else if (what < 18) this.#image = this.#store;
+    else this.#store = this.#image;
+  }
+
+  #add(node: Node, n: number): void {
+    const replica = `${n}.${node.incarnation}`;
+    const { version, net } = this.#truth.get(replica) ?? NO_SLOT;
+    const slot = { version: version + 1n, net: net + BigInt(this.#random.below(100) - 20) };
+    this.#truth.set(replica, slot);
+    node.state = merge(node.state, { slots: new Map([[replica, slot]]), cut: noCut() });
+  }
+
+  #talk(node: Node): void {
+    this.#store = kept(merge(this.#store, node.state));
+    node.state = kept(merge(node.state, this.#store));
+  }
+
+  /** By compare-and-set on what is in the store. */
+  #cut(node: Node): void {
+    const { slots, cut } = this.#store;
+    const author = `${this.#cuts++}`;
+    const next = this.#random.chance(0.7)
+      ? reset(slots, cut, author, BigInt(this.#random.below(1000)))
+      : remove(slots, cut, author);
+    this.#store = kept({ slots, cut: next });
+    node.state = kept(merge(node.state, { slots: new Map(), cut: next }));
+  }
+
+  /** The next incarnation is the heir: it folds what the one before has left. */
+  #crash(node: Node, n: number): void {
+    this.#talk(node);
+    const past = `${n}.${node.incarnation++}`;
+    const slot = this.#store.slots.get(past);
+    if (slot === undefined) return;
+    const next = fold(new Map([[past, slot]]), this.#store.cut, `${this.#cuts++}`);
+    this.#store = kept({ slots: this.#store.slots, cut: next });
+    node.state = kept(merge(node.state, { slots: new Map(), cut: next }));
+  }
+}
+
+/** Without the slots that the cut has folded. */
+function kept({ slots, cut }: State): State {
+  const isLeft = (replica: string, { version }: Slot): boolean =>
+    version > (cut.folded.get(replica) ?? NO_SLOT).version;
+  return { slots: new Map([...slots].filter(([replica, slot]) => isLeft(replica, slot))), cut };
+}
+
+it('loses no increment, whichever of two cuts wins, in 20 000 random histories of a store that goes back', () => {
+  let rivals = 0;
+  for (let seed = 1; seed <= RUNS; seed++) {
+    const world = new World(seed);
+    world.live();
+    const states = world.converge();
+    const [store] = states as [State];
+    for (const state of states) {
+      expect(state.cut, `seed ${seed}`).toBe(store.cut);
+      expect(total(state.slots, state.cut), `seed ${seed}`).toBe(world.expected(state.cut));
+      expect(exists(state), `seed ${seed}`).toBe(exists(store));
+    }
+    if (store.slots.size > NODES) rivals++;
+  }
+  expect(rivals, 'slots were given back').toBeGreaterThan(0);
+});
+
+it('is a semilattice over states whose cuts do not know each other', () => {
+  const slots = (...entries: [string, bigint, bigint][]) =>
+    new Map(entries.map(([replica, version, net]) => [replica, { version, net }]));
+  const cut = (version: bigint, author: string, folded: Map<string, Slot>): Cut<string> => ({
+    version,
+    author,
+    base: BigInt(author.charCodeAt(0)),
+    folded,
+    isDeleted: false,
+  });
+  const random = new SeededRandom(1);
+  const some = () =>
+    slots(...['a', 'b', 'c'].flatMap((r): [string, bigint, bigint][] => (random.chance(0.6) ? [nth(r)] : [])));
+  const nth = (replica: string): [string, bigint, bigint] => {
+    const version = BigInt(1 + random.below(4));
+    return [replica, version, version * 10n];
+  };
+  const contents = new Map<string, Cut<string>>();
+  const any = (): State => {
+    const [version, author] = [BigInt(1 + random.below(3)), random.pick(['x', 'y', 'z'])];
+    const name = `${version} ${author}`;
+    if (!contents.has(name)) contents.set(name, cut(version, author, some()));
+    return kept({ slots: some(), cut: contents.get(name) as Cut<string> });
+  };
+  const plain = (state: State) => {
+    const { slots: left, cut: winner } = kept(state);
+    return { slots: [...left].sort(), author: winner.author, version: winner.version };
+  };
+  for (let run = 0; run < 3_000; run++) {
+    const [a, b, c] = [any(), any(), any()];
+    expect(plain(merge(a, a))).toEqual(plain(a));
+    expect(plain(merge(a, b))).toEqual(plain(merge(b, a)));
+    expect(plain(merge(merge(a, b), c))).toEqual(plain(merge(a, merge(b, c))));
+  }
+});
