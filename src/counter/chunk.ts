@@ -71,10 +71,22 @@ export interface CommandOptions {
   readonly keepDeadline?: boolean | undefined;
   /** Change the deadline only if: there is none (NX, ENX) / there is one (XX) / it grows (GT) / it shrinks (LT). */
   readonly deadlineOnlyIf?: 'none' | 'some' | 'later' | 'earlier' | undefined;
-  /** Apply only if the counter exists, or only if it does not; otherwise the outcome is done, not CHANGED. */
-  readonly onlyIf?: 'exists' | 'absent' | undefined;
+  /** Apply only if this holds; otherwise the outcome is done, not CHANGED. For add, set and delete. */
+  readonly onlyIf?: Condition | undefined;
   /** Idempotency of this one command within its chunk (a batch entry's `id`). */
   readonly id?: IdempotencyKey | undefined;
+}
+
+/** The counter exists, or it does not; or its count is one, or none, of these, of which undefined means that it is absent. */
+export type Condition =
+  | 'exists'
+  | 'absent'
+  | { readonly is: 'one' | 'none'; readonly of: readonly (bigint | undefined)[] };
+
+/** Whether a counter that is like that meets the condition. */
+export function meets(condition: Condition, exists: boolean, value: bigint): boolean {
+  if (typeof condition === 'string') return (condition === 'exists') === exists;
+  return condition.of.includes(exists ? value : undefined) === (condition.is === 'one');
 }
 
 /** A counter as a refused update has left it. */

@@ -299,6 +299,20 @@ export const ERRORS = {
     'TRYAGAIN the update of this session is not visible here yet',
     'the update that the session token tells of has not reached this node yet; try again',
   ),
+  precondition_failed: entry(
+    41,
+    'refused',
+    412,
+    'ERR precondition failed',
+    'the counter is not as If-Match or If-None-Match asks; nothing was changed; read it again',
+  ),
+  host_refused: entry(
+    42,
+    'refused',
+    403,
+    'ERR host refused',
+    'without a secret this server is called by localhost or an address only, since a foreign page can have any name point here; name the host in the option --allowed-hosts, or set a secret',
+  ),
 } as const satisfies Record<string, CatalogueEntry>;
 
 /** A stable error code, as callers see it. */

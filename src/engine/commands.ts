@@ -5,7 +5,7 @@
  *
  * `dependency` is what the chunk must wait for: the newest group that any of its outcomes tells about.
  */
-import { type Chunk, type CommandOptions, type DeadlineChange, Flag, Op } from '../counter/chunk.ts';
+import { type Chunk, type CommandOptions, type DeadlineChange, Flag, meets, Op } from '../counter/chunk.ts';
 import { DONE, ERRORS } from '../counter/errors.ts';
 import { addInt64, readInt64, writeInt64 } from '../counter/int64.ts';
 import { Kind } from '../counter/key.ts';
@@ -135,7 +135,7 @@ export class Commands {
     const options = chunk.options[i];
     const existed = this.#look(chunk, i, ref);
     // Validate.
-    if (isHeldBack(options, existed)) return;
+    if (isHeldBack(chunk, i)) return;
     const deadlineMs = this.#deadlineOf(options?.deadline);
     if (deadlineMs === INVALID_DEADLINE) {
       refuse(chunk, i, ERRORS.invalid_deadline.id);
@@ -173,7 +173,7 @@ export class Commands {
     const existed = this.#look(chunk, i, ref);
     const before = chunk.valueAt(i);
     // Validate.
-    if (isHeldBack(options, existed)) {
+    if (isHeldBack(chunk, i)) {
       writeInt64(chunk.other, 2 * i, before);
       return;
     }
@@ -206,16 +206,16 @@ export class Commands {
 
   #delete(chunk: Chunk, i: number, ref: number): void {
     const existed = this.#look(chunk, i, ref);
-    const before = chunk.valueAt(i);
+    const isHeld = isHeldBack(chunk, i);
+    writeInt64(chunk.other, 2 * i, chunk.valueAt(i));
     writeInt64(chunk.value, 2 * i, 0n);
     // Validate.
-    if (!existed) return;
+    if (!existed || isHeld) return;
     // Apply.
     this.#records.markDeleted(ref);
     // Journal.
     this.#touch(ref);
     // Reply.
-    writeInt64(chunk.other, 2 * i, before);
     chunk.flags[i] |= Flag.changed;
   }
 
@@ -324,8 +324,10 @@ export class Commands {
   }
 }
 
-function isHeldBack(options: CommandOptions | undefined, existed: boolean): boolean {
-  return options?.onlyIf !== undefined && (options.onlyIf === 'exists') !== existed;
+/** Whether a condition keeps command `i`, which has been looked at, from being applied. */
+function isHeldBack(chunk: Chunk, i: number): boolean {
+  const onlyIf = chunk.options[i]?.onlyIf;
+  return onlyIf !== undefined && !meets(onlyIf, chunk.hasFlag(i, Flag.existed), chunk.valueAt(i));
 }
 
 /** The outcome of command `i` before anything is known of it. */

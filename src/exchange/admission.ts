@@ -124,7 +124,8 @@ function needsAuthority(op: number, options: CommandOptions | undefined): boolea
   if (op === Op.expire) return true;
   if (options === undefined) return false;
   const { floor, ceiling, saturate, deadline, onlyIf, id } = options;
-  const isConditional = onlyIf !== undefined && op !== Op.set;
+  // A set is a compare-and-set in the store, which knows whether there is a counter, but not what others are counting.
+  const isConditional = onlyIf !== undefined && (op !== Op.set || typeof onlyIf !== 'string');
   return (
     floor !== undefined ||
     ceiling !== undefined ||

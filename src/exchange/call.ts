@@ -9,6 +9,7 @@ import { Chunk, Flag, Op } from '../counter/chunk.ts';
 import { CountingError, DONE, ERRORS, errorCode } from '../counter/errors.ts';
 import { clampInt64, fitsInt64, readInt64, writeInt64 } from '../counter/int64.ts';
 import type { CountingService } from '../counter/service.ts';
+import { assert } from '../std/assert.ts';
 import type { ReplicaId } from '../store/slot-store.ts';
 import type { CutCall, CutOutcome, Cutter } from './cutter.ts';
 import type { Own } from './loader.ts';
@@ -239,8 +240,10 @@ async function carryOutCut(
   try {
     const isSet = chunk.op[i] === Op.set;
     const value = readInt64(chunk.amount, 2 * i);
+    const onlyIf = chunk.options[i]?.onlyIf;
+    assert(typeof onlyIf !== 'object', 'a condition on the count of a shared counter was refused');
     const outcome = isSet
-      ? await cutter.set(cuts, counter.name, value, chunk.options[i]?.onlyIf)
+      ? await cutter.set(cuts, counter.name, value, onlyIf)
       : await cutter.delete(cuts, counter.name);
     tellCut(chunk, i, outcome, isSet ? value : 0n, nowMs);
   } catch (error) {

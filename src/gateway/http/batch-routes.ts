@@ -41,7 +41,7 @@ export async function batchRoutes(app: FastifyInstance, door: Door): Promise<voi
       response: schemas.answers(schemas.BatchAnswer),
       summary: 'Many increments at once, each with its own outcome, or all or nothing.',
     };
-    scope.post('/v1/batch', { schema, config: { isUpdate: true } }, (request, reply) => {
+    scope.post('/v1/batch', { schema, config: { isUpdate: true, isBatch: true } }, (request, reply) => {
       submitBatch(door, buffers, request, reply);
     });
   });

@@ -2,6 +2,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type CommandOptions, Flag, Op } from '../../counter/chunk.ts';
 import { amountOf, boundsOf } from './additions.ts';
+import { conditional, conditionOf, etagOf, hasTag } from './conditions.ts';
 import { asStrings, beginRead, type Door } from './door.ts';
 import { type Answer, type Exchange, single } from './exchanges.ts';
 import { keyOf } from './idempotency.ts';
@@ -12,7 +13,9 @@ type Named = FastifyRequest<{ Params: schemas.NameParams }>;
 
 const tags = ['counters'];
 const common = { tags, params: schemas.NameParams, querystring: schemas.NumbersQuery };
-const config = { isUpdate: true };
+const config = { isUpdate: true, isConditional: true };
+/** Where a count would be lost, the documentation has no name to try it on. */
+const typed = { ...common, params: schemas.TypedNameParams };
 
 /** The answer to an increment or a decrement. */
 export const answerAdd = single((exchange) => {
@@ -37,15 +40,10 @@ const answerGet = (request: FastifyRequest, reply: FastifyReply): Answer =>
       exchange.send(`${nameField(exchange)},${value},"exists":null${exchange.asOfField}}`);
       return;
     }
-    const etag = exists ? `"${exchange.chunk.valueAt(0)}"` : '"absent"';
+    const etag = etagOf(exists, exchange.chunk.valueAt(0));
     reply.header('etag', etag).header('cache-control', 'no-cache');
-    if (matches(request.headers['if-none-match'], etag)) reply.code(304).send();
+    if (hasTag(request.headers['if-none-match'], etag)) reply.code(304).send();
     else exchange.send(`${nameField(exchange)},${value},"exists":${exists}${exchange.asOfField}}`);
-  });
-
-const answerHead = (reply: FastifyReply): Answer =>
-  single((exchange) => {
-    reply.code(exchange.chunk.hasFlag(0, Flag.existed) ? 200 : 404).send();
   });
 
 /** Registers the routes of one counter. */
@@ -63,17 +61,12 @@ function addRoute(app: FastifyInstance, door: Door, verb: 'increment' | 'decreme
   app.post(`/v1/counters/:name/${verb}`, { schema, config }, (request: Named, reply) => {
     const body = request.body as schemas.AddBody;
     const amount = amountOf(body.by, 'by', verb === 'decrement');
-    submit(door, request, reply, answerAdd, Op.add, amount, boundsOf(body));
+    submitIf(door, request, reply, answerAdd, Op.add, amount, boundsOf(body));
   });
 }
 
 function readRoutes(app: FastifyInstance, door: Door): void {
   const querystring = schemas.ReadQuery;
-  // HEAD first: after GET Fastify would have made one of its own.
-  const head = { ...common, querystring, operationId: 'exists', summary: 'Whether the counter exists: 200 or 404.' };
-  app.head('/v1/counters/:name', { schema: head }, (request: Named, reply) => {
-    read(door, request, reply, answerHead(reply), false);
-  });
   const get = {
     ...common,
     querystring,
@@ -81,14 +74,18 @@ function readRoutes(app: FastifyInstance, door: Door): void {
     response: schemas.answers(schemas.Reading),
     summary: 'Read a counter; one that is absent reads 0.',
   };
-  app.get('/v1/counters/:name', { schema: get }, (request: Named, reply) => {
-    read(door, request, reply, answerGet(request, reply), true);
+  const reads = { isRead: true, isTagged: true, swagger: { exposeHeadRoute: true } };
+  app.get('/v1/counters/:name', { schema: get, config: reads }, (request: Named, reply) => {
+    const exchange = beginRead(door, request, reply, answerGet(request, reply));
+    exchange.name = request.params.name;
+    exchange.push(Op.get, exchange.name);
+    door.exchanges.submit(exchange);
   });
 }
 
 function setRoute(app: FastifyInstance, door: Door): void {
   const schema = {
-    ...common,
+    ...typed,
     operationId: 'set',
     body: schemas.SetBody,
     response: schemas.answers(schemas.SetAnswer),
@@ -97,25 +94,31 @@ function setRoute(app: FastifyInstance, door: Door): void {
   app.put('/v1/counters/:name', { schema, config }, (request: Named, reply) => {
     const { value, ttl } = request.body as schemas.SetBody;
     const options = ttl === undefined ? undefined : { deadline: deadlineOf(ttl) };
-    submit(door, request, reply, answerSet, Op.set, countOf(value, 'value'), options);
+    submitIf(door, request, reply, answerSet, Op.set, countOf(value, 'value'), options);
   });
 }
 
 function deleteRoute(app: FastifyInstance, door: Door): void {
   const response = schemas.answers(schemas.DeleteAnswer);
-  const schema = { ...common, operationId: 'delete', body: schemas.EmptyBody, response, summary: 'Delete a counter.' };
+  const schema = { ...typed, operationId: 'delete', body: schemas.EmptyBody, response, summary: 'Delete a counter.' };
   app.delete('/v1/counters/:name', { schema, config }, (request: Named, reply) => {
-    submit(door, request, reply, answerDelete, Op.delete);
+    submitIf(door, request, reply, answerDelete, Op.delete);
   });
 }
 
-/** @param takesPart the answer can tell a part from the whole. */
-function read(door: Door, request: Named, reply: FastifyReply, answer: Answer, takesPart: boolean): void {
-  const exchange = beginRead(door, request, reply, answer);
-  exchange.chunk.acceptsPartial = takesPart;
-  exchange.name = request.params.name;
-  exchange.push(Op.get, exchange.name);
-  door.exchanges.submit(exchange);
+/** One command under the conditions of the request's headers. */
+function submitIf(
+  door: Door,
+  request: Named,
+  reply: FastifyReply,
+  answer: Answer,
+  op: Op,
+  amount?: bigint,
+  options?: CommandOptions,
+): void {
+  const onlyIf = conditionOf(request);
+  const all = onlyIf === undefined ? options : { ...options, onlyIf };
+  submit(door, request, reply, conditional(onlyIf, answer), op, amount, all);
 }
 
 /** One command, with the request's idempotency key unless it is a read. */
@@ -139,9 +142,4 @@ export function submit(
 /** The beginning of an answer. */
 export function nameField(exchange: Exchange): string {
   return `{"name":${JSON.stringify(exchange.name)}`;
-}
-
-function matches(header: string | undefined, etag: string): boolean {
-  if (header === undefined) return false;
-  return header === '*' || header.split(',').some((candidate) => candidate.trim().replace(/^W\//, '') === etag);
 }

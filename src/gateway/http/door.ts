@@ -39,8 +39,15 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Answers without a secret, and while the server closes. */
     isOpen?: boolean;
-    /** Takes an `Idempotency-Key`. For the documentation. */
+    /** For the documentation. Takes an `Idempotency-Key`; or, as a batch, an import's chunk, too. */
     isUpdate?: boolean;
+    isBatch?: boolean;
+    /** Takes `If-Match` and `If-None-Match`. */
+    isConditional?: boolean;
+    /** Takes a session token. */
+    isRead?: boolean;
+    /** Says an entity tag. */
+    isTagged?: boolean;
     /** No route: the methods that its path does take. */
     allow?: string;
   }

@@ -1,5 +1,5 @@
 /**
- * Idempotency keys of requests. The fingerprint is a digest of what was asked (method, address, body as bytes),
+ * Idempotency keys of requests. The fingerprint is a digest of what was asked (method, address, conditions, body as bytes),
  * so the same key with another request is refused instead of answered with something that was never asked.
  */
 import { hash } from 'node:crypto';
@@ -20,9 +20,11 @@ export function isKeyed(request: FastifyRequest): boolean {
   return request.headers['idempotency-key'] !== undefined;
 }
 
-/** Digest of method, address and body. */
+/** Digest of method, address, conditions and body. */
 export function fingerprintOf(request: FastifyRequest, body: Uint8Array = NO_BODY): string {
-  const head = Buffer.from(`${request.method} ${request.raw.url}\n`);
+  const { 'if-match': match, 'if-none-match': noneMatch } = request.headers;
+  const conditions = match === undefined && noneMatch === undefined ? '' : `${JSON.stringify([match, noneMatch])}\n`;
+  const head = Buffer.from(`${request.method} ${request.raw.url}\n${conditions}`);
   return hash('sha256', Buffer.concat([head, body])).slice(0, FINGERPRINT_DIGITS);
 }
 

@@ -23,7 +23,7 @@ export function manyRoutes(app: FastifyInstance, door: Door): void {
     response: schemas.answers(schemas.ReadManyAnswer),
     summary: 'Read the counters that are named, in that order; or list all, or those that match, page by page.',
   };
-  app.get('/v1/counters', { schema }, (request, reply) => {
+  app.get('/v1/counters', { schema, config: { isRead: true } }, (request, reply) => {
     const query = request.query as schemas.ReadManyQuery;
     reply.header('cache-control', 'no-cache');
     if (query.name === undefined) return list(door, request, reply, query);

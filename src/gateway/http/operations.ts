@@ -1,5 +1,6 @@
 /** How the server is doing, and what operators ask it for. */
 import type { FastifyInstance, FastifyReply } from 'fastify';
+import { Type } from 'typebox';
 import { sendJson } from './answers.ts';
 import { asStrings, type Door } from './door.ts';
 import { EXPOSITION_TYPE, exposition } from './metrics.ts';
@@ -12,10 +13,12 @@ const SNAPSHOT_SILENCE_MS = 3_600_000;
 
 /** Registers `/livez`, `/readyz`, `/metrics`, `/v1/info` and `/v1/snapshot`. */
 export function operationRoutes(app: FastifyInstance, door: Door): void {
-  const live = { tags, operationId: 'live', summary: 'Whether the process lives. Needs no secret.' };
+  const response = schemas.answers(schemas.StatusAnswer);
+  const live = { tags, operationId: 'live', response, summary: 'Whether the process lives. Needs no secret.' };
   app.get('/livez', { schema: live, config: { isOpen: true } }, (_request, reply) => sendOk(reply));
 
-  const ready = { tags, operationId: 'ready', summary: 'Whether updates are accepted: 200 or 503. Needs no secret.' };
+  const summary = 'Whether updates are accepted: 200 or 503. Needs no secret.';
+  const ready = { tags, operationId: 'ready', response, summary };
   app.get('/readyz', { schema: ready, config: { isOpen: true } }, (_request, reply) => {
     const { state } = door.service.info();
     if (state === 'open') sendOk(reply);
@@ -37,9 +40,14 @@ export function operationRoutes(app: FastifyInstance, door: Door): void {
 
   metricsRoute(app, door);
 
-  const response = schemas.answers(schemas.SnapshotAnswer);
-  const summary = 'Write a snapshot and drop the journal that it replaces.';
-  const snapshot = { tags, operationId: 'snapshot', querystring, body: schemas.EmptyBody, response, summary };
+  const snapshot = {
+    tags,
+    operationId: 'snapshot',
+    querystring,
+    body: schemas.EmptyBody,
+    response: schemas.answers(schemas.SnapshotAnswer),
+    summary: 'Write a snapshot and drop the journal that it replaces.',
+  };
   app.post('/v1/snapshot', { schema: snapshot }, async (request, reply) => {
     request.raw.setTimeout(SNAPSHOT_SILENCE_MS);
     sendFields(reply, await door.service.snapshot(), asStrings(request));
@@ -51,7 +59,7 @@ function metricsRoute(app: FastifyInstance, door: Door): void {
   const schema = {
     tags,
     operationId: 'metrics',
-    produces: ['text/plain'],
+    response: schemas.answers(Type.String(), 'text/plain'),
     summary: 'State and size of the server, as Prometheus scrapes it.',
   };
   app.get('/metrics', { schema }, async (_request, reply) => {

@@ -34,7 +34,13 @@ function routesOf(app: FastifyInstance, door: Door, kind: string): void {
     querystring: schemas.NumbersQuery,
     response: schemas.answers(schemas.PostAnswer),
   };
-  const put = { ...common, body: schemas.ActionBody, summary: `Add 1 to \`{post_id}:${kind}\`, or take it away.` };
+  const of = `${kind[0]?.toUpperCase()}${kind.slice(1)}`;
+  const put = {
+    ...common,
+    operationId: `count${of}`,
+    body: schemas.ActionBody,
+    summary: `Add 1 to \`{post_id}:${kind}\`, or take it away.`,
+  };
   app.put(`/v1/:post_id/${kind}`, { schema: put, config: { isUpdate: true } }, (request: OfPost, reply) => {
     const { action } = request.body as schemas.ActionBody;
     const exchange = door.exchanges.begin(reply, answerUpdate, asStrings(request));
@@ -43,8 +49,8 @@ function routesOf(app: FastifyInstance, door: Door, kind: string): void {
     door.exchanges.submit(exchange);
   });
 
-  const get = { ...common, summary: `Read \`{post_id}:${kind}\`.` };
-  app.get(`/v1/:post_id/${kind}`, { schema: get }, (request: OfPost, reply) => {
+  const get = { ...common, operationId: `read${of}`, summary: `Read \`{post_id}:${kind}\`.` };
+  app.get(`/v1/:post_id/${kind}`, { schema: get, config: { isRead: true } }, (request: OfPost, reply) => {
     reply.header('cache-control', 'no-cache');
     const exchange = beginRead(door, request, reply, answerRead);
     exchange.push(Op.get, counterOf(request, kind));

@@ -41,7 +41,7 @@ export function simpleRoutes(app: FastifyInstance, door: Door): void {
 
   const response = schemas.answers(schemas.SimpleReadAnswer);
   const schema = { tags, operationId: 'getSimple', querystring, response, summary: 'Read one counter.' };
-  app.get('/counter/value', { schema }, (request, reply) => {
+  app.get('/counter/value', { schema, config: { isRead: true } }, (request, reply) => {
     reply.header('cache-control', 'no-cache');
     const exchange = beginRead(door, request, reply, answerRead);
     exchange.push(Op.get, counterOf(request, {}));

@@ -19,7 +19,13 @@ const common = {
 
 /** Registers the routes of a counter's time to live. */
 export function ttlRoutes(app: FastifyInstance, door: Door): void {
-  const put = { ...common, operationId: 'setTtl', body: schemas.TtlBody, summary: 'Let a counter expire, or not.' };
+  const put = {
+    ...common,
+    params: schemas.TypedNameParams,
+    operationId: 'setTtl',
+    body: schemas.TtlBody,
+    summary: 'Let a counter expire, or not.',
+  };
   app.put('/v1/counters/:name/ttl', { schema: put, config: { isUpdate: true } }, (request: Named, reply) => {
     const { ttl } = request.body as schemas.TtlBody;
     const options = ttl === null ? PERSIST : { deadline: deadlineOf(ttl) };

@@ -1,0 +1,62 @@
+/**
+ * Conditional requests (RFC 9110, section 13). The entity tag of a counter is its count in quotes, `"absent"` where there is
+ * none: the same tag, the same answer. So `If-Match` with the tag of a read is a compare-and-set on the count; a
+ * counter that has gone to another count and back is as it was.
+ */
+import type { FastifyRequest } from 'fastify';
+import { type Condition, Flag, meets, Op } from '../../counter/chunk.ts';
+import { CountingError, DONE } from '../../counter/errors.ts';
+import { parseDecimal } from '../../counter/int64.ts';
+import type { Answer } from './exchanges.ts';
+import { sendProblem } from './problems.ts';
+
+const ABSENT = 'absent';
+const TAG = /^(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"$/;
+
+/** The entity tag of a counter. */
+export function etagOf(exists: boolean, value: bigint): string {
+  return `"${exists ? value : ABSENT}"`;
+}
+
+/** Whether an `If-None-Match` has the tag, so that the answer is 304. */
+export function hasTag(header: string | undefined, etag: string): boolean {
+  if (header === undefined) return false;
+  return header === '*' || header.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag);
+}
+
+/** What an update's `If-Match` or `If-None-Match` asks for. @throws CountingError invalid_request */
+export function conditionOf({ headers }: FastifyRequest): Condition | undefined {
+  const { 'if-match': match, 'if-none-match': noneMatch } = headers;
+  if (match !== undefined && noneMatch !== undefined) {
+    throw new CountingError('invalid_request', 'an update has either an If-Match or an If-None-Match, not both');
+  }
+  if (match !== undefined) return match === '*' ? 'exists' : { is: 'one', of: countsOf(match, false) };
+  if (noneMatch === undefined) return undefined;
+  return noneMatch === '*' ? 'absent' : { is: 'none', of: countsOf(noneMatch, true) };
+}
+
+/** Wraps the answer to a single update: when its condition has held it back, that is the answer. */
+export function conditional(onlyIf: Condition | undefined, answer: Answer): Answer {
+  if (onlyIf === undefined) return answer;
+  return (exchange) => {
+    const { chunk, reply, asStrings } = exchange;
+    const value = chunk.op[0] === Op.delete ? chunk.otherAt(0) : chunk.valueAt(0);
+    const isApplied = chunk.hasFlag(0, Flag.changed) || meets(onlyIf, chunk.hasFlag(0, Flag.existed), value);
+    if (chunk.code[0] !== DONE || isApplied) return answer(exchange);
+    if (reply === undefined) return;
+    if (chunk.replayed) reply.header('idempotency-replayed', 'true');
+    sendProblem(reply, 'precondition_failed', undefined, { standing: { value, ttlMs: undefined }, asStrings });
+  };
+}
+
+/** The counts that tags stand for; those of other servers stand for none. `weak`: `W/` makes no difference. */
+function countsOf(header: string, weak: boolean): (bigint | undefined)[] {
+  const counts: (bigint | undefined)[] = [];
+  for (const text of header.split(',')) {
+    const [whole, isWeak, tag = ''] = TAG.exec(text.trim()) ?? [];
+    if (whole === undefined) throw new CountingError('invalid_request', `an entity tag is a text in quotes, or *`);
+    const count = parseDecimal(tag);
+    if ((isWeak === undefined || weak) && (count !== undefined || tag === ABSENT)) counts.push(count);
+  }
+  return counts;
+}
