@@ -44,12 +44,22 @@ export const CLIENT_NAME_BYTES_MAX = 255;
 export const RESP_TRANSACTION_COMMANDS_MAX = 10_000;
 /** Replies that a client has not read yet; beyond it the connection is closed. */
 export const OUTPUT_BYTES_MAX = 32 * 1024 * 1024;
+/** For a connection to show the secret, where there is one; then it is closed. */
+export const AUTHENTICATION_MS = 5_000;
+/** A RESP request of a client that has not shown the secret: AUTH or HELLO with the longest secret. */
+export const RESP_UNAUTHENTICATED_BYTES_MAX = 4 * 1024;
+/** The secret, in characters of printable ASCII. */
+export const SECRET_BYTES_MAX = 1024;
 /** Open connections per door; further ones are refused. */
 export const CONNECTIONS_MAX = 20_000;
 /** How far a deadline may lie in the future: 2^53 ms would outlive us all, and still be exact. */
 export const DEADLINE_MS_MAX = Number.MAX_SAFE_INTEGER;
 
 assert(BATCH_ENTRIES_MAX <= CHUNK_COMMANDS_MAX, 'a batch fits in a chunk');
+assert(
+  SECRET_BYTES_MAX + CLIENT_NAME_BYTES_MAX + 256 <= RESP_UNAUTHENTICATED_BYTES_MAX,
+  'whoever knows the secret can show it, and set a name with it',
+);
 assert(RESP_TRANSACTION_COMMANDS_MAX <= CHUNK_COMMANDS_MAX, 'a transaction fits in a chunk');
 assert(CHUNK_COMMANDS_MAX * 2 <= GROUP_RECORDS_MAX, 'a chunk fits in a group, a counter and one derived record each');
 assert(CHUNK_COMMANDS_MAX * OUTCOME_BYTES + 1024 <= GROUP_ENTRY_BYTES_MAX, 'the outcomes of a chunk fit in one entry');

@@ -149,6 +149,11 @@ policies:
 });
 
 describe('the secret', () => {
+  it('has at most 1,024 characters, so that it can be shown before anything else is read', async () => {
+    expect((await loadConfig({}, { TALLYD_SECRET: 'x'.repeat(1024) })).secret?.matches('x'.repeat(1024))).toBe(true);
+    await expect(loadConfig({}, { TALLYD_SECRET: 'x'.repeat(1025) })).rejects.toThrow(/longer than 1024 characters/);
+  });
+
   it('comes from a file, without its last line break', async () => {
     const path = await file('secret', 's3cret\n');
     const { secret, warnings } = await loadConfig({ 'secret-file': path }, {});

@@ -5,6 +5,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { BlockList, isIP } from 'node:net';
 import { getHeapStatistics } from 'node:v8';
+import { SECRET_BYTES_MAX } from '../counter/limits.ts';
 import type { Policy } from '../counter/policy.ts';
 import type { Durability } from '../counter/service.ts';
 import { Secret } from '../gateway/auth/secret.ts';
@@ -209,6 +210,9 @@ function parseSecret(text: string): Secret {
   // What an HTTP header can carry.
   if (!/^[\x21-\x7e]+$/.test(text)) {
     throw new ValueError('the secret holds blanks, line breaks or characters beyond ASCII; use printable ASCII');
+  }
+  if (text.length > SECRET_BYTES_MAX) {
+    throw new ValueError(`the secret is longer than ${SECRET_BYTES_MAX} characters; use a shorter one`);
   }
   return new Secret(parseText(text));
 }

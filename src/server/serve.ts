@@ -7,9 +7,11 @@ import type { Logger } from 'pino';
 import type { CountingService, ServiceInfo } from '../counter/service.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Exchange } from '../exchange/exchange.ts';
+import { ConnectionBudget } from '../gateway/connection-budget.ts';
 import { HttpGateway } from '../gateway/http/gateway.ts';
 import { RespGateway } from '../gateway/resp/gateway.ts';
 import type { ServerConfig } from './config.ts';
+import { connectionsMax } from './descriptors.ts';
 import { definedOnly, host, type OwnedEngine, openEngine } from './open-engine.ts';
 import { openRegion } from './open-region.ts';
 import type { Ownership } from './owner.ts';
@@ -85,7 +87,10 @@ export class Server {
     let exchange: Exchange | undefined;
     try {
       exchange = config.store === undefined ? undefined : await share(owned, config.store, config, log);
-      const common = { service: exchange ?? engine, clock: host.clock, secret: config.secret, log };
+      const budget = new ConnectionBudget(connectionsMax(), host.clock, (data) =>
+        log.warn(data, 'connections refused: raise the limit of open files (ulimit -n), or close idle connections'),
+      );
+      const common = { service: exchange ?? engine, clock: host.clock, secret: config.secret, budget, log };
       const resp = await openDoor('resp', config.resp, opened, (at) => RespGateway.open({ ...common, ...at }));
       const { corsOrigins } = config;
       const otherConnections = (): Record<string, number> => (resp === undefined ? {} : { resp: resp.connections });

@@ -1,6 +1,8 @@
 // The RESP door on a service that holds chunks and a clock that the test advances.
 
 import { setImmediate as turn } from 'node:timers/promises';
+import type { Secret } from '../../src/gateway/auth/secret.ts';
+import { ConnectionBudget } from '../../src/gateway/connection-budget.ts';
 import { RespGateway, type RespLimits } from '../../src/gateway/resp/gateway.ts';
 import type { TransportKind } from '../../src/gateway/resp/transport.ts';
 import { SimulatedClock } from '../simulation/host.ts';
@@ -25,11 +27,17 @@ export class HeldDoor {
     opened.add(this);
   }
 
-  static async open(transport: TransportKind, limits: Partial<RespLimits> = {}): Promise<HeldDoor> {
+  static async open(
+    transport: TransportKind,
+    limits: Partial<RespLimits> = {},
+    { connectionsMax = 100, secret }: { readonly connectionsMax?: number; readonly secret?: Secret } = {},
+  ): Promise<HeldDoor> {
     const service = new HeldService();
     const clock = new SimulatedClock();
     const log = new LogBook();
-    const gateway = await RespGateway.open({ service, clock, host: '127.0.0.1', port: 0, log, limits, transport });
+    const budget = new ConnectionBudget(connectionsMax, clock, (data) => log.warn(data, 'connections refused'));
+    const at = { host: '127.0.0.1', port: 0 };
+    const gateway = await RespGateway.open({ ...at, service, clock, log, limits, budget, secret, transport });
     return new HeldDoor(service, clock, log, gateway);
   }
 

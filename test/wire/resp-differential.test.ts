@@ -34,7 +34,7 @@ describe.skipIf(!isInstalled('redis-server'))(`the same bytes as Redis, seed ${s
     root = await mkdtemp(join(tmpdir(), 'tallyd-differential-'));
     open = { ours: await RespDoor.open(), theirs: await RedisProcess.start(root) };
     closed = {
-      ours: await RespDoor.open({ secret: SECRET }),
+      ours: await RespDoor.open({ secret: SECRET, limits: { penaltyMs: 0 } }),
       theirs: await RedisProcess.start(root, ['--requirepass', SECRET]),
     };
   });

@@ -86,7 +86,6 @@ function createApp(limits: HttpLimits): FastifyInstance {
       requireHostHeader: false,
     },
   });
-  app.server.maxConnections = limits.connectionsMax;
   // What a client expects beyond 100-continue may be left unfulfilled: its request is answered like any other.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
   return app;

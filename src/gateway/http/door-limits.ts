@@ -11,7 +11,6 @@ export interface HttpLimits {
   readonly commandsUnderWayMax: number;
   /** Requests handed to the service and not answered: a client may send many without waiting. */
   readonly requestsUnderWayMax: number;
-  readonly connectionsMax: number;
   /** From a request's first byte (or a fresh connection) to the end of its headers. */
   readonly headersTimeoutMs: number;
   /** From a request's first byte to the end of its body. */
@@ -29,7 +28,6 @@ export const HTTP_LIMITS: HttpLimits = {
   bodyBytesArrivingMax: 256 * 1024 * 1024,
   commandsUnderWayMax: 500_000,
   requestsUnderWayMax: 2 * CONNECTIONS_MAX,
-  connectionsMax: CONNECTIONS_MAX,
   headersTimeoutMs: 60_000,
   receiveTimeoutMs: 60_000,
   answerTimeoutMs: 35_000,

@@ -12,9 +12,11 @@
  */
 import type { AddressInfo, Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
+import { AUTHENTICATION_MS, CONNECTIONS_MAX } from '../../counter/limits.ts';
 import type { CountingService } from '../../counter/service.ts';
 import type { Clock } from '../../host/host.ts';
 import type { Secret } from '../auth/secret.ts';
+import { ConnectionBudget } from '../connection-budget.ts';
 import { buildApp } from './app.ts';
 import { Bodies } from './bodies.ts';
 import { HTTP_LIMITS, type HttpLimits } from './door-limits.ts';
@@ -38,6 +40,8 @@ export interface HttpGatewayOptions {
   /** Open connections of the other doors, by door. */
   readonly otherConnections?: (() => Readonly<Record<string, number>>) | undefined;
   readonly limits?: Partial<HttpLimits> | undefined;
+  /** What all doors share. */
+  readonly budget?: ConnectionBudget | undefined;
 }
 
 interface Parts {
@@ -76,14 +80,17 @@ export class HttpGateway {
   /** Listens. @throws what the system says when the address cannot be had (EADDRINUSE, EACCES, ...). */
   static async open(options: HttpGatewayOptions): Promise<HttpGateway> {
     const { service, clock, log, version, secret, corsOrigins = [], otherConnections } = options;
-    const limits = { ...HTTP_LIMITS, ...options.limits };
+    const patience = secret === undefined ? {} : { headersTimeoutMs: AUTHENTICATION_MS };
+    const limits = { ...HTTP_LIMITS, ...patience, ...options.limits };
+    const budget =
+      options.budget ?? new ConnectionBudget(CONNECTIONS_MAX, clock, (data) => log.warn(data, 'connections refused'));
     const exchanges = new Exchanges(service, clock, limits, log);
     const guard = new Guard({ secret, corsOrigins });
     const sockets = new Set<Socket>();
     const connections = (): Record<string, number> => ({ http: sockets.size, ...otherConnections?.() });
     const door = { service, clock, exchanges, bodies: new Bodies(limits), version, connections };
     const app = await buildApp({ door, guard, limits, log, corsOrigins });
-    watchSockets(app, sockets);
+    watchSockets(app, sockets, budget);
     // What CORS adds to an answer depends on the request: only Fastify does it.
     const plain =
       corsOrigins.length > 0 ? undefined : new PlainConnections({ server: app.server, exchanges, guard, limits, log });
@@ -121,9 +128,19 @@ export class HttpGateway {
   }
 }
 
-function watchSockets(app: FastifyInstance, sockets: Set<Socket>): void {
-  app.server.on('connection', (socket: Socket) => {
+function watchSockets({ server }: FastifyInstance, sockets: Set<Socket>, budget: ConnectionBudget): void {
+  // Node looks at this for each connection, and closes it before anything is made of it.
+  Object.defineProperty(server, 'maxConnections', { get: () => sockets.size + budget.left });
+  server.on('drop', () => budget.refuse());
+  server.on('connection', (socket: Socket) => {
+    if (!budget.take()) {
+      socket.destroy();
+      return;
+    }
     sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
+    socket.once('close', () => {
+      sockets.delete(socket);
+      budget.give();
+    });
   });
 }

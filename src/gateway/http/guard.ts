@@ -65,8 +65,10 @@ export class Guard {
     if (headers.origin !== undefined && !SAFE_METHODS.has(raw.method ?? '') && !this.#isWelcome(headers)) {
       return new CountingError('origin_refused');
     }
-    const stranger = isOpen || this.#secret === undefined ? undefined : this.#checkSecret(this.#secret, headers);
-    if (stranger !== undefined) return stranger;
+    const stranger = this.#secret && this.#checkSecret(this.#secret, headers);
+    // Who does not know the secret gets an answer, and holds no connection.
+    if (stranger !== undefined) reply.header('connection', 'close');
+    if (stranger !== undefined && !isOpen) return stranger;
     // Said before the body is read, which may be anything.
     if (allow !== undefined) return methodRefusal(reply, allow);
     return request.is404 ? new CountingError('not_found') : undefined;

@@ -40,7 +40,7 @@ const open = async (options: DoorOptions = {}): Promise<void> => {
 afterEach(() => door.close(0));
 
 const LAST = 'GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n';
-const OTHER = 'GET /livez HTTP/1.1\r\nhost: x\r\n\r\n';
+const OTHER = 'GET /livez HTTP/1.1\r\nhost: x\r\nauthorization: Bearer open-sesame\r\n\r\n';
 const increment = (name: string, body = '', more = ''): string =>
   `POST /v1/counters/${name}/increment HTTP/1.1\r\nhost: x\r\n${more}content-length: ${body.length}\r\n\r\n${body}`;
 

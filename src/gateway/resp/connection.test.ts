@@ -5,6 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { closeDoors, HeldDoor, until } from '../../../test/wire/held-door.ts';
 import { RawClient, request, words } from '../../../test/wire/raw-client.ts';
 import { RESP_TRANSACTION_COMMANDS_MAX } from '../../counter/limits.ts';
+import { Secret } from '../auth/secret.ts';
 import type { RespLimits } from './gateway.ts';
 
 afterEach(closeDoors);
@@ -125,9 +126,64 @@ describe.each(['direct', 'events'] as const)('transport: %s', (transport) => {
     });
   });
 
+  describe('who has not shown the secret', () => {
+    const stranger = (): Promise<HeldDoor> => HeldDoor.open(transport, {}, { secret: new Secret('open-sesame') });
+
+    it('is closed after five seconds, silent, guessing or half way through a request', async () => {
+      const { clock, connect, gateway, service } = await stranger();
+      const [silent, half, reset, known] = await Promise.all([connect(), connect(), connect(), connect()]);
+      half.send('*2\r\n$4\r\nAUTH\r\n$11\r\nopen');
+      expect(await known.call('AUTH', 'open-sesame')).toBe('+OK\r\n');
+      await clock.advance(3_000);
+      expect(await reset.call('AUTH', 'open-sesame')).toBe('+OK\r\n');
+      expect(await reset.call('RESET')).toBe('+RESET\r\n');
+      await clock.advance(3_000);
+      expect([await silent.rest(), await half.rest()]).toEqual(['', '']);
+      await until(() => gateway.connections === 2);
+      await clock.advance(3_000);
+      expect(await reset.rest()).toBe('');
+      service.isImmediate = true;
+      expect(await known.call('INCR', 'a')).toBe(':1\r\n');
+    });
+
+    it('may guess once a second, however many guesses come at once', async () => {
+      const { clock, connect } = await stranger();
+      const client = await connect();
+      client.send(
+        Buffer.concat([words('AUTH a'), words('HELLO 2 AUTH default b'), words('AUTH open-sesame'), words('PING')]),
+      );
+      const wrong = '-WRONGPASS invalid username-password pair or user is disabled.\r\n';
+      expect(await client.reply()).toBe(wrong);
+      const other = await connect();
+      expect(await other.call('AUTH', 'x')).toBe(wrong);
+      await clock.advance(1_000);
+      expect(await client.reply()).toBe(wrong);
+      await clock.advance(1_000);
+      expect([await client.reply(), await client.reply()]).toEqual(['+OK\r\n', '+PONG\r\n']);
+    });
+
+    it('is heard up to four kilobytes', async () => {
+      const { connect } = await stranger();
+      for (const bytes of [request('AUTH', 'x'.repeat(4_090)), `*2\r\n$4\r\nAUTH\r\n$4097\r\n`, 'x'.repeat(4_097)]) {
+        const client = await connect();
+        client.send(bytes);
+        expect(await client.rest()).toMatch(/^-ERR Protocol error/);
+      }
+    });
+  });
+
+  it('a stop closes idle connections at once', async () => {
+    const { connect, gateway } = await open();
+    const client = await connect();
+    expect(await client.call('PING')).toBe('+PONG\r\n');
+    // The client does not close its side, and the clock of the door stands still.
+    await gateway.close(60_000);
+    expect(await client.rest()).toBe('');
+  });
+
   describe('limits', () => {
     it('refuses a connection too many, in the words of Redis, and takes one when another has gone', async () => {
-      const { connect, gateway } = await open({ connectionsMax: 2 });
+      const { connect, gateway } = await HeldDoor.open(transport, {}, { connectionsMax: 2 });
       const first = await connect();
       const second = await connect();
       expect([await first.call('PING'), await second.call('PING')]).toEqual(['+PONG\r\n', '+PONG\r\n']);

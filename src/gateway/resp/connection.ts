@@ -33,6 +33,10 @@ export interface ConnectionLimits {
   readonly lastRepliesMs: number;
   /** From then on, for the client to close. */
   readonly lingerMs: number;
+  /** For the client to show the secret, where there is one. */
+  readonly authenticationMs: number;
+  /** After a wrong secret nothing is read for so long: guessing is no use. */
+  readonly penaltyMs: number;
 }
 
 /** What a connection needs from its door. */
@@ -71,6 +75,8 @@ export class Connection {
   /** Bytes without which there is no whole request. */
   #bytesNeeded = 1;
   #hasProgressed = false;
+  /** After a wrong secret. */
+  #isPenalised = false;
   /** The client has sent its last byte, or the server wants to stop: end when everything is answered. */
   #isLast = false;
   /** Since when a request is half there, or the connection is ending; undefined: neither. */
@@ -90,14 +96,21 @@ export class Connection {
       // The peer is gone; 'close' follows.
     });
     socket.on('close', () => this.#close());
+    if (!session.authenticated) host.watch(this);
   }
 
   /** Answers what has arrived whole, then ends. */
   finish(): void {
     if (this.#state !== 'open') return;
     this.#isLast = true;
-    if (this.#underWay === undefined) this.#process();
-    else this.#pace();
+    if (this.#isBusy) this.#pace();
+    else this.#process();
+  }
+
+  /** The server stops: an idle connection ends at once, another one after its last reply. */
+  stop(): void {
+    if (this.#state === 'open' && !this.#isBusy && this.#input.length === 0) this.#end(() => this.cut());
+    else this.finish();
   }
 
   /** Ends the connection at once, without the replies that are due. */
@@ -108,13 +121,23 @@ export class Connection {
 
   /** Cuts the connection when it has been waiting for too long. */
   checkTime(nowMs: number): void {
-    const { lastRepliesMs, lingerMs, requestMs } = this.#host.limits;
+    const { authenticationMs, lastRepliesMs, lingerMs, requestMs } = this.#host.limits;
+    const { authenticated, strangerSinceMs } = this.session;
     const waitsMs = nowMs - (this.#waitsSinceMs ?? nowMs);
     if (this.#state === 'ending') {
       if (waitsMs >= (this.#socket.writableFinished ? lingerMs : lastRepliesMs)) this.cut();
+    } else if (!authenticated && nowMs - strangerSinceMs >= authenticationMs) {
+      this.cut();
     } else if (this.#underWay === undefined && waitsMs >= requestMs) {
       this.#cutFor('a request was not complete in time');
+    } else if (authenticated && this.#waitsSinceMs === undefined) {
+      this.#host.unwatch(this);
     }
+  }
+
+  /** Nothing is read as requests right now; what arrives waits. */
+  get #isBusy(): boolean {
+    return this.#underWay !== undefined || this.#isPenalised;
   }
 
   #cutFor(reason: string): void {
@@ -125,20 +148,20 @@ export class Connection {
   readonly #receive = (bytes: Buffer, length: number, lent: boolean): void => {
     if (this.#state !== 'open') return;
     if (!lent) this.#input.receive(bytes);
-    else if (this.#underWay === undefined) this.#input.lend(bytes, length);
-    else this.#input.receive(Buffer.from(bytes.subarray(0, length)));
-    if (this.#underWay === undefined) {
-      this.#process();
-    } else {
+    else if (this.#isBusy) this.#input.receive(Buffer.from(bytes.subarray(0, length)));
+    else this.#input.lend(bytes, length);
+    if (this.#isBusy) {
       this.#pace();
       this.#account();
+    } else {
+      this.#process();
     }
   };
 
   /** Reads and runs batches until one is under way or nothing whole is left. */
   #process(): void {
     const input = this.#input;
-    while (this.#underWay === undefined && this.#state === 'open') {
+    while (!this.#isBusy && this.#state === 'open') {
       input.advance();
       if (input.length < this.#bytesNeeded) break;
       const batch = this.#host.batches.take(this.session);
@@ -152,13 +175,13 @@ export class Connection {
     }
     input.keep();
     if (this.#state !== 'open') return;
-    if (this.#underWay === undefined) this.#rest();
-    else this.#pace();
+    if (this.#isBusy) this.#pace();
+    else this.#rest();
   }
 
   /** Takes more from the socket, unless enough is waiting for what is under way. */
   #pace(): void {
-    const isEnough = this.#underWay !== undefined && this.#input.unreadBytes > this.#host.limits.unreadBytesMax;
+    const isEnough = this.#isBusy && this.#input.unreadBytes > this.#host.limits.unreadBytesMax;
     if (this.#isLast || isEnough) this.#socket.pause();
     else if (this.#socket.isPaused()) this.#socket.resume();
   }
@@ -174,7 +197,7 @@ export class Connection {
     let isFull = false;
     this.#input.lendNames(chunk);
     this.#bytesNeeded = 1;
-    while (!isFull && !session.quitting) {
+    while (!isFull && !session.quitting && !session.guessedWrong) {
       if (session.authenticated && session.transaction === undefined) {
         at = readSimpleRequests(bytes, at, end, chunk, replies);
       }
@@ -280,8 +303,19 @@ export class Connection {
       else this.session.quitting = true;
       if (this.#socket.writableLength > limits.outputBytesMax) this.#cutFor('replies are not being read');
       else if (this.session.quitting) this.#end();
+      else if (this.session.guessedWrong) this.#penalise();
     }
     batches.give(batch);
+  }
+
+  /** A wrong secret: what follows is read only after a while. */
+  #penalise(): void {
+    this.session.guessedWrong = false;
+    this.#isPenalised = true;
+    this.#host.door.clock.schedule(this.#host.limits.penaltyMs, () => {
+      this.#isPenalised = false;
+      if (this.#state === 'open') this.#process();
+    });
   }
 
   /** Nothing is under way, and no whole request is there. */
@@ -292,10 +326,9 @@ export class Connection {
       return;
     }
     this.#pace();
-    if (this.#input.length === 0) {
-      if (this.#waitsSinceMs !== undefined) this.#host.unwatch(this);
-      this.#waitsSinceMs = undefined;
-    } else if (this.#hasProgressed || this.#waitsSinceMs === undefined) {
+    if (!this.session.authenticated) this.#host.watch(this);
+    if (this.#input.length === 0) this.#waitsSinceMs = undefined;
+    else if (this.#hasProgressed || this.#waitsSinceMs === undefined) {
       this.#waitsSinceMs = this.#host.door.clock.monotonicMs();
       this.#host.watch(this);
     }
@@ -303,7 +336,8 @@ export class Connection {
     this.#account();
   }
 
-  #end(): void {
+  /** @param sent the last reply has left; by default the client has some time to close. */
+  #end(sent?: () => void): void {
     const { clock } = this.#host.door;
     this.#state = 'ending';
     this.#waitsSinceMs = clock.monotonicMs();
@@ -311,6 +345,7 @@ export class Connection {
     this.#host.writer.flush();
     this.#socket.end(() => {
       this.#waitsSinceMs = clock.monotonicMs();
+      sent?.();
     });
     this.#socket.resume();
   }

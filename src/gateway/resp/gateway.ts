@@ -4,10 +4,11 @@
  */
 import { randomBytes } from 'node:crypto';
 import { createServer, type Server, type Socket } from 'node:net';
-import { CONNECTIONS_MAX, OUTPUT_BYTES_MAX } from '../../counter/limits.ts';
+import { AUTHENTICATION_MS, CONNECTIONS_MAX, OUTPUT_BYTES_MAX } from '../../counter/limits.ts';
 import type { CountingService } from '../../counter/service.ts';
 import type { Clock, Timer } from '../../host/host.ts';
 import type { Secret } from '../auth/secret.ts';
+import { ConnectionBudget } from '../connection-budget.ts';
 import { BatchPool } from './batch.ts';
 import type { Door, DoorFacts, Log } from './command.ts';
 import { Connection, type ConnectionHost, type ConnectionLimits } from './connection.ts';
@@ -17,19 +18,19 @@ import { Session } from './session.ts';
 import { Transport, type TransportKind } from './transport.ts';
 
 export interface RespLimits extends ConnectionLimits {
-  readonly connectionsMax: number;
   /** Received, queued and not yet taken bytes of all connections together, beyond what each may hold anyway. */
   readonly heldBytesMax: number;
 }
 
 export const RESP_LIMITS: RespLimits = {
-  connectionsMax: CONNECTIONS_MAX,
   heldBytesMax: 1024 * 1024 * 1024,
   unreadBytesMax: 256 * 1024,
   outputBytesMax: OUTPUT_BYTES_MAX,
   requestMs: 60_000,
   lastRepliesMs: 60_000,
   lingerMs: 5_000,
+  authenticationMs: AUTHENTICATION_MS,
+  penaltyMs: 1_000,
 };
 
 export interface RespGatewayOptions {
@@ -42,6 +43,8 @@ export interface RespGatewayOptions {
   readonly secret?: Secret | undefined;
   readonly log: Log;
   readonly limits?: Partial<RespLimits>;
+  /** What all doors share. */
+  readonly budget?: ConnectionBudget;
   /** How bytes travel; `direct` where Node lets it. */
   readonly transport?: TransportKind;
 }
@@ -57,6 +60,7 @@ export class RespGateway {
   readonly #server: Server;
   readonly #door: Door;
   readonly #limits: RespLimits;
+  readonly #budget: ConnectionBudget;
   readonly #host: ConnectionHost;
   readonly #connections = new Set<Connection>();
   readonly #watched = new Set<Connection>();
@@ -74,6 +78,8 @@ export class RespGateway {
     this.#server = server;
     this.#limits = { ...RESP_LIMITS, ...options.limits };
     const { service, clock, secret, log } = options;
+    this.#budget =
+      options.budget ?? new ConnectionBudget(CONNECTIONS_MAX, clock, (data) => log.warn(data, 'connections refused'));
     this.#door = { service, clock, secret, log, facts: this.#facts(clock) };
     const reader = new RequestReader();
     this.#host = {
@@ -91,6 +97,7 @@ export class RespGateway {
       },
       closed: (connection) => {
         this.#connections.delete(connection);
+        this.#budget.give();
         if (this.#connections.size === 0) this.#onEmpty?.();
       },
     };
@@ -141,14 +148,14 @@ export class RespGateway {
           timer.cancel();
           resolve();
         };
-        for (const connection of this.#connections) connection.finish();
+        for (const connection of this.#connections) connection.stop();
       });
     }
     this.#watchTimer?.cancel();
   }
 
   #accept(socket: Socket): void {
-    if (this.#connections.size >= this.#limits.connectionsMax) {
+    if (!this.#budget.take()) {
       this.#refused++;
       socket.on('error', () => {
         // It was to be closed anyway.
@@ -182,7 +189,7 @@ export class RespGateway {
       runId: randomBytes(20).toString('hex'),
       port: this.address.port,
       openedMs: clock.monotonicMs(),
-      connectionsMax: this.#limits.connectionsMax,
+      connectionsMax: this.#budget.max,
       savedAtSeconds: Math.floor(clock.nowMs() / 1000),
       get connections() {
         return gateway.#connections.size;

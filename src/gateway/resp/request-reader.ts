@@ -9,6 +9,7 @@ import {
   RESP_ARGUMENTS_MAX,
   RESP_COMMAND_BYTES_MAX,
   RESP_INLINE_BYTES_MAX,
+  RESP_UNAUTHENTICATED_BYTES_MAX,
 } from '../../counter/limits.ts';
 import { splitLine } from './inline.ts';
 import { type LentBytes, owned } from './lent-bytes.ts';
@@ -28,7 +29,6 @@ const HEADER_BYTES_MAX = 64;
 const ARGUMENT_BYTES_MIN = 6;
 /** What a connection that has not authenticated may send at most, as in Redis. */
 const UNAUTHENTICATED_ARGUMENTS_MAX = 10;
-const UNAUTHENTICATED_ARGUMENT_BYTES_MAX = 16_384;
 
 export const Reading = {
   /** Nothing was read; see `bytesNeeded`. */
@@ -62,7 +62,7 @@ export class RequestReader {
     this.request.begin(bytes);
     return bytes[start] === STAR
       ? this.#readArray(bytes, start, end, authenticated)
-      : this.#readLine(bytes, start, end);
+      : this.#readLine(bytes, start, end, authenticated ? RESP_INLINE_BYTES_MAX : RESP_UNAUTHENTICATED_BYTES_MAX);
   }
 
   /** The request just read will be read again from `start`: undoes what reading did to its bytes. */
@@ -89,7 +89,8 @@ export class RequestReader {
       if (length === Reading.broken) return length;
       const argumentAt = this.#lineEnd < 0 ? at : this.#lineEnd + 2;
       const behind = this.#lineEnd < 0 ? at + ARGUMENT_BYTES_MIN : argumentAt + this.#length + 2;
-      if (behind - start > RESP_COMMAND_BYTES_MAX) return this.#broken('too big request');
+      const bytesMax = authenticated ? RESP_COMMAND_BYTES_MAX : RESP_UNAUTHENTICATED_BYTES_MAX;
+      if (behind - start > bytesMax) return this.#broken('too big request');
       if (this.#lineEnd < 0 || behind > end) {
         const whole = behind - start + (left - 1) * ARGUMENT_BYTES_MIN;
         return this.#incomplete(Math.max(whole, end - start + 1));
@@ -109,7 +110,7 @@ export class RequestReader {
       return end - at > HEADER_BYTES_MAX ? this.#broken('too big bulk count string') : Reading.incomplete;
     }
     if (!(length >= 0 && length <= RESP_ARGUMENT_BYTES_MAX)) return this.#broken('invalid bulk length');
-    if (length > UNAUTHENTICATED_ARGUMENT_BYTES_MAX && !authenticated) {
+    if (length > RESP_UNAUTHENTICATED_BYTES_MAX && !authenticated) {
       return this.#broken('unauthenticated bulk length');
     }
     this.#length = length;
@@ -139,10 +140,10 @@ export class RequestReader {
     return negative ? -value : value;
   }
 
-  #readLine(bytes: LentBytes, start: number, end: number): Reading {
+  #readLine(bytes: LentBytes, start: number, end: number, bytesMax: number): Reading {
     const found = bytes.indexOf(LF, start);
     const lineFeed = found < 0 ? end : Math.min(found, end);
-    if (lineFeed - start > RESP_INLINE_BYTES_MAX) return this.#broken('too big inline request');
+    if (lineFeed - start > bytesMax) return this.#broken('too big inline request');
     if (lineFeed === end) return this.#incomplete(end - start + 1);
     const lineEnd = lineFeed > start && bytes[lineFeed - 1] === CR ? lineFeed - 1 : lineFeed;
     // Quotes and escapes are taken away in place.

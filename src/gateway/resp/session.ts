@@ -11,6 +11,10 @@ export class Session {
   /** `Clock.monotonicMs` of the connection's begin. */
   readonly openedMs: number;
   authenticated: boolean;
+  /** `Clock.monotonicMs` since when it has to show the secret. */
+  strangerSinceMs: number;
+  /** The last secret that was shown is wrong. */
+  guessedWrong = false;
   protocol: Protocol = 2;
   name = '';
   libraryName = '';
@@ -26,5 +30,6 @@ export class Session {
     this.local = local;
     this.openedMs = openedMs;
     this.authenticated = authenticated;
+    this.strangerSinceMs = openedMs;
   }
 }

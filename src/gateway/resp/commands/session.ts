@@ -3,6 +3,7 @@ import {
   type CommandContext,
   type CommandSpec,
   command,
+  type Door,
   NOT_AN_INTEGER,
   ok,
   SYNTAX_ERROR,
@@ -28,6 +29,7 @@ function authenticate({ door, request, session }: CommandContext, userAt: number
   // Without a secret every password is right, as for a Redis user with `nopass`.
   const isRight = isUser && (door.secret === undefined || door.secret.matches(request.copy(passwordAt)));
   if (isRight) session.authenticated = true;
+  else session.guessedWrong = door.secret !== undefined;
   return isRight;
 }
 
@@ -100,10 +102,11 @@ const ping: CommandSpec = command({
   },
 });
 
-function reset(session: Session, isSecretAsked: boolean): void {
+function reset(session: Session, { clock, secret }: Door): void {
   session.transaction = undefined;
   session.name = '';
-  session.authenticated = !isSecretAsked;
+  session.authenticated = secret === undefined;
+  session.strangerSinceMs = clock.monotonicMs();
 }
 
 export const SESSION_COMMANDS: readonly CommandSpec[] = [
@@ -159,7 +162,7 @@ export const SESSION_COMMANDS: readonly CommandSpec[] = [
     flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth'],
     immediate: true,
     handle: ({ door, replies, session }) => {
-      reset(session, door.secret !== undefined);
+      reset(session, door);
       return replies.say((writer) => {
         session.protocol = 2;
         writer.protocol = 2;
