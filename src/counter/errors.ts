@@ -313,6 +313,13 @@ export const ERRORS = {
     'ERR host refused',
     'without a secret this server is called by localhost or an address only, since a foreign page can have any name point here; name the host in the option --allowed-hosts, or set a secret',
   ),
+  store_damaged: entry(
+    46,
+    'refused',
+    503,
+    "TRYAGAIN the store's record of this counter is damaged, nothing was changed",
+    "the record of this counter in the store that the nodes share is damaged; nothing was changed; nodes that know it bring back what they have, the log says what is wrong: see 'A damaged record' in docs/what-happens-when.md",
+  ),
 } as const satisfies Record<string, CatalogueEntry>;
 
 /** A stable error code, as callers see it. */

@@ -92,6 +92,7 @@ export class Admission {
   }
 
   #codeOf(chunk: Chunk, i: number, counter: SharedCounter): number {
+    if (counter.isDamaged) return ERRORS.store_damaged.id;
     const takesPartial = chunk.acceptsPartial || this.#policyOf(chunk, i)?.partial === true;
     const isCut = chunk.op[i] === Op.set || chunk.op[i] === Op.delete;
     return counter.warmth === 'partial' && takesPartial && !isCut ? DONE : ERRORS.store_away.id;

@@ -162,7 +162,7 @@ async function register(options: AttachOptions, { id }: StoreIdentity): Promise<
   const content = { state: 'import', directory, nonce, through } as const;
   if (!(await writeLease(store, host.clock, { replica: directory, version: 0 }, content))) {
     const lease = await store.lease(directory);
-    if (lease === undefined || readLease(lease).nonce !== nonce) {
+    if (lease === undefined || readLease(lease)?.nonce !== nonce) {
       throw new AttachError(
         'this data directory is a copy of one that is attached to the store already: its counts are there; start with an empty directory',
       );

@@ -69,7 +69,7 @@ export class Cutter {
 
   /**
    * Sets the value, if `onlyIf` holds.
-   * @throws CountingError store_away: nothing was changed; outcome_unknown
+   * @throws CountingError store_away, store_damaged: nothing was changed; outcome_unknown
    */
   set(call: CutCall, name: string, value: bigint, onlyIf: 'exists' | 'absent' | undefined): Promise<CutOutcome> {
     return this.#cut(call, name, (state) => {
@@ -119,7 +119,7 @@ export class Cutter {
           return outcome;
         }
       } catch (error) {
-        if (!(error instanceof StoreError)) throw error;
+        if (!(error instanceof StoreError)) throw asked.length === 0 ? error : new CountingError('outcome_unknown');
       }
       await pause(host.clock, backoff.next());
     }
@@ -129,6 +129,7 @@ export class Cutter {
   async #read(name: string): Promise<CounterState<ReplicaId>> {
     const [state] = await this.#options.store.read([name]);
     if (state === undefined) throw new StoreError('the store has left out a counter');
+    if (state.damage !== undefined) throw new CountingError('store_damaged');
     this.#options.learned(name, state);
     return state;
   }

@@ -1,21 +1,36 @@
 /**
  * What the store has said and cannot be so: a record that cannot be read, or one version of a slot with two contents. Each is
- * reported once by name, and counted; counters go on without it, or answer `store_damaged`.
+ * reported once by name, and counted. A counter whose record is damaged answers `store_damaged`, and all others go on; what this node
+ * has of it goes to the store again, where it takes the place of what is damaged.
  */
-import type { ReplicaId } from '../store/slot-store.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { DamagedRecord, ReplicaId } from '../store/slot-store.ts';
+import type { Own } from './loader.ts';
+import { stateAgain } from './local-slots.ts';
+import type { Publisher } from './publisher.ts';
+import type { SharedCounters } from './shared-counters.ts';
 
 /** Names and replicas remembered as reported, at most; beyond that they are reported again. */
 const REPORTED_MAX = 10_000;
 
+export interface DamageOptions {
+  readonly counters: () => SharedCounters;
+  readonly publisher: () => Publisher;
+  readonly engine: Engine;
+  readonly own: () => Own;
+  readonly report: (what: string) => void;
+  readonly failed: (error: unknown) => void;
+}
+
 export class Damage {
-  readonly #report: (what: string) => void;
+  readonly #options: DamageOptions;
   /** Counters whose records cannot be read. */
   readonly #names = new Set<string>();
   readonly #forked = new Set<ReplicaId>();
   #found = 0;
 
-  constructor(report: (what: string) => void) {
-    this.#report = report;
+  constructor(options: DamageOptions) {
+    this.#options = options;
   }
 
   /** How often anything damaged was found. */
@@ -23,15 +38,18 @@ export class Damage {
     return this.#found;
   }
 
-  /** The store's record of a counter cannot be read, for this reason. */
-  unreadable(name: string, why: string): void {
+  /** The store's record of a counter cannot be read. */
+  unreadable({ name, why }: DamagedRecord): void {
     this.#found++;
-    this.#once(this.#names, name, `the store's record of counter ${JSON.stringify(name)} is damaged: ${why}`);
+    const counter = this.#options.counters().find(name);
+    counter?.damage();
+    const what = `the store's record of counter ${JSON.stringify(name)} is damaged: ${why}`;
+    if (this.#isNew(this.#names, name, what)) this.#tellAgain(name);
   }
 
   /** It can be read. */
   mended(name: string): void {
-    this.#names.delete(name);
+    if (this.#names.size > 0) this.#names.delete(name);
   }
 
   /** One version of a replica's slot came with two contents. */
@@ -40,13 +58,25 @@ export class Damage {
     const what =
       `replica ${replica} has counted twice under one id, first seen at counter ${JSON.stringify(name)}: ` +
       'its directory and the store were put back together; the larger count is kept';
-    this.#once(this.#forked, replica, what);
+    this.#isNew(this.#forked, replica, what);
   }
 
-  #once(reported: Set<string>, key: string, what: string): void {
-    if (reported.has(key)) return;
+  #isNew(reported: Set<string>, key: string, what: string): boolean {
+    if (reported.has(key)) return false;
     if (reported.size === REPORTED_MAX) reported.clear();
     reported.add(key);
-    this.#report(what);
+    this.#options.report(what);
+    return true;
+  }
+
+  #tellAgain(name: string): void {
+    const { counters, publisher, engine, own, failed } = this.#options;
+    const counter = counters().find(name);
+    if (counter !== undefined) {
+      for (const [replica, slot] of counter.slots) publisher().put({ name, replica, ...slot });
+      if (counter.cut.version > 0n) publisher().putCut({ name, cut: counter.cut });
+    }
+    // Its own slot comes from the durable stream, as ever.
+    stateAgain(engine, [name], own().ordinal).catch(failed);
   }
 }

@@ -23,7 +23,8 @@ import type { Engine } from '../engine/engine.ts';
 import { type ReplicaId, StoreError } from '../store/slot-store.ts';
 import { Admission, type Admitted } from './admission.ts';
 import { carryOut, isOneRun, submitRun } from './call.ts';
-import { Region, type RegionOptions } from './region.ts';
+import { Region } from './region.ts';
+import type { RegionOptions } from './region-options.ts';
 import { scanShared } from './scan.ts';
 import { sessionToken, waitForSession } from './session.ts';
 

@@ -10,7 +10,7 @@ import { type Cut, fold, noCut } from '../crdt/cut.ts';
 import type { Slot } from '../crdt/slot.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Host } from '../host/host.ts';
-import type { Lease, NamedSlot, ReplicaId, SlotStore } from '../store/slot-store.ts';
+import type { Lease, NamedSlot, ReplicaId, SlotStore, StoredState } from '../store/slot-store.ts';
 import { ALONE, type Identity, type Incarnation, newId } from './identity.ts';
 import { type LeaseState, readLease, writeLease } from './lease.ts';
 import { dropSlots } from './local-slots.ts';
@@ -84,7 +84,7 @@ export class Heir {
   #isOver(lease: Lease | undefined): boolean {
     // It never got to have one, so it has published nothing by itself.
     if (lease === undefined) return true;
-    return readLease(lease).state !== 'running' || this.#options.watch.hasExpired(lease);
+    return (readLease(lease)?.state ?? 'running') !== 'running' || this.#options.watch.hasExpired(lease);
   }
 
   async #publish({ id, ordinal, through }: Past): Promise<void> {
@@ -99,7 +99,7 @@ export class Heir {
 
   /** Marks the lease FINAL. @returns whether it is; somebody may have come first. */
   async #finalise(incarnation: Past, lease: Lease | undefined): Promise<boolean> {
-    const state = lease === undefined ? undefined : readLease(lease).state;
+    const state = lease === undefined ? undefined : readLease(lease)?.state;
     return state === 'final' || state === 'folded' || this.#mark(incarnation, lease?.version ?? 0, 'final');
   }
 
@@ -133,7 +133,7 @@ export class Heir {
     // What was evicted is only in the store.
     if (identity.record.hasEvicted === true) await foldReplica(store, host, id);
     const lease = await store.lease(id);
-    if (lease !== undefined && readLease(lease).state === 'final')
+    if (lease !== undefined && readLease(lease)?.state === 'final')
       await this.#mark(incarnation, lease.version, 'folded');
     if (!isComplete) {
       // The store has lost something since that was published: once more, from the beginning.
@@ -189,7 +189,9 @@ export async function foldSlots(
   while (left.length > 0) {
     const states = await store.read(left);
     const requests = left.flatMap((name, i) => {
-      const { slots, cut } = states[i] ?? { slots: new Map<ReplicaId, Slot>(), cut: noCut<ReplicaId>() };
+      const { slots, cut, damage }: StoredState = states[i] ?? { slots: new Map<ReplicaId, Slot>(), cut: noCut() };
+      // A cut made of a part would lose the rest.
+      if (damage !== undefined) return [];
       const dead = new Map([...slots].filter(([id, slot]) => ended.has(id) && isUnfolded(cut, id, slot)));
       if (dead.size === 0) return [];
       return [{ name, expectedVersion: cut.version, next: fold(dead, cut, newId(host.random)) }];

@@ -10,6 +10,9 @@ const LEASE_FORMAT = 1;
 
 export type LeaseState = 'running' | 'baton' | 'import' | 'final' | 'folded';
 
+const STATES: ReadonlySet<LeaseState> = new Set(['running', 'baton', 'import', 'final', 'folded']);
+const DIGITS = /^[0-9]{1,19}$/;
+
 export interface LeaseDocument {
   readonly format: typeof LEASE_FORMAT;
   readonly state: LeaseState;
@@ -49,20 +52,20 @@ export function writeLease(
   return store.swapLease(replica, version, JSON.stringify(document));
 }
 
-/** @throws SyntaxError when it is no such document, or one of a later version. */
-export function readLease({ document }: Lease): LeaseDocument {
-  const value = JSON.parse(document) as Partial<LeaseDocument>;
-  const isKnown = value.format === LEASE_FORMAT && typeof value.state === 'string' && typeof value.nonce === 'string';
-  if (!isKnown) throw new SyntaxError('a lease of another version');
-  return value as LeaseDocument;
+/** Undefined: it is none, or one of a later version. A document is input, like all that a store has. */
+export function readLease({ document }: Lease): LeaseDocument | undefined {
+  const value = parseObject(document);
+  const { format, state, directory, nonce, through, at, token } = value;
+  if (format !== LEASE_FORMAT || !STATES.has(state as LeaseState) || typeof at !== 'number') return undefined;
+  if (typeof directory !== 'string' || typeof nonce !== 'string' || !DIGITS.test(String(through))) return undefined;
+  return token === undefined || typeof token === 'string' ? (value as unknown as LeaseDocument) : undefined;
 }
 
-/** The same for whoever only looks: undefined when it is one of a later version. */
-export function tryReadLease(lease: Lease): LeaseDocument | undefined {
+function parseObject(text: string): Record<string, unknown> {
   try {
-    return readLease(lease);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+  } catch {
+    return {};
   }
 }

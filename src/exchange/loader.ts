@@ -9,7 +9,8 @@ import type { CountingService } from '../counter/service.ts';
 import type { CounterState } from '../crdt/merge.ts';
 import { NO_SLOT } from '../crdt/slot.ts';
 import type { Host } from '../host/host.ts';
-import type { ReplicaId, SlotStore } from '../store/slot-store.ts';
+import type { ReplicaId, SlotStore, StoredState } from '../store/slot-store.ts';
+import type { Damage } from './damage.ts';
 import type { Identity } from './identity.ts';
 import { type LocalSlot, readNets, restoreNets } from './local-slots.ts';
 import type { SharedCounter } from './shared-counter.ts';
@@ -37,6 +38,7 @@ export interface LoaderOptions {
   readonly newestVersion: () => bigint;
   /** Someone else writes under our id. */
   readonly forked: () => void;
+  readonly damage: Damage;
   readonly failed: (error: unknown) => void;
 }
 
@@ -115,11 +117,20 @@ export class Loader {
   async #read(counters: readonly SharedCounter[]): Promise<void> {
     const states = await this.#options.store.read(counters.map((counter) => counter.name));
     this.#loads += counters.length;
-    await this.#takeNets(counters, states);
+    const whole = counters.map((_, i) => i).filter((i) => states[i]?.damage === undefined);
+    const pick = <Item>(items: readonly Item[]): Item[] => whole.map((i) => items[i] as Item);
+    await this.#takeNets(pick(counters), pick(states));
     counters.forEach((counter, i) => {
-      counter.merge(states[i] as CounterState<ReplicaId>);
-      counter.warmth = 'warm';
+      const state = states[i] as StoredState;
+      counter.merge(state);
+      if (state.damage === undefined) this.#loaded(counter);
+      else this.#options.damage.unreadable({ name: counter.name, why: state.damage });
     });
+  }
+
+  #loaded(counter: SharedCounter): void {
+    counter.warm();
+    this.#options.damage.mended(counter.name);
   }
 
   /** The store is away. What this directory has never given away, it knows. */

@@ -41,6 +41,18 @@ export function restoreNets(engine: CountingService, slots: readonly LocalSlot[]
   return inChunks(engine, Op.set, slots, () => undefined, { onlyIf: 'absent' });
 }
 
+/** Brings what one incarnation has of these names into the durable stream again, as it stands. @throws CountingError */
+export async function stateAgain(engine: CountingService, names: readonly string[], ordinal: number): Promise<void> {
+  const nets = await readNets(engine, names, ordinal);
+  const known = names.filter((_, i) => nets[i] !== undefined);
+  await inChunks(
+    engine,
+    Op.add,
+    known.map((name) => ({ name, ordinal, net: 0n })),
+    () => undefined,
+  );
+}
+
 /** Removes records that the store has in its keeping. @throws CountingError */
 export function dropSlots(engine: CountingService, slots: readonly LocalSlot[]): Promise<void> {
   return inChunks(engine, Op.delete, slots, () => undefined);

@@ -78,7 +78,10 @@ export class Membership {
 
   /** What a lease means whose version is not the one that we expected. */
   #judge(lease: Lease): Tenure {
-    const { state, nonce } = readLease(lease);
+    const document = readLease(lease);
+    // A damaged one says nothing about anybody: it is written anew.
+    if (document === undefined) return 'held';
+    const { state, nonce } = document;
     if (state === 'final' || state === 'folded') return 'final';
     const isRolledBack = lease.version < this.#version;
     return isRolledBack || this.#nonces.includes(nonce) ? 'held' : 'taken';

@@ -4,13 +4,11 @@
  */
 
 import { CountingError } from '../counter/errors.ts';
-import type { PolicyTable } from '../counter/policy.ts';
 import type { StoreInfo } from '../counter/service.ts';
 import type { Slot } from '../crdt/slot.ts';
-import type { Engine } from '../engine/engine.ts';
 import type { Host } from '../host/host.ts';
 import type { GroupBuffer } from '../journal/group.ts';
-import { type ReplicaId, type SlotStore, StoreError } from '../store/slot-store.ts';
+import { type Changes, type ReplicaId, type SlotStore, StoreError } from '../store/slot-store.ts';
 import { type Attached, attach, compare } from './attach.ts';
 import type { CallContext } from './call.ts';
 import { Cutter } from './cutter.ts';
@@ -18,7 +16,7 @@ import { Damage } from './damage.ts';
 import { Eviction } from './eviction.ts';
 import { Follower } from './follower.ts';
 import { Heir } from './heir.ts';
-import { type Identity, IdentityWriteError } from './identity.ts';
+import { IdentityWriteError } from './identity.ts';
 import { Incarnations } from './incarnations.ts';
 import { KnownStore } from './known-store.ts';
 import { Loader, type Own } from './loader.ts';
@@ -28,43 +26,12 @@ import { Pauses } from './pause.ts';
 import { Publisher } from './publisher.ts';
 import { Reassertion } from './reassertion.ts';
 import { Refresh } from './refresh.ts';
+import type { RegionOptions } from './region-options.ts';
 import { retireAbandoned } from './retire.ts';
 import type { SharedCounter } from './shared-counter.ts';
 import { SharedCounters } from './shared-counters.ts';
 
 const REASSERT_MS = 50;
-
-export interface RegionOptions {
-  readonly engine: Engine;
-  readonly store: SlotStore;
-  readonly host: Host;
-  readonly identity: Identity;
-  readonly policies: PolicyTable;
-  /** What an update of a shared counter waits for. */
-  readonly ack: 'journal' | 'store';
-  /** For shared counters that are held here. Undefined: no limit. */
-  readonly memoryBytes?: number | undefined;
-  readonly flushMs: number;
-  readonly pollMs: number;
-  readonly leaseMs: number;
-  /** A replica without an heir that has not renewed its lease for so long is folded by whoever notices. */
-  readonly retireAfterMs: number;
-  /** How long a call of the store may take. */
-  readonly callMs: number;
-  /** How long a start waits for a store that it meets for the first time. */
-  readonly attachMs: number;
-  /** Told of what goes wrong between here and the store, which is tried again; and when it works again. */
-  readonly onFailure: (error: unknown) => void;
-  readonly onRepaired: () => void;
-  /** Told when replica.json cannot be written, which is tried again. */
-  readonly onUnwritten: (error: unknown) => void;
-  /** Told of replicas that were retired because nobody had heard of them for long. */
-  readonly onRetired: (replica: ReplicaId) => void;
-  /** Told, once each, of what the store says and cannot be so. */
-  readonly onDamaged: (what: string) => void;
-  /** This process must end: another one counts under its id, or something happened that cannot. */
-  readonly onFatal: (error: unknown) => void;
-}
 
 export class Region {
   readonly counters: SharedCounters;
@@ -108,13 +75,13 @@ export class Region {
     this.host = host;
     this.#pauses = new Pauses(host.clock);
     this.isGathering = engine.info().durability !== 'always';
-    this.#damage = new Damage(options.onDamaged);
     const counters = this.#countersOf(attached.membership.replica);
     this.counters = counters;
     const confirmedThrough = (): bigint => this.#publisher.confirmedThrough;
     this.#incarnations = new Incarnations({ ...options, counters, confirmedThrough }, attached);
     const failed = (error: unknown): void => this.#failed(error);
     const own = (): Own => this.#incarnations.own;
+    this.#damage = this.#damageOf(own, failed);
     const durableVersion = (): bigint => engine.durableSequence;
     this.#publisher = new Publisher({
       confirmedThrough: attached.confirmedThrough,
@@ -129,7 +96,18 @@ export class Region {
     const forked = (): void => void this.#incarnations.endAsForked().catch(failed);
     const ended = (): Promise<void> => this.#endPast();
     const newestVersion = (): bigint => engine.info().sequence;
-    this.loader = new Loader({ store, engine, host, identity, own, ended, newestVersion, forked, failed });
+    this.loader = new Loader({
+      store,
+      engine,
+      host,
+      identity,
+      own,
+      ended,
+      newestVersion,
+      forked,
+      damage: this.#damage,
+      failed,
+    });
     this.eviction = new Eviction({
       counters,
       engine,
@@ -144,18 +122,7 @@ export class Region {
     });
     this.#refresh = new Refresh(counters, this.loader);
     this.context = this.#contextOf(own);
-    this.#follower = new Follower({
-      store,
-      host,
-      pollMs: options.pollMs,
-      replica: () => this.replica,
-      changed: (changes) => this.counters.mergeChanges(changes, this.#nowSeconds),
-      resync: () => this.#refresh.again(),
-      isComplete: () => this.#refresh.isDone,
-      termChanged: () => this.#reassertion.again(),
-      answered: () => this.#answered(),
-      failed,
-    });
+    this.#follower = this.#followerOf(failed);
     this.#watch = new LeaseWatch(host, options.leaseMs + 2 * callMs);
     this.#heir = new Heir({ store, engine, host, identity, watch: this.#watch, policies: options.policies });
     this.#reassertion = new Reassertion({
@@ -175,6 +142,33 @@ export class Region {
       givenBack: (slot) => this.#publisher.put(slot),
       forked: (name, id) => this.#damage.forked(name, id),
     });
+  }
+
+  #followerOf(failed: (error: unknown) => void): Follower {
+    const { store, host, pollMs } = this.#options;
+    return new Follower({
+      store,
+      host,
+      pollMs,
+      replica: () => this.replica,
+      changed: (changes) => this.#changed(changes),
+      resync: () => this.#refresh.again(),
+      isComplete: () => this.#refresh.isDone,
+      termChanged: () => this.#reassertion.again(),
+      answered: () => this.#answered(),
+      failed,
+    });
+  }
+
+  #damageOf(own: () => Own, failed: (error: unknown) => void): Damage {
+    const { engine, onDamaged: report } = this.#options;
+    return new Damage({ engine, own, report, failed, counters: () => this.counters, publisher: () => this.#publisher });
+  }
+
+  /** What others have counted, as the feed says it. */
+  #changed(changes: Changes): void {
+    this.counters.mergeChanges(changes, this.#nowSeconds);
+    for (const record of changes.damaged ?? []) this.#damage.unreadable(record);
   }
 
   #contextOf(own: () => Own): CallContext {

@@ -3,7 +3,7 @@ import type { Host } from '../host/host.ts';
 import type { Lease, ReplicaId, SlotStore } from '../store/slot-store.ts';
 import { foldReplica } from './heir.ts';
 import { newId } from './identity.ts';
-import { type LeaseState, readLease, tryReadLease, writeLease } from './lease.ts';
+import { type LeaseState, readLease, writeLease } from './lease.ts';
 import { LeaseWatch } from './membership.ts';
 import { pause } from './pause.ts';
 
@@ -36,7 +36,7 @@ export async function retire(
     const lease = await store.lease(replica);
     if (lease === undefined) return 'unknown';
     firstVersion ??= lease.version;
-    if (isEnded(readLease(lease).state) || watch.hasExpired(lease)) return finish(store, host, lease);
+    if (isEnded(readLease(lease)?.state) || watch.hasExpired(lease)) return finish(store, host, lease);
     // One renewal may have been under way when its owner died.
     if (lease.version - firstVersion >= RENEWALS_OF_THE_LIVING || host.clock.monotonicMs() > endMs) return 'alive';
     await pause(host.clock, LOOK_AGAIN_MS);
@@ -57,7 +57,7 @@ export async function retireAbandoned(
 ): Promise<readonly ReplicaId[]> {
   const retired: ReplicaId[] = [];
   for (const lease of await store.leases()) {
-    const document = tryReadLease(lease);
+    const document = readLease(lease);
     if (document === undefined) continue;
     const { state, at } = document;
     const isAbandoned = state !== 'folded' && state !== 'import' && host.clock.nowMs() - at > afterMs;
@@ -69,20 +69,20 @@ export async function retireAbandoned(
 
 async function finish(store: SlotStore, host: Host, lease: Lease): Promise<Retired | RetireRefusal> {
   let current = lease;
-  if (!isEnded(readLease(lease).state)) {
+  if (!isEnded(readLease(lease)?.state)) {
     if (!(await mark(store, host, lease, 'final'))) return 'alive';
     current = { ...lease, version: lease.version + 1 };
   }
   const counters = await foldReplica(store, host, lease.replica);
-  if (readLease(lease).state !== 'folded') await mark(store, host, current, 'folded');
+  if (readLease(lease)?.state !== 'folded') await mark(store, host, current, 'folded');
   return { counters };
 }
 
-function isEnded(state: LeaseState): boolean {
+function isEnded(state: LeaseState | undefined): boolean {
   return state === 'final' || state === 'folded';
 }
 
 function mark(store: SlotStore, host: Host, lease: Lease, state: LeaseState): Promise<boolean> {
-  const { directory, through } = readLease(lease);
+  const { directory, through } = readLease(lease) ?? { directory: '', through: '0' };
   return writeLease(store, host.clock, lease, { state, directory, nonce: newId(host.random), through });
 }

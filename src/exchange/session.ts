@@ -10,7 +10,7 @@ import { type Chunk, Flag, Op } from '../counter/chunk.ts';
 import { CountingError } from '../counter/errors.ts';
 import type { ReplicaId } from '../store/slot-store.ts';
 import type { Counters } from './call.ts';
-import { tryReadLease } from './lease.ts';
+import { readLease } from './lease.ts';
 import { pause } from './pause.ts';
 import type { Region } from './region.ts';
 import type { SharedCounter } from './shared-counter.ts';
@@ -60,6 +60,6 @@ export async function waitForSession(
  */
 async function isPublished(replica: ReplicaId, version: bigint, { store }: Region): Promise<boolean> {
   const lease = await store.lease(replica);
-  const document = lease && tryReadLease(lease);
+  const document = lease && readLease(lease);
   return document !== undefined && (document.state !== 'running' || BigInt(document.through) >= version);
 }

@@ -47,6 +47,8 @@ export const UNWATCHED: CounterWatch = {
 export class SharedCounter {
   readonly name: string;
   warmth: Warmth = 'cold';
+  /** The store's record of it cannot be read. */
+  isDamaged = false;
   /** Calls that need it, and may not find it gone. */
   pins = 0;
   /** Looked at since the last round of evictions. */
@@ -103,6 +105,23 @@ export class SharedCounter {
 
   get cut(): Cut<ReplicaId> {
     return this.#cut;
+  }
+
+  /** Those of the others. */
+  get slots(): Slots<ReplicaId> {
+    return this.#slots;
+  }
+
+  /** The store's record of it cannot be read: what others count may be missing here, until it can be. */
+  damage(): void {
+    this.isDamaged = true;
+    if (this.warmth === 'warm') this.warmth = 'partial';
+  }
+
+  /** Everything that the store has of it is here. */
+  warm(): void {
+    this.isDamaged = false;
+    this.warmth = 'warm';
   }
 
   get exists(): boolean {

@@ -2,7 +2,7 @@
  * `tallyd node list` and `tallyd node retire`: the replicas of a region, as its store knows them. They talk to the store
  * itself, for a node that has died answers nobody.
  */
-import { type LeaseDocument, tryReadLease } from '../exchange/lease.ts';
+import { type LeaseDocument, readLease } from '../exchange/lease.ts';
 import { retire } from '../exchange/retire.ts';
 import { type Lease, type SlotStore, StoreError, StoreRefusal } from '../store/slot-store.ts';
 import { host } from './open-engine.ts';
@@ -23,7 +23,7 @@ export async function nodeList(options: NodeOptions): Promise<ExitCode> {
   const leases = await withStore(options, (store) => store.leases());
   const shown = leases
     .flatMap((lease) => {
-      const document = tryReadLease(lease);
+      const document = readLease(lease);
       return document === undefined ? [] : [{ lease, document }];
     })
     .filter(({ document }) => options.all === true || document.state !== 'folded')

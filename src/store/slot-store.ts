@@ -12,6 +12,8 @@
  *   the implementation reads the slots first and the cut second: then a folded slot may still be there, which counts nothing.
  * - **`changes` misses nothing**: whatever becomes visible after a cursor was given is in what a later call with that
  *   cursor returns, or that call says `resync`. It may return things twice, and more than was asked.
+ * - **What is in the store is input**: a record that cannot be read is said to be `damaged`, by the name of its counter, and the call goes
+ *   on without it. A merge brings back what it can: a damaged slot when its replica says it again, a damaged cut when somebody has it.
  * - **Leases** are small documents that only a compare-and-set changes. The store does not look into them.
  * - **Every call ends** within the deadline that the implementation was given, with `StoreError` if need be. After one,
  *   the store goes on by itself: nobody has to connect again.
@@ -54,6 +56,18 @@ export interface NamedCut {
   readonly cut: Cut<ReplicaId>;
 }
 
+/** A counter's record in the store of which some part cannot be read, and why. */
+export interface DamagedRecord {
+  readonly name: string;
+  readonly why: string;
+}
+
+/** A counter's state as the store has it. */
+export interface StoredState extends CounterState<ReplicaId> {
+  /** Why a part of it cannot be read; the rest of it is here. */
+  readonly damage?: string;
+}
+
 /** Slots and cuts that travel together. No order, no duplicates of one slot or cut. */
 export interface Assertion {
   readonly slots: readonly NamedSlot[];
@@ -64,6 +78,8 @@ export interface Changes {
   /** What changed, as it is now or was in between; in no particular order, and perhaps several times. */
   readonly slots: readonly NamedSlot[];
   readonly cuts: readonly NamedCut[];
+  /** Counters among those that changed whose records cannot be read wholly. */
+  readonly damaged?: readonly DamagedRecord[];
   /** For the next call. An opaque string of printable ASCII. */
   readonly cursor: string;
   /** There may be changes that are not told: whoever holds anything reads it anew, after this call. */
@@ -102,7 +118,7 @@ export interface SlotStore {
   merge(assertion: Assertion): Promise<void>;
 
   /** The states of these counters, in the order of the names; a counter that nobody knows has no slots and no cut. */
-  read(names: readonly string[]): Promise<readonly CounterState<ReplicaId>[]>;
+  read(names: readonly string[]): Promise<readonly StoredState[]>;
 
   /**
    * What changed since the cursor. Without one: nothing, `resync`, and a cursor that begins now.

@@ -3,7 +3,6 @@
  * `connections.ts`, how readers follow in `cursor.ts`.
  */
 
-import type { CounterState } from '../../crdt/merge.ts';
 import { assert } from '../../std/assert.ts';
 import type {
   Assertion,
@@ -15,6 +14,7 @@ import type {
   ReplicaId,
   SlotPage,
   SlotStore,
+  StoredState,
   StoreIdentity,
 } from '../slot-store.ts';
 import { StoreError, StoreRefusal } from '../slot-store.ts';
@@ -105,7 +105,7 @@ export class PostgresStore implements SlotStore {
     });
   }
 
-  async read(names: readonly string[]): Promise<readonly CounterState<ReplicaId>[]> {
+  async read(names: readonly string[]): Promise<readonly StoredState[]> {
     if (names.length === 0) return [];
     const found = await this.#connections.run<rows.StateRow>(readStates(this.#schema), [rows.nameArray(names)]);
     return rows.statesOf(names, found);
@@ -157,7 +157,7 @@ export class PostgresStore implements SlotStore {
     ]);
     const last = found.find((row) => row.is_last);
     return {
-      slots: found.filter((row) => !row.is_last).map(rows.namedSlot),
+      slots: found.filter((row) => !row.is_last).flatMap((row) => rows.namedSlot(row) ?? []),
       cursor: last && `${last.name.toString('hex')}.${last.replica.replaceAll('-', '')}`,
     };
   }

@@ -2,11 +2,13 @@
  * Slots, cuts and leases as parameters and rows. Counts travel as decimal text, for a double does not hold them. Names
  * are bytea, for text cannot hold a NUL.
  */
+import { isUtf8 } from 'node:buffer';
+import { NAME_BYTES_MAX } from '../../counter/limits.ts';
 import { type Cut, noCut } from '../../crdt/cut.ts';
-import type { CounterState } from '../../crdt/merge.ts';
 import type { Slot } from '../../crdt/slot.ts';
 import { assert } from '../../std/assert.ts';
-import type { Lease, NamedCut, NamedSlot, ReplicaId } from '../slot-store.ts';
+import { isReplica, readAuthor, readBase, readNet, readVersion } from '../input.ts';
+import type { DamagedRecord, Lease, NamedCut, NamedSlot, ReplicaId, StoredState } from '../slot-store.ts';
 import type { Value } from './connections.ts';
 
 export interface SlotRow {
@@ -21,7 +23,8 @@ export interface CutRow {
   readonly version: string;
   readonly author: string;
   readonly base: string;
-  readonly folded: Readonly<Record<string, readonly [version: string, net: string]>>;
+  /** Any JSON: it is not known yet to be what it should be. */
+  readonly folded: unknown;
   readonly is_deleted: boolean;
 }
 
@@ -71,41 +74,79 @@ export function cutArrays(cuts: readonly NamedCut[]): Value[] {
   ];
 }
 
-export function namedSlot({ name, replica, version, net }: SlotRow): NamedSlot {
-  return { name: name.toString(), replica: replicaId(replica), version: BigInt(version), net: BigInt(net) };
+/** Undefined: it cannot be one. */
+export function namedSlot({ name, replica, version: at, net: count }: SlotRow): NamedSlot | undefined {
+  const [version, net] = [readVersion(at), readNet(count)];
+  if (version === undefined || net === undefined || !isStoredName(name)) return undefined;
+  return { name: name.toString(), replica: replicaId(replica), version, net };
 }
 
 export function lease({ replica, version, document }: LeaseRow): Lease {
   return { replica: replicaId(replica), version: Number(version), document };
 }
 
-/** The slots and the cuts among rows. */
-export function parts(rows: Iterable<StateRow>): { readonly slots: NamedSlot[]; readonly cuts: NamedCut[] } {
-  const slots: NamedSlot[] = [];
-  const cuts: NamedCut[] = [];
+/** The slots and the cuts among rows, and what is neither. */
+export interface Parts {
+  readonly slots: NamedSlot[];
+  readonly cuts: NamedCut[];
+  readonly damaged: DamagedRecord[];
+}
+
+/** Never throws. */
+export function parts(rows: Iterable<StateRow>): Parts {
+  const told: Parts = { slots: [], cuts: [], damaged: [] };
   for (const row of rows) {
-    if (row.replica === null) cuts.push({ name: row.name.toString(), cut: cutOf(row) });
-    else slots.push(namedSlot(row));
+    if (row.replica === null) {
+      const cut = isStoredName(row.name) ? cutOf(row) : undefined;
+      if (cut === undefined)
+        told.damaged.push({ name: row.name.toString(), why: 'the row of its cut is not as Tallyd writes it' });
+      else told.cuts.push({ name: row.name.toString(), cut });
+    } else {
+      const slot = namedSlot(row);
+      if (slot !== undefined) told.slots.push(slot);
+      else told.damaged.push({ name: row.name.toString(), why: 'the row of a slot is not as Tallyd writes it' });
+    }
   }
-  return { slots, cuts };
+  return told;
 }
 
 /** In the order of the names; what nobody knows is empty. */
-export function statesOf(names: readonly string[], rows: Iterable<StateRow>): CounterState<ReplicaId>[] {
-  const { slots, cuts } = parts(rows);
+export function statesOf(names: readonly string[], rows: Iterable<StateRow>): StoredState[] {
+  const { slots, cuts, damaged } = parts(rows);
   const byName = Map.groupBy(slots, ({ name }) => name);
   const cutOfName = new Map(cuts.map(({ name, cut }) => [name, cut]));
-  return names.map((name) => ({
-    slots: new Map(byName.get(name)?.map(({ replica, version, net }) => [replica, { version, net }])),
-    cut: cutOfName.get(name) ?? noCut(),
-  }));
+  const damageOfName = new Map(damaged.map(({ name, why }) => [name, why]));
+  return names.map((name) => {
+    const damage = damageOfName.get(name);
+    return {
+      slots: new Map(byName.get(name)?.map(({ replica, version, net }) => [replica, { version, net }])),
+      cut: cutOfName.get(name) ?? noCut(),
+      ...(damage === undefined ? {} : { damage }),
+    };
+  });
 }
 
-function cutOf({ version, author, base, folded, is_deleted }: CutRow): Cut<ReplicaId> {
-  const slots = Object.entries(folded).map(([uuid, [at, net]]): [ReplicaId, Slot] => {
-    return [replicaId(uuid), { version: BigInt(at), net: BigInt(net) }];
-  });
-  return { version: BigInt(version), author, base: BigInt(base), folded: new Map(slots), isDeleted: is_deleted };
+function isStoredName(name: Buffer): boolean {
+  return name.length > 0 && name.length <= NAME_BYTES_MAX && isUtf8(name);
+}
+
+function cutOf(row: CutRow): Cut<ReplicaId> | undefined {
+  const [version, author, base] = [readVersion(row.version), readAuthor(row.author), readBase(row.base)];
+  const folded = foldedOf(row.folded);
+  if (version === undefined || author === undefined || base === undefined || folded === undefined) return undefined;
+  return { version, author, base, folded, isDeleted: row.is_deleted };
+}
+
+function foldedOf(value: unknown): Map<ReplicaId, Slot> | undefined {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+  const folded = new Map<ReplicaId, Slot>();
+  for (const [key, entry] of Object.entries(value)) {
+    const [at, count]: unknown[] = Array.isArray(entry) ? entry : [];
+    const [id, version, net] = [replicaId(key), readVersion(at), readNet(count)];
+    if (version === undefined || net === undefined || !isReplica(id)) return undefined;
+    folded.set(id, { version, net });
+  }
+  return folded;
 }
 
 function foldedJson({ folded }: Cut<ReplicaId>): string {

@@ -5,6 +5,27 @@
  */
 import { turnAt } from './feed.ts';
 
+const UUID = '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$';
+
+/** Text as a bigint, NULL where it is none: what is in the tables is input, and one damaged row must not fail a statement for all. */
+const int8 = (text: string): string => `
+  CASE WHEN ${text} ~ '^-?[0-9]{1,19}$' THEN
+    CASE WHEN (${text})::numeric BETWEEN -9223372036854775808 AND 9223372036854775807 THEN (${text})::bigint END
+  END`;
+
+const object = (json: string): string => `CASE jsonb_typeof(${json}) WHEN 'object' THEN ${json} ELSE '{}' END`;
+
+/** Whether a cut replaces another one: by version, then author; a whole one replaces the same one if that is damaged. */
+const isNewer = (cut: string, other: string): string => `(
+  (${cut}.version, ${cut}.author) > (${other}.version, ${other}.author)
+  OR (${cut}.version, ${cut}.author) = (${other}.version, ${other}.author) AND (
+    jsonb_typeof(${other}.folded) <> 'object' OR ${other}.base::text !~ '^-?[0-9]{1,40}$'
+    OR EXISTS (
+      SELECT FROM jsonb_each(${object(`${other}.folded`)})
+      WHERE key !~ '${UUID}' OR ${int8('value ->> 0')} IS NULL OR ${int8('value ->> 1')} IS NULL
+    )
+  ))`;
+
 /**
  * Keeps the newer of every slot. One that the cut has folded is left out: it counts nothing, and nobody would drop it. If
  * the cut comes at this very moment it may stay in the table after all, which does no harm. The version is asked for by a
@@ -18,7 +39,7 @@ export const mergeSlots = (schema: string): string => `
     INSERT INTO ${schema}.slot AS held (name, replica, version, net)
     SELECT name, replica, version, net FROM given
     WHERE version > coalesce((
-      SELECT (cut.folded -> given.replica::text ->> 0)::bigint FROM ${schema}.cut WHERE cut.name = given.name
+      SELECT ${int8('cut.folded -> given.replica::text ->> 0')} FROM ${schema}.cut WHERE cut.name = given.name
     ), 0)
     ORDER BY name, replica
     ON CONFLICT (name, replica) DO UPDATE SET version = excluded.version, net = excluded.net, updated_at = now()
@@ -36,8 +57,8 @@ export const mergeSlots = (schema: string): string => `
 export const mergeCuts = (schema: string): string =>
   putCuts(schema, {
     isPossible: 'true',
-    isWanted: '(excluded.version, excluded.author) > (held.version, held.author)',
-    isTaken: '(given.version, given.author) > (before.version, before.author)',
+    isWanted: isNewer('excluded', 'held'),
+    isTaken: isNewer('given', 'before'),
     answer: `SELECT name FROM given
       WHERE NOT EXISTS (SELECT FROM before WHERE before.name = given.name)
         AND NOT EXISTS (SELECT FROM made WHERE made.name = given.name)`,
@@ -74,7 +95,7 @@ const putCuts = (schema: string, { isPossible, isWanted, isTaken, onlyWhere = ''
     SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::text[], $4::numeric[], $5::jsonb[], $6::boolean[])
       AS given (name, version, author, base, folded, is_deleted)
   ), before AS MATERIALIZED (
-    SELECT name, version, author, folded FROM ${schema}.cut WHERE name = ANY ($1::bytea[])
+    SELECT name, version, author, base, folded FROM ${schema}.cut WHERE name = ANY ($1::bytea[])
     ORDER BY name FOR NO KEY UPDATE
   ), made AS (
     INSERT INTO ${schema}.cut AS held (name, version, author, base, folded, is_deleted)
@@ -90,12 +111,17 @@ const putCuts = (schema: string, { isPossible, isWanted, isTaken, onlyWhere = ''
       CASE WHEN ${isTaken} THEN given.folded ELSE before.folded END AS winner
     FROM given JOIN before ON before.name = given.name ${onlyWhere}
   ), back AS MATERIALIZED (
-    SELECT pair.name, entry.key::uuid AS replica, (entry.value ->> 0)::bigint AS version, (entry.value ->> 1)::bigint AS net
-    FROM pair, jsonb_each(pair.loser) AS entry
-    WHERE (entry.value ->> 0)::bigint > coalesce((pair.winner -> entry.key ->> 0)::bigint, 0)
+    SELECT pair.name, entry.replica, entry.version, entry.net
+    FROM pair, LATERAL (
+      SELECT key, CASE WHEN key ~ '${UUID}' THEN key::uuid END AS replica,
+        ${int8('value ->> 0')} AS version, ${int8('value ->> 1')} AS net
+      FROM jsonb_each(${object('pair.loser')})
+    ) AS entry
+    WHERE entry.replica IS NOT NULL AND entry.net IS NOT NULL
+      AND entry.version > coalesce(${int8('pair.winner -> entry.key ->> 0')}, 0)
   ), folded AS (
     SELECT slot.name, slot.replica FROM made JOIN ${schema}.slot ON slot.name = made.name
-    WHERE slot.version <= (made.folded -> slot.replica::text ->> 0)::bigint
+    WHERE slot.version <= ${int8('made.folded -> slot.replica::text ->> 0')}
       AND NOT EXISTS (SELECT FROM back WHERE back.name = slot.name AND back.replica = slot.replica)
     ORDER BY slot.name, slot.replica FOR UPDATE OF slot
   ), dropped AS (

@@ -5,8 +5,18 @@
  * goes with, or found unchanged after them. So a failover between two polls, or in the middle of one, makes the next answer
  * at the latest a `resync`, even if by then the bucket's version has passed the one in the cursor again.
  */
-import type { Changes, NamedCut, NamedSlot, ReplicaId } from '../slot-store.ts';
-import { type BucketKeys, digest, forEachSlot, type Layout, newEpoch, parseCut, parseRecord } from './layout.ts';
+import { isName } from '../input.ts';
+import type { Changes, DamagedRecord, NamedCut, NamedSlot, ReplicaId } from '../slot-store.ts';
+import {
+  type BucketKeys,
+  DAMAGED_CUT,
+  digest,
+  forEachSlot,
+  type Layout,
+  newEpoch,
+  parseCut,
+  parseRecord,
+} from './layout.ts';
 import type { Call } from './line.ts';
 import type { Lineage } from './lineage.ts';
 import { CHANGES, OPEN, run } from './scripts.ts';
@@ -22,6 +32,7 @@ const CURSOR = /^([0-9a-f]{32}) ((?:[0-9a-f]+:\d+ ?)+)$/;
 export class Told {
   readonly slots: NamedSlot[] = [];
   readonly cuts: NamedCut[] = [];
+  readonly damaged: DamagedRecord[] = [];
   readonly #reader: ReplicaId | undefined;
 
   /** @param reader whose slots are left out */
@@ -31,8 +42,18 @@ export class Told {
 
   /** A counter, as its two fields hold it. */
   add(name: string, slots: string | null, cut: string | null): void {
-    forEachSlot(slots ?? '', this.#reader, (replica, version, net) => this.slots.push({ name, replica, version, net }));
-    if (cut !== null) this.cuts.push({ name, cut: parseCut(cut) });
+    if (!isName(name)) {
+      this.damaged.push({ name, why: 'its name is not one that a counter can have' });
+      return;
+    }
+    const why = forEachSlot(slots ?? '', this.#reader, (replica, version, net) =>
+      this.slots.push({ name, replica, version, net }),
+    );
+    if (why !== undefined) this.damaged.push({ name, why });
+    if (cut === null) return;
+    const parsed = parseCut(cut);
+    if (parsed === undefined) this.damaged.push({ name, why: DAMAGED_CUT });
+    else this.cuts.push({ name, cut: parsed });
   }
 }
 
@@ -110,8 +131,8 @@ export class Feed {
     const now = drained.filter((record) => record !== undefined);
     // The epochs are as they were, or there would be no page.
     if (now.length < records.length || termOf(lineage, records) !== term) return undefined;
-    const { slots, cuts } = told;
-    return { slots, cuts, resync: false, cursor: cursorOf({ term, records: now }), term };
+    const { slots, cuts, damaged } = told;
+    return { slots, cuts, damaged, resync: false, cursor: cursorOf({ term, records: now }), term };
   }
 
   /** @returns the record up to which all of the bucket was told; undefined when that cannot be */

@@ -4,7 +4,7 @@
  *     {tallyd}:meta       hash: id, format, buckets
  *     {tallyd}:leases     hash: replica -> "version document"
  *     {tallyd:N}:state    hash: "b"       -> the bucket's record, "epoch:version"
- *                               "s" name  -> slots, "replica version net;" for each
+ *                               "s" name  -> slots, "replica version net;" for each; "?text;" for what was damaged
  *                               "c" name  -> cut, "version author {...}"
  *     {tallyd:N}:feed     sorted set: name -> version of the bucket at the counter's last change
  *
@@ -20,14 +20,18 @@ import { createHash, randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import type { Cut } from '../../crdt/cut.ts';
 import { noCut } from '../../crdt/cut.ts';
-import type { CounterState } from '../../crdt/merge.ts';
 import type { Slot } from '../../crdt/slot.ts';
 import { assert } from '../../std/assert.ts';
-import type { Lease, NamedSlot, ReplicaId } from '../slot-store.ts';
+import { isReplica, readAuthor, readBase, readNet, readVersion } from '../input.ts';
+import type { Lease, NamedSlot, ReplicaId, StoredState } from '../slot-store.ts';
 
 export const FORMAT = '1';
 
-const REPLICA = /^[0-9a-f]{32}$/;
+const REPLICA_CHARACTERS = 32;
+/** With some two hundred thousand folded replicas. */
+const CUT_CHARACTERS_MAX = 16_777_216;
+const DAMAGED_SLOTS = 'its slots are not as Tallyd writes them';
+export const DAMAGED_CUT = 'its cut is not as Tallyd writes it';
 const EPOCH_BYTES = 6;
 
 export interface BucketKeys {
@@ -75,7 +79,7 @@ export function parseRecord(text: string): BucketRecord | undefined {
 /** One of the slots of a counter, as the field of its name holds them. */
 export function slotText({ replica, version, net }: Omit<NamedSlot, 'name'>): string {
   // The scripts find a replica by its text, which nothing else in the field can look like.
-  assert(REPLICA.test(replica), 'a replica is 32 hexadecimal digits');
+  assert(isReplica(replica), 'a replica is 32 hexadecimal digits');
   return `${replica} ${version} ${net};`;
 }
 
@@ -85,52 +89,82 @@ export function cutText(cut: Cut<ReplicaId>): string {
   return `${version} ${sortable(author)} ${JSON.stringify({ author, base: `${base}`, isDeleted, folded })}`;
 }
 
-export function parseState(slots: string | null, cut: string | null): CounterState<ReplicaId> {
+/** Never throws. */
+export function parseState(slots: string | null, cut: string | null): StoredState {
   const known = new Map<ReplicaId, Slot>();
-  forEachSlot(slots ?? '', undefined, (replica, version, net) => known.set(replica, { version, net }));
-  return { slots: known, cut: cut === null ? noCut() : parseCut(cut) };
+  const damage = forEachSlot(slots ?? '', undefined, (replica, version, net) => known.set(replica, { version, net }));
+  const parsed = cut === null ? noCut<ReplicaId>() : parseCut(cut);
+  const state = { slots: known, cut: parsed ?? noCut<ReplicaId>() };
+  const why = parsed === undefined ? DAMAGED_CUT : damage;
+  return why === undefined ? state : { ...state, damage: why };
 }
 
-/** Calls back for each of a counter's slots, as their field holds them, but for those of `except`. */
+/**
+ * Calls back for each of a counter's slots, as their field holds them, but for those of `except`. Never throws.
+ * @returns why some of the text is no slot
+ */
 export function forEachSlot(
   text: string,
   except: ReplicaId | undefined,
   visit: (replica: ReplicaId, version: bigint, net: bigint) => void,
-): void {
+): string | undefined {
+  let damage: string | undefined;
   for (let at = 0; at < text.length; ) {
     const end = text.indexOf(';', at);
-    const replica = text.slice(at, at + 32);
+    if (end < 0) return DAMAGED_SLOTS;
+    const replica = text.slice(at, at + REPLICA_CHARACTERS);
     if (replica !== except) {
-      const space = text.indexOf(' ', at + 33);
-      visit(replica, BigInt(text.slice(at + 33, space)), BigInt(text.slice(space + 1, end)));
+      const space = text.indexOf(' ', at + REPLICA_CHARACTERS + 1);
+      const version = readVersion(text.slice(at + REPLICA_CHARACTERS + 1, space));
+      const net = space < end ? readNet(text.slice(space + 1, end)) : undefined;
+      const isApart = text[at + REPLICA_CHARACTERS] === ' ';
+      if (version === undefined || net === undefined || !isApart || !isReplica(replica)) damage = DAMAGED_SLOTS;
+      else visit(replica, version, net);
     }
     at = end + 1;
   }
+  return damage;
 }
 
-export function parseCut(text: string): Cut<ReplicaId> {
-  const json = JSON.parse(text.slice(text.indexOf('{'))) as {
-    author: string;
-    base: string;
-    isDeleted: boolean;
-    folded: Record<ReplicaId, string>;
-  };
-  const folded = Object.entries(json.folded).map(([id, slot]): [ReplicaId, Slot] => {
-    const [version, net] = slot.split(' ') as [string, string];
-    return [id, { version: BigInt(version), net: BigInt(net) }];
-  });
-  return {
-    version: BigInt(text.slice(0, text.indexOf(' '))),
-    author: json.author,
-    base: BigInt(json.base),
-    folded: new Map(folded),
-    isDeleted: json.isDeleted,
-  };
+/** Undefined: it is damaged. Never throws. */
+export function parseCut(text: string): Cut<ReplicaId> | undefined {
+  const [, head, sorted] = /^([0-9]{1,19}) ([0-9a-f]*) \{/.exec(text) ?? [];
+  const version = readVersion(head);
+  if (version === undefined || text.length > CUT_CHARACTERS_MAX) return undefined;
+  const { author: name, base: count, isDeleted, folded: slots } = parseObject(text.slice(text.indexOf('{')));
+  const [author, base, folded] = [readAuthor(name), readBase(count), parseFolded(slots)];
+  if (author === undefined || sortable(author) !== sorted) return undefined;
+  if (base === undefined || folded === undefined || typeof isDeleted !== 'boolean') return undefined;
+  return { version, author, base, folded, isDeleted };
 }
 
+function parseFolded(value: unknown): Map<ReplicaId, Slot> | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const folded = new Map<ReplicaId, Slot>();
+  for (const [id, slot] of Object.entries(value)) {
+    const [at, count, ...rest] = typeof slot === 'string' ? slot.split(' ', 3) : [];
+    const [version, net] = [readVersion(at), readNet(count)];
+    if (version === undefined || net === undefined || rest.length > 0 || !isReplica(id)) return undefined;
+    folded.set(id, { version, net });
+  }
+  return folded;
+}
+
+/** Without any members where it is no object. */
+function parseObject(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
+}
+
+/** One that cannot be read has the version that a swap finds in it, and no document. */
 export function parseLease(replica: ReplicaId, text: string): Lease {
-  const space = text.indexOf(' ');
-  return { replica, version: Number(text.slice(0, space)), document: text.slice(space + 1) };
+  const [digits] = /^[0-9]*/.exec(text) ?? [''];
+  const document = text[digits.length] === ' ' ? text.slice(digits.length + 1) : '';
+  return { replica, version: Number(digits), document };
 }
 
 /** Digits whose order by bytes is the order of the texts in JavaScript, which is by UTF-16 units and not by UTF-8 bytes. */

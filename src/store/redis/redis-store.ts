@@ -7,7 +7,6 @@
  * dropped: the owners assert everything again when the term changes.
  */
 import { randomBytes } from 'node:crypto';
-import type { CounterState } from '../../crdt/merge.ts';
 import {
   type Assertion,
   type Changes,
@@ -17,6 +16,7 @@ import {
   type ReplicaId,
   type SlotPage,
   type SlotStore,
+  type StoredState,
   StoreError,
   type StoreIdentity,
   StoreRefusal,
@@ -120,9 +120,9 @@ export class RedisStore implements SlotStore {
     });
   }
 
-  read(names: readonly string[]): Promise<readonly CounterState<ReplicaId>[]> {
+  read(names: readonly string[]): Promise<readonly StoredState[]> {
     return this.#line.call(async (call) => {
-      const states = new Array<CounterState<ReplicaId>>(names.length);
+      const states = new Array<StoredState>(names.length);
       await this.#inParts(
         [...names.entries()],
         ([, name]) => name,

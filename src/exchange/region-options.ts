@@ -1,0 +1,38 @@
+/** What a replica is told at its start about its part in a region, and whom it tells what happens there. */
+import type { PolicyTable } from '../counter/policy.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { Host } from '../host/host.ts';
+import type { ReplicaId, SlotStore } from '../store/slot-store.ts';
+import type { Identity } from './identity.ts';
+
+export interface RegionOptions {
+  readonly engine: Engine;
+  readonly store: SlotStore;
+  readonly host: Host;
+  readonly identity: Identity;
+  readonly policies: PolicyTable;
+  /** What an update of a shared counter waits for. */
+  readonly ack: 'journal' | 'store';
+  /** For shared counters that are held here. Undefined: no limit. */
+  readonly memoryBytes?: number | undefined;
+  readonly flushMs: number;
+  readonly pollMs: number;
+  readonly leaseMs: number;
+  /** A replica without an heir that has not renewed its lease for so long is folded by whoever notices. */
+  readonly retireAfterMs: number;
+  /** How long a call of the store may take. */
+  readonly callMs: number;
+  /** How long a start waits for a store that it meets for the first time. */
+  readonly attachMs: number;
+  /** Told of what goes wrong between here and the store, which is tried again; and when it works again. */
+  readonly onFailure: (error: unknown) => void;
+  readonly onRepaired: () => void;
+  /** Told when replica.json cannot be written, which is tried again. */
+  readonly onUnwritten: (error: unknown) => void;
+  /** Told of replicas that were retired because nobody had heard of them for long. */
+  readonly onRetired: (replica: ReplicaId) => void;
+  /** Told, once each, of what the store says and cannot be so. */
+  readonly onDamaged: (what: string) => void;
+  /** This process must end: another one counts under its id, or something happened that cannot. */
+  readonly onFatal: (error: unknown) => void;
+}
