@@ -26,7 +26,7 @@ import { assert } from '../std/assert.ts';
 import { Doubt } from './doubt.ts';
 import type { Group, Waiter } from './group.ts';
 import { GroupPool } from './group-pool.ts';
-import { Pacing } from './pacing.ts';
+import { GATHER_MS, Pacing, SYNC_INTERVAL_MS } from './pacing.ts';
 import { NO_GROUP } from './records.ts';
 
 /** What the engine does at the steps of a group. */
@@ -43,10 +43,6 @@ export interface CommitterEvents {
   readonly repaired: () => void;
 }
 
-/** How often `interval` syncs; `off` syncs too, so that what a failure would have to restate stays bounded. */
-const SYNC_INTERVAL_MS: Readonly<Record<Durability, number>> = { always: 0, interval: 1000, off: 10_000 };
-/** How long `off` gathers before it writes: nobody waits for that, and what is counted again meanwhile is written once. */
-const GATHER_MS: Readonly<Record<Durability, number>> = { always: 0, interval: 0, off: 100 };
 const MARK_DELAY_MS = 5;
 
 export class Committer {
@@ -206,12 +202,16 @@ export class Committer {
     }
   }
 
+  /** The journal has failed by itself, while nothing was written to it perhaps. */
+  interrupt(failure: JournalFailure): void {
+    this.#syncFailure ??= failure;
+    this.#start();
+  }
+
   /** Stops all timers; nothing is written any more. */
   close(): void {
     this.#isClosed = true;
-    this.#gatherTimer?.cancel();
-    this.#syncTimer?.cancel();
-    this.#markTimer?.cancel();
+    for (const timer of [this.#gatherTimer, this.#syncTimer, this.#markTimer]) timer?.cancel();
   }
 
   async #run(): Promise<void> {

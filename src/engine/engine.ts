@@ -21,6 +21,7 @@ import type {
   SnapshotSummary,
 } from '../counter/service.ts';
 import type { Disk, Host } from '../host/host.ts';
+import type { JournalFailure } from '../journal/errors.ts';
 import type { GroupBuffer } from '../journal/group.ts';
 import { Journal } from '../journal/journal.ts';
 import { Commands } from './commands.ts';
@@ -109,9 +110,14 @@ export class Engine implements CountingService {
     const keys = new IdempotencyStore({ ...IDEMPOTENCY_DEFAULTS, ...options.idempotency });
     const loading = new Loading(records, keys);
     const { disk, host, segmentBytesMax, allocateBytes } = options;
-    const journal = await Journal.open({ disk, host, replay: loading, segmentBytesMax, allocateBytes });
+    let engine: Engine | undefined;
+    const onFailure = (failure: JournalFailure): void => {
+      if (engine !== undefined) engine.#committer.interrupt(failure);
+    };
+    const journal = await Journal.open({ disk, host, replay: loading, segmentBytesMax, allocateBytes, onFailure });
     loading.finish();
-    return new Engine(options, journal, records, keys, groups, loading.slotOrdinals());
+    engine = new Engine(options, journal, records, keys, groups, loading.slotOrdinals());
+    return engine;
   }
 
   private constructor(

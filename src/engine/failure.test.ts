@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { SimulatedDisk } from '../../test/simulation/disk.ts';
 import { type SimulatedHost, simulatedHost } from '../../test/simulation/host.ts';
 import { Chunk, Op } from '../counter/chunk.ts';
+import { ERRORS } from '../counter/errors.ts';
 import type { Durability } from '../counter/service.ts';
 import { Engine } from './engine.ts';
 
@@ -94,6 +95,29 @@ it.each(['always', 'interval'] as const)(
     // Thrown where nobody catches it: here by the clock, in a process by the event loop.
     await expect(running()).rejects.toThrow('Array buffer allocation failed');
     expect(engine.state).toBe('open');
+  },
+);
+
+it.each(MODES)(
+  'a directory that is taken away refuses updates within a second, until it is back (mode %s)',
+  async (mode) => {
+    const engine = await open(mode);
+    add(engine);
+    await inTime(engine.flush());
+    await inTime(disk.rename('journal.reach', 'elsewhere'));
+    await host.clock.advance(1100);
+    expect([engine.state, engine.info().failure]).toEqual(['failing', expect.stringContaining('removed, moved')]);
+    const chunk = new Chunk();
+    chunk.pushName(Op.add, 'a', 1n);
+    chunk.complete = () => undefined;
+    engine.submit(chunk);
+    expect(chunk.code[0]).toBe(ERRORS.unavailable.id);
+    await inTime(disk.rename('elsewhere', 'journal.reach'));
+    while (engine.state === 'failing') await host.clock.advance(50);
+    add(engine);
+    await inTime(engine.close());
+    disk = disk.crash();
+    expect(await count(await open(mode))).toBe(2n);
   },
 );
 

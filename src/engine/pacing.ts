@@ -4,8 +4,14 @@
  * processor time as a dozen requests. So it goes on while requests keep coming: until as many chunks have come as the
  * last commit answered, at most for as long as that commit took. One client alone never waits.
  */
+import type { Durability } from '../counter/service.ts';
 import type { Clock } from '../host/host.ts';
 import type { Group } from './group.ts';
+
+/** How often `interval` syncs; `off` syncs too, so that what a failure would have to restate stays bounded. */
+export const SYNC_INTERVAL_MS: Readonly<Record<Durability, number>> = { always: 0, interval: 1000, off: 10_000 };
+/** How long `off` gathers before it writes: nobody waits for that, and what is counted again meanwhile is written once. */
+export const GATHER_MS: Readonly<Record<Durability, number>> = { always: 0, interval: 0, off: 100 };
 
 /** Turns of the event loop without a request that end the wait: some ten microseconds. */
 const IDLE_TURNS_MAX = 4;

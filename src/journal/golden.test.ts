@@ -8,6 +8,7 @@ import { SimulatedClock } from '../../test/simulation/host.ts';
 import { put, Recorder } from '../../test/simulation/journal-model.ts';
 import type { Host } from '../host/host.ts';
 import { GroupBuffer } from './group.ts';
+import { decodeReach, encodeReach } from './header.ts';
 import { Journal } from './journal.ts';
 import { verify } from './verify.ts';
 
@@ -41,6 +42,15 @@ const golden: Readonly<Record<string, string>> = {
     1088 0c000083000800006c696b65733a3432
     1104 08000085fb79aecf8b01000000000000
     1536
+  `,
+  'journal.reach': `
+    0000 54414c4c595243480100000000000000
+    0032 7b68e5cf8b0100000000000000000000
+    0496 0000000000000000000000002fda1667
+    0512 54414c4c595243480100000000000000
+    0544 7b68e5cf8b0100000000000000000000
+    1008 0000000000000000000000002fda1667
+    1024
   `,
   'journal-00000002.log': `
     0000 54414c4c594a524e0100000000000000
@@ -264,6 +274,24 @@ it('are read as they are pinned here: a snapshot, and the journal behind it', as
     { sequence: 2n, entries: [] },
     { sequence: 3n, entries: [{ entry: 'value', key: WINDOW, low: 2, high: 2, at: 1_700_000_001 }] },
   ]);
+});
+
+it('are written and read as they are pinned here: how far the journal was durable', () => {
+  const id = new Uint8Array(16).fill(0x11);
+  const reach = { writes: 7, point: { number: 1, id, offset: 1536, sequence: 2n } };
+  const sector = encodeReach(reach, TIME_MS);
+  expect(dump(sector)).toBe(
+    rowsOf(`
+      0000 54414c4c595243480100000000000000
+      0032 7b68e5cf8b0100000700000000000000
+      0048 00000000000000000100000000000000
+      0064 11111111111111111111111111111111
+      0080 00060000000000000200000000000000
+      0496 000000000000000000000000130eaafe
+      0512
+    `),
+  );
+  expect(decodeReach('journal.reach', sector)).toEqual(reach);
 });
 
 it('has a version, and a newer one is not guessed at', async () => {

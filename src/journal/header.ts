@@ -1,6 +1,7 @@
 /**
  * The first sector of a file: what it is, its random id, and where it stands in the journal. It is durable
- * before the file gets its final name, so a file under that name without a valid header is damaged.
+ * before the file gets its final name, so a file under that name without a valid header is damaged. The sectors of
+ * `journal.reach` (`reach.ts`) are made alike.
  */
 import { crc32 } from 'node:zlib';
 import type { DiskFile } from '../host/host.ts';
@@ -8,9 +9,10 @@ import { assert } from '../std/assert.ts';
 import { DamageError, UnsupportedFormatError } from './errors.ts';
 import { FILE_HEADER_BYTES, FORMAT_VERSION, ID_BYTES } from './format.ts';
 
-/** TALLYJRN and TALLYSNP, as bytes in this order. */
+/** TALLYJRN, TALLYSNP and TALLYRCH, as bytes in this order. */
 const SEGMENT_MAGIC = 0x4e524a594c4c4154n;
 const SNAPSHOT_MAGIC = 0x504e53594c4c4154n;
+const REACH_MAGIC = 0x484352594c4c4154n;
 
 const At = {
   magic: 0,
@@ -24,6 +26,7 @@ const At = {
   previousOffset: 80,
   previousSequence: 88,
   beginSequence: 40,
+  writes: 40,
   crc: FILE_HEADER_BYTES - 4,
 } as const;
 
@@ -53,19 +56,40 @@ export interface SnapshotHeader {
   readonly beginSequence: bigint;
 }
 
+/** How far the journal was durable. */
+export interface Reach {
+  /** Grows with every sector that is written. */
+  readonly writes: number;
+  /** Undefined: nothing was. */
+  readonly point: Continuation | undefined;
+}
+
 export function encodeSegmentHeader(header: SegmentHeader): Uint8Array {
   const { continues } = header;
   assert(header.firstSequence === (continues?.sequence ?? 0n) + 1n, 'a segment goes on where it says it continues');
   const view = start(SEGMENT_MAGIC, header.id, header.createdMs);
   view.setBigUint64(At.number, BigInt(header.number), true);
   view.setBigUint64(At.firstSequence, header.firstSequence, true);
-  if (continues !== undefined) {
-    view.setBigUint64(At.previousNumber, BigInt(continues.number), true);
-    new Uint8Array(view.buffer).set(continues.id, At.previousId);
-    view.setBigUint64(At.previousOffset, BigInt(continues.offset), true);
-    view.setBigUint64(At.previousSequence, continues.sequence, true);
-  }
+  putPoint(view, continues);
   return finish(view);
+}
+
+export function encodeReach({ writes, point }: Reach, nowMs: number): Uint8Array {
+  const view = start(REACH_MAGIC, new Uint8Array(ID_BYTES), nowMs);
+  view.setBigUint64(At.writes, BigInt(writes), true);
+  putPoint(view, point);
+  return finish(view);
+}
+
+/** @param sector of the file `name`. @returns undefined when it is not whole. @throws UnsupportedFormatError */
+export function decodeReach(name: string, sector: Uint8Array): Reach | undefined {
+  try {
+    const view = checked(sector, name, REACH_MAGIC);
+    return { writes: readOffset(view, At.writes), point: readPoint(view) };
+  } catch (error) {
+    if (!(error instanceof DamageError)) throw error;
+    return undefined;
+  }
 }
 
 export function encodeSnapshotHeader(header: SnapshotHeader): Uint8Array {
@@ -77,16 +101,7 @@ export function encodeSnapshotHeader(header: SnapshotHeader): Uint8Array {
 /** @throws DamageError, UnsupportedFormatError */
 export async function readSegmentHeader(file: DiskFile, name: string, number: number): Promise<SegmentHeader> {
   const view = await readHeader(file, name, SEGMENT_MAGIC);
-  const previousNumber = readOffset(view, At.previousNumber);
-  const continues =
-    previousNumber === 0
-      ? undefined
-      : {
-          number: previousNumber,
-          id: readId(view, At.previousId),
-          offset: readOffset(view, At.previousOffset),
-          sequence: view.getBigUint64(At.previousSequence, true),
-        };
+  const continues = readPoint(view);
   const header = {
     id: readId(view, At.id),
     createdMs: readOffset(view, At.createdMs),
@@ -95,7 +110,8 @@ export async function readSegmentHeader(file: DiskFile, name: string, number: nu
     continues,
   };
   if (header.number !== number) throw new DamageError(name, At.number, `it is segment ${header.number} by its header`);
-  if (previousNumber >= number) throw new DamageError(name, At.previousNumber, 'it continues a later segment');
+  if (continues !== undefined && continues.number >= number)
+    throw new DamageError(name, At.previousNumber, 'it continues a later segment');
   if (header.firstSequence !== (continues?.sequence ?? 0n) + 1n) {
     throw new DamageError(name, At.firstSequence, 'its first group does not follow the one that it continues');
   }
@@ -110,6 +126,21 @@ export async function readSnapshotHeader(file: DiskFile, name: string, sequence:
     throw new DamageError(name, At.beginSequence, `it covers group ${beginSequence} by its header`);
   }
   return { id: readId(view, At.id), createdMs: readOffset(view, At.createdMs), beginSequence };
+}
+
+function putPoint(view: DataView, point: Continuation | undefined): void {
+  if (point === undefined) return;
+  view.setBigUint64(At.previousNumber, BigInt(point.number), true);
+  new Uint8Array(view.buffer).set(point.id, At.previousId);
+  view.setBigUint64(At.previousOffset, BigInt(point.offset), true);
+  view.setBigUint64(At.previousSequence, point.sequence, true);
+}
+
+function readPoint(view: DataView): Continuation | undefined {
+  const number = readOffset(view, At.previousNumber);
+  if (number === 0) return undefined;
+  const sequence = view.getBigUint64(At.previousSequence, true);
+  return { number, id: readId(view, At.previousId), offset: readOffset(view, At.previousOffset), sequence };
 }
 
 function start(magic: bigint, id: Uint8Array, createdMs: number): DataView {
@@ -133,7 +164,11 @@ async function readHeader(file: DiskFile, name: string, magic: bigint): Promise<
   const bytes = new Uint8Array(FILE_HEADER_BYTES);
   const length = await file.read(bytes, 0);
   if (length < FILE_HEADER_BYTES) throw new DamageError(name, length, 'it ends within its header');
-  const view = new DataView(bytes.buffer);
+  return checked(bytes, name, magic);
+}
+
+function checked(bytes: Uint8Array, name: string, magic: bigint): DataView {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   if (view.getBigUint64(At.magic, true) !== magic)
     throw new DamageError(name, At.magic, 'it does not begin as it must');
   if (view.getUint32(At.crc, true) !== crc32(bytes.subarray(0, At.crc))) {

@@ -18,7 +18,8 @@ import { within } from './deadline.ts';
 import { JournalFailure } from './errors.ts';
 import { FILE_HEADER_BYTES, ID_BYTES, parseFileName } from './format.ts';
 import type { GroupBuffer } from './group.ts';
-import type { Continuation, SegmentHeader } from './header.ts';
+import type { Continuation, Reach, SegmentHeader } from './header.ts';
+import { makeReach, ReachFile } from './reach.ts';
 import { type Recovered, recover, repairTail } from './recovery.ts';
 import type { Replay } from './replay.ts';
 import { Segment, type SegmentSite } from './segment.ts';
@@ -37,12 +38,15 @@ export interface JournalOptions {
   readonly writeDeadlineMs?: number | undefined;
   /** How far segments are allocated ahead of small groups. Default: not at all. */
   readonly allocateBytes?: number | undefined;
+  /** The journal has failed between two operations: somebody has taken its directory away. */
+  readonly onFailure?: ((failure: JournalFailure) => void) | undefined;
 }
 
 export class Journal {
   readonly #site: SegmentSite;
   readonly #random: Random;
   readonly #segmentBytesMax: number;
+  readonly #reach: ReachFile;
   #segment: Segment;
   #nextNumber: number;
   #failure: JournalFailure | undefined;
@@ -53,7 +57,7 @@ export class Journal {
   /** The end of the last operation in the queue. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  private constructor(site: SegmentSite, options: JournalOptions, segment: Segment, found: Recovered) {
+  private constructor(site: SegmentSite, options: JournalOptions, segment: Segment, found: Recovered, reach: Reach) {
     this.#site = site;
     this.#random = options.host.random;
     this.#segmentBytesMax = options.segmentBytesMax ?? SEGMENT_BYTES_MAX;
@@ -61,6 +65,14 @@ export class Journal {
     this.#nextNumber = segment.header.number + 1;
     this.#bytesSinceSnapshot = found.bytes;
     this.#snapshotBytes = found.snapshotBytes;
+    this.#reach = new ReachFile(site, reach, {
+      durablePoint: () => this.#segment.durablePoint,
+      onGone: (failure) => {
+        if (this.#failure !== undefined || this.#isClosed) return;
+        this.#failure = failure;
+        options.onFailure?.(failure);
+      },
+    });
   }
 
   /**
@@ -73,10 +85,11 @@ export class Journal {
     const site = { disk, clock: host.clock, writeDeadlineMs, allocateBytes };
     const found = await recover(disk, replay);
     if (found.tail !== undefined) await repairTail(disk, found.tail);
+    const reach = found.reach ?? (await makeReach(site));
     const segment = await Segment.create(site, newHeader(site.clock, host.random, found.nextNumber, found.continues));
     assert(segment.sequence === found.sequence, 'a new segment goes on where recovery ended');
     await remove(site, found.obsolete);
-    return new Journal(site, options, segment, found);
+    return new Journal(site, options, segment, found, reach);
   }
 
   /** The last group written, or recovered. */
@@ -151,6 +164,7 @@ export class Journal {
     return this.#inTurn(async () => {
       assert(this.#failure !== undefined, 'only a journal that has failed is replaced');
       const left = this.#segment;
+      await this.#reach.check();
       const header = this.#nextHeader(left.durablePoint);
       this.#segment = await Segment.create(this.#site, header, restate(header.firstSequence));
       this.#bytesSinceSnapshot += this.#segment.offset - FILE_HEADER_BYTES;
@@ -196,6 +210,7 @@ export class Journal {
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#turn;
+    await this.#reach.close();
     await this.#segment.close();
   }
 
@@ -220,6 +235,7 @@ export class Journal {
   async #rotate(): Promise<void> {
     const left = this.#segment;
     await left.sync();
+    await this.#reach.check();
     this.#segment = await Segment.create(this.#site, this.#nextHeader(left.durablePoint));
     left.leave();
   }

@@ -15,7 +15,8 @@ import { replayFrame } from './decode.ts';
 import { DamageError } from './errors.ts';
 import { FILE_HEADER_BYTES, type FileName, parseFileName, SECTOR_BYTES, segmentName } from './format.ts';
 import { FrameReader, Window } from './frame.ts';
-import { type Continuation, readSegmentHeader, type SegmentHeader } from './header.ts';
+import { type Continuation, type Reach, readSegmentHeader, type SegmentHeader } from './header.ts';
+import { REACH_FILE, readReach } from './reach.ts';
 import type { Replay } from './replay.ts';
 import { chooseSnapshot, type LoadedSnapshot } from './snapshot-reader.ts';
 
@@ -35,6 +36,8 @@ export interface Recovered {
   readonly bytes: number;
   /** Length of the snapshot; 0 when there is none. */
   readonly snapshotBytes: number;
+  /** How far the journal was durable, as `journal.reach` says; undefined when there is no such file. */
+  readonly reach: Reach | undefined;
 }
 
 /** The end of the last segment. */
@@ -62,6 +65,8 @@ interface Link {
  * @throws DamageError, UnsupportedFormatError, the disk's errors
  */
 export async function recover(disk: Disk, replay: Replay): Promise<Recovered> {
+  // Before the others: beside a running process it then states no more than what is read behind it.
+  const reach = await readReach((name) => disk.open(name, 'read'));
   const names = (await disk.list()).map(parseFileName).filter((name) => name !== undefined);
   const segments = names.filter((name) => name.kind === 'segment').sort((a, b) => b.number - a.number);
   const window = new Window();
@@ -77,6 +82,7 @@ export async function recover(disk: Disk, replay: Replay): Promise<Recovered> {
   for (const link of links) await walk.segment(link);
   window.release();
   requireReach(walk, snapshot);
+  requireTail(walk, links, reach?.point);
   const used = [...(snapshot === undefined ? [] : [snapshot.name]), ...links.map((link) => link.name)];
   // A last segment that holds nothing is stepped over, so that starts without traffic leave no files behind.
   const isLastEmpty = walk.tail?.wholeOffset === FILE_HEADER_BYTES;
@@ -90,6 +96,7 @@ export async function recover(disk: Disk, replay: Replay): Promise<Recovered> {
     obsolete: names.filter((name) => isObsolete(name, needed, begin)).map((name) => name.name),
     bytes: walk.bytes,
     snapshotBytes: snapshot?.bytes ?? 0,
+    reach,
   };
 }
 
@@ -126,7 +133,7 @@ async function chain(disk: Disk, segments: readonly FileName[], begin: bigint): 
     const above = links[0]?.name;
     if (!present.has(name)) throw new DamageError(name, 0, `it is missing, and ${above} continues it`);
     const header = await readHeaderOf(disk, name, number);
-    if (end !== undefined && Buffer.compare(end.id, header.id) !== 0) {
+    if (end !== undefined && !isSame(end.id, header.id)) {
       throw new DamageError(name, 0, `it is not the file that ${above} continues`);
     }
     links.unshift({ name, header, end });
@@ -148,6 +155,26 @@ function requireReach({ sequence, tail }: Walk, snapshot: LoadedSnapshot | undef
   const { name, endSequence } = snapshot;
   const reason = `the journal ends at group ${sequence}, but ${name} was installed when it reached ${endSequence}`;
   throw new DamageError(tail.name, tail.wholeOffset, reason);
+}
+
+/** What was durable once must be there: a segment that is missing or cut short looks like a journal that ended there. */
+function requireTail(walk: Walk, links: readonly Link[], point: Continuation | undefined): void {
+  if (point === undefined) return;
+  const last = links.at(-1);
+  const link = links.find(({ header }) => header.number === point.number);
+  const reached = link === last ? walk.tail?.wholeOffset : link?.end?.offset;
+  const hasSegment = link === undefined ? (last?.header.number ?? 0) > point.number : isSame(link.header.id, point.id);
+  const isThere = hasSegment && (reached ?? point.offset) >= point.offset && walk.sequence >= point.sequence;
+  if (isThere) return;
+  const reason =
+    `the journal ends at group ${walk.sequence}, but it was durable through group ${point.sequence} ` +
+    `(${segmentName(point.number)}, offset ${point.offset}): its tail is missing. ` +
+    `To start without what is missing, and lose it, remove ${REACH_FILE}`;
+  throw new DamageError(last?.name ?? segmentName(point.number), walk.tail?.wholeOffset ?? 0, reason);
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0;
 }
 
 function isObsolete(name: FileName, needed: readonly string[], begin: bigint): boolean {

@@ -1,4 +1,5 @@
 /** Short ways to write to a journal on a simulated disk and to read it again. */
+import { parseFileName } from '../../src/journal/format.ts';
 import { GroupBuffer } from '../../src/journal/group.ts';
 import { Journal, type JournalOptions } from '../../src/journal/journal.ts';
 import type { SnapshotSource } from '../../src/journal/snapshot.ts';
@@ -10,6 +11,11 @@ import { type ModelEntry, put, Recorder } from './journal-model.ts';
 export const EMPTY: SnapshotSource = { next: () => false };
 /** For a snapshot of a journal that is durable already. */
 export const durableAlready = async () => undefined;
+
+/** The segments and snapshots on the disk, finished or not, by name. */
+export async function journalFiles(disk: SimulatedDisk): Promise<string[]> {
+  return (await disk.list()).filter((name) => parseFileName(name) !== undefined).sort();
+}
 
 /** A group with one value per name. */
 export function group(sequence: bigint, ...names: string[]): GroupBuffer {

@@ -1,0 +1,164 @@
+/**
+ * `journal.reach`: how far the journal was durable, in a file of its own. By it a start notices that the journal's tail is missing,
+ * which looks like a journal that ended there, and a running process that its directory is gone.
+ *
+ * Invariants:
+ * - It states only what was durable before it was written. So nothing depends on when a write of it reaches the disk, or whether:
+ *   what is lost with it is that so much would have been noticed.
+ * - Two sectors are written in turn, the next one only when the one before is durable: one of them is always whole.
+ */
+import type { DiskFile } from '../host/host.ts';
+import { within } from './deadline.ts';
+import { DamageError, JournalFailure } from './errors.ts';
+import { SECTOR_BYTES, TEMPORARY_SUFFIX } from './format.ts';
+import { type Continuation, decodeReach, encodeReach, type Reach } from './header.ts';
+import type { SegmentSite } from './segment.ts';
+
+export const REACH_FILE = 'journal.reach';
+const TEMPORARY = REACH_FILE + TEMPORARY_SUFFIX;
+const SECTORS = 2;
+/** How often it is written, and looked for. */
+const INTERVAL_MS = 1000;
+
+export interface ReachOptions {
+  /** How far the journal is durable. */
+  readonly durablePoint: () => Continuation | undefined;
+  /** The file is not there any more: see `check`. */
+  readonly onGone: (failure: JournalFailure) => void;
+}
+
+/** Keeps the file up to date, until it is closed. */
+export class ReachFile {
+  readonly #site: SegmentSite;
+  readonly #options: ReachOptions;
+  #written: Reach;
+  #timer: { cancel(): void } | undefined;
+  #writing: Promise<void> = Promise.resolve();
+
+  /** @param found what the file says. */
+  constructor(site: SegmentSite, found: Reach, options: ReachOptions) {
+    this.#site = site;
+    this.#written = found;
+    this.#options = options;
+    this.#schedule();
+  }
+
+  /** @throws JournalFailure when the file is not there: somebody has removed the directory, moved it, or put another into its place */
+  async check(): Promise<void> {
+    void Promise.allSettled([(await this.#open()).close()]);
+  }
+
+  /** Writes it for the last time, if the disk takes it. */
+  async close(): Promise<void> {
+    this.#timer?.cancel();
+    await this.#writing;
+    await this.#write();
+    this.#timer?.cancel();
+  }
+
+  #schedule(): void {
+    this.#timer = this.#site.clock.schedule(INTERVAL_MS, () => {
+      this.#writing = this.#write();
+    });
+  }
+
+  /** Looks for the file, and writes it when there is something new. */
+  async #write(): Promise<void> {
+    try {
+      const file = await this.#open();
+      try {
+        await this.#writeSector(file);
+      } finally {
+        void Promise.allSettled([file.close()]);
+      }
+    } catch (error) {
+      if (!(error instanceof JournalFailure)) throw error;
+      // Anything else does no harm: it is tried again, and the journal itself says when the disk fails.
+      if (error instanceof DirectoryGone) this.#options.onGone(error);
+    }
+    this.#schedule();
+  }
+
+  async #writeSector(file: DiskFile): Promise<void> {
+    const point = this.#options.durablePoint();
+    const before = this.#written.point;
+    if (point === undefined || (point.number === before?.number && point.offset === before.offset)) return;
+    const { clock, writeDeadlineMs } = this.#site;
+    const next = { writes: this.#written.writes + 1, point };
+    const bytes = encodeReach(next, clock.nowMs());
+    const at = (next.writes % SECTORS) * SECTOR_BYTES;
+    await within(clock, writeDeadlineMs, `writing ${REACH_FILE}`, file.write(bytes, at));
+    await within(clock, writeDeadlineMs, `syncing ${REACH_FILE}`, file.sync());
+    this.#written = next;
+  }
+
+  async #open(): Promise<DiskFile> {
+    const { disk, clock, writeDeadlineMs } = this.#site;
+    try {
+      const opening = disk.open(REACH_FILE, 'write');
+      return await within(clock, writeDeadlineMs, `opening ${REACH_FILE}`, opening, (late) => void late.close());
+    } catch (error) {
+      const isGone = error instanceof JournalFailure && isMissing(error.cause);
+      throw isGone ? new DirectoryGone(error) : error;
+    }
+  }
+}
+
+class DirectoryGone extends JournalFailure {
+  constructor(cause: unknown) {
+    super(
+      `${REACH_FILE} is missing: the data directory was removed, moved or replaced under the running process; nothing is counted until it is back`,
+      { cause },
+    );
+  }
+}
+
+/** Makes the file where there is none. @throws JournalFailure */
+export async function makeReach(site: SegmentSite): Promise<Reach> {
+  const { disk, clock, writeDeadlineMs } = site;
+  const step = <T>(work: Promise<T>): Promise<T> => within(clock, writeDeadlineMs, `making ${REACH_FILE}`, work);
+  const reach: Reach = { writes: 0, point: undefined };
+  if ((await step(disk.list())).includes(TEMPORARY)) await step(disk.unlink(TEMPORARY));
+  const file = await step(disk.open(TEMPORARY, 'create'));
+  try {
+    for (let at = 0; at < SECTORS; at++) await step(file.write(encodeReach(reach, clock.nowMs()), at * SECTOR_BYTES));
+    await step(file.sync());
+  } finally {
+    void Promise.allSettled([file.close()]);
+  }
+  await step(disk.rename(TEMPORARY, REACH_FILE));
+  await step(disk.syncDirectory());
+  return reach;
+}
+
+/** @returns undefined when there is no such file, as in a directory of an earlier version. @throws DamageError, the disk's errors */
+export async function readReach(open: (name: string) => Promise<DiskFile>): Promise<Reach | undefined> {
+  let file: DiskFile;
+  try {
+    file = await open(REACH_FILE);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    return undefined;
+  }
+  try {
+    const bytes = new Uint8Array(SECTORS * SECTOR_BYTES);
+    await file.read(bytes, 0);
+    const sectors = [bytes.slice(0, SECTOR_BYTES), bytes.slice(SECTOR_BYTES)].map((one) =>
+      decodeReach(REACH_FILE, one),
+    );
+    const [newest] = sectors.filter((sector) => sector !== undefined).sort((a, b) => b.writes - a.writes);
+    if (newest !== undefined) return newest;
+    throw new DamageError(
+      REACH_FILE,
+      0,
+      'none of its sectors is whole: remove it, and a start looks for no missing tail',
+    );
+  } finally {
+    await file.close();
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return code === 'ENOENT' || code === 'ENOTDIR';
+}
