@@ -178,7 +178,12 @@ describe(`a stop, seed ${seed}`, () => {
       const server = await ServerProcess.start({ data });
       await increment(server, 'a');
       expect(await server.end(signal)).toEqual({ code: 0, signal: null });
-      expect((await readdir(data)).sort()).toEqual(['journal-00000001.log', 'owner.json', 'replica.json']);
+      expect((await readdir(data)).sort()).toEqual([
+        'journal-00000001.log',
+        'journal.reach',
+        'owner.json',
+        'replica.json',
+      ]);
       expect(await ownerRecord()).toMatchObject({ pid: server.pid, released: true });
     },
   );
@@ -287,10 +292,10 @@ const HANGING_DISK = `
   const file = await (await import('node:fs/promises')).open('/dev/null');
   const prototype = Object.getPrototypeOf(file);
   const { datasync } = prototype;
-  // Those of a start: replica.json, and the first segment.
+  // Those of a start: replica.json, journal.reach, and the first segment.
   let syncs = 0;
   prototype.datasync = function () {
-    return ++syncs > 2 ? new Promise(() => undefined) : datasync.call(this);
+    return ++syncs > 3 ? new Promise(() => undefined) : datasync.call(this);
   };
   await file.close();
 `;
