@@ -3,6 +3,12 @@ import type { Clock } from '../host/host.ts';
 import { JournalFailure, journalFailure } from './errors.ts';
 
 /**
+ * The time is waited for in so many parts, and each counts once, however late it ends: when the event loop stalls, the
+ * disk may have answered long ago, and that answer is taken only when the loop turns again.
+ */
+const PARTS = 10;
+
+/**
  * The result of `work`, or a `JournalFailure` when it fails or takes longer than `timeoutMs`. An operation on a
  * disk cannot be called back: when it completes late, its result is handed to `late` and otherwise ignored.
  */
@@ -14,13 +20,21 @@ export function within<T>(
   late?: (result: T) => void,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
+    let isDone = false;
     let isLate = false;
-    const timer = clock.schedule(timeoutMs, () => {
-      isLate = true;
+    const expire = (): void => {
+      isLate = !isDone;
       reject(new JournalFailure(`${what} took longer than ${timeoutMs} ms`));
-    });
+    };
+    const wait = (parts: number) =>
+      clock.schedule(timeoutMs / PARTS, () => {
+        if (parts > 1) timer = wait(parts - 1);
+        else clock.soon(expire);
+      });
+    let timer = wait(PARTS);
     work.then(
       (result) => {
+        isDone = true;
         timer.cancel();
         if (isLate) late?.(result);
         else resolve(result);

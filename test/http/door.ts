@@ -12,6 +12,7 @@ import type { Policy } from '../../src/counter/policy.ts';
 import type {
   CountingService,
   ScanPage,
+  ScanRequest,
   ServiceInfo,
   ServiceState,
   SnapshotSummary,
@@ -116,7 +117,7 @@ export class HeldService implements CountingService {
 
   scans = 0;
 
-  scan(): Promise<ScanPage> {
+  scan(_request: ScanRequest): Promise<ScanPage> {
     this.scans++;
     this.#wake();
     return this.page;

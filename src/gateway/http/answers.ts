@@ -1,31 +1,64 @@
 /**
- * JSON answers on their way out. A client may ask for much in few bytes (pages of a listing, one request behind the
- * other) and never read it: what a connection has not read is bounded, and beyond that the connection is closed.
+ * JSON answers on their way out. A connection has one at a time (`intake.ts`), so small ones are bounded by the number of
+ * connections. Larger ones leave in pieces, as the client reads them, and what they hold is bounded for all connections
+ * together: room is taken before anything is done, and a request for whose answer there is none is `overloaded`.
  */
-import type { Socket } from 'node:net';
-import { OUTPUT_BYTES_MAX } from '../../counter/limits.ts';
+import { Readable } from 'node:stream';
+import { CountingError } from '../../counter/errors.ts';
 import type { Reply } from './reply.ts';
 
 const JSON_TYPE = 'application/json; charset=utf-8';
-/** Smaller answers are not added up: the request that each of them takes bounds them. */
+/** Smaller answers take no room. */
 const SMALL_ANSWER_BYTES = 16 * 1024;
-const unreadBytes = new WeakMap<Socket, number>();
+/** What the socket gets at once: whether a client reads is seen by its taking these. */
+export const PIECE_BYTES = 64 * 1024;
 
-/** Answers with JSON. */
-export function sendJson(reply: Reply, json: string | Buffer): void {
-  if (json.length > SMALL_ANSWER_BYTES && !isBearable(reply, json.length)) return;
-  reply.header('content-type', JSON_TYPE).send(json);
+export class Answers {
+  readonly #bytesMax: number;
+  #bytes = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  /**
+   * Takes room for an answer until it is out, or its connection gone.
+   * @returns a function that gives back what of it the answer does not need.
+   * @throws CountingError overloaded
+   */
+  reserve(reply: Reply, bytes: number): (neededBytes: number) => void {
+    let held = bytes <= SMALL_ANSWER_BYTES ? 0 : bytes;
+    if (held > 0 && this.#bytes + held > this.#bytesMax) {
+      const detail = 'too many large answers are not read yet; try again later';
+      throw new CountingError('overloaded', detail, { retryAfterMs: 1000 });
+    }
+    const shrink = (neededBytes: number): void => {
+      const needed = Math.min(held, neededBytes);
+      this.#bytes -= held - needed;
+      held = needed;
+    };
+    this.#bytes += held;
+    if (held > 0) reply.raw.once('close', () => shrink(0));
+    return shrink;
+  }
 }
 
-/** Counts a large answer until it is out; closes the connection when there are too many of them. */
-function isBearable(reply: Reply, bytes: number): boolean {
-  const { socket } = reply.request.raw;
-  const unread = (unreadBytes.get(socket) ?? 0) + bytes;
-  if (unread > OUTPUT_BYTES_MAX) {
-    socket.destroy();
-    return false;
+/** Answers with JSON, for which there is room. */
+export function sendJson(reply: Reply, json: string | Buffer): void {
+  reply.header('content-type', JSON_TYPE);
+  if (json.length <= PIECE_BYTES) {
+    reply.send(json);
+    return;
   }
-  unreadBytes.set(socket, unread);
-  reply.raw.once('close', () => unreadBytes.set(socket, (unreadBytes.get(socket) ?? 0) - bytes));
-  return true;
+  const bytes = typeof json === 'string' ? Buffer.from(json) : json;
+  reply.header('content-length', String(bytes.length)).send(Readable.from(piecesOf(bytes), { objectMode: false }));
+}
+
+/** Answers with JSON that is not there yet; each piece is asked for when the client has read those before it. */
+export function streamJson(reply: Reply, pieces: AsyncIterable<string>): void {
+  reply.header('content-type', JSON_TYPE).send(Readable.from(pieces, { objectMode: false }));
+}
+
+function* piecesOf(bytes: Buffer): Iterable<Buffer> {
+  for (let at = 0; at < bytes.length; at += PIECE_BYTES) yield bytes.subarray(at, at + PIECE_BYTES);
 }

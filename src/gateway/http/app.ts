@@ -5,6 +5,7 @@ import type { Socket } from 'node:net';
 import cors from '@fastify/cors';
 import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify';
 import type { CountingError } from '../../counter/errors.ts';
+import type { Clock } from '../../host/host.ts';
 import { batchRoutes } from './batch-routes.ts';
 import type { Bodies } from './bodies.ts';
 import { counterRoutes } from './counter-routes.ts';
@@ -14,6 +15,7 @@ import { HEADER_BYTES_MAX, type HttpLimits } from './door-limits.ts';
 import { SESSION_HEADER } from './exchanges.ts';
 import { type Guard, NO_BODY } from './guard.ts';
 import { fingerprintOf, isKeyed } from './idempotency.ts';
+import { Intakes } from './intake.ts';
 import { parseJson } from './json.ts';
 import type { Log } from './log.ts';
 import { manyRoutes } from './many-routes.ts';
@@ -37,10 +39,16 @@ export interface AppOptions {
 
 const CHECK_CONNECTIONS_MS = 5_000;
 
+/** The application, and the way that its connections take. */
+interface App {
+  readonly app: FastifyInstance;
+  readonly intakes: Intakes;
+}
+
 /** Builds the application; it does not listen yet. */
-export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
+export async function buildApp(options: AppOptions): Promise<App> {
   const { door, guard, corsOrigins } = options;
-  const app = createApp(options.limits);
+  const { app, intakes } = createApp(options.limits, door.clock);
   app.setErrorHandler((error, _request, reply) => sendError(reply, error, options.log));
   // The guard says it of unknown routes; this is for a file that the documentation does not have.
   app.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not_found'));
@@ -64,10 +72,10 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await documentationRoutes(app);
   refuseOtherMethods();
   await app.ready();
-  return app;
+  return { app, intakes };
 }
 
-function createApp(limits: HttpLimits): FastifyInstance {
+function createApp(limits: HttpLimits, clock: Clock): App {
   const app = fastify({
     logger: false,
     bodyLimit: limits.bodyBytesMax,
@@ -77,7 +85,7 @@ function createApp(limits: HttpLimits): FastifyInstance {
     return503OnClosing: false,
     routerOptions: { querystringParser: parseQuery, maxParamLength: HEADER_BYTES_MAX },
     frameworkErrors: sendFrameworkError,
-    clientErrorHandler: endConnection,
+    clientErrorHandler: (error, socket) => endConnection(error, socket, intakes),
     http: {
       headersTimeout: limits.headersTimeoutMs,
       connectionsCheckingInterval: Math.min(CHECK_CONNECTIONS_MS, limits.headersTimeoutMs),
@@ -86,9 +94,10 @@ function createApp(limits: HttpLimits): FastifyInstance {
       requireHostHeader: false,
     },
   });
+  const intakes = new Intakes(app.server, clock);
   // What a client expects beyond 100-continue may be left unfulfilled: its request is answered like any other.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
-  return app;
+  return { app, intakes };
 }
 
 async function allowOrigins(app: FastifyInstance, origins: readonly string[]): Promise<void> {
@@ -120,10 +129,8 @@ function readJsonBodies(app: FastifyInstance, bodies: Bodies): void {
 }
 
 /** What came was no HTTP, or did not come in time. */
-function endConnection(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  refuseConnection(socket, connectionProblem(error));
+function endConnection(error: NodeJS.ErrnoException, socket: Socket, intakes: Intakes): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
+  else if (intakes.isAnswered(socket)) socket.destroySoon();
+  else refuseConnection(socket, connectionProblem(error));
 }

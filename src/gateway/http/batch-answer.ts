@@ -1,5 +1,5 @@
 /** Renders the outcomes of a batch, in the order of its entries. */
-import { Flag } from '../../counter/chunk.ts';
+import { type Chunk, Flag } from '../../counter/chunk.ts';
 import { DONE, ERRORS } from '../../counter/errors.ts';
 import { ENTRY_NAME_BYTES_MAX, type EntryRefusal } from './batch-body.ts';
 import type { Exchange } from './exchanges.ts';
@@ -41,6 +41,16 @@ const OUTCOME_BYTES_MAX =
   STANDING_BYTES_MAX +
   ERROR_TEXTS.reduce((longest, { length }) => Math.max(longest, length), 0) +
   quotedBytesMax(ENTRY_NAME_BYTES_MAX);
+
+/** What an outcome takes at most, besides its name. */
+const OUTCOME_BYTES_WITHOUT_NAME_MAX = OUTCOME_BYTES_MAX - quotedBytesMax(ENTRY_NAME_BYTES_MAX);
+
+/** What the answer to a batch takes at most. */
+export function batchAnswerBytesMax({ count, nameLength }: Chunk, refusals: ReadonlyMap<number, EntryRefusal>): number {
+  let bytes = refusals.size * OUTCOME_BYTES_MAX;
+  for (let i = 0; i < count; i++) bytes += OUTCOME_BYTES_WITHOUT_NAME_MAX + quotedBytesMax(nameLength[i]);
+  return bytes;
+}
 
 /** How many buffers are kept, and how large ones. */
 const SPARE_MAX = 8;

@@ -1,7 +1,7 @@
 /** `POST /v1/batch`: up to 10 000 increments, each with its own outcome, or all or nothing. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { CountingError, DONE, ERRORS, errorCode } from '../../counter/errors.ts';
-import { AnswerBuffers, writeBatchAnswer } from './batch-answer.ts';
+import { AnswerBuffers, batchAnswerBytesMax, writeBatchAnswer } from './batch-answer.ts';
 import { type BatchBody, BatchReader, ENTRY_NAME_BYTES_MAX, type EntryRefusal, readBatch } from './batch-body.ts';
 import { asStrings, type Door } from './door.ts';
 import type { Exchange } from './exchanges.ts';
@@ -64,10 +64,12 @@ function submitBatch(door: Door, buffers: AnswerBuffers, request: FastifyRequest
   const { chunk } = exchange;
   chunk.atomic = atomic;
   chunk.key = key;
+  const fitRoom = door.answers.reserve(reply, batchAnswerBytesMax(chunk, refusals));
   exchange.tie(reply, asStrings(request), () => {
     if (atomic && sendCulprit(exchange, reply, refusals)) return;
     const json = buffers.take();
     writeBatchAnswer(exchange, count, refusals, json);
+    fitRoom(json.length);
     reply.raw.once('close', () => buffers.giveBack(json));
     exchange.send(json.written);
   });

@@ -6,9 +6,9 @@ import { sendJson } from './answers.ts';
 
 /** The page and the document. All assets come from this server. */
 export async function documentationRoutes(app: FastifyInstance): Promise<void> {
-  let text: string | undefined;
+  let text: Buffer | undefined;
   app.get('/openapi.json', { schema: { hide: true } }, (_request, reply) => {
-    text ??= JSON.stringify(app.swagger());
+    text ??= Buffer.from(JSON.stringify(app.swagger()));
     sendJson(reply, text);
   });
   await app.register(async (scope) => {

@@ -7,9 +7,11 @@ export interface HttpLimits {
   readonly bodyBytesMax: number;
   /** All large bodies that are arriving, together; beyond it: `overloaded`. */
   readonly bodyBytesArrivingMax: number;
+  /** All large answers that clients have not read, together; beyond it: `overloaded`. */
+  readonly answerBytesMax: number;
   /** Commands handed to the service and not answered; beyond it: `overloaded`. */
   readonly commandsUnderWayMax: number;
-  /** Requests handed to the service and not answered: a client may send many without waiting. */
+  /** Requests handed to the service and not answered. */
   readonly requestsUnderWayMax: number;
   /** From a request's first byte (or a fresh connection) to the end of its headers. */
   readonly headersTimeoutMs: number;
@@ -17,7 +19,7 @@ export interface HttpLimits {
   readonly receiveTimeoutMs: number;
   /** From the hand-over to the service to its answer; then: `timeout`. */
   readonly answerTimeoutMs: number;
-  /** Silence on a connection in the middle of an exchange: a client that does not read is cut off. */
+  /** Silence on a connection in the middle of an exchange, or no piece of an answer taken: the client is cut off. */
   readonly silenceTimeoutMs: number;
   /** Silence between two requests. Longer than what load balancers keep, so that they close first. */
   readonly keepAliveTimeoutMs: number;
@@ -26,6 +28,7 @@ export interface HttpLimits {
 export const HTTP_LIMITS: HttpLimits = {
   bodyBytesMax: HTTP_BODY_BYTES_MAX,
   bodyBytesArrivingMax: 256 * 1024 * 1024,
+  answerBytesMax: 256 * 1024 * 1024,
   commandsUnderWayMax: 500_000,
   requestsUnderWayMax: 2 * CONNECTIONS_MAX,
   headersTimeoutMs: 60_000,

@@ -3,14 +3,18 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Consistency } from '../../counter/chunk.ts';
 import type { CountingService } from '../../counter/service.ts';
 import type { Clock } from '../../host/host.ts';
+import type { Answers } from './answers.ts';
 import type { Bodies } from './bodies.ts';
 import { type Answer, type Exchange, type Exchanges, SESSION_HEADER } from './exchanges.ts';
+import type { Turns } from './turns.ts';
 
 export interface Door {
   readonly service: CountingService;
   readonly clock: Clock;
   readonly exchanges: Exchanges;
   readonly bodies: Bodies;
+  readonly answers: Answers;
+  readonly turns: Turns;
   readonly version: string;
   /** Open connections, by door. */
   connections(): Readonly<Record<string, number>>;

@@ -17,6 +17,7 @@ import type { CountingService } from '../../counter/service.ts';
 import type { Clock } from '../../host/host.ts';
 import type { Secret } from '../auth/secret.ts';
 import { ConnectionBudget } from '../connection-budget.ts';
+import { Answers } from './answers.ts';
 import { buildApp } from './app.ts';
 import { Bodies } from './bodies.ts';
 import { HTTP_LIMITS, type HttpLimits } from './door-limits.ts';
@@ -24,6 +25,8 @@ import { Exchanges } from './exchanges.ts';
 import { Guard } from './guard.ts';
 import type { Log } from './log.ts';
 import { PlainConnections } from './plain-connections.ts';
+import { Turns } from './turns.ts';
+import { UnreadAnswers } from './unread.ts';
 
 export interface HttpGatewayOptions {
   readonly service: CountingService;
@@ -51,6 +54,7 @@ interface Parts {
   readonly clock: Clock;
   readonly sockets: ReadonlySet<Socket>;
   readonly plain: PlainConnections | undefined;
+  readonly unread: UnreadAnswers;
 }
 
 /** How often a closing door looks for connections that have fallen idle. */
@@ -65,6 +69,7 @@ export class HttpGateway {
   readonly #clock: Clock;
   readonly #sockets: ReadonlySet<Socket>;
   readonly #plain: PlainConnections | undefined;
+  readonly #unread: UnreadAnswers;
 
   private constructor(parts: Parts) {
     this.#app = parts.app;
@@ -73,6 +78,7 @@ export class HttpGateway {
     this.#clock = parts.clock;
     this.#sockets = parts.sockets;
     this.#plain = parts.plain;
+    this.#unread = parts.unread;
     const { address, port } = parts.app.server.address() as AddressInfo;
     this.address = { host: address, port };
   }
@@ -88,20 +94,30 @@ export class HttpGateway {
     const guard = new Guard({ secret, corsOrigins });
     const sockets = new Set<Socket>();
     const connections = (): Record<string, number> => ({ http: sockets.size, ...otherConnections?.() });
-    const door = { service, clock, exchanges, bodies: new Bodies(limits), version, connections };
-    const app = await buildApp({ door, guard, limits, log, corsOrigins });
-    watchSockets(app, sockets, budget);
+    const door = {
+      ...{ service, clock, exchanges, version, connections },
+      bodies: new Bodies(limits),
+      answers: new Answers(limits.answerBytesMax),
+      turns: new Turns(clock),
+    };
+    const { app, intakes } = await buildApp({ door, guard, limits, log, corsOrigins });
+    const { server } = app;
     // What CORS adds to an answer depends on the request: only Fastify does it.
     const plain =
-      corsOrigins.length > 0 ? undefined : new PlainConnections({ server: app.server, exchanges, guard, limits, log });
+      corsOrigins.length > 0
+        ? undefined
+        : new PlainConnections({ server, exchanges, guard, limits, log, leave: intakes.adopt });
+    acceptSockets(app, sockets, budget, plain?.begin ?? intakes.adopt);
+    const unread = new UnreadAnswers(sockets, clock, limits.silenceTimeoutMs);
     try {
       await app.listen({ host: options.host, port: options.port });
     } catch (error) {
       exchanges.close();
+      unread.close();
       await app.close();
       throw error;
     }
-    return new HttpGateway({ app, guard, exchanges, clock, sockets, plain });
+    return new HttpGateway({ app, guard, exchanges, clock, sockets, plain, unread });
   }
 
   /**
@@ -123,12 +139,18 @@ export class HttpGateway {
     }, CLOSING_CHECK_MS);
     await closed;
     clearInterval(check);
+    this.#unread.close();
     this.#exchanges.close();
     await this.#app.close();
   }
 }
 
-function watchSockets({ server }: FastifyInstance, sockets: Set<Socket>, budget: ConnectionBudget): void {
+function acceptSockets(
+  { server }: FastifyInstance,
+  sockets: Set<Socket>,
+  budget: ConnectionBudget,
+  begin: (socket: Socket) => void,
+): void {
   // Node looks at this for each connection, and closes it before anything is made of it.
   Object.defineProperty(server, 'maxConnections', { get: () => sockets.size + budget.left });
   server.on('drop', () => budget.refuse());
@@ -142,5 +164,6 @@ function watchSockets({ server }: FastifyInstance, sockets: Set<Socket>, budget:
       sockets.delete(socket);
       budget.give();
     });
+    begin(socket);
   });
 }

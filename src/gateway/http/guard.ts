@@ -18,6 +18,7 @@ export const NO_BODY: Readonly<Record<string, never>> = Object.freeze({});
 export const HEADERS_OF_ALL = { 'x-content-type-options': 'nosniff' } as const;
 
 const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
+const HOST = 'host';
 const BEARER = /^bearer +(\S.*)$/i;
 
 export interface GuardOptions {
@@ -62,6 +63,8 @@ export class Guard {
     if (headers.host === undefined && raw.httpVersion === '1.1') {
       return new CountingError('invalid_request', 'an HTTP/1.1 request needs a Host header');
     }
+    // The parser keeps the first; what stands between may go by the other.
+    if (hasTwoHosts(raw.rawHeaders)) return new CountingError('invalid_request', 'a request has one Host header');
     if (headers.origin !== undefined && !SAFE_METHODS.has(raw.method ?? '') && !this.#isWelcome(headers)) {
       return new CountingError('origin_refused');
     }
@@ -90,6 +93,15 @@ export class Guard {
     const isAddress = isIP(hostname) !== 0 || hostname.startsWith('[');
     return this.#secret !== undefined || isAddress || hostname === 'localhost' || hostname.endsWith('.localhost');
   }
+}
+
+/** @param fields names and values in turns, as they came. */
+function hasTwoHosts(fields: readonly string[]): boolean {
+  let hosts = 0;
+  for (let i = 0; i < fields.length; i += 2) {
+    if (fields[i].length === HOST.length && fields[i].toLowerCase() === HOST) hosts++;
+  }
+  return hosts > 1;
 }
 
 function methodRefusal(reply: FastifyReply, allow: string): CountingError {

@@ -2,15 +2,22 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Flag, Op } from '../../counter/chunk.ts';
 import { CountingError, DONE, errorCode } from '../../counter/errors.ts';
-import { PAGE_ENTRIES_MAX } from '../../counter/limits.ts';
-import type { ScanEntry } from '../../counter/service.ts';
-import { sendJson } from './answers.ts';
+import { NAME_BYTES_MAX, PAGE_ENTRIES_MAX } from '../../counter/limits.ts';
+import type { ScanPage, ScanRequest } from '../../counter/service.ts';
+import { PIECE_BYTES, sendJson, streamJson } from './answers.ts';
 import { asStrings, beginRead, type Door } from './door.ts';
 import type { Exchange } from './exchanges.ts';
+import { quotedBytesMax } from './json-writer.ts';
 import { sendProblem } from './problems.ts';
 import * as schemas from './schemas.ts';
 
 const PAGE_ENTRIES = 100;
+/** What is read in one turn of the event loop. */
+const STEP_ENTRIES = 256;
+/** What an entry of an answer takes at most: a name whose every byte is escaped, and counts. */
+const ENTRY_BYTES_MAX = quotedBytesMax(NAME_BYTES_MAX) + 128;
+/** What a listing holds: two pieces, each of up to a step more than it should have. */
+const LISTING_BYTES_MAX = 2 * (PIECE_BYTES + STEP_ENTRIES * ENTRY_BYTES_MAX);
 /** With a pattern that few names match, one request looks at this many counters before it answers with few or none. */
 const LOOKED_AT_MAX = 10_000;
 
@@ -52,6 +59,7 @@ function readMany(door: Door, request: FastifyRequest, reply: FastifyReply, name
   };
   const exchange = beginRead(door, request, reply, answer);
   for (const name of names) exchange.push(Op.get, name);
+  door.answers.reserve(reply, names.length * ENTRY_BYTES_MAX);
   door.exchanges.submit(exchange);
 }
 
@@ -65,23 +73,73 @@ async function list(
   if (limit > PAGE_ENTRIES_MAX) {
     throw new CountingError('invalid_query', `parameter "limit": 1 to ${PAGE_ENTRIES_MAX}`);
   }
-  const entries: ScanEntry[] = [];
-  let cursor = query.cursor || undefined;
-  let lookedAt = 0;
-  do {
+  const pieces = listing(door, query, limit, asStrings(request));
+  const first = await pieces.next();
+  if (first.done === true) {
+    sendJson(reply, first.value);
+  } else {
+    door.answers.reserve(reply, LISTING_BYTES_MAX);
+    // Only the headers are wanted: nothing more is read.
+    streamJson(reply, request.method === 'HEAD' ? nothing() : resumed(first.value, pieces));
+  }
+  return reply;
+}
+
+/**
+ * The text of a listing, as it is read, step by step; what is returned is the end of it.
+ * @throws CountingError what the service says of the first step. Later it ends the listing early, with a cursor to go on.
+ */
+async function* listing(
+  door: Door,
+  { match, cursor: from }: schemas.ReadManyQuery,
+  limit: number,
+  asStrings: boolean,
+): AsyncGenerator<string, string> {
+  const quote = asStrings ? '"' : '';
+  let text = '{"counters":[';
+  let cursor = from || undefined;
+  let room = limit;
+  for (let lookedAt = 0; ; ) {
     // Never more than the page can still take: a page of the service cannot be cut in two.
-    const count = limit - entries.length;
-    const page = await door.exchanges.scan({ cursor, match: query.match, count });
-    entries.push(...page.entries);
+    const count = Math.min(room, STEP_ENTRIES);
+    const page = await nextPage(door, { cursor, match, count }, lookedAt === 0);
+    for (const { name, value } of page.entries) {
+      text += `${room === limit ? '' : ','}{"name":${JSON.stringify(name)},"value":${quote}${value}${quote}}`;
+      room--;
+    }
     cursor = page.cursor;
     lookedAt += count;
-  } while (cursor !== undefined && entries.length * 2 < limit && lookedAt < LOOKED_AT_MAX);
-  const quote = asStrings(request) ? '"' : '';
-  const counters = entries.map(
-    ({ name, value }) => `{"name":${JSON.stringify(name)},"value":${quote}${value}${quote}}`,
-  );
+    // Where few match, the last places are not worth a step each.
+    const isFull = room === 0 || (page.entries.length < count && room * 2 <= Math.min(limit, STEP_ENTRIES));
+    if (cursor === undefined || page.isLast || isFull || lookedAt >= LOOKED_AT_MAX) break;
+    if (text.length > PIECE_BYTES) {
+      yield text;
+      text = '';
+    }
+    await door.turns.next();
+  }
   const onlyHeld = door.service.info().store === undefined ? '' : ',"onlyHeld":true';
   const next = cursor === undefined ? 'null' : `"${cursor}"`;
-  sendJson(reply, `{"counters":[${counters.join(',')}],"cursor":${next}${onlyHeld}}`);
-  return reply;
+  return `${text}],"cursor":${next}${onlyHeld}}`;
+}
+
+/** The next page, or, where there can be none now, an empty one that is the last. */
+async function nextPage(
+  door: Door,
+  request: ScanRequest,
+  isFirst: boolean,
+): Promise<ScanPage & { readonly isLast: boolean }> {
+  try {
+    return { ...(await door.exchanges.scan(request)), isLast: false };
+  } catch (error) {
+    if (isFirst || !(error instanceof CountingError)) throw error;
+    return { entries: [], cursor: request.cursor, isLast: true };
+  }
+}
+
+async function* nothing(): AsyncGenerator<string> {}
+
+async function* resumed(first: string, rest: AsyncGenerator<string, string>): AsyncGenerator<string> {
+  yield first;
+  yield yield* rest;
 }

@@ -17,31 +17,32 @@ import { PlainIncrement } from './plain-increment.ts';
 import { PlainReply } from './plain-reply.ts';
 import { refuseConnection, sendError } from './problems.ts';
 
+const NOTHING = Buffer.alloc(0);
+
 export interface PlainOptions {
   readonly server: Server;
   readonly exchanges: Exchanges;
   readonly guard: Guard;
   readonly limits: HttpLimits;
   readonly log: Log;
+  /** Where a connection goes, with what it has delivered; `isEnded`: that was all. */
+  readonly leave: (socket: Socket, bytes: Buffer, isEnded: boolean) => void;
 }
 
 export class PlainConnections {
   readonly options: PlainOptions;
   readonly increment: PlainIncrement;
   readonly #connections = new Set<PlainConnection>();
-  /** Node's own way to begin with a connection. */
-  readonly #toHttp: (socket: Socket) => void;
 
-  /** From now on the server's connections begin here. */
   constructor(options: PlainOptions) {
-    const { server, guard } = options;
     this.options = options;
-    this.increment = new PlainIncrement(guard);
-    const [listener] = server.listeners('connection') as ((socket: Socket) => void)[];
-    this.#toHttp = listener.bind(server);
-    server.off('connection', listener);
-    server.on('connection', (socket: Socket) => this.#connections.add(new PlainConnection(socket, this)));
+    this.increment = new PlainIncrement(options.guard);
   }
+
+  /** Begins with a connection. */
+  readonly begin = (socket: Socket): void => {
+    this.#connections.add(new PlainConnection(socket, this));
+  };
 
   /** Closes the connections that wait for nothing; the others close with their answer. */
   close(): void {
@@ -51,13 +52,6 @@ export class PlainConnections {
   forget(connection: PlainConnection): void {
     this.#connections.delete(connection);
   }
-
-  /** Gives a connection, and what it has delivered, to Node's HTTP server. */
-  toHttp(socket: Socket, bytes: Buffer): void {
-    this.#toHttp(socket);
-    socket.unshift(bytes);
-    socket.resume();
-  }
 }
 
 class PlainConnection {
@@ -66,6 +60,8 @@ class PlainConnection {
   readonly #reply: PlainReply;
   /** What came before the request ahead of it was answered. */
   #early: Buffer | undefined;
+  /** The client has closed its half. */
+  #isEnded = false;
   #isFresh = true;
 
   constructor(socket: Socket, all: PlainConnections) {
@@ -115,9 +111,9 @@ class PlainConnection {
   readonly #onAnswered = (isLast: boolean): void => {
     if (isLast) {
       this.#socket.destroySoon();
-    } else if (this.#early !== undefined) {
+    } else if (this.#early !== undefined || this.#isEnded) {
       // Not from here: this is in the middle of the service's completions.
-      process.nextTick(this.#leave, this.#early);
+      process.nextTick(this.#leave, this.#early ?? NOTHING);
     } else if (this.#isFresh) {
       this.#isFresh = false;
       const { server, limits } = this.#all.options;
@@ -132,11 +128,12 @@ class PlainConnection {
     this.#onClose();
     socket.off('data', this.#onData).off('end', this.#onEnd).off('timeout', this.#onTimeout);
     socket.off('error', this.#onError).off('close', this.#onClose);
-    this.#all.toHttp(socket, bytes);
+    this.#all.options.leave(socket, bytes, this.#isEnded);
   };
 
   readonly #onEnd = (): void => {
-    this.#socket.end();
+    this.#isEnded = true;
+    if (this.#reply.sent && this.#early === undefined) this.#socket.end();
   };
 
   readonly #onTimeout = (): void => {

@@ -1,5 +1,6 @@
 /** What an answer needs to be sent: a subset of Fastify's reply, which `PlainReply` has, too. */
 import type { Socket } from 'node:net';
+import type { Readable } from 'node:stream';
 
 export interface Reply {
   /** Whether it has been answered. */
@@ -9,5 +10,6 @@ export interface Reply {
   readonly raw: { once(event: 'close', listener: () => void): unknown };
   code(status: number): Reply;
   header(name: string, value: string): Reply;
-  send(body: string | Buffer): unknown;
+  /** A stream is for large answers, which no `PlainReply` gets. */
+  send(body: string | Buffer | Readable): unknown;
 }
