@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { memoryEnvironment, memoryFlags, restartWithMemory } from './memory.js';
 
 /** Commands that need the engine or the store itself; all others talk to a running server. */
-const SERVER_COMMANDS = ['serve', 'verify', 'node'];
+const SERVER_COMMANDS = ['serve', 'verify', 'backup', 'node'];
 
 const argv = process.argv.slice(2);
 const [major, minor] = process.versions.node.split('.').map(Number);

@@ -76,11 +76,10 @@ describe('a command line', () => {
 
   it('shows in its help every command, with examples', async () => {
     const { stdout } = await run(['--help']);
-    const commands = 'serve incr decr get mget set reset del list ttl import export snapshot verify node info'.split(
-      ' ',
-    );
+    const commands =
+      'serve incr decr get mget set reset del list ttl import export snapshot verify backup node info'.split(' ');
     for (const command of commands) expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
-    for (const command of commands.filter((name) => !['serve', 'verify', 'node'].includes(name))) {
+    for (const command of commands.filter((name) => !['serve', 'verify', 'backup', 'node'].includes(name))) {
       const help = (await run([command, '--help'])).stdout;
       expect(help, command).toContain('Examples:');
       expect(help, command).toContain('--url');

@@ -63,6 +63,7 @@ export function programOf(terminal: Terminal, onExit: (code: number) => void): C
   addExportCommand(program, action);
   addServerSide(program, action, 'serve', 'start a server: tallyd serve --help');
   addServerSide(program, action, 'verify', 'check a data directory: tallyd verify DIR');
+  addServerSide(program, action, 'backup', 'copy a data directory: tallyd backup DIR TARGET');
   addServerSide(program, action, 'node', 'list or retire the nodes that share a store: tallyd node list');
   return program;
 }

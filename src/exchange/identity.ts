@@ -91,7 +91,7 @@ export class Identity {
 
   /** Reads the file, or makes it. @throws IdentityError, and the system's errors */
   static async open(disk: Disk, random: Random): Promise<Identity> {
-    const text = await readText(disk);
+    const text = await readIdentity(disk);
     if (text !== undefined) return new Identity(disk, parse(text));
     const record: IdentityRecord = {
       format: FORMAT,
@@ -102,6 +102,15 @@ export class Identity {
     const identity = new Identity(disk, record);
     await identity.#write({});
     return identity;
+  }
+
+  /**
+   * Writes the file of a copy of a directory, given that of the original. A copy does not go on under the original's id, which may run, or be
+   * started again: it has no baton, so its next start counts under a fresh id, and what it has of the earlier ones is published as by an heir.
+   * @throws IdentityError, IdentityWriteError
+   */
+  static async writeCopy(disk: Disk, text: string): Promise<void> {
+    await new Identity(disk, parse(text)).change({ baton: undefined });
   }
 
   get record(): IdentityRecord {
@@ -159,7 +168,8 @@ export function newId(random: Random): string {
   return Array.from(random.bytes(ID_BYTES), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-async function readText(disk: Disk): Promise<string | undefined> {
+/** The file as it is now; undefined where there is none. @throws the system's errors */
+export async function readIdentity(disk: Disk): Promise<string | undefined> {
   if (!(await disk.list()).includes(FILE)) return undefined;
   const file = await disk.open(FILE, 'read');
   try {

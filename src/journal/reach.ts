@@ -113,11 +113,11 @@ class DirectoryGone extends JournalFailure {
   }
 }
 
-/** Makes the file where there is none. @throws JournalFailure */
-export async function makeReach(site: SegmentSite): Promise<Reach> {
+/** Makes the file where there is none. @param point how far the journal is durable, if it is known. @throws JournalFailure */
+export async function makeReach(site: SegmentSite, point?: Continuation): Promise<Reach> {
   const { disk, clock, writeDeadlineMs } = site;
   const step = <T>(work: Promise<T>): Promise<T> => within(clock, writeDeadlineMs, `making ${REACH_FILE}`, work);
-  const reach: Reach = { writes: 0, point: undefined };
+  const reach: Reach = { writes: 0, point };
   if ((await step(disk.list())).includes(TEMPORARY)) await step(disk.unlink(TEMPORARY));
   const file = await step(disk.open(TEMPORARY, 'create'));
   try {
@@ -158,7 +158,8 @@ export async function readReach(open: (name: string) => Promise<DiskFile>): Prom
   }
 }
 
-function isMissing(error: unknown): boolean {
+/** Whether the disk says that there is no such file. */
+export function isMissing(error: unknown): boolean {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   return code === 'ENOENT' || code === 'ENOTDIR';
 }

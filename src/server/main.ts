@@ -1,5 +1,5 @@
 /**
- * `tallyd serve`, `tallyd verify` and `tallyd node`: the commands that open a data directory or a store themselves.
+ * `tallyd serve`, `verify`, `backup` and `node`: the commands that open a data directory or a store themselves.
  *
  * A stop is asked for by SIGTERM, SIGINT or SIGHUP: everything accepted is finished and synced, exit code 0,
  * within ten seconds or not at all (exit code 1). Anything unforeseen ends the process at once: recovery after
@@ -8,6 +8,7 @@
 import closeWithGrace from 'close-with-grace';
 import { Command, CommanderError, Option } from 'commander';
 import { type Logger, pino } from 'pino';
+import { backupCommand } from './backup.ts';
 import { type Flags, loadConfig, type ServerConfig } from './config.ts';
 import { type NodeOptions, nodeList, nodeRetire } from './node-command.ts';
 import { Server } from './serve.ts';
@@ -23,7 +24,7 @@ const LEFT_ALONE = ['SIGQUIT', 'SIGILL', 'SIGTRAP', 'SIGABRT', 'SIGBUS', 'SIGFPE
 const HANDLED_HERE = ['uncaughtException', 'unhandledRejection', 'beforeExit'] as const;
 
 /**
- * Runs `serve`, `verify` or `node`.
+ * Runs `serve`, `verify`, `backup` or `node`.
  * @param argv without the program's own name
  * @returns the exit code; `serve` ends the process itself when it was asked to stop
  */
@@ -81,6 +82,19 @@ function commandLine(setExitCode: (code: ExitCode) => void): Command {
     .addHelpText('after', VERIFY_EXAMPLES)
     .action(async (directory: string, options: { readonly json?: boolean }) => {
       setExitCode(await verifyCommand(directory, options.json === true));
+    });
+  program
+    .command('backup')
+    .summary('copy a data directory, also while a server uses it')
+    .description(
+      'Copies a data directory, also while a server uses it: everything that was acknowledged before the command began is in the copy.',
+    )
+    .argument('<dir>', 'the data directory')
+    .argument('<target>', 'where the copy is to be; nothing is there yet')
+    .option('--json', 'answer as JSON')
+    .addHelpText('after', BACKUP_EXAMPLES)
+    .action(async (directory: string, target: string, options: { readonly json?: boolean }) => {
+      setExitCode(await backupCommand(directory, target, options.json === true));
     });
   nodeCommands(program, setExitCode);
   return program;
@@ -176,6 +190,14 @@ Examples:
   tallyd serve --config /etc/tallyd.yaml --secret-file /etc/tallyd.secret --http 0.0.0.0:7070
 
 Exit codes: 0 stopped cleanly, 1 could not start or not finish, 2 wrong setting, 70 internal error.
+`;
+
+const BACKUP_EXAMPLES = `
+Examples:
+  tallyd backup ./data /backup/tallyd-2030-01-31
+  tallyd serve --data /backup/tallyd-2030-01-31      restore: start on the copy, or move it into place
+
+Exit codes: 0 the copy is whole and durable, 1 it could not be made, nothing is left of it, 2 wrong usage.
 `;
 
 const NODE_EXAMPLES = `

@@ -6,7 +6,7 @@ import { Engine, type EngineOptions } from '../engine/engine.ts';
 import { Identity, IdentityError } from '../exchange/identity.ts';
 import { NodeDisk } from '../host/node/disk.ts';
 import { nodeHost } from '../host/node/node.ts';
-import { DamageError, UnsupportedFormatError } from '../journal/errors.ts';
+import { DamageError, JournalFailure, UnsupportedFormatError } from '../journal/errors.ts';
 import { directoryRefusal } from './directory.ts';
 import { type Ownership, takeOwnership } from './owner.ts';
 import { StartError, systemCode } from './start-error.ts';
@@ -16,6 +16,8 @@ export const host = nodeHost();
 const ALLOCATE_BYTES = 1024 * 1024;
 const NEEDS_STORE =
   'the counters of this data directory are shared through a store: name it with --store or TALLYD_STORE (the same as before)';
+const NO_IDENTITY =
+  'this data directory has counted for a store, and its replica.json, which said which one, was removed: put the whole directory back from one backup';
 
 export interface OwnedEngine {
   readonly engine: Engine;
@@ -40,6 +42,10 @@ export async function openEngine(options: DirectoryOptions): Promise<OwnedEngine
     const identity = await Identity.open(disk, host.random);
     if (identity.record.attachment !== undefined && !isShared) throw new StartError(NEEDS_STORE);
     const engine = await Engine.open({ allocateBytes: ALLOCATE_BYTES, ...engineOptions, disk, host });
+    if (!isShared && hasSlots(engine)) {
+      await engine.close();
+      throw new StartError(NO_IDENTITY);
+    }
     return { engine, ownership, identity };
   } catch (error) {
     await ownership.release().catch(() => {
@@ -49,12 +55,18 @@ export async function openEngine(options: DirectoryOptions): Promise<OwnedEngine
   }
 }
 
+/** Whether counters were shared here; without `replica.json` nothing else tells. */
+function hasSlots(engine: Engine): boolean {
+  return engine.recoveredOrdinals.size > 0 && engine.slotOrdinals().size > 0;
+}
+
 /** Why the journal could not be opened, as a sentence where the reason lies in the directory. */
 function openRefusal(directory: string, error: unknown): unknown {
   if (error instanceof DamageError || error instanceof UnsupportedFormatError || error instanceof IdentityError) {
     return new StartError(`data directory ${directory}: ${error.message}`, { cause: error });
   }
-  return systemCode(error) === undefined ? error : directoryRefusal(directory, error);
+  const cause = error instanceof JournalFailure ? error.cause : error;
+  return systemCode(cause) === undefined ? error : directoryRefusal(directory, cause);
 }
 
 /** Leaves out what is undefined, so that the engine's own defaults hold. */

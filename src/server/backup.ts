@@ -1,0 +1,112 @@
+/**
+ * `tallyd backup DIR TARGET`: a copy of a data directory that a server may be using, as of a moment after the command began. It is
+ * made beside its place, read back, and gets its name when all of it is durable.
+ */
+import { randomBytes } from 'node:crypto';
+import { lstat, mkdir, open, realpath, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join, resolve, sep } from 'node:path';
+import { Identity, IdentityError, readIdentity } from '../exchange/identity.ts';
+import { NodeDisk } from '../host/node/disk.ts';
+import { HeldJournal, type JournalCopy } from '../journal/copy.ts';
+import { DamageError, UnsupportedFormatError } from '../journal/errors.ts';
+import { recover } from '../journal/recovery.ts';
+import { NOTHING } from '../journal/snapshot-reader.ts';
+import { assert } from '../std/assert.ts';
+import { host } from './open-engine.ts';
+import { ExitCode, reasonOf, StartError, systemCode } from './start-error.ts';
+
+/** `replica.json` is seldom written; a copy that sees it change begins again. */
+const TRIES = 20;
+
+/**
+ * Copies a data directory and says what was copied.
+ * @throws StartError when there is nothing to copy, it is damaged, or the copy cannot be written
+ */
+export async function backupCommand(directory: string, target: string, asJson: boolean): Promise<ExitCode> {
+  const from = await realpath(directory).catch((error: unknown) => {
+    throw refusal(directory, error);
+  });
+  const to = await freshPlace(from, target);
+  const unfinished = join(dirname(to), `.${basename(to)}.${randomBytes(4).toString('hex')}.unfinished`);
+  try {
+    await mkdir(unfinished, { mode: 0o700 });
+    const { files, bytes, sequence } = await copyDirectory(from, unfinished);
+    await rename(unfinished, to);
+    await syncDirectory(dirname(to));
+    const report = { directory: from, target: to, files, bytes, sequence: `${sequence}` };
+    process.stdout.write(
+      asJson
+        ? `${JSON.stringify(report)}\n`
+        : `${to} has everything through group ${sequence}: ${files} files, ${bytes} bytes\n`,
+    );
+    return ExitCode.done;
+  } catch (error) {
+    await rm(unfinished, { recursive: true, force: true });
+    throw refusal(directory, error);
+  }
+}
+
+/** The absolute path of a directory that is not there yet. */
+async function freshPlace(from: string, target: string): Promise<string> {
+  const path = resolve(target);
+  const parent = await realpath(dirname(path)).catch((error: unknown) => {
+    throw new StartError(`${target}: the directory that it is to lie in cannot be used (${reasonOf(error)})`);
+  });
+  const to = join(parent, basename(path));
+  if (to === from || to.startsWith(from + sep)) {
+    throw new StartError(`${target} lies in ${from}: name a place outside of what is copied`);
+  }
+  const isThere = await lstat(to).then(
+    () => true,
+    () => false,
+  );
+  if (isThere) throw new StartError(`${target} is there already: name a directory that is not`);
+  return to;
+}
+
+async function copyDirectory(from: string, unfinished: string): Promise<JournalCopy> {
+  const source = new NodeDisk(from);
+  const target = new NodeDisk(unfinished);
+  const { journal, identity } = await hold(source);
+  let copy: JournalCopy;
+  try {
+    if (journal.isEmpty) throw new StartError(`there is no journal in ${from}: name a data directory`);
+    copy = await journal.copyTo(target, host.clock);
+  } finally {
+    await journal.close();
+  }
+  if (identity !== undefined) await Identity.writeCopy(target, identity);
+  await target.syncDirectory();
+  const { sequence } = await recover(target, NOTHING);
+  assert(sequence === copy.sequence, 'a copy holds what was copied');
+  return copy;
+}
+
+/** The journal and `replica.json` as they were at one moment: what is counted under an ordinal comes after the file has it. */
+async function hold(source: NodeDisk): Promise<{ journal: HeldJournal; identity: string | undefined }> {
+  for (let attempt = 1; ; attempt++) {
+    const identity = await readIdentity(source);
+    const journal = await HeldJournal.open(source);
+    if ((await readIdentity(source)) === identity) return { journal, identity };
+    await journal.close();
+    if (attempt === TRIES) throw new StartError('replica.json changes all the time: try again');
+  }
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+function refusal(directory: string, error: unknown): unknown {
+  if (error instanceof StartError) return error;
+  const isOfFiles =
+    error instanceof DamageError || error instanceof UnsupportedFormatError || error instanceof IdentityError;
+  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  if (!isOfFiles && systemCode(error) === undefined && systemCode(cause) === undefined) return error;
+  return new StartError(`${directory} cannot be backed up: ${reasonOf(error)}`, { cause: error });
+}
