@@ -40,7 +40,8 @@ describe('settings', () => {
       data: './data',
       durability: 'always',
       secret: undefined,
-      corsOrigins: [],
+      cors: { origins: undefined, methods: undefined },
+      allowedHosts: undefined,
       logLevel: 'info',
       policies: [],
     });
@@ -73,9 +74,19 @@ describe('settings', () => {
 
   it('take origins as a list, with blanks or commas, and all', async () => {
     const environment = { TALLYD_CORS: 'https://a.example, http://localhost:3000' };
-    expect((await loadConfig({}, environment)).corsOrigins).toEqual(['https://a.example', 'http://localhost:3000']);
-    expect((await fromYaml('cors: [https://a.example]\n')).corsOrigins).toEqual(['https://a.example']);
-    expect((await loadConfig({ cors: ['*'] }, {})).corsOrigins).toEqual(['*']);
+    const { origins } = (await loadConfig({}, environment)).cors;
+    expect(origins).toEqual(['https://a.example', 'http://localhost:3000']);
+    expect((await fromYaml('cors: [https://a.example]\n')).cors.origins).toEqual(['https://a.example']);
+    expect((await loadConfig({ cors: ['*'] }, {})).cors.origins).toEqual(['*']);
+  });
+
+  it('take methods and names of hosts in the same way', async () => {
+    const flags = { 'cors-methods': ['GET', 'PUT,DELETE'], 'allowed-hosts': ['Tally.Example.com'] };
+    expect(await loadConfig(flags, {})).toMatchObject({
+      cors: { methods: ['GET', 'PUT', 'DELETE'] },
+      allowedHosts: ['tally.example.com'],
+    });
+    expect((await fromYaml('allowed-hosts: [tallyd-1, "*"]\n')).allowedHosts).toEqual(['tallyd-1', '*']);
   });
 
   it('take units', async () => {
@@ -99,6 +110,8 @@ describe('settings', () => {
     ['a size of nothing', { 'idempotency-bytes': '0' }, {}, /is not a size/],
     ['an origin with a path', { cors: ['https://example.com/x'] }, {}, /^--cors: .* is not the origin/],
     ['an origin without scheme', {}, { TALLYD_CORS: 'example.com' }, /is not the origin/],
+    ['a method that no route takes', { 'cors-methods': ['PATCH'] }, {}, /^--cors-methods: "PATCH" is none of GET/],
+    ['a host with its port', { 'allowed-hosts': ['a.example:7070'] }, {}, /^--allowed-hosts: .* leave its port out/],
     ['two doors that are off', { http: 'off', resp: 'off' }, {}, /both off/],
     ['a config file that is not there', { config: '/nowhere/tallyd.yaml' }, {}, /config file .* cannot be read/],
   ])('refuse %s', (_what, flags, environment, sentence) => refused(loadConfig(flags, environment), sentence));

@@ -21,7 +21,9 @@ export interface ServerConfig {
   readonly data: string;
   readonly durability: Durability;
   readonly secret: Secret | undefined;
-  readonly corsOrigins: readonly string[];
+  /** Undefined: the door's default. */
+  readonly cors: { readonly origins: readonly string[] | undefined; readonly methods: readonly string[] | undefined };
+  readonly allowedHosts: readonly string[] | undefined;
   readonly takeOver: boolean;
   readonly logLevel: LogLevel;
   readonly policies: readonly Policy[];
@@ -88,7 +90,8 @@ async function resolve(flags: Flags, environment: Environment, file: ConfigFile)
     data: settings.data ?? './data',
     durability: settings.durability ?? 'always',
     secret,
-    corsOrigins: settings.cors ?? [],
+    cors: { origins: settings.cors, methods: settings['cors-methods'] },
+    allowedHosts: settings['allowed-hosts'],
     takeOver: settings['take-over'] ?? false,
     logLevel: settings['log-level'] ?? 'info',
     policies: file.policies,

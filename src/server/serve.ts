@@ -92,10 +92,10 @@ export class Server {
       );
       const common = { service: exchange ?? engine, clock: host.clock, secret: config.secret, budget, log };
       const resp = await openDoor('resp', config.resp, opened, (at) => RespGateway.open({ ...common, ...at }));
-      const { corsOrigins } = config;
+      const { cors, allowedHosts } = config;
       const otherConnections = (): Record<string, number> => (resp === undefined ? {} : { resp: resp.connections });
       const http = await openDoor('http', config.http, opened, (at) =>
-        HttpGateway.open({ ...common, ...at, corsOrigins, version: packageVersion(), otherConnections }),
+        HttpGateway.open({ ...common, ...at, cors, allowedHosts, version: packageVersion(), otherConnections }),
       );
       return new Server({ data: config.data, ownership, engine, exchange, doors: { http, resp }, log });
     } catch (error) {

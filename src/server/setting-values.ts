@@ -114,13 +114,31 @@ export function parseInt64Value(value: unknown): bigint {
 
 /** Origins of web pages, `*` for all: a list, or one text with blanks or commas between them. */
 export function parseOrigins(value: unknown): readonly string[] {
-  const items: readonly unknown[] = Array.isArray(value) ? value : [value];
-  return items.flatMap((item) => parseText(item).split(/[\s,]+/)).map(parseOrigin);
+  return parseList(value, (text) => {
+    if (text === '*' || (URL.canParse(text) && new URL(text).origin === text)) return text;
+    throw new ValueError(
+      `${shown(text)} is not the origin of a page, as https://example.com or http://localhost:3000, or * for all`,
+    );
+  });
 }
 
-function parseOrigin(text: string): string {
-  if (text === '*' || (URL.canParse(text) && new URL(text).origin === text)) return text;
-  throw new ValueError(
-    `${shown(text)} is not the origin of a page, as https://example.com or http://localhost:3000, or * for all`,
-  );
+/** Methods of HTTP that the routes take, as a list like origins. */
+export function parseMethods(value: unknown): readonly string[] {
+  return parseList(value, parseWord(['GET', 'HEAD', 'POST', 'PUT', 'DELETE']));
+}
+
+/** Names of hosts, without ports, `*` for any, as a list like origins. */
+export function parseHostNames(value: unknown): readonly string[] {
+  return parseList(value, (text) => {
+    const name = text.toLowerCase();
+    if (name === '*' || /^[a-z0-9_-]+(?:\.[a-z0-9_-]+)*$/.test(name)) return name;
+    throw new ValueError(
+      `${shown(text)} is not the name of a host, as tally.example.com, or * for any; leave its port out`,
+    );
+  });
+}
+
+function parseList(value: unknown, parseItem: (text: string) => string): readonly string[] {
+  const items: readonly unknown[] = Array.isArray(value) ? value : [value];
+  return items.flatMap((item) => parseText(item).split(/[\s,]+/)).map(parseItem);
 }

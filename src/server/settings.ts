@@ -11,7 +11,9 @@ import {
   parseBytes,
   parseCount,
   parseDuration,
+  parseHostNames,
   parseListen,
+  parseMethods,
   parseOrigins,
   parseText,
   parseWord,
@@ -29,6 +31,8 @@ export interface Settings {
   'secret-file'?: string;
   insecure?: boolean;
   cors?: readonly string[];
+  'cors-methods'?: readonly string[];
+  'allowed-hosts'?: readonly string[];
   'take-over'?: boolean;
   'log-level'?: LogLevel;
   'idempotency-retention'?: number;
@@ -102,6 +106,21 @@ export const SETTINGS: readonly Setting[] = [
     meaning: 'web pages of these origins may call the HTTP door; * for all',
     default: 'none',
     parse: parseOrigins,
+  },
+  {
+    key: 'cors-methods',
+    argument: '<method...>',
+    meaning: 'what those pages may use; PUT sets counters, DELETE deletes them',
+    default: 'GET HEAD POST',
+    parse: parseMethods,
+  },
+  {
+    key: 'allowed-hosts',
+    argument: '<name...>',
+    meaning:
+      'without a secret: names by which the HTTP door may be called, besides localhost, addresses and the one in --http; * for any',
+    default: 'none',
+    parse: parseHostNames,
   },
   {
     key: 'take-over',

@@ -195,7 +195,8 @@ export class TestDoor {
     const engine = disk && (await Engine.open({ disk, host, durability: 'off', policies }));
     const counting = service ?? engine;
     if (counting === undefined) throw new Error('a door needs a service');
-    const common = { service: counting, clock: host.clock, host: '127.0.0.1', port: 0, log, version: '1.2.3' };
+    const address = { host: '127.0.0.1', port: 0, allowedHosts: ['x'] };
+    const common = { service: counting, clock: host.clock, ...address, log, version: '1.2.3' };
     const gateway = await HttpGateway.open({ ...common, ...rest });
     return new TestDoor(gateway, log, async () => {
       await engine?.close();

@@ -2,17 +2,16 @@
 
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import cors from '@fastify/cors';
 import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify';
 import type { CountingError } from '../../counter/errors.ts';
 import type { Clock } from '../../host/host.ts';
 import { batchRoutes } from './batch-routes.ts';
 import type { Bodies } from './bodies.ts';
+import type { CorsRules } from './cors.ts';
 import { counterRoutes } from './counter-routes.ts';
 import { documentationRoutes } from './documentation.ts';
 import type { Door } from './door.ts';
 import { HEADER_BYTES_MAX, type HttpLimits } from './door-limits.ts';
-import { SESSION_HEADER } from './exchanges.ts';
 import { type Guard, NO_BODY } from './guard.ts';
 import { fingerprintOf, isKeyed } from './idempotency.ts';
 import { Intakes } from './intake.ts';
@@ -34,7 +33,7 @@ export interface AppOptions {
   readonly guard: Guard;
   readonly limits: HttpLimits;
   readonly log: Log;
-  readonly corsOrigins: readonly string[];
+  readonly cors: CorsRules;
 }
 
 const CHECK_CONNECTIONS_MS = 5_000;
@@ -47,7 +46,7 @@ interface App {
 
 /** Builds the application; it does not listen yet. */
 export async function buildApp(options: AppOptions): Promise<App> {
-  const { door, guard, corsOrigins } = options;
+  const { door, guard, cors } = options;
   const { app, intakes } = createApp(options.limits, door.clock);
   app.setErrorHandler((error, _request, reply) => sendError(reply, error, options.log));
   // The guard says it of unknown routes; this is for a file that the documentation does not have.
@@ -56,7 +55,7 @@ export async function buildApp(options: AppOptions): Promise<App> {
   // Answers are rendered by hand: the schemas of responses are for the documentation.
   app.setSerializerCompiler(() => JSON.stringify);
   app.decorateRequest('fingerprint', '');
-  if (corsOrigins.length > 0) await allowOrigins(app, corsOrigins);
+  if (cors.isOn) await cors.register(app);
   app.addHook('onRequest', guard.onRequest);
   readJsonBodies(app, door.bodies);
 
@@ -98,15 +97,6 @@ function createApp(limits: HttpLimits, clock: Clock): App {
   // What a client expects beyond 100-continue may be left unfulfilled: its request is answered like any other.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
   return { app, intakes };
-}
-
-async function allowOrigins(app: FastifyInstance, origins: readonly string[]): Promise<void> {
-  await app.register(cors, {
-    origin: origins.includes('*') ? '*' : [...origins],
-    methods: ['GET', 'HEAD', 'POST', 'PUT', 'DELETE'],
-    exposedHeaders: ['etag', 'idempotency-replayed', 'retry-after', SESSION_HEADER],
-    maxAge: 600,
-  });
 }
 
 /** Any content type: `curl -d` sends JSON as a form, and a form is never what is meant. */

@@ -20,6 +20,7 @@ import { ConnectionBudget } from '../connection-budget.ts';
 import { Answers } from './answers.ts';
 import { buildApp } from './app.ts';
 import { Bodies } from './bodies.ts';
+import { type CorsOptions, CorsRules } from './cors.ts';
 import { HTTP_LIMITS, type HttpLimits } from './door-limits.ts';
 import { Exchanges } from './exchanges.ts';
 import { Guard } from './guard.ts';
@@ -36,8 +37,10 @@ export interface HttpGatewayOptions {
   readonly port: number;
   /** When given, every request but those for `/livez` and `/readyz` has to show it. */
   readonly secret?: Secret | undefined;
-  /** Origins whose pages may call this server, such as `https://example.org`; `*`: all. */
-  readonly corsOrigins?: readonly string[] | undefined;
+  /** What pages of other origins may do. */
+  readonly cors?: CorsOptions | undefined;
+  /** Without a secret: names by which the server may be called, besides `localhost`, addresses and `host`; `*`: any. */
+  readonly allowedHosts?: readonly string[] | undefined;
   readonly log: Log;
   readonly version: string;
   /** Open connections of the other doors, by door. */
@@ -85,13 +88,14 @@ export class HttpGateway {
 
   /** Listens. @throws what the system says when the address cannot be had (EADDRINUSE, EACCES, ...). */
   static async open(options: HttpGatewayOptions): Promise<HttpGateway> {
-    const { service, clock, log, version, secret, corsOrigins = [], otherConnections } = options;
+    const { service, clock, log, version, secret, allowedHosts = [], otherConnections } = options;
     const patience = secret === undefined ? {} : { headersTimeoutMs: AUTHENTICATION_MS };
     const limits = { ...HTTP_LIMITS, ...patience, ...options.limits };
     const budget =
       options.budget ?? new ConnectionBudget(CONNECTIONS_MAX, clock, (data) => log.warn(data, 'connections refused'));
     const exchanges = new Exchanges(service, clock, limits, log);
-    const guard = new Guard({ secret, corsOrigins });
+    const cors = new CorsRules(options.cors ?? {});
+    const guard = new Guard({ secret, cors, hosts: [...allowedHosts, options.host.toLowerCase()] });
     const sockets = new Set<Socket>();
     const connections = (): Record<string, number> => ({ http: sockets.size, ...otherConnections?.() });
     const door = {
@@ -100,11 +104,11 @@ export class HttpGateway {
       answers: new Answers(limits.answerBytesMax),
       turns: new Turns(clock),
     };
-    const { app, intakes } = await buildApp({ door, guard, limits, log, corsOrigins });
+    const { app, intakes } = await buildApp({ door, guard, limits, log, cors });
     const { server } = app;
     // What CORS adds to an answer depends on the request: only Fastify does it.
     const plain =
-      corsOrigins.length > 0
+      cors.isOn
         ? undefined
         : new PlainConnections({ server, exchanges, guard, limits, log, leave: intakes.adopt });
     acceptSockets(app, sockets, budget, plain?.begin ?? intakes.adopt);

@@ -2,14 +2,19 @@
  * Who may come in: looked at before a body is read.
  *
  * Browsers send a form or `text/plain` to any address that a page names, without asking first. So an update that
- * carries an `Origin` must come from this server's own pages or from an origin that the configuration names. Where
- * there is no secret, "own" means an address or `localhost`, not any name: a page of an attacker whose name was
- * made to point here (DNS rebinding) would otherwise count as own.
+ * carries an `Origin` must come from this server's own pages or from an origin that the configuration names.
+ *
+ * Where there is no secret, a page of an attacker could have its own name point here (DNS rebinding) and would then count as
+ * own, reads included. No such page can have an address, `localhost` or a name that the configuration gives, so a `Host` has to be one of these.
+ *
+ * A header that has one value comes once: Node joins most of those that come twice, and drops the second of others.
  */
-import { isIP } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { CountingError } from '../../counter/errors.ts';
 import type { Secret } from '../auth/secret.ts';
+import type { CorsRules } from './cors.ts';
+import { SESSION_HEADER } from './exchanges.ts';
 
 /** What stands for a body that was not sent: every field in it is optional or missing. */
 export const NO_BODY: Readonly<Record<string, never>> = Object.freeze({});
@@ -18,22 +23,33 @@ export const NO_BODY: Readonly<Record<string, never>> = Object.freeze({});
 export const HEADERS_OF_ALL = { 'x-content-type-options': 'nosniff' } as const;
 
 const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
-const HOST = 'host';
 const BEARER = /^bearer +(\S.*)$/i;
+/** Those that mean something here, but for lists such as `If-Match`. */
+const SINGLE_HEADERS: ReadonlySet<string> = new Set([
+  ...['authorization', 'content-encoding', 'content-type', 'host', 'idempotency-key', 'origin'],
+  ...['tallyd-import-chunk', SESSION_HEADER],
+]);
+const HOST = /^(?:\[([^\]]+)\]|([^:]+))(?::\d*)?$/;
 
 export interface GuardOptions {
   readonly secret: Secret | undefined;
-  readonly corsOrigins: readonly string[];
+  readonly cors: CorsRules;
+  /** Names by which the server may be called where there is no secret; `*`: any. */
+  readonly hosts: readonly string[];
 }
+
+type Headers = Pick<FastifyRequest['headers'], 'authorization' | 'host'>;
 
 export class Guard {
   readonly #secret: Secret | undefined;
-  readonly #origins: ReadonlySet<string>;
+  readonly #cors: CorsRules;
+  readonly #hosts: ReadonlySet<string>;
   #isClosing = false;
 
   constructor(options: GuardOptions) {
     this.#secret = options.secret;
-    this.#origins = new Set(options.corsOrigins);
+    this.#cors = options.cors;
+    this.#hosts = new Set(options.hosts);
   }
 
   /** From now on requests are told to go elsewhere, and connections end with their answer. */
@@ -48,9 +64,9 @@ export class Guard {
     done(this.#refusal(request, reply));
   };
 
-  /** Whether a request that has a `Host`, and no `Origin`, may come in as long as the door is open. */
-  admits(headers: Pick<FastifyRequest['headers'], 'authorization'>): boolean {
-    return this.#secret === undefined || this.#checkSecret(this.#secret, headers) === undefined;
+  /** Whether a request that has one `Host`, and no `Origin`, may come in as long as the door is open. */
+  admits(headers: Headers): boolean {
+    return this.#strangerOf(headers) === undefined;
   }
 
   #refusal(request: FastifyRequest, reply: FastifyReply): CountingError | undefined {
@@ -60,15 +76,14 @@ export class Guard {
       reply.header('connection', 'close');
       if (!isOpen) return new CountingError('shutting_down');
     }
+    const twice = doubledHeader(raw.rawHeaders, headers);
+    if (twice !== undefined) return new CountingError('invalid_request', `the header ${twice} is there twice`);
     if (headers.host === undefined && raw.httpVersion === '1.1') {
       return new CountingError('invalid_request', 'an HTTP/1.1 request needs a Host header');
     }
-    // The parser keeps the first; what stands between may go by the other.
-    if (hasTwoHosts(raw.rawHeaders)) return new CountingError('invalid_request', 'a request has one Host header');
-    if (headers.origin !== undefined && !SAFE_METHODS.has(raw.method ?? '') && !this.#isWelcome(headers)) {
-      return new CountingError('origin_refused');
-    }
-    const stranger = this.#secret && this.#checkSecret(this.#secret, headers);
+    const foreign = this.#foreignPage(headers, raw.method ?? '');
+    if (foreign !== undefined) return foreign;
+    const stranger = this.#strangerOf(headers);
     // Who does not know the secret gets an answer, and holds no connection.
     if (stranger !== undefined) reply.header('connection', 'close');
     if (stranger !== undefined && !isOpen) return stranger;
@@ -77,31 +92,56 @@ export class Guard {
     return request.is404 ? new CountingError('not_found') : undefined;
   }
 
-  #checkSecret(secret: Secret, headers: Pick<FastifyRequest['headers'], 'authorization'>): CountingError | undefined {
-    const token = BEARER.exec(headers.authorization ?? '')?.[1];
+  /** Why whoever sends this may not come in: no secret, or where none is asked for, a name that anybody may have given this server. */
+  #strangerOf({ authorization = '', host }: Headers): CountingError | undefined {
+    if (this.#secret === undefined) {
+      return host === undefined || this.#isHost(host) ? undefined : new CountingError('host_refused');
+    }
+    const token = BEARER.exec(authorization)?.[1];
     if (token === undefined) return new CountingError('unauthorized');
     // Node hands headers on as Latin-1: these are the bytes that were sent.
-    return secret.matches(Buffer.from(token, 'latin1')) ? undefined : new CountingError('wrong_secret');
+    return this.#secret.matches(Buffer.from(token, 'latin1')) ? undefined : new CountingError('wrong_secret');
   }
 
-  #isWelcome(headers: FastifyRequest['headers']): boolean {
-    const { origin = '', host } = headers;
-    if (this.#origins.has(origin) || this.#origins.has('*')) return true;
-    const url = URL.parse(origin);
-    if (url === null || url.host !== URL.parse(`${url.protocol}//${host}`)?.host) return false;
-    const { hostname } = url;
-    const isAddress = isIP(hostname) !== 0 || hostname.startsWith('[');
-    return this.#secret !== undefined || isAddress || hostname === 'localhost' || hostname.endsWith('.localhost');
+  #isHost(host: string): boolean {
+    const [whole, ipv6, name = ''] = HOST.exec(host.toLowerCase()) ?? [];
+    if (whole === undefined) return false;
+    if (ipv6 !== undefined ? isIPv6(ipv6) : isIP(name) !== 0) return true;
+    return name === 'localhost' || name.endsWith('.localhost') || this.#hosts.has(name) || this.#hosts.has('*');
+  }
+
+  /** Why the page that sends this may not. */
+  #foreignPage({ origin, host }: FastifyRequest['headers'], method: string): CountingError | undefined {
+    if (origin === undefined) return undefined;
+    const { methods } = this.#cors;
+    if (this.#cors.isNamed(origin) || this.#cors.isForAll) {
+      if (methods.includes(method) || method === 'OPTIONS' || isOwn(origin, host)) return undefined;
+      return new CountingError(
+        'origin_refused',
+        `pages of other origins may ${methods.join(', ')}: see --cors-methods`,
+      );
+    }
+    // Without CORS, a browser shows no answer to a page of another origin.
+    return SAFE_METHODS.has(method) || isOwn(origin, host) ? undefined : new CountingError('origin_refused');
   }
 }
 
-/** @param fields names and values in turns, as they came. */
-function hasTwoHosts(fields: readonly string[]): boolean {
-  let hosts = 0;
-  for (let i = 0; i < fields.length; i += 2) {
-    if (fields[i].length === HOST.length && fields[i].toLowerCase() === HOST) hosts++;
+/** Whether the page came from the same server as far as it can know. */
+function isOwn(origin: string, host: string | undefined): boolean {
+  const url = URL.parse(origin);
+  return url !== null && url.host === URL.parse(`${url.protocol}//${host}`)?.host;
+}
+
+/** A header that is there twice, and must not be. */
+function doubledHeader(raw: readonly string[], headers: FastifyRequest['headers']): string | undefined {
+  if (raw.length === 2 * Object.keys(headers).length) return undefined;
+  const seen = new Set<string>();
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = (raw[i] ?? '').toLowerCase();
+    if (seen.has(name) && SINGLE_HEADERS.has(name)) return name;
+    seen.add(name);
   }
-  return hosts > 1;
+  return undefined;
 }
 
 function methodRefusal(reply: FastifyReply, allow: string): CountingError {

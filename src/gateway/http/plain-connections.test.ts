@@ -215,7 +215,7 @@ it('the short way is for those who may come in', async () => {
 });
 
 it('pages of other origins are told so by Fastify', async () => {
-  await open({ corsOrigins: ['https://example.org'] });
+  await open({ cors: { origins: ['https://example.org'] } });
   expect(await compare(increment('a'))).toBe(false);
   expect(service.asked).toHaveLength(2);
 });

@@ -95,7 +95,9 @@ export class PlainIncrement {
       if (fields.has(key) || !(MEANINGLESS.has(key) || EXPECTED.get(key)?.test(value) === true)) return NOT_PLAIN;
       fields.set(key, value);
     }
-    if (!fields.has('host') || !this.#guard.admits({ authorization: fields.get('authorization') })) return NOT_PLAIN;
+    const host = fields.get('host');
+    if (host === undefined || !this.#guard.admits({ authorization: fields.get('authorization'), host }))
+      return NOT_PLAIN;
     return Number(fields.get('content-length') ?? 0);
   }
 }
