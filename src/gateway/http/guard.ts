@@ -85,7 +85,7 @@ export class Guard {
     if (foreign !== undefined) return foreign;
     const stranger = this.#strangerOf(headers);
     // Who does not know the secret gets an answer, and holds no connection.
-    if (stranger !== undefined) reply.header('connection', 'close');
+    if (stranger !== undefined && this.#secret !== undefined) reply.header('connection', 'close');
     if (stranger !== undefined && !isOpen) return stranger;
     // Said before the body is read, which may be anything.
     if (allow !== undefined) return methodRefusal(reply, allow);
