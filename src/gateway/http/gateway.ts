@@ -107,10 +107,9 @@ export class HttpGateway {
     const { app, intakes } = await buildApp({ door, guard, limits, log, cors });
     const { server } = app;
     // What CORS adds to an answer depends on the request: only Fastify does it.
-    const plain =
-      cors.isOn
-        ? undefined
-        : new PlainConnections({ server, exchanges, guard, limits, log, leave: intakes.adopt });
+    const plain = cors.isOn
+      ? undefined
+      : new PlainConnections({ server, exchanges, guard, limits, log, leave: intakes.adopt });
     acceptSockets(app, sockets, budget, plain?.begin ?? intakes.adopt);
     const unread = new UnreadAnswers(sockets, clock, limits.silenceTimeoutMs);
     try {
