@@ -40,6 +40,8 @@ export interface EntryRefusal {
 
 /** A UTF-16 unit takes up to 3 bytes of UTF-8. */
 export const ENTRY_NAME_BYTES_MAX = 3 * NAME_BYTES_MAX;
+/** The end of the year 9999. */
+const UNIX_SECONDS_MAX = 253_402_300_799n;
 const LINES_TYPE = /^application\/(x-ndjson|ndjson|jsonl|x-jsonlines)\b/i;
 /** A first line that is an object, and more behind it. */
 const FIRST_LINE = /^\s*\{[^\n]*\}[ \t\r]*\n/;
@@ -148,7 +150,7 @@ export class BatchReader {
     const checked = entry as BatchEntry;
     const amount = amountOf(checked.by, 'by', false);
     const bounds = boundsOf(checked);
-    if (checked.at !== undefined) countOf(checked.at, 'at');
+    if (checked.at !== undefined) checkTime(countOf(checked.at, 'at'));
     const options =
       checked.id === undefined ? bounds : { ...bounds, id: entryKey(checked.id, asked(checked.name, amount, bounds)) };
     const position = this.#push(checked.name, 0, 0);
@@ -175,6 +177,12 @@ export class BatchReader {
     this.#namesUsed = at;
     return this.#chunk.push(Op.add, start, at - start, low, high);
   }
+}
+
+/** @throws CountingError invalid_number for milliseconds, and for what is before 1970 or after 9999. */
+function checkTime(unixSeconds: bigint): void {
+  if (unixSeconds >= 0n && unixSeconds <= UNIX_SECONDS_MAX) return;
+  throw new CountingError('invalid_number', `at: Unix seconds from 0 to ${UNIX_SECONDS_MAX}, not milliseconds`);
 }
 
 /** What an entry asks for, in one form whatever way it was written. */

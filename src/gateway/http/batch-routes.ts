@@ -1,6 +1,7 @@
 /** `POST /v1/batch`: up to 10 000 increments, each with its own outcome, or all or nothing. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { CountingError, DONE, ERRORS, errorCode } from '../../counter/errors.ts';
+import type { Chunk } from '../../counter/chunk.ts';
+import { CountingError, DONE, ERRORS, type ErrorCode, errorCode } from '../../counter/errors.ts';
 import { AnswerBuffers, batchAnswerBytesMax, writeBatchAnswer } from './batch-answer.ts';
 import { type BatchBody, BatchReader, ENTRY_NAME_BYTES_MAX, type EntryRefusal, readBatch } from './batch-body.ts';
 import { asStrings, type Door } from './door.ts';
@@ -67,6 +68,11 @@ function submitBatch(door: Door, buffers: AnswerBuffers, request: FastifyRequest
   const fitRoom = door.answers.reserve(reply, batchAnswerBytesMax(chunk, refusals));
   exchange.tie(reply, asStrings(request), () => {
     if (atomic && sendCulprit(exchange, reply, refusals)) return;
+    const passing = commonPassing(chunk);
+    if (passing !== undefined && refusals.size === 0) {
+      sendProblem(reply, passing, undefined, { retryAfterMs: chunk.retryAfterMs || undefined });
+      return;
+    }
     const json = buffers.take();
     writeBatchAnswer(exchange, count, refusals, json);
     fitRoom(json.length);
@@ -83,6 +89,17 @@ function readEntries(exchange: Exchange, { entries, bytes }: BatchBody, atomic: 
   const namesBytes = Math.min(bytes, entries.length * ENTRY_NAME_BYTES_MAX);
   if (exchange.names.length < namesBytes) exchange.names = new Uint8Array(namesBytes);
   return new BatchReader(exchange.chunk, exchange.names).read(entries, atomic);
+}
+
+/** Why all entries were refused, where that is one reason which passes: then the batch as a whole may come again. */
+function commonPassing(chunk: Chunk): ErrorCode | undefined {
+  const id = chunk.code[0];
+  if (chunk.count === 0 || id === DONE) return undefined;
+  const code = errorCode(id);
+  const { httpStatus } = ERRORS[code];
+  if (httpStatus !== 503 && httpStatus !== 429) return undefined;
+  for (let i = 1; i < chunk.count; i++) if (chunk.code[i] !== id) return undefined;
+  return code;
 }
 
 /** Answers an atomic batch with the problem of the entry that was refused; false: none was. */

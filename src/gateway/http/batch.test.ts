@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { RawConnection, TestDoor } from '../../../test/http/door.ts';
+import { HeldService, RawConnection, TestDoor } from '../../../test/http/door.ts';
+import { ERRORS, type ErrorCode } from '../../counter/errors.ts';
 
 let door: TestDoor;
 beforeAll(async () => {
@@ -35,6 +36,13 @@ describe('the body of a batch', () => {
     'NDJSON by its type': (lines) => [lines.join('\n'), { 'content-type': 'application/x-ndjson' }],
     'NDJSON by its look': (lines) => [`\n${lines.join('\r\n')}\n\n`, { 'content-type': 'application/json' }],
     'NDJSON without any type': (lines) => [`${lines.join('\n')}\n`],
+    'an array behind a byte order mark': (lines) => [`\ufeff[${lines}]`],
+    'an object behind a byte order mark': (lines) => [`\ufeff{"updates":[${lines}]}`],
+    'NDJSON behind a byte order mark': (lines) => [
+      `\ufeff${lines.join('\n')}`,
+      { 'content-type': 'application/x-ndjson' },
+    ],
+    'NDJSON by its look, behind a byte order mark': (lines) => [`\ufeff${lines.join('\n')}`],
   };
 
   it.each(Object.keys(shapes))('may be %s', async (shape) => {
@@ -297,5 +305,54 @@ describe('keys', () => {
       'invalid_idempotency_key',
     );
     expect(await door.code('POST', '/v1/batch', body, { 'tallyd-import-chunk': '' })).toBe('invalid_idempotency_key');
+  });
+});
+
+describe('a batch of which nothing could be applied just now', () => {
+  const service = new HeldService();
+  const refuse = async (body: string, codes: readonly (ErrorCode | undefined)[], key = ''): Promise<Response> => {
+    const held = await TestDoor.open({ service });
+    const headers: Record<string, string> = key === '' ? {} : { 'idempotency-key': key };
+    const answer = fetch(`http://127.0.0.1:${held.port}/v1/batch`, { method: 'POST', body, headers });
+    await service.holding(1);
+    service.complete((chunk) => {
+      for (const [i, code] of codes.entries()) chunk.code[i] = code === undefined ? 0 : ERRORS[code].id;
+    });
+    const whole = new Response(await (await answer).text(), await answer);
+    await held.close();
+    return whole;
+  };
+  const BOTH = '[{"name":"a"},{"name":"b","by":2}]';
+
+  it.each(['unavailable', 'store_away', 'idempotency_full'] as const)('is refused as a whole: %s', async (code) => {
+    const answer = await refuse(BOTH, [code, code]);
+    expect(answer.status).toBe(ERRORS[code].httpStatus);
+    expect(answer.headers.get('retry-after')).toBe('1');
+    expect(await answer.json()).toMatchObject({ code, outcome: 'refused' });
+  });
+
+  it('is 200 with the outcomes where an entry was applied, or refused for another reason', async () => {
+    const cases: [string, (ErrorCode | undefined)[]][] = [
+      [BOTH, ['unavailable', undefined]],
+      [BOTH, ['unavailable', 'store_away']],
+      [BOTH, ['below_floor', 'below_floor']],
+      ['[{"name":"a"},{"name":"b","by":1.5}]', ['unavailable']],
+    ];
+    for (const [body, codes] of cases) {
+      const answer = await refuse(body, codes);
+      expect(answer.status).toBe(200);
+      expect(((await answer.json()) as Answered).results).toHaveLength(2);
+    }
+  });
+});
+
+describe('the time of an entry', () => {
+  it.each(['0', '1764320000', '"1764320000"', '253402300799'])('may be %s', async (at) => {
+    expect((await batch(`[{"name":"${fresh()}","at":${at}}]`)).refused).toBe(0);
+  });
+
+  it.each(['-1', '1764320000000', '253402300800', '"1764320000000"', '-0', '1e9'])('is not %s', async (at) => {
+    const { results } = await batch(`[{"name":"${fresh()}","at":${at}}]`);
+    expect(results[0]?.['error']).toMatchObject({ code: 'invalid_number', detail: expect.stringContaining('at: ') });
   });
 });

@@ -10,6 +10,8 @@ import { type HttpLimits, SMALL_BODY_BYTES_MAX } from './door-limits.ts';
 /** How many times the allowed size is read and thrown away before the connection is closed in the middle. */
 const DISCARD_FACTOR = 4;
 const NO_BYTES = Buffer.alloc(0);
+/** What some editors and shells write before UTF-8. */
+const BYTE_ORDER_MARK = Buffer.from('\ufeff');
 
 /** Called once per body. The bytes may share memory with others: to be read, not written. */
 export type Received = (error: CountingError | undefined, bytes: Buffer) => void;
@@ -42,7 +44,7 @@ export class Bodies {
     let refusal: CountingError | undefined;
     const finish = (error: CountingError | undefined): void => {
       request.off('data', onData).off('end', onEnd).off('error', onError);
-      const bytes = pieces.length === 1 ? pieces[0] : Buffer.concat(pieces);
+      const bytes = withoutMark(pieces.length === 1 ? pieces[0] : Buffer.concat(pieces));
       try {
         received(error, bytes);
       } finally {
@@ -77,4 +79,9 @@ export class Bodies {
     if (length <= SMALL_BODY_BYTES_MAX || arriving <= this.#limits.bodyBytesArrivingMax) return undefined;
     return new CountingError('overloaded', 'too many large bodies are arriving at once; try again later');
   }
+}
+
+function withoutMark(bytes: Buffer): Buffer {
+  const { length } = BYTE_ORDER_MARK;
+  return bytes.subarray(0, length).equals(BYTE_ORDER_MARK) ? bytes.subarray(length) : bytes;
 }

@@ -32,6 +32,10 @@ describe('numbers', () => {
     },
   );
 
+  it.each(['{"by":-0}', '{"by" : -0 }', '[{"name":"a","by":-0}]'])('the zero below zero is none: %s', (text) => {
+    expect(JSON.stringify(parse(text))).toContain('{"source":"-0"}');
+  });
+
   it('a large literal is no text', () => {
     const { name } = parse('{"name":12345678901234567}') as { name: unknown };
     expect(typeof name).toBe('number');
@@ -61,7 +65,7 @@ describe('numbers', () => {
         for (const [i, { name, by }] of entries.entries()) {
           expect(parsed[i]?.name).toBe(name);
           const read = parsed[i]?.by;
-          if (/[.eE]/.test(by)) expect(read).toEqual(new NotAnInteger(by));
+          if (/[.eE]/.test(by) || by === '-0') expect(read).toEqual(new NotAnInteger(by));
           else expect(String(BigInt(read as string | number))).toBe(String(BigInt(by)));
         }
       }),

@@ -3,12 +3,12 @@
  * replace bytes that are no UTF-8 and keep only the last of two equal names. Counts must not come to harm that
  * way, so:
  *
- * - A number that is no integer literal becomes a `NotAnInteger`, which no schema takes.
+ * - A number that is no integer literal, or `-0`, becomes a `NotAnInteger`, which no schema takes.
  * - An integer literal beyond 2^53 becomes a decimal string with the same digits where a count is expected.
  * - A body that is no UTF-8, or names the same field twice in one object, is refused.
  *
  * Looking at each literal's source text is slow (a callback per value), and hardly any body needs it: one whose
- * text has, behind a field's name, no number with 16 digits, a point or an exponent is exact under plain
+ * text has, behind a field's name, no number with 16 digits, a point, an exponent or `-0` is exact under plain
  * `JSON.parse`.
  */
 import { isUtf8 } from 'node:buffer';
@@ -27,8 +27,8 @@ export class NotAnInteger {
 /** Fields that hold counts or times: here a literal beyond 2^53 and its decimal string mean the same. */
 const INTEGER_FIELDS: ReadonlySet<string> = new Set(['by', 'value', 'floor', 'ceiling', 'ttl', 'at']);
 /** A number, as the value of a field, that plain `JSON.parse` may not read as it is meant. May match inside a string. */
-const RISKY_NUMBER = /"\s*:\s*-?(?:\d{16}|\d+[.eE])/;
-const INTEGER = /^-?[0-9]+$/;
+const RISKY_NUMBER = /"\s*:\s*(?:-0|-?(?:\d{16}|\d+[.eE]))/;
+const INTEGER = /^(?:0|-?[1-9][0-9]*)$/;
 /** Commas and line ends between values: of the longest batch, with every field on a line of its own, and no more. */
 const SEPARATORS_MAX = BATCH_ENTRIES_MAX * 20;
 /** No route takes more than a list of flat objects in an object. */

@@ -60,6 +60,7 @@ describe('increment and decrement', () => {
 
   it.each([
     ...[
+      '-0',
       '1.0',
       '1e3',
       '1.5',

@@ -135,7 +135,7 @@ export const BatchEntry = Type.Object(
     id: Type.Optional(
       Type.String({ description: 'Idempotency key of this entry: 1 to 255 printable ASCII characters.' }),
     ),
-    at: Type.Optional(integer('When it happened, Unix seconds. Checked, and not used yet.')),
+    at: Type.Optional(integer('When it happened, Unix seconds (not milliseconds). Checked, and not used yet.')),
   },
   { ...CLOSED, title: 'BatchEntry' },
 );
