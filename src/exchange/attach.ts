@@ -50,7 +50,7 @@ export async function attach(options: AttachOptions): Promise<Attached> {
   const isFirst = identity.record.attachment?.isRegistered !== true;
   const known = await meet(options, isFirst);
   if (isFirst && known !== undefined) await register(options, known);
-  return (await resume(options, known !== undefined)) ?? (await beginAnew(options));
+  return (await resume(options, known)) ?? (await beginAnew(options));
 }
 
 /** The membership of an incarnation. */
@@ -73,7 +73,7 @@ export async function freshIncarnation(
     const past = incarnations.map((one) =>
       one.through === undefined && through !== undefined ? { ...one, through: `${through}` } : one,
     );
-    return { nextOrdinal: nextOrdinal + 1, incarnations: [...past, fresh], baton: undefined };
+    return { nextOrdinal: nextOrdinal + 1, incarnations: [...past, fresh], baton: undefined, batonTerm: undefined };
   });
   return fresh;
 }
@@ -192,11 +192,13 @@ function surveyCounters({ engine, policies }: AttachOptions): boolean {
 }
 
 /** Goes on as the incarnation that stopped cleanly, if its baton is good. */
-async function resume(options: AttachOptions, isAnswering: boolean): Promise<Attached | undefined> {
+async function resume(options: AttachOptions, known: StoreIdentity | undefined): Promise<Attached | undefined> {
   const { identity } = options;
-  const { baton, incarnations } = identity.record;
+  const { baton, batonTerm, incarnations } = identity.record;
   const last = incarnations.at(-1);
-  if (!isAnswering || baton === undefined || last === undefined || last.through !== undefined) return undefined;
+  if (known === undefined || baton === undefined || last === undefined || last.through !== undefined) return undefined;
+  // A store that has gone back since may have taken this directory with it, and others know what was counted after that.
+  if (batonTerm !== undefined && batonTerm !== known.term) return undefined;
   const membership = membershipOf(options, last.id);
   let through: bigint | undefined;
   try {
@@ -206,7 +208,7 @@ async function resume(options: AttachOptions, isAnswering: boolean): Promise<Att
     if (!(error instanceof StoreError)) throw error;
     return undefined;
   }
-  await identity.change({ baton: undefined });
+  await identity.change({ baton: undefined, batonTerm: undefined });
   return { membership, ordinal: last.ordinal, confirmedThrough: through };
 }
 

@@ -1,7 +1,7 @@
 /**
  * What crashes have left in this directory: slots of earlier incarnations, and what was counted before there was a store. Once
  * nobody can renew its lease any more, each is published as it was last durable, marked FINAL, and folded into the counters'
- * cuts; only then does the directory forget it.
+ * cuts. The directory keeps it for a time all the same: a store that goes back behind the fold is told again.
  */
 import { CountingError } from '../counter/errors.ts';
 import { Kind } from '../counter/key.ts';
@@ -17,6 +17,8 @@ import { dropSlots } from './local-slots.ts';
 import type { LeaseWatch } from './membership.ts';
 
 const PAGE_ENTRIES = 1_000;
+/** Folded incarnations whose slots are kept, at most: a node that crashes again and again does not fill its disk. */
+const KEPT_MAX = 32;
 
 export interface HeirOptions {
   readonly store: SlotStore;
@@ -25,6 +27,8 @@ export interface HeirOptions {
   readonly identity: Identity;
   readonly watch: LeaseWatch;
   readonly policies: PolicyTable;
+  /** How long what was folded is kept. */
+  readonly keepFoldedMs: number;
 }
 
 type Past = Incarnation & { readonly through: string };
@@ -39,8 +43,10 @@ export class Heir {
   readonly #options: HeirOptions;
   /** Those whose slots the store has confirmed. */
   readonly #published = new Set<ReplicaId>();
-  /** Those that are folded, and kept because the store can lose that. */
+  /** Those that are folded in a store that can lose that. */
   readonly #folded = new Set<ReplicaId>();
+  /** The store's term, unless it may have changed. */
+  #term: string | undefined;
   #isStopped = false;
 
   constructor(options: HeirOptions) {
@@ -56,12 +62,16 @@ export class Heir {
   forgetPublished(): void {
     this.#published.clear();
     this.#folded.clear();
+    this.#term = undefined;
   }
 
   /** Does what can be done now. @throws StoreError, CountingError */
   async step(): Promise<void> {
-    const past = this.#past().filter(({ id }) => !this.#folded.has(id));
-    if (past.length === 0) return;
+    const all = this.#past();
+    if (all.length === 0) return;
+    this.#term ??= (await this.#options.store.identity()).term;
+    const past = all.filter((one) => !this.#folded.has(one.id) && one.foldedTerm !== this.#term);
+    await this.#forget(all.filter((one) => !past.includes(one)));
     const ended: Past[] = [];
     for (const incarnation of past) {
       const lease = await this.#options.store.lease(incarnation.id);
@@ -111,7 +121,7 @@ export class Heir {
 
   /** Folds all its slots, and forgets them where the store keeps them safe. */
   async #fold(incarnation: Past): Promise<void> {
-    const { engine, identity, store, host } = this.#options;
+    const { identity, store, host } = this.#options;
     const { id, ordinal } = incarnation;
     let isComplete = true;
     await this.#forEachPage(ordinal, async (slots) => {
@@ -123,12 +133,6 @@ export class Heir {
       );
       const kept = await this.#unfolded(incarnation, slots);
       isComplete &&= kept.size === 0;
-      const folded = slots.filter(({ name }) => !kept.has(name));
-      if (store.guarantees.durable)
-        await dropSlots(
-          engine,
-          folded.map((slot) => ({ ...slot, ordinal })),
-        );
     });
     // What was evicted is only in the store.
     if (identity.record.hasEvicted === true) await foldReplica(store, host, id);
@@ -140,13 +144,33 @@ export class Heir {
       this.#published.delete(id);
       return;
     }
-    // Where the store can lose the fold, the directory keeps the slots, to assert them again.
+    // The directory keeps the slots, to assert them again: where the store can lose the fold for good, else for a time.
     if (!store.guarantees.durable) {
       this.#folded.add(id);
       return;
     }
-    await engine.flush();
-    await identity.change(({ incarnations }) => ({ incarnations: incarnations.filter((one) => one.id !== id) }));
+    const folded = { foldedAt: host.clock.nowMs(), foldedTerm: this.#term };
+    await identity.change(({ incarnations }) => ({
+      incarnations: incarnations.map((one) => (one.id === id ? { ...one, ...folded } : one)),
+    }));
+  }
+
+  /** Drops what was folded so long ago that no store goes back behind it, and the oldest where there are too many. */
+  async #forget(past: readonly Past[]): Promise<void> {
+    const { engine, identity, host, keepFoldedMs } = this.#options;
+    const folded = past.filter(({ foldedAt }) => foldedAt !== undefined);
+    const nowMs = host.clock.nowMs();
+    for (const [i, { id, ordinal, foldedAt = nowMs }] of folded.entries()) {
+      if (nowMs - foldedAt < keepFoldedMs && folded.length - i <= KEPT_MAX) continue;
+      await this.#forEachPage(ordinal, (slots) =>
+        dropSlots(
+          engine,
+          slots.map((slot) => ({ ...slot, ordinal })),
+        ),
+      );
+      await engine.flush();
+      await identity.change(({ incarnations }) => ({ incarnations: incarnations.filter((one) => one.id !== id) }));
+    }
   }
 
   /** Names whose cut, as the store has it, does not contain what is here: these are not to be forgotten. */

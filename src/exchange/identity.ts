@@ -24,6 +24,9 @@ export interface Incarnation {
   readonly id: ReplicaId;
   /** Decimal digits; undefined while it runs. */
   readonly through?: string | undefined;
+  /** When its slots were folded, Unix ms, and under which term of the store: they stay for a time, should the store go back behind it. */
+  readonly foldedAt?: number | undefined;
+  readonly foldedTerm?: string | undefined;
   /** Another process counted under its id, too: what each of them has is not known to the other, and is not published any more. */
   readonly isForked?: boolean | undefined;
 }
@@ -51,6 +54,8 @@ export interface IdentityRecord {
   readonly incarnations: readonly Incarnation[];
   /** Redeems the last incarnation's lease, once. */
   readonly baton?: string | undefined;
+  /** The store's term when the baton was left: under another one it may have gone back, and the lease with it. */
+  readonly batonTerm?: string | undefined;
   /** Slots have left this directory for the store: what it does not know is not zero. */
   readonly hasEvicted?: boolean | undefined;
 }

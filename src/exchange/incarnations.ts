@@ -86,11 +86,13 @@ export class Incarnations {
 
   /** For the next start, when nothing is published any more. @returns whether it is there. @throws StoreError, IdentityWriteError */
   async leaveBaton(): Promise<boolean> {
-    const { engine, identity, host } = this.#options;
+    const { engine, identity, host, store } = this.#options;
     const token = newId(host.random);
     await this.#renewing;
+    // Before the lease is swapped: a store that goes back after this has another term.
+    const { term } = await store.identity();
     if (!(await this.#membership.leaveBaton(token, engine.durableSequence))) return false;
-    await identity.change({ baton: token });
+    await identity.change({ baton: token, batonTerm: term });
     return true;
   }
 

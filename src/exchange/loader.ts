@@ -150,8 +150,8 @@ export class Loader {
     const { engine, identity, own, ended, newestVersion, forked } = this.#options;
     await ended();
     const { replica, ordinal } = own();
-    for (const { id, ordinal: past, through } of identity.record.incarnations) {
-      if (past === ordinal || through === undefined) continue;
+    for (const { id, ordinal: past, through, foldedAt } of identity.record.incarnations) {
+      if (past === ordinal || through === undefined || foldedAt !== undefined) continue;
       const nets = await readNets(engine, names, past);
       counters.forEach((counter, i) => {
         const net = nets[i];

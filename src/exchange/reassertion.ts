@@ -83,7 +83,11 @@ export class Reassertion {
     const end = Math.max(0, this.#cutsLeft - PAGE_SLOTS);
     for (let i = this.#cutsLeft - 1; i >= end; i--) {
       const counter = counters.at(i);
-      if (counter !== undefined && counter.cut.version > 0n) publisher.putCut({ name: counter.name, cut: counter.cut });
+      if (counter === undefined) continue;
+      const { name, cut, slots } = counter;
+      if (cut.version > 0n) publisher.putCut({ name, cut });
+      // Also what others had counted: they may have gone back together with the store.
+      if (this.#isWanted) for (const [replica, slot] of slots) publisher.put({ name, replica, ...slot });
     }
     this.#cutsLeft = end;
   }

@@ -20,6 +20,8 @@ export interface RegionOptions {
   readonly leaseMs: number;
   /** A replica without an heir that has not renewed its lease for so long is folded by whoever notices. */
   readonly retireAfterMs: number;
+  /** How far back a store may go: so long a directory keeps what it has folded. */
+  readonly keepFoldedMs: number;
   /** How long a call of the store may take. */
   readonly callMs: number;
   /** How long a start waits for a store that it meets for the first time. */

@@ -108,23 +108,12 @@ export class Region {
       damage: this.#damage,
       failed,
     });
-    this.eviction = new Eviction({
-      counters,
-      engine,
-      identity,
-      publisher: this.#publisher,
-      own,
-      memoryBytes: options.memoryBytes,
-      isDurable: store.guarantees.durable,
-      isAnswering: () => this.isAnswering,
-      clock: host.clock,
-      failed,
-    });
+    this.eviction = this.#evictionOf(own, failed);
     this.#refresh = new Refresh(counters, this.loader);
     this.context = this.#contextOf(own);
     this.#follower = this.#followerOf(failed);
     this.#watch = new LeaseWatch(host, options.leaseMs + 2 * callMs);
-    this.#heir = new Heir({ store, engine, host, identity, watch: this.#watch, policies: options.policies });
+    this.#heir = new Heir({ ...options, watch: this.#watch });
     this.#reassertion = new Reassertion({
       engine,
       counters,
@@ -156,6 +145,22 @@ export class Region {
       isComplete: () => this.#refresh.isDone,
       termChanged: () => this.#reassertion.again(),
       answered: () => this.#answered(),
+      failed,
+    });
+  }
+
+  #evictionOf(own: () => Own, failed: (error: unknown) => void): Eviction {
+    const { engine, identity, memoryBytes, store, host } = this.#options;
+    return new Eviction({
+      counters: this.counters,
+      engine,
+      identity,
+      publisher: this.#publisher,
+      own,
+      memoryBytes,
+      isDurable: store.guarantees.durable,
+      isAnswering: () => this.isAnswering,
+      clock: host.clock,
       failed,
     });
   }

@@ -40,6 +40,7 @@ export interface ServerConfig {
   readonly ack: 'journal' | 'store';
   readonly memoryBytes: number | undefined;
   readonly retireAfterMs: number;
+  readonly keepFoldedMs: number;
   /** What is allowed but deserves a word in the log. */
   readonly warnings: readonly string[];
 }
@@ -61,6 +62,7 @@ export async function loadConfig(flags: Flags, environment: Environment): Promis
 }
 
 const RETIRE_AFTER_MS = 7 * 86_400_000;
+const KEEP_FOLDED_MS = 86_400_000;
 /** Of the heap's limit, for shared counters: unless told, and without a warning. Their garbage needs room, too. */
 const HEAP_PART = 0.5;
 const HEAP_PART_MAX = 0.63;
@@ -106,6 +108,7 @@ async function resolve(flags: Flags, environment: Environment, file: ConfigFile)
     ack: settings.ack ?? 'journal',
     memoryBytes: memoryOf(settings, warnings),
     retireAfterMs: settings['retire-after'] ?? RETIRE_AFTER_MS,
+    keepFoldedMs: settings['keep-folded'] ?? KEEP_FOLDED_MS,
     warnings,
   };
 }

@@ -27,6 +27,7 @@ export interface RegionSettings {
   readonly ack: 'journal' | 'store';
   readonly memoryBytes: number | undefined;
   readonly retireAfterMs: number;
+  readonly keepFoldedMs: number;
   readonly policies: readonly Policy[];
   readonly onFailure: (error: unknown) => void;
   readonly onRepaired: () => void;

@@ -179,13 +179,14 @@ async function openDirectory(config: ServerConfig, log: Logger): Promise<OwnedEn
 
 /** Meets the store. Whatever cannot be is thrown where nobody catches it: the process ends, and its next start is its heir. */
 async function share(owned: OwnedEngine, url: string, config: ServerConfig, log: Logger): Promise<Exchange> {
-  const { ack, memoryBytes, policies, retireAfterMs } = config;
+  const { ack, memoryBytes, policies, retireAfterMs, keepFoldedMs } = config;
   const exchange = await openRegion(owned, {
     url,
     ack,
     memoryBytes,
     policies,
     retireAfterMs,
+    keepFoldedMs,
     onFailure: (error) => log.warn({ err: error }, 'the store does not answer as it should; counting goes on'),
     onRepaired: () => log.info('the store answers again'),
     onUnwritten: (error) => log.error({ err: error }, 'the data directory cannot be written; trying again'),

@@ -44,6 +44,7 @@ export interface Settings {
   ack?: 'journal' | 'store';
   memory?: number;
   'retire-after'?: number;
+  'keep-folded'?: number;
 }
 export type SettingKey = keyof Settings;
 
@@ -198,6 +199,13 @@ export const SETTINGS: readonly Setting[] = [
     argument: '<duration>',
     meaning: 'with a store: a node that nobody has heard of for so long is retired; its counts stay',
     default: '7d',
+    parse: parseDuration,
+  },
+  {
+    key: 'keep-folded',
+    argument: '<duration>',
+    meaning: 'with a store: how far back the store may go in time without a loss of what crashed nodes had counted',
+    default: '24h',
     parse: parseDuration,
   },
 ];

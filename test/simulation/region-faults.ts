@@ -60,7 +60,9 @@ export class RegionFaults {
     if (random.chance(rates.pause)) this.#pause(running);
     if (random.chance(rates.jump)) running.process.clock.jump(random.below(7_200_000) - 3_600_000);
     if (random.chance(rates.copy)) this.#copy(directory);
-    if (!this.#world.isDurable && random.chance(rates.rollBack * 2)) this.#rollBack();
+    // A durable store goes back when people restore it.
+    const canGoBack = !this.#world.isDurable || this.#world.options.faults?.rollBack !== undefined;
+    if (canGoBack && random.chance(rates.rollBack * 2)) this.#rollBack();
     if (random.chance(rates.kill)) this.#end(directory, 'kill');
     else if (random.chance(rates.crash))
       this.#end(directory, this.#world.options.durability === 'interval' ? 'kill' : 'crash');

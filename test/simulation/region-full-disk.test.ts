@@ -57,7 +57,7 @@ describe('a disk without room for replica.json', () => {
     first.cut();
     const state = fillable(disk.kill());
     const { unwritten, options } = told();
-    const { node } = await world.open(state.disk, options);
+    const { node } = await world.open(state.disk, { ...options, keepFoldedMs: 0 });
     state.isFull = true;
     await world.passes(AFTER_A_CRASH_MS);
     expect([node.identity.record.incarnations.length, unwritten.length]).toEqual([2, 1]);

@@ -28,3 +28,59 @@ describe('two cuts that do not know each other', () => {
     for (const { node } of [a, heir, fresh]) expect(value(await world.inTime(node.get('k', 'region')))).toBe(1_006n);
   });
 });
+
+describe('what an heir has folded', () => {
+  it('comes back to a store that goes back behind the fold, also after a restart, and is dropped after a time', async () => {
+    const world = new HandRegion();
+    const disk = world.disk();
+    const first = await world.open(disk);
+    await world.inTime(first.node.add('a', 1n));
+    await world.passes(SOON_MS);
+    const goBack = world.store.image();
+    await world.inTime(first.node.add('a', 6n));
+    await world.passes(SOON_MS);
+    first.cut();
+    const heirDisk = disk.kill();
+    const keepFoldedMs = 60_000;
+    const heir = await world.open(heirDisk, { keepFoldedMs });
+    await world.passes(AFTER_A_CRASH_MS);
+    expect(world.store.read(['a'])[0]?.cut.base).toBe(7n);
+    goBack();
+    await world.passes(AFTER_A_CRASH_MS);
+    expect(value(await world.inTime(heir.node.get('a', 'region')))).toBe(7n);
+    await world.inTime(heir.node.close());
+    goBack();
+    const again = await world.open(heirDisk.kill(), { keepFoldedMs });
+    await world.passes(AFTER_A_CRASH_MS);
+    expect(value(await world.inTime(again.node.get('a', 'region')))).toBe(7n);
+    await world.passes(keepFoldedMs + AFTER_A_CRASH_MS);
+    expect(again.node.identity.record.incarnations.filter(({ foldedAt }) => foldedAt !== undefined)).toEqual([]);
+    expect(value(await world.inTime(again.node.get('a', 'region')))).toBe(7n);
+  });
+});
+
+describe('a directory and the store that go back together', () => {
+  it.each([true, false])('lose nothing that others know, and end nobody, durable: %s', async (durable) => {
+    const world = new HandRegion(durable);
+    const disk = world.disk(1);
+    const first = await world.open(disk);
+    const others = [await world.open(world.disk(2)), await world.open(world.disk(3))].map(({ node }) => node);
+    await world.inTime(first.node.add('a', 100n));
+    await world.inTime(first.node.close());
+    const backup = disk.copy();
+    const goBack = world.store.image();
+    const again = await world.open(disk);
+    for (let i = 0; i < 9; i++) await world.inTime(again.node.add('a', 10n));
+    await world.passes(SOON_MS);
+    for (const node of others) expect(value(await world.inTime(node.get('a')))).toBe(190n);
+    again.cut();
+    goBack();
+    const restored = await world.open(backup);
+    for (let i = 0; i < 20; i++) await world.inTime(restored.node.add('a', 1n));
+    await world.passes(AFTER_A_CRASH_MS);
+    const fresh = await world.open(world.disk(4));
+    for (const node of [...others, restored.node, fresh.node]) {
+      expect(value(await world.inTime(node.get('a', 'region')))).toBe(210n);
+    }
+  });
+});

@@ -33,6 +33,7 @@ export interface NodeOptions {
   readonly memoryBytes?: number;
   readonly policies?: readonly Policy[];
   readonly onFatal?: (error: unknown) => void;
+  readonly keepFoldedMs?: number;
   readonly onDamaged?: (what: string) => void;
   readonly onUnwritten?: (error: unknown) => void;
   /** Puts something between the node and the store. */
@@ -84,6 +85,7 @@ export class RegionNode {
       onRepaired: () => undefined,
       onUnwritten: options.onUnwritten ?? (() => undefined),
       retireAfterMs: 3_600_000,
+      keepFoldedMs: options.keepFoldedMs ?? 3_600_000,
       onRetired: () => undefined,
       onDamaged: options.onDamaged ?? (() => undefined),
       onFatal:

@@ -8,6 +8,7 @@ const worlds: Readonly<Record<string, { readonly seeds: number; readonly options
   {
     'over a durable store': { seeds: 8, options: {} },
     'over a store that a failover rolls back': { seeds: 8, options: { durable: false } },
+    'over a durable store that people restore': { seeds: 8, options: { faults: { rollBack: 0.01 } } },
     'that lose disks, where the store has acknowledged': {
       seeds: 8,
       options: { ack: 'store', faults: { loseDisk: 0.01 } },
