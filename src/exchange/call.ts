@@ -197,10 +197,10 @@ class SharedRun {
     const isAdd = inner.op[at] === Op.add;
     if ((marks & UNDER_WAY) !== 0) counter.underWay -= readInt64(chunk.amount, 2 * i);
     if (inner.refusal !== DONE) return;
-    // Under another id by now: what this slot has is among the others already, or comes there.
-    const isOwn = this.#own().replica === this.#replica;
-    if (isOwn && inner.code[at] === DONE && (isAdd || inner.hasFlag(at, Flag.existed))) {
-      counter.setOwn(inner.value[2 * at] as number, inner.value[2 * at + 1] as number);
+    if (inner.code[at] === DONE && (isAdd || inner.hasFlag(at, Flag.existed))) {
+      // Under another id by now: what this slot has is among the others already, or comes there.
+      if (this.#own().replica !== this.#replica) counter.left(this.#replica, inner.valueAt(at));
+      else counter.setOwn(inner.value[2 * at] as number, inner.value[2 * at + 1] as number);
     }
     if (isAdd && inner.code[at] === DONE) chunk.sequence = inner.sequence;
     const exists = isAdd ? (marks & EXISTED) !== 0 : counter.exists;

@@ -77,6 +77,7 @@ export class SharedCounter {
   #othersFit = true;
   #othersExist = false;
   #folded: Slot = NO_SLOT;
+  #left: { readonly replica: ReplicaId; readonly net: bigint } | undefined;
 
   constructor(name: string, own: ReplicaId, watch: CounterWatch) {
     this.name = name;
@@ -204,13 +205,29 @@ export class SharedCounter {
    * @param version the newest durable group: that is how the slot stands in it. What is not durable yet comes with its group.
    */
   startAnew(own: ReplicaId, version: bigint): void {
-    const [past, net] = [this.#own, this.durableNet];
+    const [past, net, applied] = [this.#own, this.durableNet, this.ownNet];
     const hasCounted = net !== 0n || this.ownVersion > 0n;
     this.#own = own;
     this.setOwn(0, 0);
     this.durableNet = 0n;
     this.ownVersion = 0n;
     this.merge({ slots: hasCounted ? new Map([[past, { version, net }]]) : noSlots(), cut: noCut() });
+    if (applied !== net) this.left(past, applied);
+  }
+
+  /** What was counted here under an earlier id and answered: reads show it also before it is durable, and comes there as a slot. */
+  left(replica: ReplicaId, net: bigint): void {
+    this.#left = { replica, net };
+    this.#compute();
+  }
+
+  /** How much of that is not among the slots yet. */
+  #unsynced(): bigint {
+    if (this.#left === undefined) return 0n;
+    const { replica, net } = this.#left;
+    const known = newerSlot(this.#slots.get(replica) ?? NO_SLOT, this.#cut.folded.get(replica) ?? NO_SLOT);
+    if (known.net === net) this.#left = undefined;
+    return net - known.net;
   }
 
   #giveBack(loser: Cut<ReplicaId>, winner: Cut<ReplicaId>): void {
@@ -228,7 +245,7 @@ export class SharedCounter {
   #compute(): boolean {
     const before = this.#others;
     this.#folded = this.#cut.folded.get(this.#own) ?? NO_SLOT;
-    this.#others = total(this.#slots, this.#cut) - this.#folded.net;
+    this.#others = total(this.#slots, this.#cut) - this.#folded.net + this.#unsynced();
     this.#othersExist = exists({ slots: this.#slots, cut: this.#cut });
     this.#othersFit = fitsInt64(this.#others);
     this.#othersLow = Number(BigInt.asIntN(32, this.#others));
