@@ -319,7 +319,18 @@ export class Engine implements CountingService {
   /** Applies the chunk, and starts the commit of what it changed. @returns the order of the group to wait for. */
   #applyCommands(chunk: Chunk): number {
     this.#commandCount += chunk.count;
-    const dependency = this.#submission.apply(chunk, this.#options.host.clock.nowMs());
+    const { clock } = this.#options.host;
+    let dependency: number;
+    try {
+      dependency = this.#submission.apply(chunk, clock.nowMs());
+    } catch (fault) {
+      // Carried out in part, without its key: nothing of it may become durable, and the process ends, whoever catches this one.
+      this.#committer.close();
+      clock.soon(() => {
+        throw fault;
+      });
+      throw fault;
+    }
     if (!this.#committer.gathering.isEmpty) this.#committer.kick();
     return dependency;
   }

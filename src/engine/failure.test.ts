@@ -99,6 +99,27 @@ it.each(['always', 'interval'] as const)(
 );
 
 it.each(MODES)(
+  'a fault among the commands of a chunk ends the process, with nothing of them durable (mode %s)',
+  async (mode) => {
+    const engine = await open(mode);
+    const chunk = new Chunk();
+    for (const name of ['a', 'b']) chunk.pushName(Op.add, name, 1n, { ceiling: 5n });
+    chunk.complete = () => undefined;
+    Object.defineProperty(chunk.options, 1, {
+      get: () => {
+        throw new RangeError('Array buffer allocation failed');
+      },
+    });
+    // As a door does that catches everything.
+    expect(() => engine.submit(chunk)).toThrow('Array buffer allocation failed');
+    await expect(host.clock.advance(20)).rejects.toThrow('Array buffer allocation failed');
+    await host.clock.advance(12_000);
+    disk = disk.kill();
+    expect(await count(await open(mode))).toBe(0n);
+  },
+);
+
+it.each(MODES)(
   'a directory that is taken away refuses updates within a second, until it is back (mode %s)',
   async (mode) => {
     const engine = await open(mode);
