@@ -1,6 +1,6 @@
 /** What an import did, line by line added up. */
 import type { BatchResult } from '../client/client.ts';
-import type { ImportChunk } from './import-chunks.ts';
+import type { ImportChunk, ImportPart } from './import-chunks.ts';
 import { jsonOf, shown } from './terminal.ts';
 
 /** Reasons that are told in full; of the others only the number. */
@@ -21,13 +21,19 @@ export class ImportSummary {
   /** The first lines that were refused, and why. */
   readonly reasons: string[] = [];
 
-  /** Adds what became of a chunk. @returns the positions of its refused lines. */
-  add(chunk: ImportChunk, { outcomes, replayed }: BatchResult, source: string): number[] {
-    this.lines += chunk.lines.length;
+  /** Adds lines that were imported before. */
+  addKnown(lines: number): void {
+    this.lines += lines;
+    this.alreadyImported += lines;
+  }
+
+  /** Adds what became of a part. @returns the positions of its refused lines. */
+  add(part: ImportPart, { outcomes, replayed }: BatchResult, source: string): number[] {
     if (replayed) {
-      this.alreadyImported += chunk.lines.length;
+      this.addKnown(part.lines.length);
       return [];
     }
+    this.lines += part.lines.length;
     const refused: number[] = [];
     for (const [i, outcome] of outcomes.entries()) {
       if (outcome.outcome !== 'done') {
@@ -35,7 +41,7 @@ export class ImportSummary {
         this.refused += 1;
         if (this.reasons.length < REASONS_MAX) {
           const { name, code, detail } = outcome;
-          this.reasons.push(`${source}:${chunk.lines[i]?.number}: ${shown(name)}: ${code}: ${detail}`);
+          this.reasons.push(`${source}:${part.lines[i]?.number}: ${shown(name)}: ${code}: ${detail}`);
         }
       } else if (outcome.replayed) {
         this.duplicateIds += 1;

@@ -11,9 +11,9 @@ import type { Command } from 'commander';
 import { RefusedError, type TallydClient } from '../client/client.ts';
 import { clientOf } from './connection.ts';
 import { Exit, FileError, UsageError, writing } from './failure.ts';
-import { chunksOf, type ImportChunk } from './import-chunks.ts';
+import { chunksOf, type ImportChunk, type ImportPart } from './import-chunks.ts';
 import { type Content, openContent } from './import-content.ts';
-import { MalformedLine } from './import-lines.ts';
+import { type Line, MalformedLine } from './import-lines.ts';
 import { ImportProgress } from './import-progress.ts';
 import { ImportSummary } from './import-summary.ts';
 import type { Action } from './program.ts';
@@ -24,6 +24,8 @@ const CHUNK_TIMEOUT_MS = 60_000;
 /** A server that was never there is more likely a wrong address than one that is being restarted. */
 const FIRST_CONTACT_TIMEOUT_MS = 3_000;
 const NEWLINE = Buffer.from('\n');
+/** An event's id is older than what the server remembers, or from the future. */
+const TIMED = new Set(['idempotency_expired', 'idempotency_from_future']);
 
 interface ImportFlags {
   readonly again?: boolean;
@@ -160,17 +162,43 @@ class Import {
 
   async #send(chunk: ImportChunk): Promise<void> {
     if (this.#flags.dryRun === true) return this.#summary.addDry(chunk);
-    const result = await this.#client.importChunk(chunk.id, chunk.updates);
-    const refused = this.#summary.add(chunk, result, this.#content.source);
-    for (const i of refused) {
-      const line = chunk.lines[i];
-      if (line !== undefined) await this.#keepRefused(line.bytes);
+    let shared = 0;
+    for (let done = 0; done < chunk.lines.length; ) {
+      const part = chunk.partAfter(done, shared);
+      try {
+        const result = await this.#client.importChunk(part.id, part.updates, {
+          after: part.after,
+          places: part.places,
+        });
+        done += part.lines.length;
+        for (const i of this.#summary.add(part, result, this.#content.source)) await this.#keepRefused(part.lines[i]);
+      } catch (error) {
+        if (!(error instanceof RefusedError) || error.code !== 'import_overlaps') throw error;
+        if (error.overlap === undefined) throw this.#diverges(part, error);
+        const place = chunk.placeOf(error.overlap.replace('>', ''));
+        if (error.overlap.startsWith('>') && chunk.isOtherAfter(place)) {
+          shared = place;
+          continue;
+        }
+        // An earlier import of this content, when it was shorter, ended there.
+        this.#summary.addKnown(place - done);
+        done = place;
+      }
     }
   }
 
-  async #keepRefused(line: Uint8Array): Promise<void> {
+  #diverges({ lines }: ImportPart, cause: unknown): FileError {
+    const place = `${this.#content.source}:${lines[0]?.number ?? 0}`;
+    const what = 'more or other lines were imported after the same beginning; nothing was counted from here on';
+    const way =
+      'a shorter or older copy is imported already; import new lines by themselves, or count everything once more with --again';
+    return new FileError('import_overlaps', `${place}: ${what}: ${way}`, cause);
+  }
+
+  async #keepRefused(line: Line | undefined): Promise<void> {
     const { refused = '' } = this.#flags;
-    await writing(refused, async () => this.#refusedLines?.appendFile(Buffer.concat([line, NEWLINE])));
+    if (line === undefined) return;
+    await writing(refused, async () => this.#refusedLines?.appendFile(Buffer.concat([line.bytes, NEWLINE])));
   }
 
   /** Tells what was done, also when not all could be. */
@@ -201,6 +229,15 @@ class Import {
       const before = lines === 0 ? 'nothing before it is imported' : `the first ${lines} lines are imported`;
       const state = this.#flags.dryRun === true ? '' : `; ${before}; mend it and ${goOn}`;
       return new FileError('malformed_line', `${place}: ${error.message}${state}`, error);
+    }
+    if (error instanceof RefusedError && TIMED.has(error.code)) {
+      const place = `${this.#content.source}, after line ${this.#summary.lines}`;
+      const what = 'an id carries a time that the server cannot judge; nothing of these lines was counted';
+      return new FileError(
+        error.code,
+        `${place}: ${what}: if they were not counted before, ${goOn}; add --no-ids`,
+        error,
+      );
     }
     if (this.#flags.dryRun !== true) this.#terminal.hint(`stopped after ${this.#summary.lines} lines; ${goOn}`, {});
     return error;

@@ -48,6 +48,7 @@ export interface Request<T> {
   readonly keyIsCallers?: boolean | undefined;
   /** Default `idempotency-key`. */
   readonly keyHeader?: 'tallyd-import-chunk' | undefined;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly timeoutMs: number;
   readonly signal: AbortSignal | undefined;
   /** @throws when the answer does not have the expected shape. */
@@ -77,7 +78,9 @@ const PASSING = new Set([
   ...['store_away', 'not_yet_visible'],
 ]);
 /** Refusals that come after the lookup of the key: no attempt with this key has been applied. */
-const DECIDES = new Set(['overflow', 'below_floor', 'above_ceiling', 'atomic_refused', 'too_many_counters']);
+const DECIDES = new Set([
+  ...['overflow', 'below_floor', 'above_ceiling', 'atomic_refused', 'too_many_counters', 'import_overlaps'],
+]);
 /** Statuses worth another attempt where the answer has no code, as a proxy's. */
 const PASSING_STATUS = new Set([408, 429, 500, 502, 503, 504]);
 
@@ -182,7 +185,7 @@ export class Caller {
   }
 
   #headersOf(request: Request<unknown>, isBare: boolean): Record<string, string> {
-    const headers: Record<string, string> = { accept: 'application/json', ...this.#headers };
+    const headers: Record<string, string> = { accept: 'application/json', ...this.#headers, ...request.headers };
     if (request.key !== undefined && !isBare) headers[request.keyHeader ?? 'idempotency-key'] = request.key;
     if (request.body !== undefined) headers['content-type'] = request.contentType ?? 'application/json';
     return headers;
@@ -198,13 +201,17 @@ function takesNoKey(request: Request<unknown>, { code }: Failure): boolean {
 function ended(request: Request<unknown>, failure: Failure, mayBeApplied: boolean): Error {
   const { code, details } = failure;
   const expired = code === 'idempotency_expired';
+  // Of an import's chunk an id within it is meant: none of the chunk was applied.
   const isUnknown = mayBeApplied || (expired && request.keyIsCallers === true);
   if (request.key !== undefined && isUnknown && !DECIDES.has(code)) {
     const cause = details.cause ?? new RefusedError(code, failure.detail, details);
     return new UnknownOutcomeError(request.key, code, failure.detail, cause);
   }
   // A key that was made a moment ago has not been counted before.
-  const detail = expired ? "this device's clock is far behind the server's; set it right" : failure.detail;
+  const detail =
+    expired && request.keyHeader === undefined
+      ? "this device's clock is far behind the server's; set it right"
+      : failure.detail;
   return new RefusedError(code, detail, details);
 }
 
@@ -256,6 +263,7 @@ function refusal(response: FetchResponse, text: string): Failure {
     status,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     ...(typeof problem.index === 'number' ? { index: problem.index } : {}),
+    ...(typeof problem.overlap === 'string' ? { overlap: problem.overlap } : {}),
     ...standingOf(problem),
   };
   if (typeof problem.code === 'string') {

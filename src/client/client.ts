@@ -118,7 +118,16 @@ export interface BatchOptions extends UpdateOptions {
   readonly atomic?: boolean | undefined;
 }
 
-export type ChunkOptions = Omit<BatchOptions, 'idempotencyKey'>;
+export interface ChunkOptions extends Omit<BatchOptions, 'idempotencyKey'> {
+  /** The id of all content before the chunk, unless it is the first. */
+  readonly after?: string | undefined;
+  /**
+   * Ids of the content through some places after the chunk's beginning, by length, the chunk's own among them. When the content
+   * was imported through one of them, or goes on otherwise after the same beginning, nothing is counted, and the call is
+   * refused as `import_overlaps`; `error.overlap` is the last such place, if there is one, after a `>` when more was imported.
+   */
+  readonly places?: readonly string[] | undefined;
+}
 
 export interface ListOptions extends CallOptions {
   /** Redis-style pattern over names: `*`, `?`, `[a-z]`, `[^x]`, backslash. */
@@ -255,7 +264,12 @@ export class TallydClient {
   ): Promise<BatchResult> {
     const key = { key: checkKey(chunkId), keyHeader: 'tallyd-import-chunk' } as const;
     const read = (answer: Answer) => chunkOf(answer, updates.length);
-    return this.#caller.call({ ...this.#batch(updates, options), ...key, read });
+    const { after, places } = options;
+    const headers = {
+      ...(after !== undefined && { 'tallyd-import-after': checkKey(after) }),
+      ...(places !== undefined && { 'tallyd-import-places': places.map(checkKey).join(',') }),
+    };
+    return this.#caller.call({ ...this.#batch(updates, options), ...key, headers, read });
   }
 
   async info(options: CallOptions = {}): Promise<ServerInfo> {

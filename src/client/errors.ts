@@ -29,6 +29,8 @@ export interface RefusedDetails {
   readonly value?: bigint | undefined;
   /** Refused by a bound: seconds until the counter expires, rounded up; undefined when it does not. */
   readonly ttlSeconds?: number | undefined;
+  /** `import_overlaps`: the id of the chunk through which it was imported. */
+  readonly overlap?: string | undefined;
   readonly cause?: unknown;
 }
 
@@ -46,6 +48,8 @@ export class RefusedError extends Error {
   readonly value: bigint | undefined;
   /** Refused by a bound: seconds until the counter expires, rounded up; undefined when it does not. */
   readonly ttlSeconds: number | undefined;
+  /** `import_overlaps`: the id of the chunk through which it was imported. */
+  readonly overlap: string | undefined;
 
   constructor(code: string, detail: string, details: RefusedDetails = {}) {
     super(`${code}: ${detail}`, details.cause === undefined ? undefined : { cause: details.cause });
@@ -56,6 +60,7 @@ export class RefusedError extends Error {
     this.retryAfterMs = details.retryAfterMs;
     this.value = details.value;
     this.ttlSeconds = details.ttlSeconds;
+    this.overlap = details.overlap;
   }
 }
 

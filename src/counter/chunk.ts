@@ -57,6 +57,13 @@ export interface IdempotencyKey {
   readonly key: string;
   /** Digest of the request, in hex (at most 32 bytes): the same key with another one is refused. */
   readonly fingerprint: string;
+  /** Of an import's chunk: the id of all content before it, unless it is the first. */
+  readonly after?: string | undefined;
+  /**
+   * Of an import's chunk: ids of the content through some places after its beginning, by length, its own among them. When the
+   * content through one of them was taken, or other content after the same beginning, the chunk is refused.
+   */
+  readonly places?: readonly string[] | undefined;
 }
 
 /** What few commands carry. */
@@ -143,6 +150,8 @@ export class Chunk {
   refusal: number = DONE;
   /** The outcomes come from the idempotency record of an earlier chunk. */
   replayed = false;
+  /** With `import_overlaps`: the last of the places through which the content was taken, after a `>` when more was. Empty: none. */
+  overlap = '';
   /** With `idempotency_full`: when to come again. 0: not known. */
   retryAfterMs = 0;
   /** The region's shared counters are as they were at this time, Unix ms, or later. 0: everything is decided here. */
@@ -220,6 +229,7 @@ export class Chunk {
     this.acceptsPartial = false;
     this.refusal = DONE;
     this.replayed = false;
+    this.overlap = '';
     this.retryAfterMs = 0;
     this.asOfMs = 0;
     this.sessionToken = '';

@@ -320,6 +320,13 @@ export const ERRORS = {
     "TRYAGAIN the store's record of this counter is damaged, nothing was changed",
     "the record of this counter in the store that the nodes share is damaged; nothing was changed; nodes that know it bring back what they have, the log says what is wrong: see 'A damaged record' in docs/what-happens-when.md",
   ),
+  import_overlaps: entry(
+    50,
+    'refused',
+    409,
+    'ERR a part of this import chunk was imported before',
+    'a part of this import chunk was imported before: through the id in `overlap`, after which the rest can be sent, or, without one, other lines after the same beginning; nothing was changed',
+  ),
 } as const satisfies Record<string, CatalogueEntry>;
 
 /** A stable error code, as callers see it. */

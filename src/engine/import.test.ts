@@ -75,6 +75,23 @@ describe('an import chunk', () => {
     expect((await submit(withIds)).valueAt(4)).toBe(5n);
   });
 
+  it('with an id that cannot be judged is refused whole, and is taken without ids', async () => {
+    await open();
+    const expired = '01890000-0000-7000-8000-000000000000';
+    const withId = (id: string) => (chunk: Chunk) => {
+      chunk.key = IMPORT;
+      chunk.pushName(Op.add, 'a', 1n);
+      chunk.pushName(Op.add, 'a', 1n, { id: { scope: 'request', key: id, fingerprint: 'aa' } });
+    };
+    expect(errorCode((await submit(withId(expired))).refusal)).toBe('idempotency_expired');
+    expect(errorCode((await submit(withId(expired.replace('01890000', 'f1890000')))).refusal)).toBe(
+      'idempotency_from_future',
+    );
+    expect(await exists('a')).toBe(false);
+    await importNames(['a', 'a']);
+    expect((await submit((chunk) => chunk.pushName(Op.get, 'a'))).valueAt(0)).toBe(2n);
+  });
+
   it('of which nothing was counted is not remembered', async () => {
     await open();
     const refused = await importNames(['a'], { ceiling: 0n });

@@ -20,10 +20,12 @@ import { Undo } from './undo.ts';
 /** Answers that a retry gets again: what was decided on the counter's state, not on the server's. */
 const REPEATED: ReadonlySet<number> = new Set([DONE, ...BOUND_REFUSALS, ERRORS.atomic_refused.id]);
 
-/** Refusals that say nothing about the update: it may be taken a moment later. */
+/** Refusals that say nothing about the update: it may be taken a moment later, or without its id. */
 const PASSING: ReadonlySet<number> = new Set([
   ERRORS.unavailable.id,
   ERRORS.idempotency_full.id,
+  ERRORS.idempotency_expired.id,
+  ERRORS.idempotency_from_future.id,
   ERRORS.too_many_counters.id,
 ]);
 
@@ -109,6 +111,8 @@ export class Submission {
     const record = this.#keys.find(key);
     if (record !== undefined) this.#dependsOnNewest = true;
     chunk.refusal = this.#judge(record, key, chunk.appliedAtMs);
+    const isOther = record === undefined || chunk.refusal === ERRORS.idempotency_mismatch.id;
+    if (isOther && this.#overlaps(chunk, key)) return true;
     if (chunk.refusal !== DONE) {
       if (chunk.refusal === ERRORS.idempotency_full.id) chunk.retryAfterMs = this.#keys.retryAfterMs(chunk.appliedAtMs);
       return true;
@@ -118,6 +122,28 @@ export class Submission {
     chunk.appliedAtMs = record.appliedAtMs;
     if (key.scope === 'request') unpackOutcomes(record.outcomes, chunk, 0, chunk.count, Flag.replayed);
     return true;
+  }
+
+  /** Whether content of an import's chunk, or other content after the same beginning, was taken before. */
+  #overlaps(chunk: Chunk, { after, places = [] }: IdempotencyKey): boolean {
+    const found = places.findLast((place) => this.#importedThrough(place) !== undefined);
+    const record =
+      this.#importedThrough(found ?? '') ?? (places.length > 0 ? this.#findImport(inside(after)) : undefined);
+    if (record === undefined) return false;
+    this.#dependsOnNewest = true;
+    chunk.refusal = record.unsettled ? ERRORS.idempotency_unsettled.id : ERRORS.import_overlaps.id;
+    chunk.overlap =
+      found !== undefined && this.#findImport(inside(found)) !== undefined ? inside(found) : (found ?? '');
+    return true;
+  }
+
+  /** The record that says that the content through this id was taken: as a chunk's end, or inside of one. */
+  #importedThrough(id: string): StoredRecord | undefined {
+    return this.#findImport(id) ?? this.#findImport(inside(id));
+  }
+
+  #findImport(key: string): StoredRecord | undefined {
+    return this.#keys.find({ scope: 'import', key, fingerprint: '' });
   }
 
   /** The same for the `id` of one command. */
@@ -157,14 +183,22 @@ export class Submission {
     }
     if (!changed && (!repeated || key.scope === 'import')) return;
     const outcomes = key.scope === 'import' ? new Uint8Array(0) : packOutcomes(chunk, from, to);
-    const record: StoredRecord = {
-      scope: key.scope,
-      key: key.key,
-      fingerprint: key.fingerprint,
-      appliedAtMs: nowMs,
-      outcomes,
-      unsettled: false,
-    };
+    this.#record(key, nowMs, outcomes, added);
+    // More content follows these places: what ends there later, or goes on otherwise, is known by that.
+    const { after, places = [] } = key;
+    const inner = places.slice(0, Math.max(0, places.indexOf(key.key)));
+    for (const place of after === undefined ? inner : [after, ...inner]) {
+      this.#record({ ...key, key: inside(place) }, nowMs, outcomes, added);
+    }
+  }
+
+  #record(
+    { scope, key, fingerprint }: IdempotencyKey,
+    nowMs: number,
+    outcomes: Uint8Array,
+    added: StoredRecord[],
+  ): void {
+    const record: StoredRecord = { scope, key, fingerprint, appliedAtMs: nowMs, outcomes, unsettled: false };
     this.#keys.add(record);
     added.push(record);
     const group = this.#committer.gathering;
@@ -182,6 +216,11 @@ export class Submission {
       group.recordBytes -= recordBytes(record);
     }
   }
+}
+
+/** The import id that says: the content through `id` was taken, and more after it. */
+function inside(id: string | undefined): string {
+  return `>${id ?? ''}`;
 }
 
 /** The first code of the chunk that is wanted, or `DONE`. */

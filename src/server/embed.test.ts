@@ -152,6 +152,14 @@ describe('add and flush', () => {
     expect(await tally.getMany(['full', 'other'])).toEqual([INT64_MAX, 1n]);
   });
 
+  it('tell by close what no flush has told', async () => {
+    const tally = await start();
+    opened.pop();
+    await tally.set('full', INT64_MAX);
+    tally.add('full');
+    await expect(tally.close()).rejects.toMatchObject({ code: 'overflow' });
+  });
+
   it('flush resolves when there is nothing to wait for', async () => {
     await (await start()).flush();
   });

@@ -241,7 +241,8 @@ export class Tally implements AsyncDisposable {
 
   /**
    * Waits until everything added is durable and gives the directory away. What is called later is refused.
-   * @throws CountingError outcome_unknown when the disk failed until the end, so that something added may be lost
+   * @throws CountingError outcome_unknown when the disk failed until the end, so that something added may be lost; overflow
+   *   when an add that had returned did not count for that, and no flush has said so
    */
   close(): Promise<void> {
     this.#additions.settle();
@@ -264,6 +265,7 @@ export class Tally implements AsyncDisposable {
       throw error;
     }
     await ownership.release();
+    this.#additions.throwRefusal();
   }
 
   async #run(chunk: Chunk): Promise<void> {

@@ -246,7 +246,11 @@ function answerTo(exchange: Exchange, reply: Reply): void {
   if (chunk.refusal === DONE) {
     exchange.answer(exchange);
   } else {
-    sendProblem(reply, errorCode(chunk.refusal), undefined, { retryAfterMs: chunk.retryAfterMs || undefined });
+    const { retryAfterMs, overlap } = chunk;
+    sendProblem(reply, errorCode(chunk.refusal), undefined, {
+      retryAfterMs: retryAfterMs || undefined,
+      overlap: overlap || undefined,
+    });
   }
 }
 

@@ -27,7 +27,7 @@ const BEARER = /^bearer +(\S.*)$/i;
 /** Those that mean something here, but for lists such as `If-Match`. */
 const SINGLE_HEADERS: ReadonlySet<string> = new Set([
   ...['authorization', 'content-encoding', 'content-type', 'host', 'idempotency-key', 'origin'],
-  ...['tallyd-import-chunk', SESSION_HEADER],
+  ...['tallyd-import-chunk', 'tallyd-import-after', 'tallyd-import-places', SESSION_HEADER],
 ]);
 const HOST = /^(?:\[([^\]]+)\]|([^:]+))(?::\d*)?$/;
 

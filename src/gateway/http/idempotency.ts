@@ -13,6 +13,8 @@ const PRINTABLE = /^[\x20-\x7e]+$/;
 const FINGERPRINT_DIGITS = 32;
 /** An import chunk's id is a digest of its content already. */
 const IMPORT_FINGERPRINT = '00';
+/** The first chunk of an import has up to 72: see `cli/import-chunks.ts`. */
+const PLACES_MAX = 100;
 const NO_BODY = new Uint8Array(0);
 
 /** Whether the request has a key of its own, so that its body's digest is needed. */
@@ -51,7 +53,23 @@ export function batchKeyOf(request: FastifyRequest): IdempotencyKey | undefined 
     const detail = 'a batch has either an Idempotency-Key or a Tallyd-Import-Chunk, not both';
     throw new CountingError('invalid_idempotency_key', detail);
   }
-  return { scope: 'import', key: validKey(String(header)), fingerprint: IMPORT_FINGERPRINT };
+  const { 'tallyd-import-after': after, 'tallyd-import-places': places } = request.headers;
+  return {
+    scope: 'import',
+    key: validKey(String(header)),
+    fingerprint: IMPORT_FINGERPRINT,
+    after: after === undefined ? undefined : validKey(String(after)),
+    places: places === undefined ? undefined : placesOf(String(places)),
+  };
+}
+
+/** Ids with commas between them. */
+function placesOf(header: string): string[] {
+  const ids = header.split(',', PLACES_MAX + 1);
+  if (ids.length > PLACES_MAX) {
+    throw new CountingError('invalid_idempotency_key', `Tallyd-Import-Places names at most ${PLACES_MAX} places`);
+  }
+  return ids.map((id) => validKey(id.trim()));
 }
 
 /** The key of one entry in a batch; `asked`: what the entry asks for. @throws CountingError invalid_idempotency_key */

@@ -27,6 +27,10 @@ const KEY = {
 };
 const CHUNK = {
   'Tallyd-Import-Chunk': header('Of an import: the id of this chunk, kept for good; the same chunk counts once, ever.'),
+  'Tallyd-Import-After': header('Of an import: the id of all content before the chunk; none for the first.'),
+  'Tallyd-Import-Places': header(
+    'Of an import: ids of the content through places in and after the chunk, by length; refused as `import_overlaps` if one is known.',
+  ),
 };
 const CONDITIONS = {
   'If-Match': header('Update only if the counter has one of these entity tags; `*`: if it exists. Otherwise 412.'),

@@ -21,6 +21,8 @@ export interface ProblemExtras {
   /** Of an atomic batch: the entry that was refused, and its counter. */
   readonly index?: number | undefined;
   readonly name?: string | undefined;
+  /** Of an import's chunk that overlaps: the id through which it was imported. */
+  readonly overlap?: string | undefined;
   /** Of a refusal by a bound: the counter as it stays. */
   readonly standing?: Standing | undefined;
   /** Counts as strings. */
@@ -39,6 +41,7 @@ export function problemText(code: ErrorCode, detail?: string, extras?: ProblemEx
     detail: detail ?? message,
     index: extras?.index,
     name: extras?.name,
+    overlap: extras?.overlap,
   });
   return `${text.slice(0, -1)}${standingFields(extras?.standing, extras?.asStrings === true)}}`;
 }
