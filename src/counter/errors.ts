@@ -135,7 +135,7 @@ export const ERRORS = {
     'refused',
     507,
     'OOM the limit of counters is reached',
-    'the limit of counters is reached and no new name can be taken; delete counters, or raise the limit: counters-max, or memory where nodes share a store',
+    'the limit of counters, or of the memory for them, is reached, and no new name or deadline can be taken; delete counters, or raise the limit: counters-max, memory',
   ),
   invalid_deadline: entry(
     17,
@@ -326,6 +326,13 @@ export const ERRORS = {
     409,
     'ERR a part of this import chunk was imported before',
     'a part of this import chunk was imported before: through the id in `overlap`, after which the rest can be sent, or, without one, other lines after the same beginning; nothing was changed',
+  ),
+  too_many_imports: entry(
+    60,
+    'refused',
+    507,
+    'OOM no further import can be remembered',
+    'the memory for counters and for what was imported is used up, so this chunk cannot be remembered; nothing was changed; delete counters, or raise the limit (memory)',
   ),
 } as const satisfies Record<string, CatalogueEntry>;
 

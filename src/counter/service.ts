@@ -75,7 +75,9 @@ export interface ServiceInfo {
   readonly syncs: number;
   readonly commands: number;
   readonly journalBytes: number;
+  /** Memory of counters, their deadlines and ids of imports, and how much it may become: then new ones are refused. */
   readonly tableBytes: number;
+  readonly tableBytesMax: number;
   readonly idempotencyRecords: number;
   readonly idempotencyBytes: number;
   /** What the journal failed with, while `failing`. */

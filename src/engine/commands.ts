@@ -154,7 +154,7 @@ export class Commands {
       return;
     }
     // Apply.
-    const record = existed ? ref : this.#create(chunk, i, ref, hash);
+    const record = existed ? this.#withRoom(ref, deadlineMs) : this.#create(chunk, i, ref, hash);
     if (record === 0) {
       refuse(chunk, i, ERRORS.too_many_counters.id);
       return;
@@ -189,7 +189,7 @@ export class Commands {
       return;
     }
     // Apply.
-    const record = existed ? ref : this.#create(chunk, i, ref, hash);
+    const record = existed ? this.#withRoom(ref, deadlineMs) : this.#create(chunk, i, ref, hash);
     if (record === 0) {
       refuse(chunk, i, ERRORS.too_many_counters.id);
       return;
@@ -229,6 +229,10 @@ export class Commands {
       return;
     }
     if (!existed) return;
+    if (this.#withRoom(ref, deadlineMs) === 0) {
+      refuse(chunk, i, ERRORS.too_many_counters.id);
+      return;
+    }
     // Apply.
     if (!this.#changeDeadline(ref, options, deadlineMs)) return;
     // Journal.
@@ -273,6 +277,11 @@ export class Commands {
   #create(chunk: Chunk, i: number, ref: number, hash: number): number {
     const { kind, nameLength, namesView, nameStart } = chunk;
     return this.#records.create(ref, hash, kind, nameLength[i], namesView, nameStart[i], this.nowMs);
+  }
+
+  /** The record, or 0 when it would get a deadline and there is no memory for one. */
+  #withRoom(ref: number, deadlineMs: number | undefined): number {
+    return deadlineMs === undefined || this.#records.hasRoomForDeadline(ref) ? ref : 0;
   }
 
   #store(chunk: Chunk, i: number, ref: number, value: bigint): void {

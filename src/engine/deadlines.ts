@@ -2,60 +2,162 @@
  * Deadlines of the records that have one, and the sweep that removes what has expired. A read never needs the
  * sweep (it compares with the clock); the sweep gives the memory back.
  *
- * Many maps, each for a stretch of record numbers: a single one can't hold more than 2^24, and stalls for seconds
- * when it grows.
+ * Many small tables, each for a stretch of record numbers and outside of the heap: none of them stalls when it grows, and what
+ * they take is known to the byte.
  */
 const STRETCH_LOG2 = 16;
+const STRETCH_MASK = (1 << STRETCH_LOG2) - 1;
+const CAPACITY_LOG2_MIN = 2;
+/** Key and time. */
+const PLACE_BYTES = 10;
+/** No time is below 0. */
+const NONE = -1;
+const USED_PART_MAX = 0.75;
+const USED_PART_MIN = 0.125;
+
+/**
+ * Open addressing: a key lies at its home or, where others were there first, in the next places up to an empty one. What is
+ * taken out leaves no mark: those behind it move up.
+ */
+class Stretch {
+  size = 0;
+  #log2 = CAPACITY_LOG2_MIN;
+  keys = new Uint16Array(1 << CAPACITY_LOG2_MIN);
+  times = new Float64Array(1 << CAPACITY_LOG2_MIN).fill(NONE);
+
+  get capacity(): number {
+    return 1 << this.#log2;
+  }
+
+  /** Where the key is, or the empty place where it would be. */
+  place(key: number): number {
+    const { keys, times } = this;
+    const mask = times.length - 1;
+    let at = this.#home(key);
+    while (times[at] !== NONE && keys[at] !== key) at = (at + 1) & mask;
+    return at;
+  }
+
+  set(key: number, unixMs: number): void {
+    let at = this.place(key);
+    if (this.times[at] === NONE) {
+      if (this.size + 1 > this.capacity * USED_PART_MAX) {
+        this.#resize(this.#log2 + 1);
+        at = this.place(key);
+      }
+      this.size++;
+      this.keys[at] = key;
+    }
+    this.times[at] = unixMs;
+  }
+
+  clear(key: number): void {
+    const { keys, times } = this;
+    const mask = times.length - 1;
+    let hole = this.place(key);
+    if (times[hole] === NONE) return;
+    for (let at = (hole + 1) & mask; times[at] !== NONE; at = (at + 1) & mask) {
+      if (((at - this.#home(keys[at])) & mask) < ((at - hole) & mask)) continue;
+      keys[hole] = keys[at];
+      times[hole] = times[at];
+      hole = at;
+    }
+    times[hole] = NONE;
+    this.size--;
+    if (this.#log2 > CAPACITY_LOG2_MIN && this.size < this.capacity * USED_PART_MIN) this.#resize(this.#log2 - 1);
+  }
+
+  #home(key: number): number {
+    return Math.imul(key, 0x9e3779b1) >>> (32 - this.#log2);
+  }
+
+  #resize(log2: number): void {
+    const { keys, times } = this;
+    this.#log2 = log2;
+    this.keys = new Uint16Array(this.capacity);
+    this.times = new Float64Array(this.capacity).fill(NONE);
+    for (let i = 0; i < times.length; i++) {
+      if (times[i] === NONE) continue;
+      const at = this.place(keys[i]);
+      this.keys[at] = keys[i];
+      this.times[at] = times[i];
+    }
+  }
+}
 
 export class Deadlines {
-  readonly #stretches: Map<number, number>[] = [];
+  readonly #stretches: (Stretch | undefined)[] = [];
   #size = 0;
+  #places = 0;
   /** Where the sweep is. */
   #stretch = 0;
-  #sweep: Iterator<[number, number]> | undefined;
+  #place = 0;
 
   get size(): number {
     return this.#size;
   }
 
-  /** Unix ms, or undefined. */
-  get(ref: number): number | undefined {
-    return this.#stretches[ref >>> STRETCH_LOG2]?.get(ref);
+  get byteLength(): number {
+    return this.#places * PLACE_BYTES;
   }
 
+  /** Unix ms, or undefined. */
+  get(ref: number): number | undefined {
+    const stretch = this.#stretches[ref >>> STRETCH_LOG2];
+    const unixMs = stretch?.times[stretch.place(ref & STRETCH_MASK)] ?? NONE;
+    return unixMs === NONE ? undefined : unixMs;
+  }
+
+  /** @param unixMs not negative */
   set(ref: number, unixMs: number): void {
-    const stretch = ref >>> STRETCH_LOG2;
-    while (this.#stretches.length <= stretch) this.#stretches.push(new Map());
-    const deadlines = this.#stretches[stretch];
-    this.#size -= deadlines.size;
-    deadlines.set(ref, unixMs);
-    this.#size += deadlines.size;
+    const number = ref >>> STRETCH_LOG2;
+    while (this.#stretches.length <= number) this.#stretches.push(undefined);
+    const stretch = this.#stretches[number] ?? new Stretch();
+    if (this.#stretches[number] === undefined) {
+      this.#stretches[number] = stretch;
+      this.#places += stretch.capacity;
+    }
+    this.#change(stretch, () => stretch.set(ref & STRETCH_MASK, unixMs));
   }
 
   clear(ref: number): void {
-    if (this.#stretches[ref >>> STRETCH_LOG2]?.delete(ref) === true) this.#size--;
+    const stretch = this.#stretches[ref >>> STRETCH_LOG2];
+    if (stretch !== undefined) this.#change(stretch, () => stretch.clear(ref & STRETCH_MASK));
   }
 
   /**
-   * Looks at up to `count` records, going round through all of them over many calls, and calls back for each
-   * that has expired; the callback may clear it.
+   * Looks at up to `count` places, going round through all of them over many calls, and calls back for each record that
+   * has expired, at most `expiredMax`; the callback may clear it.
    * @returns how many had expired.
    */
-  sweep(count: number, nowMs: number, expired: (ref: number) => void): number {
+  sweep(count: number, nowMs: number, expired: (ref: number) => void, expiredMax = count): number {
     let found = 0;
-    for (let looked = 0; looked < Math.min(count, this.#size + this.#stretches.length); looked++) {
-      this.#sweep ??= this.#stretches[this.#stretch].entries();
-      const next = this.#sweep.next();
-      if (next.done === true) {
-        this.#sweep = undefined;
+    const places = Math.min(count, this.#places + this.#stretches.length);
+    for (let looked = 0; looked < places && found < expiredMax; looked++) {
+      const stretch = this.#stretches[this.#stretch];
+      if (stretch === undefined || this.#place >= stretch.times.length) {
+        this.#place = 0;
         this.#stretch = (this.#stretch + 1) % this.#stretches.length;
         continue;
       }
-      const [ref, deadlineMs] = next.value;
-      if (deadlineMs > nowMs) continue;
-      found++;
-      expired(ref);
+      const at = this.#place;
+      const unixMs = stretch.times[at];
+      if (unixMs !== NONE && unixMs <= nowMs) {
+        found++;
+        expired(this.#stretch * (STRETCH_MASK + 1) + stretch.keys[at]);
+        // Another one may have moved up.
+        if (stretch.times[at] !== unixMs) continue;
+      }
+      this.#place++;
     }
     return found;
+  }
+
+  #change(stretch: Stretch, change: () => void): void {
+    this.#size -= stretch.size;
+    this.#places -= stretch.capacity;
+    change();
+    this.#size += stretch.size;
+    this.#places += stretch.capacity;
   }
 }

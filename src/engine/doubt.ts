@@ -7,6 +7,7 @@ import type { Clock } from '../host/host.ts';
 import { JournalFailure } from '../journal/errors.ts';
 import { GroupBuffer } from '../journal/group.ts';
 import type { Journal } from '../journal/journal.ts';
+import { Births } from './births.ts';
 import { Group } from './group.ts';
 import type { StoredRecord } from './idempotency.ts';
 import { NO_GROUP } from './records.ts';
@@ -27,7 +28,7 @@ export interface Repair {
 export class Doubt {
   readonly #refs = new Set<number>();
   readonly #unsettled: StoredRecord[] = [];
-  #horizonMs = 0;
+  readonly #forgotten = new Births();
 
   /** Whether a failed group touched the record. */
   has(ref: number): boolean {
@@ -40,7 +41,7 @@ export class Doubt {
       record.unsettled = true;
       this.#unsettled.push(record);
     }
-    this.#horizonMs = Math.max(this.#horizonMs, group.horizonMs);
+    this.#forgotten.addAll(group.forgotten);
   }
 
   /**
@@ -71,7 +72,7 @@ export class Doubt {
     group.reset(NO_GROUP, new GroupBuffer());
     for (const ref of this.#refs) group.late.push(ref);
     for (const record of this.#unsettled) group.records.push(record);
-    group.horizonMs = this.#horizonMs;
+    group.forgotten.addAll(this.#forgotten);
     return group;
   }
 
@@ -79,6 +80,6 @@ export class Doubt {
     for (const record of this.#unsettled) record.unsettled = false;
     this.#refs.clear();
     this.#unsettled.length = 0;
-    this.#horizonMs = 0;
+    this.#forgotten.clear();
   }
 }

@@ -3,6 +3,7 @@ import { Block } from '../journal/blocks.ts';
 import type { GroupBuffer } from '../journal/group.ts';
 import { SNAPSHOT_PART_BYTES, type SnapshotSource } from '../journal/snapshot.ts';
 import { assert } from '../std/assert.ts';
+import type { Births } from './births.ts';
 import { type Group, putValue } from './group.ts';
 import type { IdempotencyStore, StoredRecord } from './idempotency.ts';
 import type { Records } from './records.ts';
@@ -18,8 +19,17 @@ const NO_HASH_KEY = new Uint8Array(8);
 export function completeGroup(group: Group, records: Records): void {
   const buffer = group.encoding;
   for (const ref of group.late) encodeRecord(buffer, records, ref);
-  for (const record of group.records) buffer.putIdempotency(record);
-  if (group.horizonMs > 0) buffer.putHorizon(group.horizonMs);
+  for (const record of group.records) encodeKey(buffer, record);
+  encodeForgotten(buffer, group.forgotten);
+}
+
+function encodeKey(buffer: GroupBuffer, record: StoredRecord): void {
+  if (record.scope === 'import') buffer.putImportId(record.id);
+  else buffer.putIdempotency(record);
+}
+
+function encodeForgotten(buffer: GroupBuffer, { spans }: Births): void {
+  for (const { from, to } of spans) buffer.putForgotten(from, to);
 }
 
 function encodeRecord(buffer: GroupBuffer, records: Records, ref: number): void {
@@ -87,15 +97,18 @@ export class SnapshotParts implements SnapshotSource {
     this.#idempotency ??= this.#keys.records();
     while (part.bytes < SNAPSHOT_PART_BYTES) {
       const next = this.#idempotency.next();
-      if (next.done === true) return false;
-      part.putIdempotency(next.value);
+      if (next.done === true) {
+        // Last, so that it tells of records that were dropped while this was under way.
+        encodeForgotten(part, this.#keys.forgotten);
+        return false;
+      }
+      encodeKey(part, next.value);
     }
     return true;
   }
 
   #putHead(part: GroupBuffer): void {
     this.#isHeadTold = true;
-    if (this.#keys.horizonMs > 0) part.putHorizon(this.#keys.horizonMs);
     if (!this.#copiesBlocks) return;
     const { table } = this.#records;
     part.putTable(table.count, this.#hasIndex ? table.index.depth : 0, this.#hasIndex ? table.hashKey : NO_HASH_KEY);

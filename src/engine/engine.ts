@@ -31,6 +31,7 @@ import type { Group } from './group.ts';
 import { IDEMPOTENCY_DEFAULTS, type IdempotencyOptions, IdempotencyStore } from './idempotency.ts';
 import { type DurablePage, Listing } from './listing.ts';
 import { Loading } from './loading.ts';
+import { Memory } from './memory.ts';
 import { NO_GROUP, Records } from './records.ts';
 import { Snapshots } from './snapshots.ts';
 import { Submission } from './submission.ts';
@@ -50,8 +51,13 @@ export interface EngineOptions {
   readonly segmentBytesMax?: number | undefined;
   /** How far segments of the journal are allocated ahead. Default: not at all. */
   readonly allocateBytes?: number | undefined;
-  /** New names beyond this are refused (`too_many_counters`). Default: what the address space holds. */
+  /** New names beyond this are refused (`too_many_counters`). Default: what the memory for them holds. */
   readonly countersMax?: number | undefined;
+  /**
+   * What counters, their deadlines and ids of imports may take outside of the heap; beyond it new ones are refused. Default: what
+   * the address space holds.
+   */
+  readonly memoryBytesMax?: number | undefined;
   /** Told when the journal fails, and when a snapshot does; the engine goes on by itself. */
   readonly onFailure?: ((error: unknown) => void) | undefined;
   /** Told when the journal works again. */
@@ -99,15 +105,18 @@ export class Engine implements CountingService {
    * @throws DamageError when a file is damaged: nothing is changed then.
    */
   static async open(options: EngineOptions): Promise<Engine> {
-    const { random } = options.host;
+    const { random, clock } = options.host;
+    const hashKey = random.bytes(HASH_KEY_BYTES);
+    const memory = new Memory(options.memoryBytesMax);
     const groups: Group[] = [];
     const records = new Records({
-      hashKey: random.bytes(HASH_KEY_BYTES),
+      hashKey,
       policies: options.policies ?? [],
       countersMax: options.countersMax ?? Number.MAX_SAFE_INTEGER,
+      memory,
       groups,
     });
-    const keys = new IdempotencyStore({ ...IDEMPOTENCY_DEFAULTS, ...options.idempotency });
+    const keys = new IdempotencyStore({ ...IDEMPOTENCY_DEFAULTS, ...options.idempotency }, clock, memory, hashKey);
     const loading = new Loading(records, keys);
     const { disk, host, segmentBytesMax, allocateBytes } = options;
     let engine: Engine | undefined;
@@ -274,7 +283,8 @@ export class Engine implements CountingService {
       syncs: this.#committer.syncs,
       commands: this.#commandCount,
       journalBytes: this.#journal.bytesSinceSnapshot,
-      tableBytes: this.#records.table.byteLength,
+      tableBytes: this.#records.memory.bytes,
+      tableBytesMax: this.#records.memory.bytesMax,
       idempotencyRecords: this.#keys.count,
       idempotencyBytes: this.#keys.bytes,
       failure: this.#failure === undefined ? undefined : describe(this.#failure),

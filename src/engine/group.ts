@@ -14,6 +14,7 @@ import { GROUP_RECORDS_MAX } from '../counter/limits.ts';
 import type { GroupBuffer } from '../journal/group.ts';
 import { assert } from '../std/assert.ts';
 import { grown } from '../std/columns.ts';
+import { Births } from './births.ts';
 import type { StoredRecord } from './idempotency.ts';
 import { KEY_LANE, Meta, Slab } from './slab.ts';
 
@@ -42,8 +43,8 @@ export class Group {
   readonly late: number[] = [];
   /** Idempotency records that commit with the group. */
   readonly records: StoredRecord[] = [];
-  /** The idempotency horizon moved up to this. */
-  horizonMs = 0;
+  /** Births of the idempotency keys that were forgotten for it. */
+  readonly forgotten = new Births();
   readonly chunks: Chunk[] = [];
   readonly waiters: Waiter[] = [];
   /** Bytes that the idempotency records will take in the journal. */
@@ -55,7 +56,7 @@ export class Group {
 
   /** Nothing in it for the journal. */
   get isEmpty(): boolean {
-    return this.count === 0 && this.records.length === 0 && this.horizonMs === 0;
+    return this.count === 0 && this.records.length === 0 && this.forgotten.spans.length === 0;
   }
 
   /** Whether the record that holds `place` is in this group. */
@@ -112,7 +113,7 @@ export class Group {
     this.count = 0;
     this.late.length = 0;
     this.records.length = 0;
-    this.horizonMs = 0;
+    this.forgotten.clear();
     this.chunks.length = 0;
     this.waiters.length = 0;
     this.recordBytes = 0;

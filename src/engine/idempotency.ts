@@ -2,18 +2,23 @@
  * Idempotency records: what was answered to which key. A record commits in the group of its update, so either
  * both survive a crash or neither does.
  *
- * A key that carries its time (UUIDv7, ULID) is judged by it once its record is gone: born at or before the
- * horizon it may have been used (*unknown*); after it, it is new. An opaque key without a record is new again,
+ * A key that carries its time (UUIDv7, ULID) is judged by it once its record is gone: born within what has been
+ * forgotten it may have been used (*unknown*); otherwise it is new. An opaque key without a record is new again,
  * so an opaque record is never dropped before its time: while the store is full, new opaque keys are refused.
  *
  * Invariants:
- * - The horizon never falls. A timed record is dropped only after the horizon has passed its birth.
- * - A record's time ends by the clock as it is now, wrong or not, since the record was stamped by it: were it the
- *   latest time ever seen, then after a clock that was ahead has been set back every new record would be dropped at once.
- * - Import records (ids of imported chunks) are kept for good and do not count towards the bound.
+ * - `forgotten` has the birth of every timed record that was dropped. Nothing leaves it, and no clock moves it.
+ * - A record's time runs by the monotonic clock, so that no jump of the other one ends or prolongs it. Over a restart it goes
+ *   on from the last group's stamp, unless that lies ahead of the clock: it then was wrong, and nothing has passed since.
+ * - Ids of imported chunks are kept for good (`import-ids.ts`), outside of the heap.
  */
 import type { IdempotencyKey } from '../counter/chunk.ts';
 import { DONE, ERRORS } from '../counter/errors.ts';
+import type { Clock } from '../host/host.ts';
+import type { IdempotencyRecord } from '../journal/replay.ts';
+import { Births } from './births.ts';
+import { ImportIds, type ImportRecord } from './import-ids.ts';
+import type { Memory } from './memory.ts';
 
 export interface IdempotencyOptions {
   /** How long a key is remembered. */
@@ -30,8 +35,8 @@ export const IDEMPOTENCY_DEFAULTS: IdempotencyOptions = {
   clockSkewMs: 60_000,
 };
 
-export interface StoredRecord {
-  readonly scope: 'request' | 'import';
+export interface RequestRecord {
+  readonly scope: 'request';
   readonly key: string;
   readonly fingerprint: string;
   readonly appliedAtMs: number;
@@ -39,128 +44,170 @@ export interface StoredRecord {
   readonly outcomes: Uint8Array;
   /** Its group failed and has not been restated: whether it will survive is not known. */
   unsettled: boolean;
+  /** When its time ends, by the monotonic clock. */
+  endsMs: number;
 }
+
+export type StoredRecord = RequestRecord | ImportRecord;
 
 /** Records dropped at a time: after a pause a million may have ended, and one request is not to wait for all of them. */
 const DROPPED_MAX = 1000;
 /** What a record costs besides its texts and outcomes: measured on a heap of a million. */
-const RECORD_OVERHEAD_BYTES = 240;
+const RECORD_OVERHEAD_BYTES = 256;
+/** What an id takes in the journal. */
+const IMPORT_ID_ENTRY_BYTES = 36;
 
 export class IdempotencyStore {
+  readonly imports: ImportIds;
+  /** When the keys were born that are no longer known. */
+  readonly forgotten = new Births();
   readonly #options: IdempotencyOptions;
-  readonly #imports = new Map<string, StoredRecord>();
+  readonly #clock: Clock;
+  readonly #memory: Memory;
   /** In order of application, which is the order in which their time ends. */
   readonly #opaque = new AgingMap();
   readonly #timed = new AgingMap();
   #bytes = 0;
-  #evictedHorizonMs = 0;
-  #latestMs = 0;
 
-  constructor(options: IdempotencyOptions) {
+  /** @param hashKey 8 secret random bytes. */
+  constructor(options: IdempotencyOptions, clock: Clock, memory: Memory, hashKey: Uint8Array) {
     this.#options = options;
+    this.#clock = clock;
+    this.#memory = memory;
+    this.imports = new ImportIds(hashKey);
+    memory.count(() => this.imports.byteLength);
   }
 
+  /** Keys of requests, and ids of imports. */
   get count(): number {
-    return this.#opaque.size + this.#timed.size + this.#imports.size;
+    return this.#opaque.size + this.#timed.size + this.imports.count;
   }
 
+  /** Of the keys of requests. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Births at or before this are no longer known. Unix ms. */
-  get horizonMs(): number {
-    return Math.max(this.#evictedHorizonMs, this.#latestMs - this.#options.retentionMs);
-  }
-
-  /** The part of the horizon that dropping records early has moved: the journal keeps it. */
-  get evictedHorizonMs(): number {
-    return this.#evictedHorizonMs;
-  }
-
   find(key: IdempotencyKey): StoredRecord | undefined {
-    if (key.scope === 'import') return this.#imports.get(key.key);
+    if (key.scope === 'import') return this.imports.find(key.key);
+    this.#dropEnded();
     return this.#opaque.get(key.key) ?? this.#timed.get(key.key);
   }
 
   /**
    * Whether a key without a record may be used now; makes room where it can.
+   * @param forgotten gets the births of what had to go for it: the gathering group's, since the journal must keep it
    * @returns `DONE` or an error id.
    */
-  admit(key: IdempotencyKey, nowMs: number): number {
-    this.#advance(nowMs);
-    if (key.scope === 'import') return DONE;
+  admit(key: IdempotencyKey, nowMs: number, forgotten: Births): number {
+    if (key.scope === 'import') return this.#memory.hasRoom() ? DONE : ERRORS.too_many_imports.id;
+    const { bytesMax, clockSkewMs, retentionMs } = this.#options;
     const birthMs = birthOf(key.key);
-    if (birthMs === undefined) {
-      return this.#bytes >= this.#options.bytesMax ? ERRORS.idempotency_full.id : DONE;
-    }
-    if (birthMs > nowMs + this.#options.clockSkewMs) return ERRORS.idempotency_from_future.id;
-    if (birthMs <= this.horizonMs) return ERRORS.idempotency_expired.id;
-    while (this.#bytes >= this.#options.bytesMax) {
+    if (birthMs === undefined) return this.#bytes >= bytesMax ? ERRORS.idempotency_full.id : DONE;
+    if (birthMs > nowMs + clockSkewMs) return ERRORS.idempotency_from_future.id;
+    if (birthMs <= nowMs - retentionMs) return ERRORS.idempotency_expired.id;
+    while (this.#bytes >= bytesMax) {
       const { oldest } = this.#timed;
       if (oldest === undefined) return ERRORS.idempotency_full.id;
-      this.#drop(this.#timed, oldest);
-      this.#evictedHorizonMs = Math.max(this.#evictedHorizonMs, birthOf(oldest.key) ?? 0);
+      const droppedMs = this.#dropTimed(oldest);
+      forgotten.add(droppedMs, droppedMs);
     }
-    // Making room may have moved the horizon past this very key.
-    return birthMs <= this.horizonMs ? ERRORS.idempotency_expired.id : DONE;
+    return this.forgotten.has(birthMs) ? ERRORS.idempotency_expired.id : DONE;
   }
 
   /** When the oldest opaque record's time ends: that much later a refused key may come again. */
-  retryAfterMs(nowMs: number): number {
+  retryAfterMs(): number {
     const { oldest } = this.#opaque;
-    return oldest === undefined ? 1000 : Math.max(1000, this.#endOf(oldest) - nowMs);
+    return oldest === undefined ? 1000 : Math.max(1000, Math.ceil(oldest.endsMs - this.#clock.monotonicMs()));
   }
 
-  add(record: StoredRecord): void {
-    if (record.scope === 'import') {
-      this.#imports.set(record.key, record);
-      return;
-    }
-    const records = birthOf(record.key) === undefined ? this.#opaque : this.#timed;
-    const before = records.get(record.key);
-    if (before !== undefined) this.#drop(records, before);
-    records.set(record.key, record);
-    this.#bytes += recordBytes(record);
+  /** Keeps what was answered to a key that is applied now. */
+  add(key: IdempotencyKey, appliedAtMs: number, outcomes: Uint8Array): StoredRecord {
+    if (key.scope === 'import') return this.imports.add(key, appliedAtMs);
+    const { scope, fingerprint } = key;
+    const endsMs = this.#clock.monotonicMs() + this.#lifetimeMs;
+    return this.#put({ scope, key: key.key, fingerprint, appliedAtMs, outcomes, unsettled: false, endsMs });
   }
 
   /** Takes back a record that was added in this turn. */
   remove(record: StoredRecord): void {
     for (const records of [this.#opaque, this.#timed])
-      if (records.get(record.key) === record) this.#drop(records, record);
+      if (record.scope === 'request' && records.get(record.key) === record) this.#drop(records, record);
   }
 
-  /** From a recovered journal: the horizon, and the time of its groups. */
-  restore(horizonMs: number, latestMs: number): void {
-    this.#evictedHorizonMs = Math.max(this.#evictedHorizonMs, horizonMs);
-    this.#latestMs = Math.max(this.#latestMs, latestMs);
+  /** Keeps what a journal has kept; the owner of its memory is the record. Its time ends when `finishLoading` says. */
+  load({ scope, key, fingerprint, appliedAtMs, outcomes }: IdempotencyRecord): void {
+    // An earlier version kept ids of imports so.
+    if (scope === 'import') this.imports.add({ scope, key, fingerprint }, appliedAtMs);
+    else this.#put({ scope, key, fingerprint, appliedAtMs, outcomes, unsettled: false, endsMs: 0 });
+  }
+
+  /**
+   * Everything that the journal has kept is here.
+   * @param lastGroupMs the stamp of its last group @param horizonMs of an earlier version, 0 for none
+   */
+  finishLoading(lastGroupMs: number, horizonMs: number): void {
+    const nowMs = this.#clock.nowMs();
+    const { retentionMs, clockSkewMs } = this.#options;
+    const untilMs = Math.min(lastGroupMs, nowMs);
+    if (horizonMs > 0) {
+      // It went by the latest stamp; one that lies ahead of the clock was wrong.
+      const soundMs = Math.min(horizonMs, nowMs + clockSkewMs);
+      this.forgotten.add(0, Math.max(soundMs, untilMs - retentionMs));
+    }
+    const beginMs = this.#clock.monotonicMs() + this.#lifetimeMs;
+    for (const records of [this.#opaque, this.#timed]) {
+      for (const record of records.values()) record.endsMs = beginMs - Math.max(0, untilMs - record.appliedAtMs);
+    }
   }
 
   /** All records, for a snapshot. */
   *records(): Generator<StoredRecord> {
-    yield* this.#imports.values();
+    yield* this.imports.records();
     yield* this.#opaque.values();
     yield* this.#timed.values();
   }
 
+  /** The window plus twice the skew: then the window has passed any birth that was accepted. */
+  get #lifetimeMs(): number {
+    return this.#options.retentionMs + 2 * this.#options.clockSkewMs;
+  }
+
+  #put(record: RequestRecord): RequestRecord {
+    const records = birthOf(record.key) === undefined ? this.#opaque : this.#timed;
+    const before = records.get(record.key);
+    if (before !== undefined) this.#drop(records, before);
+    records.set(record.key, record);
+    this.#bytes += recordBytes(record);
+    return record;
+  }
+
   /** Drops what has outlived its time. */
-  #advance(nowMs: number): void {
-    this.#latestMs = Math.max(this.#latestMs, nowMs);
-    for (const records of [this.#opaque, this.#timed]) {
-      for (let dropped = 0; dropped < DROPPED_MAX; dropped++) {
-        const { oldest } = records;
-        if (oldest === undefined || this.#endOf(oldest) > nowMs) break;
-        this.#drop(records, oldest);
-      }
+  #dropEnded(): void {
+    const nowMs = this.#clock.monotonicMs();
+    const hasEnded = (record: RequestRecord | undefined): record is RequestRecord =>
+      record !== undefined && record.endsMs <= nowMs;
+    for (let dropped = 0; dropped < DROPPED_MAX; dropped++) {
+      const { oldest } = this.#opaque;
+      if (!hasEnded(oldest)) break;
+      this.#drop(this.#opaque, oldest);
+    }
+    for (let dropped = 0; dropped < DROPPED_MAX; dropped++) {
+      const { oldest } = this.#timed;
+      if (!hasEnded(oldest)) break;
+      this.#dropTimed(oldest);
     }
   }
 
-  /** The window plus twice the skew: then the horizon has passed any birth that was accepted. */
-  #endOf(record: StoredRecord): number {
-    return record.appliedAtMs + this.#options.retentionMs + 2 * this.#options.clockSkewMs;
+  /** @returns when its key was born, which is kept. */
+  #dropTimed(record: RequestRecord): number {
+    this.#drop(this.#timed, record);
+    const birthMs = birthOf(record.key) ?? 0;
+    this.forgotten.add(birthMs, birthMs);
+    return birthMs;
   }
 
-  #drop(records: AgingMap, record: StoredRecord): void {
+  #drop(records: AgingMap, record: RequestRecord): void {
     records.delete(record.key);
     this.#bytes -= recordBytes(record);
   }
@@ -170,11 +217,11 @@ export class IdempotencyStore {
  * Records by key, in the order in which they were added. A fresh iterator over a Map walks over the holes of what
  * was deleted before it comes to the first entry; with one that is kept, the oldest costs nothing to find.
  */
-class AgingMap extends Map<string, StoredRecord> {
+class AgingMap extends Map<string, RequestRecord> {
   #ages = this.values();
-  #oldest: StoredRecord | undefined;
+  #oldest: RequestRecord | undefined;
 
-  get oldest(): StoredRecord | undefined {
+  get oldest(): RequestRecord | undefined {
     while (this.size > 0 && (this.#oldest === undefined || this.get(this.#oldest.key) !== this.#oldest)) {
       const next = this.#ages.next();
       if (next.done === true) this.#ages = this.values();
@@ -185,6 +232,7 @@ class AgingMap extends Map<string, StoredRecord> {
 }
 
 export function recordBytes(record: StoredRecord): number {
+  if (record.scope === 'import') return IMPORT_ID_ENTRY_BYTES;
   return RECORD_OVERHEAD_BYTES + record.key.length + record.fingerprint.length + record.outcomes.length;
 }
 

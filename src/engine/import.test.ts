@@ -92,6 +92,45 @@ describe('an import chunk', () => {
     expect((await submit((chunk) => chunk.pushName(Op.get, 'a'))).valueAt(0)).toBe(2n);
   });
 
+  it('is known after a restart and a snapshot, and other content under its id is refused', async () => {
+    await open();
+    const chunkOf = (by: bigint, fingerprint: string, key = IMPORT.key): Promise<Chunk> =>
+      submit((chunk) => {
+        chunk.key = { scope: 'import', key, fingerprint };
+        chunk.pushName(Op.add, 'a', by);
+      });
+    await chunkOf(5n, '11'.repeat(16));
+    for (const restart of [undefined, open, open]) {
+      if (restart !== undefined) {
+        await engine.snapshot();
+        await engine.close();
+        await restart();
+      }
+      expect(await chunkOf(5n, '11'.repeat(16))).toMatchObject({ refusal: DONE, replayed: true });
+      expect(errorCode((await chunkOf(6n, '22'.repeat(16))).refusal)).toBe('idempotency_mismatch');
+      await chunkOf(1n, '33'.repeat(16), `after ${engine.info().sequence}`);
+      expect((await submit((chunk) => chunk.pushName(Op.get, 'a'))).valueAt(0)).toBeLessThan(9n);
+    }
+    expect(engine.info().idempotencyBytes).toBe(0);
+  });
+
+  it('is refused by code when no more can be remembered, and what is there goes on counting', async () => {
+    await open({ memoryBytesMax: 300_000, durability: 'off' });
+    let refused: Chunk | undefined;
+    for (let i = 0; refused === undefined; i++) {
+      const chunk = await submit((into) => {
+        into.key = { scope: 'import', key: `${i}`, fingerprint: '' };
+        for (let n = 0; n < 100; n++) into.pushName(Op.add, 'a', 1n);
+      });
+      if (chunk.refusal !== DONE) refused = chunk;
+    }
+    expect(errorCode(refused.refusal)).toBe('too_many_imports');
+    expect((await submit((chunk) => chunk.pushName(Op.add, 'a', 1n))).code[0]).toBe(DONE);
+    expect(errorCode((await submit((chunk) => chunk.pushName(Op.add, 'b', 1n))).code[0])).toBe('too_many_counters');
+    await engine.close();
+    await open();
+  });
+
   it('of which nothing was counted is not remembered', async () => {
     await open();
     const refused = await importNames(['a'], { ceiling: 0n });

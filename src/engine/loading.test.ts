@@ -1,7 +1,7 @@
 /** What a start makes of entries, whatever order and company they come in: a plain map says what must be there. */
 import { describe, expect, it } from 'vitest';
 import { SimulatedDisk } from '../../test/simulation/disk.ts';
-import { simulatedHost } from '../../test/simulation/host.ts';
+import { SimulatedClock, simulatedHost } from '../../test/simulation/host.ts';
 import { type ModelEntry, put } from '../../test/simulation/journal-model.ts';
 import { readInt64 } from '../counter/int64.ts';
 import { GroupBuffer } from '../journal/group.ts';
@@ -10,6 +10,7 @@ import { ValueEntry } from '../journal/replay.ts';
 import { SeededRandom } from '../std/random.ts';
 import { IDEMPOTENCY_DEFAULTS, IdempotencyStore } from './idempotency.ts';
 import { Loading } from './loading.ts';
+import { Memory } from './memory.ts';
 import { Records } from './records.ts';
 import { FIRST_UNIT, Meta, Slab } from './slab.ts';
 import { SnapshotLoad } from './snapshot-load.ts';
@@ -23,12 +24,22 @@ const key = (bytes: string) => ({ kind: 0, bytes });
 const value = (name: string, low: number): ModelEntry => ({ entry: 'value', key: key(name), low, high: 0, at: 7 });
 const deadline = (name: string, ms: number): ModelEntry => ({ entry: 'deadline', key: key(name), ms });
 
+function keys(): IdempotencyStore {
+  return new IdempotencyStore(IDEMPOTENCY_DEFAULTS, new SimulatedClock(), new Memory(), new Uint8Array(8));
+}
+
 function newRecords(): Records {
-  return new Records({ hashKey: new Uint8Array(8).fill(5), policies: [], countersMax: 1e9, groups: [] });
+  return new Records({
+    hashKey: new Uint8Array(8).fill(5),
+    policies: [],
+    countersMax: 1e9,
+    memory: new Memory(),
+    groups: [],
+  });
 }
 
 async function open(disk: SimulatedDisk, records: Records): Promise<Journal> {
-  const loading = new Loading(records, new IdempotencyStore(IDEMPOTENCY_DEFAULTS));
+  const loading = new Loading(records, keys());
   return Journal.open({ disk, host: simulatedHost(1), replay: loading });
 }
 

@@ -3,7 +3,7 @@
  * snapshot as well as behind it: the last state counts.
  */
 import { Block, type Blocks, type IndexSegment, type TableHead } from '../journal/blocks.ts';
-import { type IdempotencyRecord, type Replay, ValueEntry, type Values } from '../journal/replay.ts';
+import { type IdempotencyRecord, type ImportId, type Replay, ValueEntry, type Values } from '../journal/replay.ts';
 import type { IdempotencyStore } from './idempotency.ts';
 import type { Records } from './records.ts';
 import { SlotOrdinals } from './slot-ordinals.ts';
@@ -18,7 +18,7 @@ export class Loading implements Replay {
   #hashes = new Int32Array(0);
   #refs = new Int32Array(0);
   #horizonMs = 0;
-  #latestMs = 0;
+  #lastGroupMs = 0;
 
   constructor(records: Records, keys: IdempotencyStore) {
     this.#records = records;
@@ -31,7 +31,7 @@ export class Loading implements Replay {
   }
 
   group(_sequence: bigint, timeMs: number): void {
-    this.#latestMs = Math.max(this.#latestMs, timeMs);
+    this.#lastGroupMs = timeMs;
   }
 
   beginSnapshot(entries: number): void {
@@ -96,7 +96,15 @@ export class Loading implements Replay {
   }
 
   idempotency(record: IdempotencyRecord): void {
-    this.#keys.add({ ...record, outcomes: record.outcomes.slice(), unsettled: false });
+    this.#keys.load(record);
+  }
+
+  importId(id: ImportId): void {
+    this.#keys.imports.put(id);
+  }
+
+  forgotten(fromMs: number, throughMs: number): void {
+    this.#keys.forgotten.add(fromMs, throughMs);
   }
 
   horizon(unixMs: number): void {
@@ -105,7 +113,7 @@ export class Loading implements Replay {
 
   /** Everything has been read: time in the store goes on from the last group's. */
   finish(): void {
-    this.#keys.restore(this.#horizonMs, this.#latestMs);
+    this.#keys.finishLoading(this.#lastGroupMs, this.#horizonMs);
   }
 
   #find(kind: number, nameLength: number, key: DataView, start: number): number {

@@ -11,11 +11,14 @@ import { Kind } from '../counter/key.ts';
 import { type Policy, PolicyTable } from '../counter/policy.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Group } from './group.ts';
+import type { Memory } from './memory.ts';
 import { Meta, Slab } from './slab.ts';
 import { Table } from './table.ts';
 
 /** The order of no group: nothing to wait for. */
 export const NO_GROUP = -1;
+/** More than what is added in one turn of the event loop takes. */
+const SPARED_BYTES = 16 * 1024 * 1024;
 
 export class Records {
   readonly table: Table;
@@ -23,6 +26,7 @@ export class Records {
   readonly deadlines = new Deadlines();
   readonly #policies: PolicyTable;
   readonly #countersMax: number;
+  readonly memory: Memory;
   /** Groups that are not durable, oldest first; the last one is gathering. Owned by the committer. */
   readonly #groups: readonly Group[];
   #absent = 0;
@@ -31,6 +35,7 @@ export class Records {
     readonly hashKey: Uint8Array;
     readonly policies: readonly Policy[];
     readonly countersMax: number;
+    readonly memory: Memory;
     readonly groups: readonly Group[];
   }) {
     this.table = new Table(options.hashKey);
@@ -38,6 +43,9 @@ export class Records {
     this.#policies = new PolicyTable(options.policies);
     this.#countersMax = options.countersMax;
     this.#groups = options.groups;
+    this.memory = options.memory;
+    this.memory.count(() => this.table.byteLength);
+    this.memory.count(() => this.deadlines.byteLength);
   }
 
   /** Counters that exist; expired ones until the sweep finds them. */
@@ -101,6 +109,7 @@ export class Records {
     let record = ref;
     if (record === 0) {
       if (this.table.count >= this.#countersMax) return 0;
+      if (!this.memory.hasRoom() && !this.slab.hasFree(kind, nameLength)) return 0;
       record = this.table.insert(hash, kind, nameLength, key, start);
       if (record === 0) return 0;
       this.classify(record);
@@ -121,6 +130,11 @@ export class Records {
   setDeadline(ref: number, unixMs: number): void {
     this.deadlines.set(ref, unixMs);
     this.#setFlag(ref, Meta.deadline, true);
+  }
+
+  /** Whether the record has a deadline, or may get one. */
+  hasRoomForDeadline(ref: number): boolean {
+    return (this.meta(ref) & Meta.deadline) !== 0 || this.memory.hasRoom();
   }
 
   clearDeadline(ref: number): void {
@@ -145,7 +159,8 @@ export class Records {
 
   /** Whether no add can be refused but for an overflow or a failing disk. */
   get areUnbounded(): boolean {
-    return this.#policies.isEmpty && this.#countersMax === Number.MAX_SAFE_INTEGER;
+    const isLimited = this.#countersMax !== Number.MAX_SAFE_INTEGER || !this.memory.hasRoom(SPARED_BYTES);
+    return this.#policies.isEmpty && !isLimited;
   }
 
   /** The policy of a name that may have no record. */

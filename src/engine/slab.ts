@@ -104,7 +104,7 @@ export class Slab {
   /** Stores a new record with value 0. @returns its ref, or 0 when the address space is used up. */
   insert(kind: number, nameLength: number, key: DataView, start: number): number {
     const keyLength = nameLength + SUFFIX_BYTES[kind];
-    const ref = this.#allocate(1 + ((keyLength + UNIT_BYTES - 1) >>> 4));
+    const ref = this.#allocate(unitsFor(keyLength));
     if (ref === 0) return 0;
     const piece = Slab.piece(ref);
     const lanes = this.lanes[piece];
@@ -179,6 +179,11 @@ export class Slab {
     return position + ((lanes[at + 3] & Meta.nameLengthMask) !== 0 ? unitsOf(lanes[at + 3]) : lanes[at]);
   }
 
+  /** Whether a free block fits a record with such a key. */
+  hasFree(kind: number, nameLength: number): boolean {
+    return this.#free[unitsFor(nameLength + SUFFIX_BYTES[kind])] !== 0;
+  }
+
   #allocate(units: number): number {
     const free = this.#free[units];
     if (free !== 0) {
@@ -222,4 +227,9 @@ export class Slab {
     this.#free[units] = ref;
     this.#freeUnits += units;
   }
+}
+
+/** The units of a record with a key of so many bytes. */
+function unitsFor(keyLength: number): number {
+  return 1 + ((keyLength + UNIT_BYTES - 1) >>> 4);
 }

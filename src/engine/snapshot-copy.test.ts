@@ -2,7 +2,7 @@
 import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { SimulatedDisk } from '../../test/simulation/disk.ts';
-import { simulatedHost } from '../../test/simulation/host.ts';
+import { SimulatedClock, simulatedHost } from '../../test/simulation/host.ts';
 import { Recorder } from '../../test/simulation/journal-model.ts';
 import { Kind } from '../counter/key.ts';
 import type { Policy } from '../counter/policy.ts';
@@ -12,6 +12,7 @@ import { SeededRandom } from '../std/random.ts';
 import { SnapshotParts } from './encoding.ts';
 import { IDEMPOTENCY_DEFAULTS, IdempotencyStore } from './idempotency.ts';
 import { Loading } from './loading.ts';
+import { Memory } from './memory.ts';
 import { Records } from './records.ts';
 import { FIRST_UNIT, Meta, Slab } from './slab.ts';
 
@@ -23,8 +24,12 @@ interface State {
   readonly deadlineMs: number | undefined;
 }
 
+function keys(): IdempotencyStore {
+  return new IdempotencyStore(IDEMPOTENCY_DEFAULTS, new SimulatedClock(), new Memory(), new Uint8Array(8));
+}
+
 function newRecords(policies: readonly Policy[] = [], hashKey = HASH_KEY): Records {
-  return new Records({ hashKey, policies, countersMax: 1e9, groups: [] });
+  return new Records({ hashKey, policies, countersMax: 1e9, memory: new Memory(), groups: [] });
 }
 
 /** Records by name, as they are changed beside a model. */
@@ -84,7 +89,7 @@ async function restart(
   const disk = new SimulatedDisk({ seed: 1 });
   const host = simulatedHost(1);
   const journal = await Journal.open({ disk, host, replay: new Recorder() });
-  const parts = new SnapshotParts(counters.records, new IdempotencyStore(IDEMPOTENCY_DEFAULTS), withIndex);
+  const parts = new SnapshotParts(counters.records, keys(), withIndex);
   const next = (part: GroupBuffer): boolean => {
     const hasMore = parts.next(part);
     between();
@@ -96,7 +101,7 @@ async function restart(
     async () => undefined,
   );
   await journal.close();
-  const replay = new Loading(into, new IdempotencyStore(IDEMPOTENCY_DEFAULTS));
+  const replay = new Loading(into, keys());
   await Journal.open({ disk, host, replay });
   return disk;
 }
@@ -225,7 +230,7 @@ it('that ends early, because it is found damaged, leaves its records to be found
   const counters = someCounters();
   const disk = await restart(counters, true);
   const records = newRecords();
-  const loading = new Loading(records, new IdempotencyStore(IDEMPOTENCY_DEFAULTS));
+  const loading = new Loading(records, keys());
   let segments = 0;
   const replay = new Proxy(loading, {
     get: (target, name: keyof Loading) => {

@@ -31,6 +31,7 @@ const PASSING: ReadonlySet<number> = new Set([
 
 /** Records are found for so many commands at a time: what that touches is still in the first-level cache when they are applied. */
 const STRIP_COMMANDS = 128;
+const NO_OUTCOMES = new Uint8Array(0);
 
 export class Submission {
   readonly #records: Records;
@@ -114,7 +115,7 @@ export class Submission {
     const isOther = record === undefined || chunk.refusal === ERRORS.idempotency_mismatch.id;
     if (isOther && this.#overlaps(chunk, key)) return true;
     if (chunk.refusal !== DONE) {
-      if (chunk.refusal === ERRORS.idempotency_full.id) chunk.retryAfterMs = this.#keys.retryAfterMs(chunk.appliedAtMs);
+      if (chunk.refusal === ERRORS.idempotency_full.id) chunk.retryAfterMs = this.#keys.retryAfterMs();
       return true;
     }
     if (record === undefined) return false;
@@ -154,7 +155,7 @@ export class Submission {
     if (code === DONE && record === undefined) return false;
     chunk.code[i] = code;
     chunk.flags[i] = 0;
-    if (code === ERRORS.idempotency_full.id) chunk.retryAfterMs = this.#keys.retryAfterMs(chunk.appliedAtMs);
+    if (code === ERRORS.idempotency_full.id) chunk.retryAfterMs = this.#keys.retryAfterMs();
     if (code === DONE && record !== undefined) unpackOutcomes(record.outcomes, chunk, i, i + 1, Flag.replayed);
     return true;
   }
@@ -162,12 +163,10 @@ export class Submission {
   #judge(record: StoredRecord | undefined, key: IdempotencyKey, nowMs: number): number {
     if (record === undefined) {
       if (this.#committer.isFailing) return DONE;
-      const horizonMs = this.#keys.evictedHorizonMs;
-      const code = this.#keys.admit(key, nowMs);
-      if (this.#keys.evictedHorizonMs !== horizonMs) this.#committer.gathering.horizonMs = this.#keys.evictedHorizonMs;
-      return code;
+      return this.#keys.admit(key, nowMs, this.#committer.gathering.forgotten);
     }
-    if (record.fingerprint !== key.fingerprint) return ERRORS.idempotency_mismatch.id;
+    const isSame = record.scope === 'import' ? record.isOf(key.fingerprint) : record.fingerprint === key.fingerprint;
+    if (!isSame) return ERRORS.idempotency_mismatch.id;
     return record.unsettled ? ERRORS.idempotency_unsettled.id : DONE;
   }
 
@@ -182,7 +181,7 @@ export class Submission {
       repeated &&= REPEATED.has(chunk.code[i]);
     }
     if (!changed && (!repeated || key.scope === 'import')) return;
-    const outcomes = key.scope === 'import' ? new Uint8Array(0) : packOutcomes(chunk, from, to);
+    const outcomes = key.scope === 'import' ? NO_OUTCOMES : packOutcomes(chunk, from, to);
     this.#record(key, nowMs, outcomes, added);
     // More content follows these places: what ends there later, or goes on otherwise, is known by that.
     const { after, places = [] } = key;
@@ -192,14 +191,8 @@ export class Submission {
     }
   }
 
-  #record(
-    { scope, key, fingerprint }: IdempotencyKey,
-    nowMs: number,
-    outcomes: Uint8Array,
-    added: StoredRecord[],
-  ): void {
-    const record: StoredRecord = { scope, key, fingerprint, appliedAtMs: nowMs, outcomes, unsettled: false };
-    this.#keys.add(record);
+  #record(key: IdempotencyKey, nowMs: number, outcomes: Uint8Array, added: StoredRecord[]): void {
+    const record = this.#keys.add(key, nowMs, outcomes);
     added.push(record);
     const group = this.#committer.gathering;
     group.records.push(record);

@@ -5,6 +5,8 @@ import type { Records } from './records.ts';
 
 const INTERVAL_MS = 100;
 const RECORDS_MAX = 10_000;
+/** That hold a deadline, or none: looking at one costs next to nothing. */
+const PLACES_MAX = 40_000;
 
 export class Sweep {
   readonly #records: Records;
@@ -36,10 +38,11 @@ export class Sweep {
   #run(): void {
     const { deadlines } = this.#records;
     if (deadlines.size === 0 || !this.#mayRun() || !this.#committer.hasRoom(RECORDS_MAX)) return;
-    const expired = deadlines.sweep(RECORDS_MAX, this.#clock.nowMs(), (ref) => {
+    const remove = (ref: number): void => {
       this.#records.markDeleted(ref);
       this.#records.touch(ref);
-    });
+    };
+    const expired = deadlines.sweep(PLACES_MAX, this.#clock.nowMs(), remove, RECORDS_MAX);
     if (expired > 0) this.#committer.kick();
   }
 }

@@ -13,9 +13,11 @@ import {
   ENTRY_TYPE_MASK,
   ENTRY_TYPE_SHIFT,
   Entry,
+  FORGOTTEN_BYTES,
   Frame,
   HORIZON_BYTES,
   IDEMPOTENCY_FIXED_BYTES,
+  IMPORT_ID_BYTES,
   INDEX_SEGMENT_FIXED_BYTES,
   SNAPSHOT_END_BYTES,
   TABLE_BYTES,
@@ -182,6 +184,18 @@ function replayEntry(reader: FrameReader, type: number, at: number, length: numb
       replay.idempotency(record);
       return true;
     }
+    case Entry.importId:
+      if (length !== IMPORT_ID_BYTES) return false;
+      replay.importId({
+        digest: hex(bytes, at, 16),
+        content: hex(bytes, at + 16, 8),
+        appliedAtMs: readMs(words, at + 24),
+      });
+      return true;
+    case Entry.forgotten:
+      if (length !== FORGOTTEN_BYTES) return false;
+      replay.forgotten(readMs(words, at), readMs(words, at + 8));
+      return true;
     case Entry.horizon:
       if (length !== HORIZON_BYTES) return false;
       replay.horizon(readMs(words, at));
@@ -198,7 +212,7 @@ function replayEntry(reader: FrameReader, type: number, at: number, length: numb
 }
 
 function isKnownType(type: number): boolean {
-  return type >= Entry.value && type <= Entry.blocks;
+  return type >= Entry.value && type <= Entry.forgotten;
 }
 
 /** Whether a newer version may have written the entry: of a known type, but about a kind that is not known here. */
@@ -239,10 +253,14 @@ function readIdempotency(
     key: Buffer.from(bytes.buffer, at + IDEMPOTENCY_FIXED_BYTES, keyEnd - at - IDEMPOTENCY_FIXED_BYTES).toString(
       'latin1',
     ),
-    fingerprint: Buffer.from(bytes.buffer, keyEnd, fingerprintEnd - keyEnd).toString('hex'),
+    fingerprint: hex(bytes, keyEnd, fingerprintEnd - keyEnd),
     appliedAtMs: readMs(words, at),
     outcomes: bytes.slice(fingerprintEnd, at + length),
   };
+}
+
+function hex(bytes: Uint8Array, at: number, length: number): string {
+  return Buffer.from(bytes.buffer, at, length).toString('hex');
 }
 
 /** Two words, low first; below 2^53. */

@@ -46,6 +46,7 @@ export const Entry = {
   deadline: 2,
   delete: 3,
   idempotency: 4,
+  /** Of earlier versions: `forgotten` has taken its place. */
   horizon: 5,
   /** Only in a snapshot, the last one. */
   snapshotEnd: 6,
@@ -53,6 +54,8 @@ export const Entry = {
   table: 7,
   indexSegment: 8,
   blocks: 9,
+  importId: 10,
+  forgotten: 11,
 } as const;
 
 /** Fixed bytes before an entry's variable part. */
@@ -63,6 +66,8 @@ export const IDEMPOTENCY_FIXED_BYTES = 12;
 export const HORIZON_BYTES = 8;
 export const SNAPSHOT_END_BYTES = 16;
 export const TABLE_BYTES = 24;
+export const IMPORT_ID_BYTES = 32;
+export const FORGOTTEN_BYTES = 16;
 export const INDEX_SEGMENT_FIXED_BYTES = 8;
 
 /** The next multiple of a sector. */

@@ -16,6 +16,20 @@ const TIME_MS = 1_700_000_000_123;
 const LIKES = { kind: 0, bytes: 'likes:42' };
 const WINDOW = { kind: 1, bytes: `views${'\x3c\0\0\0'}${'\x07\0\0\0'}` };
 
+const IMPORT = { entry: 'import', digest: '0f'.repeat(16), content: 'f0'.repeat(8), ms: TIME_MS } as const;
+const FORGOTTEN = { entry: 'forgotten', from: TIME_MS - 3_600_000, through: TIME_MS } as const;
+
+/** The second group of the first segment, as versions wrote it that had a horizon of keys. */
+const goldenHorizon = `
+    1024 544c59465c0000001111111111111111
+    1040 11111111111111110200000000000000
+    1056 7c68e5cf8b0100000004000000000000
+    1072 00040000000000000200000009db9aff
+    1088 0c000083000800006c696b65733a3432
+    1104 08000085fb79aecf8b01000000000000
+    1536
+`;
+
 const golden: Readonly<Record<string, string>> = {
   'journal-00000001.log': `
     0000 54414c4c594a524e0100000000000000
@@ -35,12 +49,15 @@ const golden: Readonly<Record<string, string>> = {
     0656 0007000000000000170000847b68e5cf
     0672 8b01000001050300612d6b6579c0ffee
     0688 01020300000000000000000000000000
-    1024 544c59465c0000001111111111111111
+    1024 544c5946880000001111111111111111
     1040 11111111111111110200000000000000
     1056 7c68e5cf8b0100000004000000000000
-    1072 00040000000000000200000009db9aff
+    1072 00040000000000000300000072df7789
     1088 0c000083000800006c696b65733a3432
-    1104 08000085fb79aecf8b01000000000000
+    1104 2000008a0f0f0f0f0f0f0f0f0f0f0f0f
+    1120 0f0f0f0ff0f0f0f0f0f0f0f07b68e5cf
+    1136 8b0100001000008bfb79aecf8b010000
+    1152 7b68e5cf8b0100000000000000000000
     1536
   `,
   'journal.reach': `
@@ -166,7 +183,8 @@ async function write(): Promise<Map<string, Uint8Array>> {
   group.begin();
   group.stamp(2n, TIME_MS + 1);
   put(group, { entry: 'delete', key: LIKES });
-  put(group, { entry: 'horizon', ms: TIME_MS - 3_600_000 });
+  put(group, IMPORT);
+  put(group, FORGOTTEN);
   await journal.write([group]);
   await journal.sync();
   const source = {
@@ -256,13 +274,19 @@ it('are read as they are pinned here: a journal', async () => {
     },
     {
       sequence: 2n,
-      entries: [
-        { entry: 'delete', key: LIKES },
-        { entry: 'horizon', ms: TIME_MS - 3_600_000 },
-      ],
+      entries: [{ entry: 'delete', key: LIKES }, IMPORT, FORGOTTEN],
     },
     { sequence: 3n, entries: [{ entry: 'value', key: WINDOW, low: 2, high: 2, at: 1_700_000_001 }] },
   ]);
+});
+
+it('are read as earlier versions wrote them: a horizon of idempotency keys', async () => {
+  const disk = await diskWith('journal-00000001.log');
+  const file = await disk.open('journal-00000001.log', 'write');
+  await file.write(undump(goldenHorizon).subarray(1024), 1024);
+  const replay = new Recorder();
+  expect(await verify(disk, replay)).toMatchObject({ wouldStart: true, sequence: 2n });
+  expect(replay.groups.at(-1)?.entries[1]).toEqual({ entry: 'horizon', ms: TIME_MS - 3_600_000 });
 });
 
 it('are read as they are pinned here: a snapshot, and the journal behind it', async () => {

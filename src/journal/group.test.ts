@@ -19,6 +19,8 @@ const key: fc.Arbitrary<ModelKey> = fc.oneof(
   fc.uint8Array({ minLength: 1, maxLength: 255 }).map((bytes) => ({ kind: 0, bytes: latin1(bytes) })),
   fc.uint8Array({ minLength: 9, maxLength: 263 }).map((bytes) => ({ kind: 1, bytes: latin1(bytes) })),
 );
+const digits = (count: number) =>
+  fc.string({ minLength: count, maxLength: count, unit: fc.constantFrom(...'0123456789abcdef') });
 const entry: fc.Arbitrary<ModelEntry> = fc.oneof(
   fc.record({
     entry: fc.constant('value' as const),
@@ -29,7 +31,13 @@ const entry: fc.Arbitrary<ModelEntry> = fc.oneof(
   }),
   fc.record({ entry: fc.constant('deadline' as const), key, ms: milliseconds }),
   fc.record({ entry: fc.constant('delete' as const), key }),
-  fc.record({ entry: fc.constant('horizon' as const), ms: milliseconds }),
+  fc.record({ entry: fc.constant('forgotten' as const), from: milliseconds, through: milliseconds }),
+  fc.record({
+    entry: fc.constant('import' as const),
+    digest: digits(32),
+    content: digits(16),
+    ms: milliseconds,
+  }),
   fc.record({
     entry: fc.constant('idempotency' as const),
     key: fc.string({ minLength: 1, maxLength: 255, unit: 'grapheme-ascii' }),
@@ -163,8 +171,8 @@ it('refuses what no reader could tell again', () => {
   expect(() => group.putValue(0, 0, 0, 0, 0, bytes, 0)).toThrow('broken invariant');
   expect(() => group.putValue(0, 0, 0, 0, 256, bytes, 0)).toThrow('broken invariant');
   expect(() => group.putValue(0, 0, 0, 3, 1, bytes, 0)).toThrow('broken invariant');
-  expect(() => group.putHorizon(2 ** 53)).toThrow('broken invariant');
-  expect(() => group.putHorizon(1.5)).toThrow('broken invariant');
+  expect(() => group.putForgotten(0, 2 ** 53)).toThrow('broken invariant');
+  expect(() => group.putForgotten(1.5, 2)).toThrow('broken invariant');
   expect(() => group.putIdempotency({ ...record, key: '' })).toThrow('broken invariant');
   expect(() => group.putIdempotency({ ...record, key: 'ä' })).toThrow('broken invariant');
   expect(() => group.putIdempotency({ ...record, fingerprint: 'AB' })).toThrow('broken invariant');
@@ -219,6 +227,8 @@ describe('a frame with a valid checksum that cannot have been written so', () =>
     ['a name that is shorter than its entry', Frame.payload + 4 + 13, 2],
     ['a name of no bytes', Frame.payload + 4 + 13, 0],
     ['a horizon of another length', Frame.payload + 3, 0x80 | Entry.horizon],
+    ['births that are forgotten, of another length', Frame.payload + 3, 0x80 | Entry.forgotten],
+    ['the id of an import, of another length', Frame.payload + 3, 0x80 | Entry.importId],
     ['another number of entries', Frame.entries, 2],
   ])('is refused as damage: %s', async (_, at, byte) => {
     const { bytes, view } = oneValue();

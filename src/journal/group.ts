@@ -26,11 +26,12 @@ import {
   ENTRY_TYPE_MASK,
   ENTRY_TYPE_SHIFT,
   Entry,
+  FORGOTTEN_BYTES,
   FRAME_MAGIC,
   Frame,
-  HORIZON_BYTES,
   ID_BYTES,
   IDEMPOTENCY_FIXED_BYTES,
+  IMPORT_ID_BYTES,
   INDEX_SEGMENT_FIXED_BYTES,
   SECTOR_BYTES,
   SNAPSHOT_END_BYTES,
@@ -38,7 +39,7 @@ import {
   VALUE_FIXED_BYTES,
   wholeSectors,
 } from './format.ts';
-import type { IdempotencyRecord } from './replay.ts';
+import type { IdempotencyRecord, ImportId } from './replay.ts';
 
 const PIECE_WORDS_LOG2 = 18;
 const PIECE_WORDS = 1 << PIECE_WORDS_LOG2;
@@ -176,9 +177,21 @@ export class GroupBuffer {
     bytes.set(outcomes, to);
   }
 
-  /** Idempotency keys with a birth time at or below this are no longer known. */
-  putHorizon(unixMs: number): void {
-    this.#putMs(this.#open(Entry.horizon, HORIZON_BYTES), unixMs);
+  putImportId({ digest, content, appliedAtMs }: ImportId): void {
+    assert(
+      /^[0-9a-f]{32}$/.test(digest) && /^[0-9a-f]{16}$/.test(content),
+      'digests are lower-case hex of 16 and 8 bytes',
+    );
+    const at = this.#open(Entry.importId, IMPORT_ID_BYTES);
+    this.#piece.bytes.set(Buffer.from(digest + content, 'hex'), at);
+    this.#putMs(at + 24, appliedAtMs);
+  }
+
+  /** Idempotency keys born from one time through another, Unix ms, are no longer known. */
+  putForgotten(fromMs: number, throughMs: number): void {
+    const at = this.#open(Entry.forgotten, FORGOTTEN_BYTES);
+    this.#putMs(at, fromMs);
+    this.#putMs(at + 8, throughMs);
   }
 
   /** The head of a table that is copied: its blocks follow, and before them, if `indexDepth` is not 0, its index. */

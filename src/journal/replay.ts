@@ -29,7 +29,10 @@ export interface Replay {
   /** The record may be unknown. */
   delete(kind: number, nameLength: number, key: DataView, start: number): void;
   idempotency(record: IdempotencyRecord): void;
-  /** Keys with a birth time at or below this are no longer known. Never goes back. */
+  importId(id: ImportId): void;
+  /** Idempotency keys born from one time through another, Unix ms, are no longer known. */
+  forgotten(fromMs: number, throughMs: number): void;
+  /** The same of an earlier version, which went by its clock: those born at or before this. */
   horizon(unixMs: number): void;
 }
 
@@ -54,6 +57,15 @@ export const ValueEntry = {
   /** The key's bytes, padded to a whole word. */
   key: 4,
 } as const;
+
+/** The id of an imported chunk, as digests in lower-case hex. */
+export interface ImportId {
+  /** Of the id, 16 bytes. */
+  readonly digest: string;
+  /** Of what the chunk held, 8 bytes; zeros: not known. */
+  readonly content: string;
+  readonly appliedAtMs: number;
+}
 
 /** An idempotency key with what was answered; its fields own their memory. */
 export interface IdempotencyRecord {

@@ -33,6 +33,8 @@ export const NOTHING: Replay = {
   deadline: ignore,
   delete: ignore,
   idempotency: ignore,
+  importId: ignore,
+  forgotten: ignore,
   horizon: ignore,
 };
 

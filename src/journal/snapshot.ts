@@ -21,7 +21,7 @@ const SYNC_EVERY_BYTES = 8 * 1024 * 1024;
 export interface SnapshotSource {
   /**
    * Puts the next records into `part`, about `SNAPSHOT_PART_BYTES` of them: values, deadlines, idempotency records
-   * and the horizon, as they are now. Where it would have to look too long for one, it puts none.
+   * and when forgotten ones were born, as they are now. Where it would have to look too long for one, it puts none.
    * @returns false when nothing is left behind those put.
    */
   next(part: GroupBuffer): boolean;

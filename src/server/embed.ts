@@ -32,6 +32,8 @@ export interface OpenOptions {
   readonly snapshotJournalBytes?: number;
   /** New names beyond this are refused. */
   readonly countersMax?: number;
+  /** What counters may take outside of the heap; further names are refused. Default: half of what the process may use and does not yet. */
+  readonly memoryBytesMax?: number;
   /** Take a directory that another host used last and did not leave cleanly. */
   readonly takeOver?: boolean;
   /** Told when the journal or a snapshot cannot be written; the engine goes on trying by itself. */

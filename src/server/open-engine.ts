@@ -8,6 +8,7 @@ import { NodeDisk } from '../host/node/disk.ts';
 import { nodeHost } from '../host/node/node.ts';
 import { DamageError, JournalFailure, UnsupportedFormatError } from '../journal/errors.ts';
 import { directoryRefusal } from './directory.ts';
+import { memoryBudget } from './memory-budget.ts';
 import { type Ownership, takeOwnership } from './owner.ts';
 import { StartError, systemCode } from './start-error.ts';
 
@@ -41,7 +42,15 @@ export async function openEngine(options: DirectoryOptions): Promise<OwnedEngine
     const disk = new NodeDisk(ownership.directory);
     const identity = await Identity.open(disk, host.random);
     if (identity.record.attachment !== undefined && !isShared) throw new StartError(NEEDS_STORE);
-    const engine = await Engine.open({ allocateBytes: ALLOCATE_BYTES, ...engineOptions, disk, host });
+    const { countersBytes, keysBytes } = memoryBudget();
+    const engine = await Engine.open({
+      allocateBytes: ALLOCATE_BYTES,
+      memoryBytesMax: countersBytes,
+      ...engineOptions,
+      idempotency: { bytesMax: keysBytes, ...engineOptions.idempotency },
+      disk,
+      host,
+    });
     if (!isShared && hasSlots(engine)) {
       await engine.close();
       throw new StartError(NO_IDENTITY);

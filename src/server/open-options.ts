@@ -25,6 +25,7 @@ const OPTIONS: Rules = {
   idempotency: ['an object', isObject],
   snapshotJournalBytes: WHOLE,
   countersMax: WHOLE,
+  memoryBytesMax: WHOLE,
   takeOver: FLAG,
   onFailure: ['a function', (value) => typeof value === 'function'],
 };

@@ -167,13 +167,14 @@ async function openDirectory(config: ServerConfig, log: Logger): Promise<OwnedEn
     idempotency: definedOnly(config.idempotency),
     snapshotJournalBytes: config.snapshotJournalBytes,
     countersMax: config.countersMax,
+    ...(config.store === undefined ? definedOnly({ memoryBytesMax: config.memoryBytes }) : {}),
     onFailure: (error) => log.error({ err: error }, 'the journal or a snapshot cannot be written; trying again'),
     onRepaired: () => log.info('the journal can be written again'),
   });
-  const { counters, sequence } = owned.engine.info();
+  const { counters, sequence, tableBytesMax: memoryBytes } = owned.engine.info();
   const tookMs = Math.round(performance.now() - since);
   const { directory } = owned.ownership;
-  log.info({ directory, counters, sequence: String(sequence), tookMs }, 'recovered');
+  log.info({ directory, counters, sequence: String(sequence), tookMs, memoryBytes }, 'recovered');
   return owned;
 }
 

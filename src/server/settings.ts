@@ -147,7 +147,7 @@ export const SETTINGS: readonly Setting[] = [
   {
     key: 'idempotency-bytes',
     argument: '<size>',
-    meaning: 'how much memory idempotency keys may take',
+    meaning: 'how much memory idempotency keys may take; unless told, less where memory is short',
     default: '256MiB',
     parse: parseBytes,
   },
@@ -169,7 +169,7 @@ export const SETTINGS: readonly Setting[] = [
     key: 'counters-max',
     argument: '<count>',
     meaning: 'how many counters there may be; further names are refused',
-    default: 'no limit',
+    default: 'what memory holds',
     parse: parseCount,
   },
   {
@@ -190,8 +190,9 @@ export const SETTINGS: readonly Setting[] = [
   {
     key: 'memory',
     argument: '<size>',
-    meaning: 'with a store: how much memory shared counters may take; those not used lately leave it',
-    default: "half of the heap's limit",
+    meaning:
+      'how much memory counters may take; further names are refused; with a store: of shared counters, and those not used lately leave it',
+    default: "half of what is left at the start; with a store half of the heap's limit",
     parse: parseBytes,
   },
   {

@@ -5,6 +5,7 @@
 import { realpath } from 'node:fs/promises';
 import { IDEMPOTENCY_DEFAULTS, IdempotencyStore } from '../engine/idempotency.ts';
 import { Loading } from '../engine/loading.ts';
+import { Memory } from '../engine/memory.ts';
 import { Records } from '../engine/records.ts';
 import { NodeDisk } from '../host/node/disk.ts';
 import { type FileReport, type VerifyReport, verify } from '../journal/verify.ts';
@@ -40,13 +41,10 @@ async function examine(path: string): Promise<Findings> {
   try {
     const directory = await realpath(path);
     ownerPid = await findOwner(directory);
-    const records = new Records({
-      hashKey: host.random.bytes(HASH_KEY_BYTES),
-      policies: [],
-      countersMax: Number.MAX_SAFE_INTEGER,
-      groups: [],
-    });
-    const keys = new IdempotencyStore(IDEMPOTENCY_DEFAULTS);
+    const hashKey = host.random.bytes(HASH_KEY_BYTES);
+    const memory = new Memory();
+    const records = new Records({ hashKey, policies: [], countersMax: Number.MAX_SAFE_INTEGER, memory, groups: [] });
+    const keys = new IdempotencyStore(IDEMPOTENCY_DEFAULTS, host.clock, memory, hashKey);
     const report = await verify(new NodeDisk(directory), new Loading(records, keys));
     if (report.files.length === 0) throw new StartError(`there is no journal in ${directory}: name a data directory`);
     const isWhole = report.wouldStart && !report.files.some(isDamaged);

@@ -1,7 +1,13 @@
 /** What the journal is held against: entries as plain data, and the state that they add up to. */
 import { SUFFIX_BYTES } from '../../src/counter/key.ts';
 import type { GroupBuffer } from '../../src/journal/group.ts';
-import { type IdempotencyRecord, type Replay, ValueEntry, type Values } from '../../src/journal/replay.ts';
+import {
+  type IdempotencyRecord,
+  type ImportId,
+  type Replay,
+  ValueEntry,
+  type Values,
+} from '../../src/journal/replay.ts';
 
 /** A record's key: kind, and name with suffix as Latin-1. */
 export interface ModelKey {
@@ -20,6 +26,9 @@ export type ModelEntry =
   | { readonly entry: 'deadline'; readonly key: ModelKey; readonly ms: number }
   | { readonly entry: 'delete'; readonly key: ModelKey }
   | { readonly entry: 'idempotency'; readonly key: string; readonly answer: string; readonly ms: number }
+  | { readonly entry: 'import'; readonly digest: string; readonly content: string; readonly ms: number }
+  | { readonly entry: 'forgotten'; readonly from: number; readonly through: number }
+  /** Of earlier versions: only read. */
   | { readonly entry: 'horizon'; readonly ms: number };
 
 export interface ModelGroup {
@@ -37,9 +46,11 @@ export function apply(state: ModelState, entry: ModelEntry): void {
   else state.set(name, [entry]);
 }
 
-/** What an entry is about: a record, with its deadline; an idempotency key; the horizon. */
+/** What an entry is about: a record, with its deadline; an idempotency key; an import; what was forgotten. */
 export function nameOf(entry: ModelEntry): string {
   if (entry.entry === 'horizon') return 'horizon';
+  if (entry.entry === 'forgotten') return `forgotten ${entry.from}`;
+  if (entry.entry === 'import') return `import ${entry.digest}`;
   if (entry.entry === 'idempotency') return `answer to ${entry.key}`;
   return `record ${entry.key.kind}/${entry.key.bytes}`;
 }
@@ -56,9 +67,14 @@ export function put(buffer: GroupBuffer, entry: ModelEntry): void {
       buffer.putIdempotency({ scope: 'request', key: entry.key, fingerprint, appliedAtMs: entry.ms, outcomes });
       return;
     }
-    case 'horizon':
-      buffer.putHorizon(entry.ms);
+    case 'import':
+      buffer.putImportId({ digest: entry.digest, content: entry.content, appliedAtMs: entry.ms });
       return;
+    case 'forgotten':
+      buffer.putForgotten(entry.from, entry.through);
+      return;
+    case 'horizon':
+      throw new Error('nobody writes it any more');
     default:
   }
   // A key lies somewhere in a larger buffer, as it does in the engine.
@@ -119,6 +135,14 @@ export class Recorder implements Replay {
 
   idempotency({ key, appliedAtMs, outcomes }: IdempotencyRecord): void {
     this.#keep({ entry: 'idempotency', key, answer: Buffer.from(outcomes).toString(), ms: appliedAtMs });
+  }
+
+  importId({ digest, content, appliedAtMs }: ImportId): void {
+    this.#keep({ entry: 'import', digest, content, ms: appliedAtMs });
+  }
+
+  forgotten(from: number, through: number): void {
+    this.#keep({ entry: 'forgotten', from, through });
   }
 
   horizon(ms: number): void {

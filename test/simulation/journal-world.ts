@@ -166,7 +166,7 @@ export class JournalWorld {
     const key = this.#key();
     const chance = random.below(10);
     if (chance === 0) return [{ entry: 'delete', key }];
-    if (chance === 1) return [{ entry: 'horizon', ms: Number(this.#sequence) }];
+    if (chance === 1) return [{ entry: 'forgotten', from: 1, through: Number(this.#sequence) }];
     if (chance === 2) {
       const answer = 'x'.repeat(random.below(40));
       return [{ entry: 'idempotency', key: `key ${random.below(100)}`, answer, ms: random.below(2 ** 31) * 4096 }];

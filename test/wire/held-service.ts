@@ -88,6 +88,7 @@ export class HeldService implements CountingService {
       commands: 0,
       journalBytes: 0,
       tableBytes: 0,
+      tableBytesMax: Number.MAX_SAFE_INTEGER,
       idempotencyRecords: 0,
       idempotencyBytes: 0,
       failure: undefined,

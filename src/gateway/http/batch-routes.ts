@@ -57,14 +57,13 @@ function submitBatch(door: Door, buffers: AnswerBuffers, request: FastifyRequest
     throw new CountingError('invalid_body', 'atomic is given twice, in the query and in the body');
   }
   const atomic = inBody ?? inQuery === 'true';
-  const key = batchKeyOf(request);
   // Parsed entries are large: not to be kept while the disk is waited for.
   request.body = undefined;
 
   const refusals = readEntries(exchange, body, atomic);
   const { chunk } = exchange;
   chunk.atomic = atomic;
-  chunk.key = key;
+  chunk.key = batchKeyOf(request, chunk);
   const fitRoom = door.answers.reserve(reply, batchAnswerBytesMax(chunk, refusals));
   exchange.tie(reply, asStrings(request), () => {
     if (atomic && sendCulprit(exchange, reply, refusals)) return;

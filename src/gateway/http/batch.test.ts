@@ -300,6 +300,11 @@ describe('keys', () => {
     expect(await batch(body, '', headers)).toEqual({ results: [], refused: 0, replayed: true });
     // Written in another way it is the same chunk: its id is a digest of the content.
     expect(await batch(`[{"name":"${name}","by":"5"}]`, '', headers)).toMatchObject({ replayed: true });
+    expect(await batch(`{"name":"${name}","by":5,"id":"left out later"}`, '', headers)).toMatchObject({
+      replayed: true,
+    });
+    for (const other of [body.replace('5', '6'), body.repeat(2), `{"name":"${name}","by":5,"ceiling":9}`])
+      expect(await door.code('POST', '/v1/batch', other, headers)).toBe('idempotency_mismatch');
     expect(await value(name)).toBe('5');
     expect(await door.code('POST', '/v1/batch', body, { ...headers, 'idempotency-key': 'x' })).toBe(
       'invalid_idempotency_key',

@@ -4,15 +4,15 @@
  */
 import { hash } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
-import type { IdempotencyKey } from '../../counter/chunk.ts';
+import type { Chunk, CommandOptions, IdempotencyKey } from '../../counter/chunk.ts';
 import { CountingError } from '../../counter/errors.ts';
 import { IDEMPOTENCY_KEY_BYTES_MAX } from '../../counter/limits.ts';
 
 const PRINTABLE = /^[\x20-\x7e]+$/;
 /** 16 bytes: nobody searches for collisions with requests of their own. */
 const FINGERPRINT_DIGITS = 32;
-/** An import chunk's id is a digest of its content already. */
-const IMPORT_FINGERPRINT = '00';
+/** Of a command in a chunk's digest: amount and length of the name. */
+const COMMAND_HEAD_BYTES = 12;
 /** The first chunk of an import has up to 72: see `cli/import-chunks.ts`. */
 const PLACES_MAX = 100;
 const NO_BODY = new Uint8Array(0);
@@ -44,9 +44,10 @@ export function keyOf(request: FastifyRequest): IdempotencyKey | undefined {
 
 /**
  * The key of a batch: `Idempotency-Key`, or `Tallyd-Import-Chunk`, whose id is kept for good.
+ * @param chunk what the batch counts
  * @throws CountingError invalid_idempotency_key
  */
-export function batchKeyOf(request: FastifyRequest): IdempotencyKey | undefined {
+export function batchKeyOf(request: FastifyRequest, chunk: Chunk): IdempotencyKey | undefined {
   const header = request.headers['tallyd-import-chunk'];
   if (header === undefined) return keyOf(request);
   if (isKeyed(request)) {
@@ -57,7 +58,7 @@ export function batchKeyOf(request: FastifyRequest): IdempotencyKey | undefined 
   return {
     scope: 'import',
     key: validKey(String(header)),
-    fingerprint: IMPORT_FINGERPRINT,
+    fingerprint: contentOf(chunk),
     after: after === undefined ? undefined : validKey(String(after)),
     places: places === undefined ? undefined : placesOf(String(places)),
   };
@@ -70,6 +71,33 @@ function placesOf(header: string): string[] {
     throw new CountingError('invalid_idempotency_key', `Tallyd-Import-Places names at most ${PLACES_MAX} places`);
   }
   return ids.map((id) => validKey(id.trim()));
+}
+
+/** Digest of what is counted: names and amounts, with their bounds and times to live. Ids do not count: an import may leave them out. */
+function contentOf({ count, names, nameStart, nameLength, amount, options, atomic }: Chunk): string {
+  let bytes = 0;
+  for (let i = 0; i < count; i++) bytes += COMMAND_HEAD_BYTES + nameLength[i];
+  const counted = Buffer.allocUnsafe(bytes);
+  let at = 0;
+  for (let i = 0; i < count; i++) {
+    counted.writeInt32LE(amount[2 * i], at);
+    counted.writeInt32LE(amount[2 * i + 1], at + 4);
+    counted.writeInt32LE(nameLength[i], at + 8);
+    at += COMMAND_HEAD_BYTES;
+    counted.set(names.subarray(nameStart[i], nameStart[i] + nameLength[i]), at);
+    at += nameLength[i];
+  }
+  const asked = Array.from({ length: options.length }, (_, i) => askedOf(options[i]));
+  const rest = Buffer.from(`${atomic}${asked.join('\n').trimEnd()}`);
+  return hash('sha256', Buffer.concat([counted, rest])).slice(0, FINGERPRINT_DIGITS);
+}
+
+/** Bounds and time to live as text; empty without any. */
+function askedOf(options: CommandOptions | undefined): string {
+  if (options === undefined) return '';
+  const asked = Object.entries(options).filter(([field, value]) => field !== 'id' && value !== undefined);
+  const text = (value: unknown): string => (typeof value === 'object' ? JSON.stringify(value) : String(value));
+  return asked.map(([field, value]) => `${field} ${text(value)}`).join(' ');
 }
 
 /** The key of one entry in a batch; `asked`: what the entry asks for. @throws CountingError invalid_idempotency_key */

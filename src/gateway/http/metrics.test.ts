@@ -16,6 +16,7 @@ const INFO: ServiceInfo = {
   syncs: 12,
   commands: 9_007_199_254_740_991,
   journalBytes: 14,
+  tableBytesMax: 1e9,
   tableBytes: 15,
   idempotencyRecords: 16,
   idempotencyBytes: 17,

@@ -1,0 +1,77 @@
+/** How much memory this process may use: what the machine has, or less where someone has set a limit. */
+import { readFileSync } from 'node:fs';
+import { totalmem } from 'node:os';
+import { posix } from 'node:path';
+
+export interface MemoryLimit {
+  readonly bytes: number;
+  /** Who set it, for people. */
+  readonly setBy: string;
+  /** What this process has in memory already. */
+  readonly usedBytes: number;
+}
+
+/** A file's text; undefined where there is none. */
+type Read = (path: string) => string | undefined;
+
+const KIBIBYTE = 1024;
+/** Version 1 says so where there is no limit. */
+const NO_LIMIT = 2 ** 60;
+
+/** @param machineBytes what there is at most */
+export function memoryLimit(
+  read: Read = readText,
+  machineBytes = totalmem(),
+  usedBytes = residentBytes(),
+): MemoryLimit {
+  const limits = [{ bytes: machineBytes, setBy: 'the machine' }];
+  for (const bytes of controlGroupLimits(read)) limits.push({ bytes, setBy: 'the control group' });
+  const status = read('/proc/self/status') ?? '';
+  for (const [limit, inUse, setBy] of [
+    ['Max address space', 'VmSize', 'RLIMIT_AS'],
+    ['Max data size', 'VmData', 'RLIMIT_DATA'],
+  ]) {
+    const bytes = Number(new RegExp(`^${limit} +(\\d+)`, 'm').exec(read('/proc/self/limits') ?? '')?.[1]);
+    const reserved = Number(new RegExp(`^${inUse}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0) * KIBIBYTE;
+    // Most of what a process has reserved it never uses: only what is left counts, and what is in memory.
+    if (bytes > 0) limits.push({ bytes: Math.max(0, bytes - reserved) + usedBytes, setBy });
+  }
+  const tightest = limits.reduce((a, b) => (b.bytes < a.bytes ? b : a));
+  return { ...tightest, usedBytes };
+}
+
+function residentBytes(): number {
+  return process.memoryUsage.rss();
+}
+
+/** Of the group that the process is in and of all above it: version 2, then 1. */
+function controlGroupLimits(read: Read): number[] {
+  const found: number[] = [];
+  for (const line of (read('/proc/self/cgroup') ?? '').split('\n')) {
+    const [, controllers, path] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? [];
+    if (path === undefined) continue;
+    if (controllers === '') found.push(...limitsAlong(read, '/sys/fs/cgroup', path, 'memory.max'));
+    else if (controllers?.split(',').includes('memory'))
+      found.push(...limitsAlong(read, '/sys/fs/cgroup/memory', path, 'memory.limit_in_bytes'));
+  }
+  return found;
+}
+
+/** In a container the path may be one of the machine's that is not seen there: then only the root is. */
+function limitsAlong(read: Read, root: string, path: string, file: string): number[] {
+  const found: number[] = [];
+  for (let at = path; ; at = posix.dirname(at)) {
+    const bytes = Number(read(posix.join(root, at, file)) ?? Number.NaN);
+    if (bytes > 0 && bytes < NO_LIMIT) found.push(bytes);
+    if (at === '/') return found;
+  }
+}
+
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    // No such system, or no such limit.
+    return undefined;
+  }
+}

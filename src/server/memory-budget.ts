@@ -1,0 +1,32 @@
+/**
+ * Who gets how much of the memory that the process may use, where the settings do not say: of what is left beside the process as
+ * it starts, half is for counters, an eighth for idempotency keys, and the rest for what the doors hold, groups on
+ * their way to the disk, and what the collector has not come to yet.
+ */
+import { getHeapStatistics } from 'node:v8';
+import { IDEMPOTENCY_DEFAULTS } from '../engine/idempotency.ts';
+import { type MemoryLimit, memoryLimit } from '../host/node/memory.ts';
+
+const COUNTERS_PART = 1 / 2;
+const KEYS_PART = 1 / 8;
+/** Of the heap's limit: keys lie in the heap. */
+const KEYS_HEAP_PART = 1 / 4;
+/** A server without memory is told so by its operating system, not here. */
+const BYTES_MIN = 8 * 2 ** 20;
+
+export interface MemoryBudget {
+  /** Counters, their deadlines, ids of imports. */
+  readonly countersBytes: number;
+  readonly keysBytes: number;
+  readonly limit: MemoryLimit;
+}
+
+export function memoryBudget(limit = memoryLimit(), heapBytes = getHeapStatistics().heap_size_limit): MemoryBudget {
+  const leftBytes = Math.max(0, limit.bytes - limit.usedBytes);
+  const keysBytes = Math.min(IDEMPOTENCY_DEFAULTS.bytesMax, leftBytes * KEYS_PART, heapBytes * KEYS_HEAP_PART);
+  return {
+    countersBytes: Math.floor(Math.max(BYTES_MIN, leftBytes * COUNTERS_PART)),
+    keysBytes: Math.floor(Math.max(BYTES_MIN, keysBytes)),
+    limit,
+  };
+}
