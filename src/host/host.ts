@@ -26,7 +26,8 @@ export interface Random {
 /**
  * One directory. Names are plain file names. Nothing is durable by itself: a file's bytes are after its
  * `sync`, a name (create, rename, unlink) after `syncDirectory`. Errors are the system's, with `code`
- * (ENOSPC, EIO, ENOENT, ...).
+ * (ENOSPC, EIO, ENOENT, ...). When another directory has taken the place of this one, files cannot be created or opened for
+ * writing any more: ENOENT.
  */
 export interface Disk {
   list(): Promise<string[]>;

@@ -76,7 +76,8 @@ export async function takeOwnership(directory: string, options: OwnerOptions = {
       },
     };
   } catch (error) {
-    await contest.withdraw();
+    // Why it cannot be taken matters more than a socket that stays: nobody listens at it when the process is gone.
+    await Promise.allSettled([contest.withdraw()]);
     await sockets.close();
     throw directoryRefusal(path, error);
   }

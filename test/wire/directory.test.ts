@@ -1,6 +1,6 @@
 // What is done to the files of a data directory, while a server runs and between two of them: nothing of it goes by without a word.
 
-import { mkdtemp, readdir, rename, rm, truncate } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, rename, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -43,7 +43,10 @@ it('a directory that is taken away refuses updates and says so, and goes on when
   const server = await ServerProcess.start({ data });
   expect(await increment(server, 'a')).toBe(':1\r\n');
   await rename(data, join(root, 'elsewhere'));
+  // A copy in its place is no better than none.
+  await cp(join(root, 'elsewhere'), data, { recursive: true, filter: (name) => !name.endsWith('.sock') });
   await incrementUntil(server, /^-TRYAGAIN /);
+  await rm(data, { recursive: true });
   expect(server.output.stderr).toContain('the data directory was removed, moved or replaced under the running process');
   await rename(join(root, 'elsewhere'), data);
   await incrementUntil(server, /^:/);

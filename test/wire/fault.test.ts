@@ -2,13 +2,13 @@
 // was acknowledged stays, a retry under the same key counts once, and the server goes on by itself when the disk does.
 
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { frame, RespConnection, readCounts, urlOf } from './counting-clients.ts';
-import { runTallyd, ServerProcess, stopServers } from './server-process.ts';
+import { runTallyd, ServerProcess, stopServers, TALLYD } from './server-process.ts';
 
 const hasStrace = spawnSync('strace', ['-V']).status === 0;
 const UPDATES = 60;
@@ -88,6 +88,17 @@ describe.skipIf(!hasStrace)('a disk that fails now and then (needs strace)', () 
     expect(await readCounts(again, names)).toEqual(counts);
     expect(await again.end('SIGTERM')).toEqual({ code: 0, signal: null });
     expect(await runTallyd(['verify', data])).toMatchObject({ code: 0 });
+  });
+
+  it('a start on a disk that takes nothing is refused with a sentence, whatever tidying up meets', async () => {
+    const data = join(root, 'data');
+    await mkdir(data);
+    const inject = 'inject=fsync,fdatasync,unlink:error=EIO';
+    const under = ['-f', '-qq', '-e', 'trace=fsync,fdatasync,unlink', '-e', inject, '-o', join(root, 'strace')];
+    const serve = [TALLYD, 'serve', '--http', 'off', '--resp', '127.0.0.1:0', '--data', data];
+    const { status, stderr } = spawnSync('strace', [...under, process.execPath, ...serve], { encoding: 'utf8' });
+    expect(stderr).toMatch(/^tallyd: data directory .*: cannot be used \(EIO/);
+    expect(status).toBe(1);
   });
 });
 

@@ -4,7 +4,7 @@
  * A `FileHandle`, not a bare descriptor: its close waits for the operations under way. A descriptor that were
  * closed and given out again while a hanging write still held its number would let that write land in another file.
  */
-import { type FileHandle, open, readdir, rename, unlink } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Disk, DiskFile } from '../host.ts';
 
@@ -15,6 +15,8 @@ const FLAGS = { create: 'wx+', read: 'r', write: 'r+' } as const;
 
 export class NodeDisk implements Disk {
   readonly #directory: string;
+  /** Device and inode of the directory, when a file was first made or written in it. */
+  #identity: string | undefined;
 
   /** @param directory exists already. */
   constructor(directory: string) {
@@ -27,7 +29,17 @@ export class NodeDisk implements Disk {
   }
 
   async open(name: string, mode: 'create' | 'read' | 'write'): Promise<DiskFile> {
+    if (mode !== 'read') await this.#requireSame();
     return new NodeDiskFile(await open(join(this.#directory, name), FLAGS[mode], FILE_MODE));
+  }
+
+  /** A path may lead to another directory than before: this one was moved, and a copy put in its place. */
+  async #requireSame(): Promise<void> {
+    const { dev, ino } = await stat(this.#directory, { bigint: true });
+    const identity = `${dev}:${ino}`;
+    this.#identity ??= identity;
+    if (this.#identity === identity) return;
+    throw Object.assign(new Error(`${this.#directory} is another directory than before`), { code: 'ENOENT' });
   }
 
   rename(from: string, to: string): Promise<void> {

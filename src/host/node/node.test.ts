@@ -1,6 +1,6 @@
 // The ports on the real system. What a disk does to a program that crashes is the simulator's to play.
 
-import { mkdtemp, rm, symlink } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rename, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -67,6 +67,24 @@ describe('a disk', () => {
     await expect(disk.unlink('a')).rejects.toMatchObject({ code: 'ENOENT' });
     await expect(disk.rename('a', 'b')).rejects.toMatchObject({ code: 'ENOENT' });
   });
+});
+
+it('a disk writes nothing into another directory that has taken the place of its own', async () => {
+  const path = join(directory, 'place');
+  await mkdir(path);
+  const here = new NodeDisk(path);
+  await (await here.open('a', 'create')).close();
+  await rename(path, `${path}-before`);
+  await cp(`${path}-before`, path, { recursive: true });
+  for (const [name, mode] of [
+    ['a', 'write'],
+    ['b', 'create'],
+  ] as const) {
+    await expect(here.open(name, mode)).rejects.toMatchObject({ code: 'ENOENT' });
+  }
+  await rm(path, { recursive: true });
+  await rename(`${path}-before`, path);
+  await (await here.open('a', 'write')).close();
 });
 
 describe('a clock', () => {
