@@ -6,7 +6,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'no
 import { join, relative, sep } from 'node:path';
 import { Failure, run } from './run.mjs';
 
-const PRODUCTS = ['.js', '.js.map', '.d.ts'];
+const PRODUCTS = ['.js', '.d.ts'];
 
 /** Builds if needed. `node` runs the compiler. Returns whether it did. */
 export async function build(root, node) {

@@ -1,15 +1,17 @@
 /**
  * `tallyd serve`, `verify`, `backup` and `node`: the commands that open a data directory or a store themselves.
  *
- * A stop is asked for by SIGTERM, SIGINT or SIGHUP: everything accepted is finished and synced, exit code 0,
+ * A stop is asked for by SIGTERM or SIGINT: everything accepted is finished and synced, exit code 0,
  * within ten seconds or not at all (exit code 1). Anything unforeseen ends the process at once: recovery after
  * it is the same as after `kill -9`, and that is tested; tidying up in a broken process is not.
  */
+import { isatty } from 'node:tty';
 import closeWithGrace from 'close-with-grace';
 import { Command, CommanderError, Option } from 'commander';
-import { type Logger, pino } from 'pino';
+import type { Logger } from 'pino';
 import { backupCommand } from './backup.ts';
 import { type Flags, loadConfig, type ServerConfig } from './config.ts';
+import { openLog } from './log.ts';
 import { type NodeOptions, nodeList, nodeRetire } from './node-command.ts';
 import { Server } from './serve.ts';
 import { SETTINGS, variableOf } from './settings.ts';
@@ -21,7 +23,7 @@ const STOP_TIMEOUT_MS = 9_500;
 const KEEP_ALIVE_MS = 60_000;
 /** Not asked for a stop: what the system means by them is better. */
 const LEFT_ALONE = ['SIGQUIT', 'SIGILL', 'SIGTRAP', 'SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGSEGV', 'SIGUSR2'] as const;
-const HANDLED_HERE = ['uncaughtException', 'unhandledRejection', 'beforeExit'] as const;
+const HANDLED_HERE = ['uncaughtException', 'unhandledRejection', 'beforeExit', 'SIGHUP'] as const;
 
 /**
  * Runs `serve`, `verify`, `backup` or `node`.
@@ -61,7 +63,7 @@ function commandLine(setExitCode: (code: ExitCode) => void): Command {
   const serve = program
     .command('serve')
     .summary('run the server')
-    .description('Runs the server on a data directory until SIGTERM, SIGINT or SIGHUP.')
+    .description('Runs the server on a data directory until SIGTERM or SIGINT.')
     .option('--config <file>', 'read settings and policies from this YAML file (TALLYD_CONFIG)')
     .addHelpText('after', SERVE_EXAMPLES);
   for (const { key, argument, meaning, default: fallback } of SETTINGS) {
@@ -126,11 +128,15 @@ function byKey(flags: Readonly<Record<string, unknown>>): Flags {
 
 /** Starts the server; from its ready line on the process lives until it is asked to stop. */
 async function runServer(config: ServerConfig): Promise<void> {
-  const log = pino({ level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
+  const isTerminal = isatty(2);
+  const hasColors = isTerminal && !process.env['NO_COLOR'];
+  const log = openLog({ level: config.logLevel, isTerminal, hasColors });
   process.on('uncaughtException', (error, origin) => {
     log.fatal({ err: error, origin }, 'unforeseen: ending at once, the next start recovers');
     process.exit(ExitCode.internal);
   });
+  // A terminal that closes, or a supervisor that rotates logs: neither is a reason to stop counting.
+  process.on('SIGHUP', () => log.info('SIGHUP: going on; SIGTERM stops'));
   // Nobody may read the ready line; that is no reason to stop.
   process.stdout.off('error', tellOutputError);
   process.stdout.on('error', (error) => log.warn({ err: error }, 'the standard output is closed'));
