@@ -1,10 +1,13 @@
 /** From the options that every command has to a client. */
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { TallydClient } from '../client/client.ts';
+import { type Fetch, TallydClient } from '../client/client.ts';
 import { durationMs } from './arguments.ts';
 import { FileError, fileTrouble, UsageError } from './failure.ts';
-import type { World } from './terminal.ts';
+import type { Terminal, World } from './terminal.ts';
+
+/** A person who waits longer wants to know for what. */
+const SILENCE_MS = 1_000;
 
 interface ConnectionOptions {
   readonly url?: string;
@@ -16,18 +19,36 @@ interface ConnectionOptions {
  * @param timeoutMs the command's own default deadline.
  * @throws UsageError, FileError
  */
-export function clientOf(command: Command, world: World, timeoutMs = 10_000): TallydClient {
+export function clientOf(command: Command, terminal: Terminal, timeoutMs = 10_000): TallydClient {
+  const { world } = terminal;
   const options = command.optsWithGlobals<ConnectionOptions>();
   const limitMs = options.timeout === undefined ? timeoutMs : durationMs(options.timeout, '--timeout');
   // An empty variable counts as none: that is how a shell script clears one.
   const url = options.url ?? (world.env['TALLYD_URL'] || undefined);
   const secret = secretOf(options, world);
   try {
-    return new TallydClient({ url, secret, timeoutMs: limitMs, fetch: world.fetch });
+    return new TallydClient({ url, secret, timeoutMs: limitMs, fetch: patient(world.fetch ?? fetch, terminal) });
   } catch (error) {
     if (error instanceof TypeError) throw new UsageError(error.message);
     throw error;
   }
+}
+
+/** The same; says once that nobody answers, and that it goes on trying. */
+function patient(ask: Fetch, terminal: Terminal): Fetch {
+  const since = performance.now();
+  let hasSaid = false;
+  return async (url, init) => {
+    try {
+      return await ask(url, init);
+    } catch (error) {
+      if (!hasSaid && init.signal?.aborted !== true && performance.now() - since >= SILENCE_MS) {
+        hasSaid = true;
+        terminal.hint(`nobody answers at ${new URL(url).origin}; still trying (--timeout says for how long)`, {});
+      }
+      throw error;
+    }
+  };
 }
 
 function secretOf(options: ConnectionOptions, { env }: World): string | undefined {

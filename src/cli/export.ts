@@ -26,7 +26,7 @@ export function addExportCommand(program: Command, action: Action): void {
       action(async (terminal, command, file: string = '-') => {
         const { match } = command.opts<{ match?: string }>();
         const onOnlyHeld = (): void => tellOnlyHeld(terminal);
-        const entries = clientOf(command, terminal.world).list({ match, pageSize: PAGE_ENTRIES, onOnlyHeld });
+        const entries = clientOf(command, terminal).list({ match, pageSize: PAGE_ENTRIES, onOnlyHeld });
         if (file !== '-') {
           const count = await exportToFile(entries, file);
           await terminal.result(`${count} counters`, { counters: count, file });

@@ -15,6 +15,8 @@ export const Exit = {
   unreachable: 4,
   /** A mistake in this program. */
   internal: 70,
+  /** Ctrl-C, as a shell has it. */
+  interrupted: 130,
 } as const;
 
 /** The command line does not make sense. */

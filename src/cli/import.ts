@@ -62,7 +62,7 @@ export function addImportCommand(program: Command, action: Action): void {
       action(async (terminal, command, file: string) => {
         const flags = command.optsWithGlobals<ImportFlags>();
         const salt = saltOf(flags);
-        const client = clientOf(command, terminal.world, CHUNK_TIMEOUT_MS);
+        const client = clientOf(command, terminal, CHUNK_TIMEOUT_MS);
         const { refused } = flags;
         if (refused !== undefined && resolve(refused) === resolve(file)) {
           throw new UsageError('--refused must be another file than the one that is imported');
@@ -122,18 +122,33 @@ class Import {
     }
     this.#progress.start(this.#terminal, this.#content);
     let isComplete = false;
+    if (dryRun !== true) process.once('SIGINT', this.#interrupted);
     try {
       await this.#sendAll();
       isComplete = true;
     } catch (error) {
       throw this.#explained(error);
     } finally {
+      process.off('SIGINT', this.#interrupted);
       this.#progress.stop();
       this.#content.close();
       await this.#refusedLines?.close();
       await this.#conclude(isComplete);
     }
     return this.#summary.refused > 0 ? Exit.refused : Exit.done;
+  }
+
+  /** Ctrl-C: ends at once, for the next run knows where this one was. */
+  readonly #interrupted = (): void => {
+    this.#progress.stop();
+    this.#terminal.hint(`interrupted after ${this.#summary.lines} lines; ${this.#goOn}`, {});
+    process.exit(Exit.interrupted);
+  };
+
+  get #goOn(): string {
+    const way =
+      this.#flags.again === true ? `with --again-as ${this.#salt} instead of --again` : 'with the same command';
+    return `go on ${way}: what was imported is not counted again`;
   }
 
   async #sendAll(): Promise<void> {
@@ -220,9 +235,7 @@ class Import {
 
   /** The error, with the place and the way to go on. */
   #explained(error: unknown): unknown {
-    const way =
-      this.#flags.again === true ? `with --again-as ${this.#salt} instead of --again` : 'with the same command';
-    const goOn = `go on ${way}: what was imported is not counted again`;
+    const goOn = this.#goOn;
     if (error instanceof MalformedLine) {
       const place = `${this.#content.source}:${error.line}`;
       const { lines } = this.#summary;

@@ -4,7 +4,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { answer, problem, type Respond, reply, run } from '../../test/cli/scripted-run.ts';
 
 let directory: string;
@@ -124,6 +124,31 @@ describe('the exit code', () => {
       expect([code, argv]).toEqual([4, argv]);
       expect(stderr).toContain('unreachable: no connection could be made (refused)');
     }
+  });
+
+  it('says after a second that nobody answers, once', async () => {
+    let now = 0;
+    vi.spyOn(performance, 'now').mockImplementation(() => now);
+    const refused = () => {
+      now += 400;
+      throw new TypeError('fetch failed', { cause: Object.assign(new Error('refused'), { syscall: 'connect' }) });
+    };
+    const { stderr } = await run(['get', 'a', '--timeout', '1'], { respond: refused });
+    expect(stderr.match(/nobody answers at http:\/\/127\.0\.0\.1:7070; still trying/g)).toHaveLength(1);
+    vi.restoreAllMocks();
+  });
+
+  it('info shows fields within fields by their path', async () => {
+    const info = {
+      state: 'open',
+      durability: 'always',
+      version: '1',
+      counters: '3',
+      store: { replica: 'ab', held: 2 },
+    };
+    const { stdout } = await run(['info'], { respond: () => reply(200, info) });
+    expect(stdout).toMatch(/^store\.replica {2,}ab$/m);
+    expect(stdout).not.toContain('[object');
   });
 
   it('of an unknown outcome comes with the key to repeat it', async () => {

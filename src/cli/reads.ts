@@ -20,7 +20,7 @@ export function addReadCommands(program: Command, action: Action): void {
     .action(
       action(async (terminal, command, names: string[]) => {
         if (names.length > 1) return printMany(terminal, command, names);
-        const [reading] = await clientOf(command, terminal.world).read(names);
+        const [reading] = await clientOf(command, terminal).read(names);
         if (reading !== undefined) await terminal.result(`${reading.value}`, { ...reading });
         return Exit.done;
       }),
@@ -61,7 +61,7 @@ export function tellOnlyHeld(terminal: Terminal): void {
 }
 
 async function printMany(terminal: Terminal, command: Command, names: readonly string[]): Promise<number> {
-  const readings = await clientOf(command, terminal.world).read(names);
+  const readings = await clientOf(command, terminal).read(names);
   if (terminal.json) {
     await terminal.write(readings.map((reading) => `${jsonOf({ ...reading })}\n`).join(''));
   } else {
@@ -80,7 +80,7 @@ async function printList(
   let gathered: Entry[] = [];
   let count = 0;
   const onOnlyHeld = (): void => tellOnlyHeld(terminal);
-  for await (const entry of clientOf(command, terminal.world).list({ match, pageSize: PAGE_ENTRIES, onOnlyHeld })) {
+  for await (const entry of clientOf(command, terminal).list({ match, pageSize: PAGE_ENTRIES, onOnlyHeld })) {
     gathered.push(entry);
     count += 1;
     if (gathered.length === rows) {
@@ -99,7 +99,7 @@ function addServerCommands(program: Command, action: Action): void {
     .addHelpText('after', '\nExamples:\n  tallyd info\n  tallyd info --json | jq .counters')
     .action(
       action(async (terminal, command) => {
-        const { fields } = await clientOf(command, terminal.world).info();
+        const { fields } = await clientOf(command, terminal).info();
         await printFields(terminal, fields);
         return Exit.done;
       }),
@@ -111,7 +111,7 @@ function addServerCommands(program: Command, action: Action): void {
     .addHelpText('after', '\nWaits up to 60 s unless --timeout says otherwise.\n\nExamples:\n  tallyd snapshot')
     .action(
       action(async (terminal, command) => {
-        const summary = await clientOf(command, terminal.world, 60_000).snapshot();
+        const summary = await clientOf(command, terminal, 60_000).snapshot();
         await printFields(terminal, { ...summary });
         return Exit.done;
       }),
@@ -120,13 +120,21 @@ function addServerCommands(program: Command, action: Action): void {
 
 /** One `name value` line per field, or one JSON object. */
 async function printFields(terminal: Terminal, fields: Readonly<Record<string, unknown>>): Promise<void> {
-  const record: Record<string, JsonValue> = {};
-  for (const [name, value] of Object.entries(fields)) {
-    // Counts come as decimal strings, so that none is rounded.
-    record[name] = typeof value === 'string' && /^-?\d+$/.test(value) ? BigInt(value) : (value as JsonValue);
-  }
+  const record = Object.fromEntries(flat(fields));
   if (terminal.json) return terminal.write(`${jsonOf(record)}\n`);
   const width = Math.max(...Object.keys(record).map((name) => name.length));
   const lines = Object.entries(record).map(([name, value]) => `${name.padEnd(width)}  ${value ?? '-'}\n`);
   await terminal.write(lines.join(''));
+}
+
+/** Fields by name; those of a group have its name before theirs: `store.replica`. */
+function flat(fields: Readonly<Record<string, unknown>>, prefix = ''): [string, JsonValue][] {
+  return Object.entries(fields).flatMap(([name, value]): [string, JsonValue][] => {
+    if (typeof value === 'object' && value !== null) {
+      return flat(value as Readonly<Record<string, unknown>>, `${prefix}${name}.`);
+    }
+    // Counts come as decimal strings, so that none is rounded.
+    const isCount = typeof value === 'string' && /^-?\d+$/.test(value);
+    return [[prefix + name, isCount ? BigInt(value) : (value as JsonValue)]];
+  });
 }

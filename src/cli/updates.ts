@@ -31,7 +31,7 @@ export function addUpdateCommands(program: Command, action: Action): void {
         const ttlSeconds = optionalWhole(ttl, '--ttl');
         const options = { ttlSeconds, idempotencyKey: key };
         const count = countArgument(value, 'VALUE');
-        const previous = await clientOf(command, terminal.world).set(name, count, options);
+        const previous = await clientOf(command, terminal).set(name, count, options);
         await terminal.result(`${previous}`, { name, value: count, previous });
         return Exit.done;
       }),
@@ -45,7 +45,7 @@ export function addUpdateCommands(program: Command, action: Action): void {
     .action(
       action(async (terminal, command, name: string) => {
         const { key } = command.opts<IncrementFlags>();
-        const previous = await clientOf(command, terminal.world).reset(name, { idempotencyKey: key });
+        const previous = await clientOf(command, terminal).reset(name, { idempotencyKey: key });
         await terminal.result(`${previous}`, { name, value: 0, previous });
         return Exit.done;
       }),
@@ -57,7 +57,7 @@ export function addUpdateCommands(program: Command, action: Action): void {
     .addHelpText('after', '\nExamples:\n  tallyd del likes:41 likes:42\n  tallyd del -- -odd-name')
     .action(
       action(async (terminal, command, names: string[]) => {
-        const client = clientOf(command, terminal.world);
+        const client = clientOf(command, terminal);
         let deleted = 0;
         for (const name of names) if (await client.delete(name)) deleted += 1;
         await terminal.result(`${deleted}`, { deleted });
@@ -95,7 +95,7 @@ function addIncrement(program: Command, action: Action, verb: 'incr' | 'decr', d
         };
         if (options.ttlIfNone && flags.ttl === undefined) throw new UsageError('--ttl-if-none needs a --ttl');
         const amount = countArgument(by, 'BY');
-        const client = clientOf(command, terminal.world);
+        const client = clientOf(command, terminal);
         const done = await client.adjust(name, amount, { ...options, subtract: verb === 'decr' });
         await terminal.result(`${done.value}`, { name, ...done });
         return Exit.done;
@@ -116,7 +116,7 @@ function addTtl(program: Command, action: Action): void {
     )
     .action(
       action(async (terminal, command, name: string, seconds?: string) => {
-        const client = clientOf(command, terminal.world);
+        const client = clientOf(command, terminal);
         let exists: boolean;
         let ttlSeconds: number | undefined;
         if (seconds === undefined) {

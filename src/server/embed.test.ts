@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { INT64_MAX, INT64_MIN } from '../counter/int64.ts';
 import { SeededRandom } from '../std/random.ts';
 import { type Count, type OpenOptions, open, type Tally } from './embed.ts';
+import { checkNode } from './start-error.ts';
 
 let root: string;
 const opened: Tally[] = [];
@@ -366,4 +367,11 @@ describe('open and close', () => {
     tally.add('a');
     expect(await tally.get('a')).toBe(2n);
   });
+});
+
+it('an old Node is refused in a sentence', () => {
+  for (const version of ['20.20.2', '22.11.0', '18.0.0']) {
+    expect(() => checkNode(version)).toThrow(`node ${version} is too old: install node 22.12 or newer`);
+  }
+  for (const version of ['22.12.0', '26.10.0']) checkNode(version);
 });

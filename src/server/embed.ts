@@ -6,6 +6,7 @@ import type { Durability } from '../counter/service.ts';
 import type { IdempotencyOptions } from '../engine/idempotency.ts';
 import { definedOnly, openEngine } from './open-engine.ts';
 import { checkOptions, type PolicyOptions, policyOf } from './open-options.ts';
+import { checkNode } from './start-error.ts';
 import { Tally } from './tally.ts';
 
 export type { Standing } from '../counter/chunk.ts';
@@ -43,9 +44,11 @@ export interface OpenOptions {
 /**
  * Opens a data directory and recovers what it holds. It does not keep the process alive, and a process that
  * ends without `close()` loses nothing that was durable.
- * @throws StartError when the directory is in use, unusable or damaged; TypeError for options that make no sense
+ * @throws StartError when the directory is in use, unusable or damaged, or Node is too old; TypeError for options that make no
+ *   sense
  */
 export async function open(options: OpenOptions): Promise<Tally> {
+  checkNode(process.versions.node);
   checkOptions(options);
   const { dir, durability = 'always', takeOver = false, policies = [], idempotency, ...rest } = options;
   const engineOptions = definedOnly({ ...rest, idempotency: idempotency && definedOnly(idempotency) });

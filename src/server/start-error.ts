@@ -31,3 +31,10 @@ export function systemCode(error: unknown): string | undefined {
 export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** What the command checks before it loads anything: `bin/tallyd.js`. @throws StartError for a Node that is too old */
+export function checkNode(version: string): void {
+  const [major, minor] = version.split('.').map(Number);
+  if (major > 22 || (major === 22 && minor >= 12)) return;
+  throw new StartError(`node ${version} is too old: install node 22.12 or newer`);
+}

@@ -133,6 +133,20 @@ describe(`import, seed ${seed}`, () => {
     expect(await valuesAt(url), `seed ${seed}`).toEqual(events.sums);
   });
 
+  it('that is interrupted says that a rerun is safe, and is completed by one', async () => {
+    const { url } = await startServer();
+    const process = new CliProcess(['import', '-'], { TALLYD_URL: url });
+    await feedSlowly(process, 0, 2 * CHUNK_LINES + 100);
+    while ((await valuesAt(url)).size === 0) await pause(20);
+    const { code, stderr } = await process.kill('SIGINT');
+    expect([code, stderr]).toEqual([
+      130,
+      expect.stringMatching(/interrupted after \d+ lines; go on with the same command/),
+    ]);
+    summaryOf(await cli(['import', '-', '--json'], { TALLYD_URL: url }, events.text));
+    expect(await valuesAt(url)).toEqual(events.sums);
+  });
+
   it('says that nobody listens, and does not wait for a restart that it has not seen begin', async () => {
     const { server, url } = await startServer();
     await server.end('SIGKILL');

@@ -49,8 +49,8 @@ export class CliProcess {
     return this.finish();
   }
 
-  async kill(): Promise<CliResult> {
-    this.#child.kill('SIGKILL');
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<CliResult> {
+    this.#child.kill(signal);
     return this.ended;
   }
 }

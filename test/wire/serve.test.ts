@@ -172,21 +172,18 @@ describe('a start is refused', () => {
 });
 
 describe(`a stop, seed ${seed}`, () => {
-  it.each(['SIGTERM', 'SIGINT'] as const)(
-    'by %s exits with 0 and gives the directory away',
-    async (signal) => {
-      const server = await ServerProcess.start({ data });
-      await increment(server, 'a');
-      expect(await server.end(signal)).toEqual({ code: 0, signal: null });
-      expect((await readdir(data)).sort()).toEqual([
-        'journal-00000001.log',
-        'journal.reach',
-        'owner.json',
-        'replica.json',
-      ]);
-      expect(await ownerRecord()).toMatchObject({ pid: server.pid, released: true });
-    },
-  );
+  it.each(['SIGTERM', 'SIGINT'] as const)('by %s exits with 0 and gives the directory away', async (signal) => {
+    const server = await ServerProcess.start({ data });
+    await increment(server, 'a');
+    expect(await server.end(signal)).toEqual({ code: 0, signal: null });
+    expect((await readdir(data)).sort()).toEqual([
+      'journal-00000001.log',
+      'journal.reach',
+      'owner.json',
+      'replica.json',
+    ]);
+    expect(await ownerRecord()).toMatchObject({ pid: server.pid, released: true });
+  });
 
   it('is not asked for by SIGHUP', async () => {
     const server = await ServerProcess.start({ data });
