@@ -51,6 +51,7 @@ describe('a line of an import', () => {
     ['{"name":"a","by":1,"at":1.5}', 'at'],
     ['{"name":"a","by":1,"at":-1}', 'at'],
     ['{"name":"a","by":1,"at":"now"}', 'at'],
+    ['{"name":"a","by":1,"at":1764320000000}', 'at'],
     ['{"name":"a","by":1,"id":""}', 'id'],
     ['{"name":"a","by":1,"id":7}', 'id'],
     ['{"name":"a","by":1,"id":"é"}', 'id'],

@@ -28,6 +28,8 @@ export const LINE_BYTES_MAX = 16 * 1024;
 
 const NEWLINE = 10;
 const NAME_BYTES_MAX = 255;
+/** The end of the year 9999. */
+const UNIX_SECONDS_MAX = 253_402_300_799;
 const FIELDS = new Set(['name', 'by', 'at', 'id']);
 /** Digits that a double may round, or a number that is no integer literal; also matches inside texts, harmlessly. */
 const MAYBE_INEXACT = /\d{16}|\d[.eE]/;
@@ -101,8 +103,8 @@ function eventOf(text: string): BatchUpdate & { readonly by: bigint } {
   if (typeof name !== 'string' || name === '' || !name.isWellFormed() || Buffer.byteLength(name) > NAME_BYTES_MAX) {
     throw new RangeError('"name" must be a string of 1 to 255 bytes of valid UTF-8');
   }
-  if (at !== undefined && !(Number.isSafeInteger(at) && (at as number) >= 0)) {
-    throw new RangeError('"at" must be Unix seconds, a whole number');
+  if (at !== undefined && !(Number.isSafeInteger(at) && (at as number) >= 0 && (at as number) <= UNIX_SECONDS_MAX)) {
+    throw new RangeError('"at" must be Unix seconds, a whole number, not milliseconds');
   }
   if (id !== undefined && (typeof id !== 'string' || !/^[\x20-\x7e]{1,255}$/.test(id))) {
     throw new RangeError('"id" must be a string of 1 to 255 printable ASCII characters');

@@ -118,7 +118,7 @@ export class Guard {
       if (methods.includes(method) || method === 'OPTIONS' || isOwn(origin, host)) return undefined;
       return new CountingError(
         'origin_refused',
-        `pages of other origins may ${methods.join(', ')}: see --cors-methods`,
+        `pages of other origins may use ${methods.join(', ')} here; name more in the option --cors-methods`,
       );
     }
     // Without CORS, a browser shows no answer to a page of another origin.
