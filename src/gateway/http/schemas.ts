@@ -340,6 +340,9 @@ export const Problem = Type.Object(
     detail: Type.String(),
     index: Type.Optional(Type.Integer({ description: 'Of an atomic batch: the entry that was refused.' })),
     name: Type.Optional(Type.String({ description: 'Of an atomic batch: the counter of that entry.' })),
+    overlap: Type.Optional(
+      Type.String({ description: 'Of an import chunk that overlaps: the id through which it was imported.' }),
+    ),
     ...standing,
   },
   { title: 'Problem', description: 'RFC 9457' },
