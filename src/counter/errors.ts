@@ -184,7 +184,7 @@ export const ERRORS = {
     'refused',
     413,
     'ERR Protocol error: too big',
-    'the body is larger than 16 MiB; send smaller batches',
+    'the body is too large: at most 16 MiB for a batch, 64 KiB otherwise; send smaller batches',
   ),
   unauthorized: entry(
     24,

@@ -45,12 +45,17 @@ export class Answers {
 
 /** Answers with JSON, for which there is room. */
 export function sendJson(reply: Reply, json: string | Buffer): void {
-  reply.header('content-type', JSON_TYPE);
-  if (json.length <= PIECE_BYTES) {
-    reply.send(json);
+  if (json.length <= PIECE_BYTES) reply.header('content-type', JSON_TYPE).send(json);
+  else sendBytes(reply, JSON_TYPE, typeof json === 'string' ? Buffer.from(json) : json);
+}
+
+/** Answers with bytes that are there already. */
+export function sendBytes(reply: Reply, type: string, bytes: Buffer): void {
+  reply.header('content-type', type);
+  if (bytes.length <= PIECE_BYTES) {
+    reply.send(bytes);
     return;
   }
-  const bytes = typeof json === 'string' ? Buffer.from(json) : json;
   reply.header('content-length', String(bytes.length)).send(Readable.from(piecesOf(bytes), { objectMode: false }));
 }
 

@@ -11,7 +11,7 @@ import type { CorsRules } from './cors.ts';
 import { counterRoutes } from './counter-routes.ts';
 import { documentationRoutes } from './documentation.ts';
 import type { Door } from './door.ts';
-import { HEADER_BYTES_MAX, type HttpLimits } from './door-limits.ts';
+import { HEADER_BYTES_MAX, type HttpLimits, SMALL_BODY_BYTES_MAX } from './door-limits.ts';
 import { type Guard, NO_BODY } from './guard.ts';
 import { fingerprintOf, isKeyed } from './idempotency.ts';
 import { Intakes } from './intake.ts';
@@ -64,7 +64,7 @@ export async function buildApp(options: AppOptions): Promise<App> {
   counterRoutes(app, door);
   ttlRoutes(app, door);
   manyRoutes(app, door);
-  await batchRoutes(app, door);
+  await batchRoutes(app, door, options.limits.bodyBytesMax);
   simpleRoutes(app, door);
   await postRoutes(app, door);
   operationRoutes(app, door);
@@ -103,7 +103,8 @@ function createApp(limits: HttpLimits, clock: Clock): App {
 function readJsonBodies(app: FastifyInstance, bodies: Bodies): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (request: FastifyRequest, stream: IncomingMessage, done) => {
-    bodies.receive(stream, (error, bytes) => {
+    bodies.receive(stream, SMALL_BODY_BYTES_MAX, (error, bytes, release) => {
+      release();
       if (error !== undefined) return done(error);
       if (isKeyed(request)) request.fingerprint = fingerprintOf(request, bytes);
       if (bytes.length === 0) return done(null, NO_BODY);

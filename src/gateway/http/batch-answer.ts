@@ -14,6 +14,7 @@ import {
   writeFragment,
   writeQuoted,
 } from './json-writer.ts';
+import type { Work } from './turns.ts';
 
 const COMMA = fragment(',');
 const NAME = fragment('{"name":');
@@ -52,6 +53,9 @@ export function batchAnswerBytesMax({ count, nameLength }: Chunk, refusals: Read
   return bytes;
 }
 
+/** What a step writes. */
+const STEP_BYTES = 512 * 1024;
+
 /** How many buffers are kept, and how large ones. */
 const SPARE_MAX = 8;
 const SPARE_BYTES_MAX = 1024 * 1024;
@@ -72,15 +76,15 @@ export class AnswerBuffers {
 }
 
 /**
- * Writes the answer.
+ * Writes the answer, in steps.
  * @param entries how many the batch had, those included that were refused before they reached the service.
  */
-export function writeBatchAnswer(
+export function* writeBatchAnswer(
   exchange: Exchange,
   entries: number,
   refusals: ReadonlyMap<number, EntryRefusal>,
   json: JsonBytes,
-): void {
+): Work<void> {
   const { chunk } = exchange;
   // Of an import chunk that came before only that is known, not its outcomes.
   const isBareReplay = chunk.replayed && chunk.key?.scope === 'import';
@@ -90,8 +94,13 @@ export function writeBatchAnswer(
   json.text('{"results":[');
   let refused = 0;
   let next = 0;
+  let stepEnd = STEP_BYTES;
   for (let i = 0; i < entries && !isBareReplay; i++) {
     json.reserve(OUTCOME_BYTES_MAX);
+    if (json.length > stepEnd) {
+      stepEnd = json.length + STEP_BYTES;
+      yield;
+    }
     if (i > 0) json.length = writeFragment(COMMA, json.view, json.length);
     const refusal = refusals.size === 0 ? undefined : refusals.get(i);
     if (refusal !== undefined) {

@@ -12,11 +12,12 @@ import { CountingError, type ErrorCode } from '../../counter/errors.ts';
 import { highLane, writeInt64 } from '../../counter/int64.ts';
 import { BATCH_ENTRIES_MAX, NAME_BYTES_MAX } from '../../counter/limits.ts';
 import { amountOf, boundsOf } from './additions.ts';
+import { parseBatchBody } from './batch-parser.ts';
 import { entryKey } from './idempotency.ts';
 import { countOf } from './integers.ts';
-import { parseJson, parseJsonLines } from './json.ts';
 import { readPlainBatch } from './plain-batch.ts';
 import { BatchEntry, BatchUpdates } from './schemas.ts';
+import type { Work } from './turns.ts';
 import { compileCheck } from './validation.ts';
 
 /** The body of a batch. */
@@ -40,62 +41,46 @@ export interface EntryRefusal {
 
 /** A UTF-16 unit takes up to 3 bytes of UTF-8. */
 export const ENTRY_NAME_BYTES_MAX = 3 * NAME_BYTES_MAX;
+/** To read such a body takes as long as a turn may. */
+const LARGE_BYTES = 256 * 1024;
+/** What a step reads, in entries, and how many of them a refusal takes. */
+const STEP_WORK = 256;
+const REFUSAL_WORK = 32;
 /** The end of the year 9999. */
 const UNIX_SECONDS_MAX = 253_402_300_799n;
 const LINES_TYPE = /^application\/(x-ndjson|ndjson|jsonl|x-jsonlines)\b/i;
-/** A first line that is an object, and more behind it. */
-const FIRST_LINE = /^\s*\{[^\n]*\}[ \t\r]*\n/;
 const checkEntry = compileCheck(BatchEntry, 'body');
 const checkUpdates = compileCheck(BatchUpdates, 'body');
 const encoder = new TextEncoder();
 
+/** Whether a body is lines by its type. */
+export function areLinesOf(contentType: string | undefined): boolean {
+  return contentType !== undefined && LINES_TYPE.test(contentType);
+}
+
 /**
- * Reads a body; when it is a plain one, its entries are in the empty chunk afterwards.
- * @throws CountingError invalid_body, body_too_large
+ * Reads a body, in steps; when it is a plain one, its entries are in the empty chunk afterwards.
+ * @throws CountingError invalid_body, body_too_large, atomic_too_large
  */
-export function readBatch(bytes: Buffer, contentType: string | undefined, chunk: Chunk): BatchBody {
-  const areLines = contentType !== undefined && LINES_TYPE.test(contentType);
-  if (!readPlainBatch(bytes, areLines, chunk)) return parseBatch(bytes, areLines);
+export function* readBatch(bytes: Buffer, areLines: boolean, chunk: Chunk): Work<BatchBody> {
+  const isPlain = readPlainBatch(bytes, areLines, chunk);
+  if (bytes.length > LARGE_BYTES) yield;
+  if (!isPlain) return yield* parseBatch(bytes, areLines);
   return { count: chunk.count, entries: undefined, atomic: undefined, bytes: 0 };
 }
 
-/** Reads any body. @throws CountingError invalid_body, body_too_large */
-export function parseBatch(bytes: Buffer, areLines: boolean): BatchBody {
-  const body = areLines ? lines(bytes) : anyShape(bytes);
-  if (body.count > BATCH_ENTRIES_MAX) {
-    const code = body.atomic === true ? 'atomic_too_large' : 'body_too_large';
-    throw new CountingError(code, `a batch takes up to ${BATCH_ENTRIES_MAX} entries, not ${body.count}`);
-  }
-  return body;
-}
-
-function bodyOf(entries: readonly unknown[], bytes: Buffer, atomic?: boolean): BatchBody {
-  return { count: entries.length, entries, atomic, bytes: bytes.length };
-}
-
-function lines(bytes: Buffer): BatchBody {
-  return bodyOf(parseJsonLines(bytes), bytes);
-}
-
-function anyShape(bytes: Buffer): BatchBody {
-  let value: unknown;
-  try {
-    value = parseJson(bytes);
-  } catch (error) {
-    // Several lines, each an object of its own, are no JSON as a whole.
-    if (FIRST_LINE.test(bytes.toString('latin1'))) return lines(bytes);
-    throw error;
-  }
-  if (Array.isArray(value)) return bodyOf(value, bytes);
-  if (typeof value !== 'object' || value === null) {
-    throw new CountingError('invalid_body', 'a batch is a JSON array, an object with "updates", or NDJSON');
-  }
-  if (!('updates' in value)) return bodyOf([value], bytes);
-  const { updates, ...rest } = value as { updates: unknown };
+/** Reads any body, in steps. @throws CountingError invalid_body, body_too_large, atomic_too_large */
+export function* parseBatch(bytes: Buffer, areLines: boolean): Work<BatchBody> {
+  const { entries, count, around } = yield* parseBatchBody(bytes, areLines);
   // The entries have checks of their own.
-  const error = checkUpdates({ ...rest, updates: Array.isArray(updates) ? [] : updates });
+  const error = around === undefined ? undefined : checkUpdates(around);
   if (error !== undefined) throw error;
-  return bodyOf(updates as unknown[], bytes, (rest as { atomic?: boolean }).atomic);
+  const { atomic } = (around ?? {}) as { atomic?: boolean };
+  if (count > BATCH_ENTRIES_MAX) {
+    const code = atomic === true ? 'atomic_too_large' : 'body_too_large';
+    throw new CountingError(code, `a batch takes up to ${BATCH_ENTRIES_MAX} entries, not ${count}`);
+  }
+  return { count, entries, atomic, bytes: bytes.length };
 }
 
 /** Fills chunks from batches. */
@@ -112,18 +97,25 @@ export class BatchReader {
   }
 
   /**
-   * Appends all entries, up to the first refused one when the batch is `atomic`.
+   * Appends all entries, in steps, up to the first refused one when the batch is `atomic`.
    * @returns the refused ones by their position; those that are not there are in the chunk, in their order.
    */
-  read(entries: readonly unknown[], atomic: boolean): Map<number, EntryRefusal> {
+  *read(entries: readonly unknown[], atomic: boolean): Work<Map<number, EntryRefusal>> {
     const refusals = new Map<number, EntryRefusal>();
+    let work = 0;
     for (let i = 0; i < entries.length; i++) {
       const entry = entries[i];
+      if (work > STEP_WORK) {
+        work = 0;
+        yield;
+      }
+      work++;
       if (this.#readPlain(entry)) continue;
       try {
         this.#readAny(entry);
       } catch (error) {
         if (!(error instanceof CountingError)) throw error;
+        work += REFUSAL_WORK;
         refusals.set(i, { name: nameOf(entry), code: error.code, detail: error.message });
         if (atomic) break;
       }

@@ -3,12 +3,20 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Chunk } from '../../counter/chunk.ts';
 import { CountingError, DONE, ERRORS, type ErrorCode, errorCode } from '../../counter/errors.ts';
 import { AnswerBuffers, batchAnswerBytesMax, writeBatchAnswer } from './batch-answer.ts';
-import { type BatchBody, BatchReader, ENTRY_NAME_BYTES_MAX, type EntryRefusal, readBatch } from './batch-body.ts';
+import {
+  areLinesOf,
+  type BatchBody,
+  BatchReader,
+  ENTRY_NAME_BYTES_MAX,
+  type EntryRefusal,
+  readBatch,
+} from './batch-body.ts';
 import { asStrings, type Door } from './door.ts';
 import type { Exchange } from './exchanges.ts';
-import { batchKeyOf, fingerprintOf, isKeyed } from './idempotency.ts';
+import { batchKeyOf, fingerprintOfLarge, isKeyed } from './idempotency.ts';
 import { sendProblem } from './problems.ts';
 import * as schemas from './schemas.ts';
+import type { Work } from './turns.ts';
 
 /** A batch that has arrived. */
 interface ReceivedBatch {
@@ -16,23 +24,26 @@ interface ReceivedBatch {
   readonly body: BatchBody;
 }
 
+/** Its entries are in the exchange's chunk, but for those that are refused. */
+interface AcceptedBatch extends ReceivedBatch {
+  readonly refusals: ReadonlyMap<number, EntryRefusal>;
+}
+
+const NONE: ReadonlyMap<number, EntryRefusal> = new Map();
+
 /** Registers the route in a scope of its own, where bodies are read as batches. */
-export async function batchRoutes(app: FastifyInstance, door: Door): Promise<void> {
+export async function batchRoutes(app: FastifyInstance, door: Door, bytesMax: number): Promise<void> {
   const buffers = new AnswerBuffers();
   await app.register(async (scope) => {
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser('*', (request, stream, done) => {
-      door.bodies.receive(stream, (error, bytes) => {
-        if (error !== undefined) return done(error);
-        if (isKeyed(request)) request.fingerprint = fingerprintOf(request, bytes);
-        const exchange = door.exchanges.beginBatch();
-        let body: BatchBody;
-        try {
-          body = readBatch(bytes, request.headers['content-type'], exchange.chunk);
-        } catch (refusal) {
-          return done(refusal as CountingError);
-        }
-        done(null, { exchange, body } satisfies ReceivedBatch);
+      door.bodies.receive(stream, bytesMax, (error, bytes, release) => {
+        const finish = (refusal: Error | null, batch?: ReceivedBatch): void => {
+          release();
+          done(refusal, batch);
+        };
+        if (error !== undefined) return finish(error);
+        door.turns.run(receiveBatch(door, request, bytes), (refusal, batch) => finish(refusal as Error | null, batch));
       });
     });
     const schema = {
@@ -43,29 +54,74 @@ export async function batchRoutes(app: FastifyInstance, door: Door): Promise<voi
       summary: 'Many increments at once, each with its own outcome, or all or nothing.',
     };
     scope.post('/v1/batch', { schema, config: { isUpdate: true, isBatch: true } }, (request, reply) => {
-      submitBatch(door, buffers, request, reply);
+      const batch = acceptBatch(request);
+      // Nearly all are in the chunk already.
+      if (batch.body.entries === undefined) return submitBatch(door, buffers, request, reply, batch);
+      return readEntries(door, buffers, request, reply, batch);
     });
   });
 }
 
-function submitBatch(door: Door, buffers: AnswerBuffers, request: FastifyRequest, reply: FastifyReply): void {
+function* receiveBatch(door: Door, request: FastifyRequest, bytes: Buffer): Work<ReceivedBatch> {
+  if (isKeyed(request)) request.fingerprint = yield* fingerprintOfLarge(request, bytes);
+  const exchange = door.exchanges.beginBatch();
+  const body = yield* readBatch(bytes, areLinesOf(request.headers['content-type']), exchange.chunk);
+  return { exchange, body };
+}
+
+/** @throws CountingError invalid_body */
+function acceptBatch(request: FastifyRequest): AcceptedBatch {
   const { exchange, body } = request.body as Partial<ReceivedBatch>;
   if (exchange === undefined || body === undefined) throw new CountingError('invalid_body', 'a batch needs a body');
-  const { count, atomic: inBody } = body;
+  const { atomic: inBody } = body;
   const { atomic: inQuery } = request.query as schemas.BatchQuery;
   if (inBody !== undefined && inQuery !== undefined) {
     throw new CountingError('invalid_body', 'atomic is given twice, in the query and in the body');
   }
-  const atomic = inBody ?? inQuery === 'true';
+  exchange.chunk.atomic = inBody ?? inQuery === 'true';
   // Parsed entries are large: not to be kept while the disk is waited for.
   request.body = undefined;
+  return { exchange, body, refusals: NONE };
+}
 
-  const refusals = readEntries(exchange, body, atomic);
+/** Reads what is not in the chunk yet, and goes on. */
+function readEntries(
+  door: Door,
+  buffers: AnswerBuffers,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  batch: AcceptedBatch,
+): Promise<FastifyReply> {
+  const { exchange, body } = batch;
+  const { entries = [] } = body;
+  const namesBytes = Math.min(body.bytes, entries.length * ENTRY_NAME_BYTES_MAX);
+  if (exchange.names.length < namesBytes) exchange.names = new Uint8Array(namesBytes);
+  const reader = new BatchReader(exchange.chunk, exchange.names);
+  return new Promise((resolve, reject) => {
+    door.turns.run(reader.read(entries, exchange.chunk.atomic), (error, refusals) => {
+      try {
+        if (error !== undefined) throw error;
+        submitBatch(door, buffers, request, reply, { ...batch, refusals: refusals ?? NONE });
+        resolve(reply);
+      } catch (refusal) {
+        reject(refusal as CountingError);
+      }
+    });
+  });
+}
+
+function submitBatch(
+  door: Door,
+  buffers: AnswerBuffers,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { exchange, body: { count }, refusals }: AcceptedBatch,
+): void {
   const { chunk } = exchange;
-  chunk.atomic = atomic;
+  const { atomic } = chunk;
   chunk.key = batchKeyOf(request, chunk);
   const fitRoom = door.answers.reserve(reply, batchAnswerBytesMax(chunk, refusals));
-  exchange.tie(reply, asStrings(request), () => {
+  exchange.tieSteps(reply, asStrings(request), function* () {
     if (atomic && sendCulprit(exchange, reply, refusals)) return;
     const passing = commonPassing(chunk);
     if (passing !== undefined && refusals.size === 0) {
@@ -73,21 +129,13 @@ function submitBatch(door: Door, buffers: AnswerBuffers, request: FastifyRequest
       return;
     }
     const json = buffers.take();
-    writeBatchAnswer(exchange, count, refusals, json);
+    yield* writeBatchAnswer(exchange, count, refusals, json);
     fitRoom(json.length);
     reply.raw.once('close', () => buffers.giveBack(json));
     exchange.send(json.written);
   });
   if (chunk.count === 0 || (atomic && refusals.size > 0)) door.exchanges.answerAtOnce(exchange);
   else door.exchanges.submit(exchange);
-}
-
-/** Reads what is not in the chunk yet. @returns the refused entries, as `BatchReader` does. */
-function readEntries(exchange: Exchange, { entries, bytes }: BatchBody, atomic: boolean): Map<number, EntryRefusal> {
-  if (entries === undefined) return new Map();
-  const namesBytes = Math.min(bytes, entries.length * ENTRY_NAME_BYTES_MAX);
-  if (exchange.names.length < namesBytes) exchange.names = new Uint8Array(namesBytes);
-  return new BatchReader(exchange.chunk, exchange.names).read(entries, atomic);
 }
 
 /** Why all entries were refused, where that is one reason which passes: then the batch as a whole may come again. */

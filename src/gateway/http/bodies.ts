@@ -10,11 +10,15 @@ import { type HttpLimits, SMALL_BODY_BYTES_MAX } from './door-limits.ts';
 /** How many times the allowed size is read and thrown away before the connection is closed in the middle. */
 const DISCARD_FACTOR = 4;
 const NO_BYTES = Buffer.alloc(0);
+const NOTHING_HELD = (): void => undefined;
 /** What some editors and shells write before UTF-8. */
 const BYTE_ORDER_MARK = Buffer.from('\ufeff');
 
-/** Called once per body. The bytes may share memory with others: to be read, not written. */
-export type Received = (error: CountingError | undefined, bytes: Buffer) => void;
+/**
+ * Called once per body. The bytes may share memory with others: to be read, not written.
+ * @param release to be called when they are no longer needed: until then they count as arriving.
+ */
+export type Received = (error: CountingError | undefined, bytes: Buffer, release: () => void) => void;
 
 export class Bodies {
   readonly #limits: HttpLimits;
@@ -25,35 +29,35 @@ export class Bodies {
   }
 
   /** Collects the request's body. */
-  receive(request: IncomingMessage, received: Received): void {
+  receive(request: IncomingMessage, bytesMax: number, received: Received): void {
     const encoding = request.headers['content-encoding'];
     const declaredBytes = Number(request.headers['content-length'] ?? 0);
     if (encoding !== undefined && encoding !== 'identity') {
-      received(new CountingError('unsupported_media_type'), NO_BYTES);
-    } else if (declaredBytes > this.#limits.bodyBytesMax * DISCARD_FACTOR) {
-      received(new CountingError('body_too_large'), NO_BYTES);
+      received(new CountingError('unsupported_media_type'), NO_BYTES, NOTHING_HELD);
+    } else if (declaredBytes > bytesMax * DISCARD_FACTOR) {
+      received(tooLarge(bytesMax), NO_BYTES, NOTHING_HELD);
     } else {
-      this.#collect(request, received);
+      this.#collect(request, bytesMax, received);
     }
   }
 
-  #collect(request: IncomingMessage, received: Received): void {
+  #collect(request: IncomingMessage, bytesMax: number, received: Received): void {
     const pieces: Buffer[] = [];
     let length = 0;
     let counted = 0;
     let refusal: CountingError | undefined;
+    const release = (): void => {
+      this.#bytesArriving -= counted;
+      counted = 0;
+    };
     const finish = (error: CountingError | undefined): void => {
       request.off('data', onData).off('end', onEnd).off('error', onError);
       const bytes = withoutMark(pieces.length === 1 ? pieces[0] : Buffer.concat(pieces));
-      try {
-        received(error, bytes);
-      } finally {
-        this.#bytesArriving -= counted;
-      }
+      received(error, bytes, release);
     };
     const onData = (piece: Buffer): void => {
       length += piece.length;
-      refusal ??= this.#refuse(length, counted);
+      refusal ??= this.#refuse(length, counted, bytesMax);
       if (refusal === undefined) {
         pieces.push(piece);
         if (length <= SMALL_BODY_BYTES_MAX) return;
@@ -61,9 +65,8 @@ export class Bodies {
         counted = length;
       } else {
         pieces.length = 0;
-        this.#bytesArriving -= counted;
-        counted = 0;
-        if (length > this.#limits.bodyBytesMax * DISCARD_FACTOR) finish(refusal);
+        release();
+        if (length > bytesMax * DISCARD_FACTOR) finish(refusal);
       }
     };
     const onEnd = (): void => finish(refusal);
@@ -73,8 +76,8 @@ export class Bodies {
   }
 
   /** @param counted what of this body is in `#bytesArriving` already. */
-  #refuse(length: number, counted: number): CountingError | undefined {
-    if (length > this.#limits.bodyBytesMax) return new CountingError('body_too_large');
+  #refuse(length: number, counted: number, bytesMax: number): CountingError | undefined {
+    if (length > bytesMax) return tooLarge(bytesMax);
     const arriving = this.#bytesArriving - counted + length;
     if (length <= SMALL_BODY_BYTES_MAX || arriving <= this.#limits.bodyBytesArrivingMax) return undefined;
     return new CountingError('overloaded', 'too many large bodies are arriving at once; try again later');
@@ -84,4 +87,8 @@ export class Bodies {
 function withoutMark(bytes: Buffer): Buffer {
   const { length } = BYTE_ORDER_MARK;
   return bytes.subarray(0, length).equals(BYTE_ORDER_MARK) ? bytes.subarray(length) : bytes;
+}
+
+function tooLarge(bytesMax: number): CountingError {
+  return new CountingError('body_too_large', `a body takes up to ${bytesMax} bytes here`);
 }

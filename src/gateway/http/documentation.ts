@@ -1,22 +1,31 @@
 /** The description of the door at `/openapi.json`, and a page to browse it at `/docs`. */
+import { fileURLToPath } from 'node:url';
 import helmet from '@fastify/helmet';
 import swaggerUi from '@fastify/swagger-ui';
-import type { FastifyInstance } from 'fastify';
-import { sendJson } from './answers.ts';
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
+import { sendBytes, sendJson } from './answers.ts';
+import { PageFiles } from './page-files.ts';
 
 /**
  * The page and the document. All assets come from this server. A browser cannot show a secret before it has the page, so both are open:
  * they say what anybody may read in this package. What the page sends carries the secret that is given under *Authorize*.
  */
 export async function documentationRoutes(app: FastifyInstance): Promise<void> {
-  let text: Buffer | undefined;
-  app.get('/openapi.json', { schema: { hide: true }, config: { isOpen: true } }, (_request, reply) => {
-    text ??= Buffer.from(JSON.stringify(app.swagger()));
-    sendJson(reply, text);
-  });
+  const json = madeOnce(() => JSON.stringify(app.swagger()));
+  const yaml = madeOnce(() => app.swagger({ yaml: true }));
+  const sendDocument = (_request: FastifyRequest, reply: FastifyReply): void => sendJson(reply, json());
+  app.get('/openapi.json', { schema: { hide: true }, config: { isOpen: true } }, sendDocument);
+  const files = new PageFiles(fileURLToPath(new URL('./static', import.meta.resolve('@fastify/swagger-ui'))));
+  // The plugin would make the document anew for each request, and open a file for each asset.
+  const handlers: Readonly<Record<string, RouteOptions['handler']>> = {
+    '/docs/json': sendDocument,
+    '/docs/yaml': (_request, reply) => sendBytes(reply, 'application/x-yaml', yaml()),
+    '/docs/static/*': files.send,
+  };
   await app.register(async (scope) => {
     scope.addHook('onRoute', (route) => {
       route.config = { ...route.config, isOpen: true };
+      route.handler = handlers[route.url] ?? route.handler;
     });
     await scope.register(helmet, { contentSecurityPolicy: false, hsts: false });
     await scope.register(swaggerUi, {
@@ -27,4 +36,12 @@ export async function documentationRoutes(app: FastifyInstance): Promise<void> {
       uiConfig: { deepLinking: false },
     });
   });
+}
+
+function madeOnce(make: () => string): () => Buffer {
+  let bytes: Buffer | undefined;
+  return () => {
+    bytes ??= Buffer.from(make());
+    return bytes;
+  };
 }

@@ -3,7 +3,7 @@ import { CONNECTIONS_MAX, HTTP_BODY_BYTES_MAX } from '../../counter/limits.ts';
 import { assert } from '../../std/assert.ts';
 
 export interface HttpLimits {
-  /** One request's body. */
+  /** The body of a batch. */
   readonly bodyBytesMax: number;
   /** All large bodies that are arriving, together; beyond it: `overloaded`. */
   readonly bodyBytesArrivingMax: number;
@@ -40,7 +40,7 @@ export const HTTP_LIMITS: HttpLimits = {
 
 /** Request line and headers of one request. */
 export const HEADER_BYTES_MAX = 16 * 1024;
-/** Bodies up to this size are bounded by the number of connections, and not added up. */
+/** The body of any other request. Those up to this size are bounded by the number of connections, and not added up. */
 export const SMALL_BODY_BYTES_MAX = 64 * 1024;
 
 assert(HTTP_LIMITS.receiveTimeoutMs < HTTP_LIMITS.silenceTimeoutMs, 'a half-sent request gets its 408 before the cut');

@@ -18,6 +18,7 @@ import { countText } from './integers.ts';
 import type { Log } from './log.ts';
 import { sendProblem } from './problems.ts';
 import type { Reply } from './reply.ts';
+import type { Turns, Work } from './turns.ts';
 
 /** Exchanges kept for reuse: those of single commands, and few of batches, which keep large buffers. */
 const POOL_MAX = 1024;
@@ -29,6 +30,8 @@ export const SESSION_HEADER = 'tallyd-session';
 
 /** Renders and sends the answer to a chunk that was not refused. */
 export type Answer = (exchange: Exchange) => void;
+/** The same in steps: of a batch. */
+export type AnswerSteps = () => Work<void>;
 
 export class Exchange {
   readonly chunk = new Chunk(1);
@@ -40,6 +43,7 @@ export class Exchange {
   /** A buffer for the names of a batch. */
   names = new Uint8Array(0);
   answer: Answer = unanswerable;
+  answerSteps: AnswerSteps = unanswerable;
   deadlineMs = 0;
   /** Undefined once it has been answered. */
   reply: Reply | undefined = undefined;
@@ -50,10 +54,20 @@ export class Exchange {
 
   /** Ties it to the request that `reply` answers. */
   tie(reply: Reply, asStrings: boolean, answer: Answer): void {
+    this.#tie(reply, asStrings);
+    this.answer = answer;
+  }
+
+  /** The same for a batch. */
+  tieSteps(reply: Reply, asStrings: boolean, answer: AnswerSteps): void {
+    this.#tie(reply, asStrings);
+    this.answerSteps = answer;
+  }
+
+  #tie(reply: Reply, asStrings: boolean): void {
     this.chunk.acceptsPartial = true;
     this.reply = reply;
     this.asStrings = asStrings;
-    this.answer = answer;
   }
 
   /**
@@ -103,13 +117,14 @@ export function isText(name: string): boolean {
   return name.length <= NAME_BYTES_MAX && name.isWellFormed();
 }
 
-function unanswerable(): void {
+function unanswerable(): never {
   throw new Error('an exchange was submitted without an answer');
 }
 
 export class Exchanges {
   readonly #service: CountingService;
   readonly #clock: Clock;
+  readonly #turns: Turns;
   readonly #limits: HttpLimits;
   readonly #log: Log;
   readonly #pool: Exchange[] = [];
@@ -120,7 +135,8 @@ export class Exchanges {
   #scansUnderWay = 0;
   #timer: Timer;
 
-  constructor(service: CountingService, clock: Clock, limits: HttpLimits, log: Log) {
+  constructor(service: CountingService, clock: Clock, turns: Turns, limits: HttpLimits, log: Log) {
+    this.#turns = turns;
     this.#service = service;
     this.#clock = clock;
     this.#limits = limits;
@@ -170,8 +186,7 @@ export class Exchanges {
 
   /** Answers an exchange that has nothing for the service to do. */
   answerAtOnce(exchange: Exchange): void {
-    exchange.answer(exchange);
-    this.#recycle(exchange);
+    this.#answerInSteps(exchange, 0);
   }
 
   /** What is under way is answered, and its connections end with the answers. */
@@ -202,21 +217,39 @@ export class Exchanges {
   #settle(exchange: Exchange): void {
     const { chunk } = exchange;
     this.#waiting.delete(exchange);
+    if (exchange.isBatch) {
+      this.#answerInSteps(exchange, chunk.count);
+      return;
+    }
     this.#commandsUnderWay -= chunk.count;
     // Thrown from here, an error would land in the engine, in the middle of other people's completions.
     try {
       if (exchange.reply !== undefined) answerTo(exchange, exchange.reply);
     } catch (error) {
-      this.#log.error({ err: error }, 'an answer could not be rendered');
-      if (exchange.reply?.sent === false) sendProblem(exchange.reply, 'internal');
+      this.#unrendered(exchange, error);
     }
     this.#recycle(exchange);
+  }
+
+  /** @param commands are under way until it is answered. */
+  #answerInSteps(exchange: Exchange, commands: number): void {
+    this.#turns.run(answerSteps(exchange), (error) => {
+      this.#commandsUnderWay -= commands;
+      if (error !== undefined) this.#unrendered(exchange, error);
+      this.#recycle(exchange);
+    });
+  }
+
+  #unrendered(exchange: Exchange, error: unknown): void {
+    this.#log.error({ err: error }, 'an answer could not be rendered');
+    if (exchange.reply?.sent === false) sendProblem(exchange.reply, 'internal');
   }
 
   #recycle(exchange: Exchange): void {
     exchange.chunk.reset();
     exchange.reply = undefined;
     exchange.answer = unanswerable;
+    exchange.answerSteps = unanswerable;
     exchange.name = '';
     if (exchange.names.length > POOLED_NAMES_BYTES_MAX) exchange.names = new Uint8Array(0);
     const pool = exchange.isBatch ? this.#batchPool : this.#pool;
@@ -239,6 +272,12 @@ export class Exchanges {
       exchange.reply = undefined;
     }
   }
+}
+
+function* answerSteps(exchange: Exchange): Work<void> {
+  if (exchange.reply === undefined) return;
+  if (exchange.chunk.refusal === DONE) yield* exchange.answerSteps();
+  else answerTo(exchange, exchange.reply);
 }
 
 function answerTo(exchange: Exchange, reply: Reply): void {

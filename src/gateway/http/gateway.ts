@@ -93,7 +93,8 @@ export class HttpGateway {
     const limits = { ...HTTP_LIMITS, ...patience, ...options.limits };
     const budget =
       options.budget ?? new ConnectionBudget(CONNECTIONS_MAX, clock, (data) => log.warn(data, 'connections refused'));
-    const exchanges = new Exchanges(service, clock, limits, log);
+    const turns = new Turns(clock);
+    const exchanges = new Exchanges(service, clock, turns, limits, log);
     const cors = new CorsRules(options.cors ?? {});
     const guard = new Guard({ secret, cors, hosts: [...allowedHosts, options.host.toLowerCase()] });
     const sockets = new Set<Socket>();
@@ -102,7 +103,7 @@ export class HttpGateway {
       ...{ service, clock, exchanges, version, connections },
       bodies: new Bodies(limits),
       answers: new Answers(limits.answerBytesMax),
-      turns: new Turns(clock),
+      turns,
     };
     const { app, intakes } = await buildApp({ door, guard, limits, log, cors });
     const { server } = app;

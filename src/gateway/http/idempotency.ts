@@ -2,11 +2,12 @@
  * Idempotency keys of requests. The fingerprint is a digest of what was asked (method, address, conditions, body as bytes),
  * so the same key with another request is refused instead of answered with something that was never asked.
  */
-import { hash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import type { Chunk, CommandOptions, IdempotencyKey } from '../../counter/chunk.ts';
 import { CountingError } from '../../counter/errors.ts';
 import { IDEMPOTENCY_KEY_BYTES_MAX } from '../../counter/limits.ts';
+import type { Work } from './turns.ts';
 
 const PRINTABLE = /^[\x20-\x7e]+$/;
 /** 16 bytes: nobody searches for collisions with requests of their own. */
@@ -16,6 +17,7 @@ const COMMAND_HEAD_BYTES = 12;
 /** The first chunk of an import has up to 72: see `cli/import-chunks.ts`. */
 const PLACES_MAX = 100;
 const NO_BODY = new Uint8Array(0);
+const STEP_BYTES = 1024 * 1024;
 
 /** Whether the request has a key of its own, so that its body's digest is needed. */
 export function isKeyed(request: FastifyRequest): boolean {
@@ -24,10 +26,24 @@ export function isKeyed(request: FastifyRequest): boolean {
 
 /** Digest of method, address, conditions and body. */
 export function fingerprintOf(request: FastifyRequest, body: Uint8Array = NO_BODY): string {
+  return hash('sha256', Buffer.concat([headOf(request), body])).slice(0, FINGERPRINT_DIGITS);
+}
+
+/** The same of a body that may be large. */
+export function* fingerprintOfLarge(request: FastifyRequest, body: Uint8Array): Work<string> {
+  if (body.length <= STEP_BYTES) return fingerprintOf(request, body);
+  const digest = createHash('sha256').update(headOf(request));
+  for (let at = 0; at < body.length; at += STEP_BYTES) {
+    digest.update(body.subarray(at, at + STEP_BYTES));
+    yield;
+  }
+  return digest.digest('hex').slice(0, FINGERPRINT_DIGITS);
+}
+
+function headOf(request: FastifyRequest): Buffer {
   const { 'if-match': match, 'if-none-match': noneMatch } = request.headers;
   const conditions = match === undefined && noneMatch === undefined ? '' : `${JSON.stringify([match, noneMatch])}\n`;
-  const head = Buffer.from(`${request.method} ${request.raw.url}\n${conditions}`);
-  return hash('sha256', Buffer.concat([head, body])).slice(0, FINGERPRINT_DIGITS);
+  return Buffer.from(`${request.method} ${request.raw.url}\n${conditions}`);
 }
 
 /**

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CountingError } from '../../counter/errors.ts';
-import { NotAnInteger, parseJson, parseJsonLines } from './json.ts';
+import { NotAnInteger, parseJson } from './json.ts';
 
 const parse = (text: string): unknown => parseJson(Buffer.from(text));
 const refusal = (text: string | Buffer): string => {
@@ -126,24 +126,4 @@ it('says the same of any JSON as JSON.parse', () => {
       expect(parse(JSON.stringify(value, undefined, 2))).toEqual(value);
     }),
   );
-});
-
-describe('lines', () => {
-  const parseLines = (text: string): unknown[] => parseJsonLines(Buffer.from(text));
-
-  it('are values of their own; blank ones do not count', () => {
-    expect(parseLines('{"by":1}\n\n{"by":2}\r\n   \n{"by":9223372036854775807}')).toEqual([
-      { by: 1 },
-      { by: 2 },
-      { by: '9223372036854775807' },
-    ]);
-    expect(parseLines('\n')).toEqual([]);
-  });
-
-  it('are named when they are no JSON', () => {
-    expect(() => parseLines('{"by":1}\n\n{"by":}\n')).toThrow(/^line 3 is not JSON/);
-    expect(() => parseLines('{"name":"a"\n"by":1}\n')).toThrow(/^line 1 is not JSON/);
-    expect(() => parseLines('{"by":1},{"by":2}\n')).toThrow(/^line 1 is not JSON/);
-    expect(() => parseLines('{"by":1}\n{"by":1,"by":2}\n')).toThrow('twice');
-  });
 });

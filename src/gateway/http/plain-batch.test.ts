@@ -27,11 +27,18 @@ function plainly(body: Buffer, areLines: boolean): Command[] | undefined {
   return undefined;
 }
 
+/** The result of small work. */
+function inOneStep<T>(work: Generator<void, T>): T {
+  const { done, value } = work.next();
+  if (done !== true) throw new Error('it takes more than one step');
+  return value;
+}
+
 /** What the general parser says that a batch asks for. @throws when it refuses anything of it */
 function generally(body: Buffer, areLines: boolean): Command[] {
   const chunk = new Chunk(1);
-  const { entries = [], atomic } = parseBatch(body, areLines);
-  const refusals = new BatchReader(chunk, new Uint8Array(3 * body.length)).read(entries, false);
+  const { entries = [], atomic } = inOneStep(parseBatch(body, areLines));
+  const refusals = inOneStep(new BatchReader(chunk, new Uint8Array(3 * body.length)).read(entries, false));
   expect([refusals.size, atomic, chunk.options]).toEqual([0, undefined, []]);
   return commandsOf(chunk);
 }

@@ -98,7 +98,10 @@ describe('every error is a problem', () => {
       const headers = { 'transfer-encoding': 'chunked' };
       expect(await door.code('POST', path, ' '.repeat(size), headers)).toBe('body_too_large');
     }
-    expect(await door.text(200, 'POST', path, `${' '.repeat(99_992)}{"by":1}`)).toContain('"value":1');
+    // Only a batch may have as much as that.
+    expect(await door.code('POST', path, ' '.repeat(65_537))).toBe('body_too_large');
+    expect(await door.text(200, 'POST', path, `${' '.repeat(65_528)}{"by":1}`)).toContain('"value":1');
+    await door.text(200, 'POST', '/v1/batch', `${' '.repeat(50_000)}[{"name":"refused","by":1}]${' '.repeat(49_971)}`);
     await door.text(200, 'DELETE', '/v1/counters/refused');
   });
 
