@@ -6,6 +6,7 @@
 import type { Engine } from '../engine/engine.ts';
 import type { Clock } from '../host/host.ts';
 import type { Identity } from './identity.ts';
+import type { KeptCuts } from './kept-cuts.ts';
 import type { Own } from './loader.ts';
 import { dropSlots, type LocalSlot } from './local-slots.ts';
 import { pause } from './pause.ts';
@@ -24,6 +25,7 @@ export interface EvictionOptions {
   readonly counters: SharedCounters;
   readonly engine: Engine;
   readonly identity: Identity;
+  readonly kept: KeptCuts;
   readonly publisher: Publisher;
   readonly own: () => Own;
   /** Undefined: no limit. */
@@ -91,6 +93,7 @@ export class Eviction {
         const known = leaving.filter(({ warmth }) => warmth === 'warm');
         const slots = known.map(({ name }): LocalSlot => ({ name, ordinal, net: 0n }));
         for (const counter of leaving) counters.forget(counter);
+        for (const { name } of known) this.#options.kept.drop(name);
         this.#evicted += leaving.length;
         // Whoever wants one of them back reads the engine after this.
         await dropSlots(engine, slots);

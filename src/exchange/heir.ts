@@ -12,6 +12,7 @@ import type { Engine } from '../engine/engine.ts';
 import type { Host } from '../host/host.ts';
 import type { Lease, NamedSlot, ReplicaId, SlotStore, StoredState } from '../store/slot-store.ts';
 import { ALONE, type Identity, type Incarnation, newId } from './identity.ts';
+import type { KeptCuts } from './kept-cuts.ts';
 import { type LeaseState, readLease, writeLease } from './lease.ts';
 import { dropSlots } from './local-slots.ts';
 import type { LeaseWatch } from './membership.ts';
@@ -26,6 +27,7 @@ export interface HeirOptions {
   readonly host: Host;
   readonly identity: Identity;
   readonly watch: LeaseWatch;
+  readonly kept: KeptCuts;
   readonly policies: PolicyTable;
   /** How long what was folded is kept. */
   readonly keepFoldedMs: number;
@@ -101,7 +103,8 @@ export class Heir {
     await this.#forEachPage(ordinal, (slots) =>
       this.#options.store.merge({
         slots: slots.map(({ name, net }) => ({ name, replica: id, version: BigInt(through), net })),
-        cuts: [],
+        // A slot goes nowhere without the cut that covers it.
+        cuts: this.#options.kept.of(slots.map(({ name }) => name)),
       }),
     );
     this.#published.add(id);

@@ -77,20 +77,20 @@ export class IdentityWriteError extends Error {
   /** The attempt before it was not one that failed. */
   readonly isFirst: boolean;
 
-  constructor(cause: unknown, isFirst: boolean) {
-    super(`${FILE} cannot be written: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  constructor(cause: unknown, isFirst: boolean, file = FILE) {
+    super(`${file} cannot be written: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
     this.isFirst = isFirst;
   }
 }
 
 export class Identity {
-  readonly #disk: Disk;
+  readonly disk: Disk;
   #record: IdentityRecord;
   #changing: Promise<void> = Promise.resolve();
   #hasFailed = false;
 
   private constructor(disk: Disk, record: IdentityRecord) {
-    this.#disk = disk;
+    this.disk = disk;
     this.#record = record;
   }
 
@@ -154,16 +154,16 @@ export class Identity {
   async #write(parts: Change): Promise<void> {
     const next = { ...this.#record, ...parts };
     const bytes = new TextEncoder().encode(`${JSON.stringify(next, null, 2)}\n`);
-    if ((await this.#disk.list()).includes(TEMPORARY)) await this.#disk.unlink(TEMPORARY);
-    const file = await this.#disk.open(TEMPORARY, 'create');
+    if ((await this.disk.list()).includes(TEMPORARY)) await this.disk.unlink(TEMPORARY);
+    const file = await this.disk.open(TEMPORARY, 'create');
     try {
       await file.write(bytes, 0);
       await file.sync();
     } finally {
       await file.close();
     }
-    await this.#disk.rename(TEMPORARY, FILE);
-    await this.#disk.syncDirectory();
+    await this.disk.rename(TEMPORARY, FILE);
+    await this.disk.syncDirectory();
     this.#record = next;
   }
 }

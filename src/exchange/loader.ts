@@ -6,14 +6,17 @@
  * meanwhile is missed.
  */
 import type { CountingService } from '../counter/service.ts';
+import { type Cut, newerCut, noCut } from '../crdt/cut.ts';
 import type { CounterState } from '../crdt/merge.ts';
-import { NO_SLOT } from '../crdt/slot.ts';
+import { NO_SLOT, noSlots } from '../crdt/slot.ts';
 import type { Host } from '../host/host.ts';
-import type { ReplicaId, SlotStore, StoredState } from '../store/slot-store.ts';
+import type { NamedCut, ReplicaId, SlotStore, StoredState } from '../store/slot-store.ts';
 import type { Damage } from './damage.ts';
 import type { Identity } from './identity.ts';
+import type { KeptCuts } from './kept-cuts.ts';
 import { type LocalSlot, readNets, restoreNets } from './local-slots.ts';
 import type { SharedCounter } from './shared-counter.ts';
+import type { SharedCounters } from './shared-counters.ts';
 
 const BATCH_NAMES = 1_000;
 const READS_AT_ONCE = 4;
@@ -31,14 +34,11 @@ export interface LoaderOptions {
   readonly own: () => Own;
   /** Resolves when the slots of all earlier incarnations are final. */
   readonly ended: () => Promise<void>;
-  /**
-   * The newest group that has been written here: a slot of ours that is newer was written by someone else. Not the newest durable one:
-   * an heir on a copy of this directory may have read from it what is not synced yet.
-   */
-  readonly newestVersion: () => bigint;
-  /** Someone else writes under our id. */
+  /** A slot of ours is newer in the store than what has been written here: someone else writes under our id. */
   readonly forked: () => void;
   readonly damage: Damage;
+  readonly kept: KeptCuts;
+  readonly putCut: (cut: NamedCut) => void;
   readonly failed: (error: unknown) => void;
 }
 
@@ -78,6 +78,16 @@ export class Loader {
       }
     }
     this.#schedule();
+  }
+
+  /** Reads once more those that could not be read. */
+  loadPartial(counters: SharedCounters): void {
+    const partial: SharedCounter[] = [];
+    for (let i = 0; i < counters.count; i++) {
+      const counter = counters.at(i);
+      if (counter?.warmth === 'partial') partial.push(counter);
+    }
+    if (partial.length > 0) this.load(partial, () => undefined);
   }
 
   /** Reads counters anew. @throws StoreError, CountingError */
@@ -123,9 +133,18 @@ export class Loader {
     counters.forEach((counter, i) => {
       const state = states[i] as StoredState;
       counter.merge(state);
+      this.#takeKept(counter, state.cut);
       if (state.damage === undefined) this.#loaded(counter);
       else this.#options.damage.unreadable({ name: counter.name, why: state.damage });
     });
+  }
+
+  /** The newest cut that was seen here; the store is told of it where it has gone back. */
+  #takeKept(counter: SharedCounter, stored: Cut<ReplicaId>): void {
+    const cut = this.#options.kept.get(counter.name);
+    if (cut === undefined || newerCut(stored, cut) === stored) return;
+    counter.merge({ slots: noSlots(), cut });
+    this.#options.putCut({ name: counter.name, cut });
   }
 
   #loaded(counter: SharedCounter): void {
@@ -138,6 +157,7 @@ export class Loader {
     const cold = counters.filter((counter) => counter.warmth === 'cold');
     if (this.#options.identity.record.hasEvicted === true) return;
     await this.#takeNets(cold, undefined);
+    for (const counter of cold) this.#takeKept(counter, noCut());
     // Unless another read has succeeded meanwhile.
     for (const counter of cold) if (counter.warmth === 'cold') counter.warmth = 'partial';
   }
@@ -147,7 +167,7 @@ export class Loader {
     states: readonly CounterState<ReplicaId>[] | undefined,
   ): Promise<void> {
     const names = counters.map((counter) => counter.name);
-    const { engine, identity, own, ended, newestVersion, forked } = this.#options;
+    const { engine, identity, own, ended, forked } = this.#options;
     await ended();
     const { replica, ordinal } = own();
     for (const { id, ordinal: past, through, foldedAt } of identity.record.incarnations) {
@@ -165,7 +185,8 @@ export class Loader {
     counters.forEach((counter, i) => {
       const state = states?.[i];
       const stored = newest(state?.slots.get(replica), state?.cut.folded.get(replica));
-      if (stored.version > newestVersion()) forked();
+      // Not the newest durable group: an heir on a copy of this directory may have read from it what is not synced yet.
+      if (stored.version > engine.info().sequence) forked();
       const net = nets[i] ?? stored.net;
       if (nets[i] === undefined && stored.version > 0n) lost.push({ name: counter.name, ordinal, net });
       if (counter.ownVersion < stored.version) counter.ownVersion = stored.version;

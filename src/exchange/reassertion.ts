@@ -4,9 +4,12 @@
  * takes it: neither the event loop nor memory notices how much there is.
  */
 import { Kind } from '../counter/key.ts';
+import type { Cut } from '../crdt/cut.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Clock } from '../host/host.ts';
+import type { ReplicaId } from '../store/slot-store.ts';
 import type { Heir } from './heir.ts';
+import type { KeptCuts } from './kept-cuts.ts';
 import type { Own } from './loader.ts';
 import type { Publisher } from './publisher.ts';
 import type { SharedCounters } from './shared-counters.ts';
@@ -20,6 +23,7 @@ export interface ReassertionOptions {
   readonly counters: SharedCounters;
   readonly publisher: Publisher;
   readonly heir: Heir;
+  readonly kept: KeptCuts;
   readonly own: () => Own;
   readonly clock: Clock;
   readonly isDurable: boolean;
@@ -34,6 +38,8 @@ export class Reassertion {
   #cursor = 0;
   /** Cuts below this position of the list of counters are still to be asserted. */
   #cutsLeft = 0;
+  /** Kept cuts that are still to be asserted. */
+  #kept: IterableIterator<[string, Cut<ReplicaId>]> | undefined;
   #sweptAtMs = 0;
 
   constructor(options: ReassertionOptions) {
@@ -45,6 +51,7 @@ export class Reassertion {
     this.#isWanted = true;
     this.#cursor = 0;
     this.#cutsLeft = this.#options.counters.count;
+    this.#kept = this.#options.kept.all();
     this.#options.heir.forgetPublished();
   }
 
@@ -53,6 +60,7 @@ export class Reassertion {
     const { publisher, clock, isDurable, sweepMs, heir } = this.#options;
     while (this.#isWanted && publisher.backlog < BACKLOG_MAX) {
       if (this.#cutsLeft > 0) this.#assertCuts();
+      else if (this.#kept !== undefined) this.#assertKept(this.#kept);
       else this.#isWanted = this.#assertSlots();
     }
     const isSweepDue = !isDurable && clock.monotonicMs() - this.#sweptAtMs >= sweepMs;
@@ -75,6 +83,19 @@ export class Reassertion {
     }
     this.#cursor = cursor;
     return cursor !== 0;
+  }
+
+  /** Those of counters that nobody has asked for since the start: their slots follow. */
+  #assertKept(kept: IterableIterator<[string, Cut<ReplicaId>]>): void {
+    for (let i = 0; i < PAGE_SLOTS; i++) {
+      const { value, done } = kept.next();
+      if (done === true) {
+        this.#kept = undefined;
+        return;
+      }
+      const [name, cut] = value;
+      if (this.#options.counters.find(name) === undefined) this.#options.publisher.putCut({ name, cut });
+    }
   }
 
   /** Backwards: see `SharedCounters`. */

@@ -8,7 +8,7 @@ import type { StoreInfo } from '../counter/service.ts';
 import type { Slot } from '../crdt/slot.ts';
 import type { Host } from '../host/host.ts';
 import type { GroupBuffer } from '../journal/group.ts';
-import { type Changes, type ReplicaId, type SlotStore, StoreError } from '../store/slot-store.ts';
+import { type Changes, type NamedCut, type ReplicaId, type SlotStore, StoreError } from '../store/slot-store.ts';
 import { type Attached, attach, compare } from './attach.ts';
 import type { CallContext } from './call.ts';
 import { Cutter } from './cutter.ts';
@@ -18,6 +18,7 @@ import { Follower } from './follower.ts';
 import { Heir } from './heir.ts';
 import { IdentityWriteError } from './identity.ts';
 import { Incarnations } from './incarnations.ts';
+import { KeptCuts } from './kept-cuts.ts';
 import { KnownStore } from './known-store.ts';
 import { Loader, type Own } from './loader.ts';
 import { slotsOfGroup } from './local-slots.ts';
@@ -51,6 +52,7 @@ export class Region {
   readonly #watch: LeaseWatch;
   readonly #incarnations: Incarnations;
   readonly #damage: Damage;
+  readonly #kept: KeptCuts;
   readonly #loops: Promise<void>[] = [];
   readonly #pauses: Pauses;
   /** Since the store has last answered: something could not be done, and that the store is the reason was told. */
@@ -65,12 +67,13 @@ export class Region {
     // Also when the store answers only later: nothing goes there, or comes from there, before it is known to be ours.
     const store = new KnownStore(options.store, (known) => compare(options.store, identity, known));
     const attached = await attach({ ...options, store, patienceMs: attachMs });
-    return new Region({ ...options, store }, attached);
+    return new Region({ ...options, store }, attached, await KeptCuts.open(identity.disk));
   }
 
-  private constructor(options: RegionOptions, attached: Attached) {
-    const { store, engine, host, identity, callMs } = options;
+  private constructor(options: RegionOptions, attached: Attached, kept: KeptCuts) {
+    const { store, engine, host, callMs } = options;
     this.#options = options;
+    this.#kept = kept;
     this.store = store;
     this.host = host;
     this.#pauses = new Pauses(host.clock);
@@ -95,17 +98,15 @@ export class Region {
     });
     const forked = (): void => void this.#incarnations.endAsForked().catch(failed);
     const ended = (): Promise<void> => this.#endPast();
-    const newestVersion = (): bigint => engine.info().sequence;
+    const putCut = (cut: NamedCut): void => this.#publisher.putCut(cut);
     this.loader = new Loader({
-      store,
-      engine,
-      host,
-      identity,
+      ...options,
       own,
       ended,
-      newestVersion,
       forked,
       damage: this.#damage,
+      kept,
+      putCut,
       failed,
     });
     this.eviction = this.#evictionOf(own, failed);
@@ -113,12 +114,13 @@ export class Region {
     this.context = this.#contextOf(own);
     this.#follower = this.#followerOf(failed);
     this.#watch = new LeaseWatch(host, options.leaseMs + 2 * callMs);
-    this.#heir = new Heir({ ...options, watch: this.#watch });
+    this.#heir = new Heir({ ...options, kept, watch: this.#watch });
     this.#reassertion = new Reassertion({
       engine,
       counters,
       publisher: this.#publisher,
       heir: this.#heir,
+      kept,
       own,
       clock: host.clock,
       isDurable: store.guarantees.durable,
@@ -130,6 +132,7 @@ export class Region {
     return new SharedCounters(replica, {
       givenBack: (slot) => this.#publisher.put(slot),
       forked: (name, id) => this.#damage.forked(name, id),
+      cut: (name, cut) => this.#kept.keep(name, cut),
     });
   }
 
@@ -155,6 +158,7 @@ export class Region {
       counters: this.counters,
       engine,
       identity,
+      kept: this.#kept,
       publisher: this.#publisher,
       own,
       memoryBytes,
@@ -173,6 +177,7 @@ export class Region {
   /** What others have counted, as the feed says it. */
   #changed(changes: Changes): void {
     this.counters.mergeChanges(changes, this.#nowSeconds);
+    for (const { name, cut } of changes.cuts) if (this.#kept.get(name) !== undefined) this.#kept.keep(name, cut);
     for (const record of changes.damaged ?? []) this.#damage.unreadable(record);
   }
 
@@ -224,6 +229,7 @@ export class Region {
       }),
       this.#every(REASSERT_MS, async () => this.#reassertion.step()),
       this.#every(REASSERT_MS, () => this.#refresh.step()),
+      this.#every(REASSERT_MS, () => this.#kept.save()),
       this.#every(leaseMs * 2, () => this.#retireAbandoned()),
     );
   }
@@ -287,7 +293,7 @@ export class Region {
     }
   }
 
-  /** Something happened that cannot: whoever runs this process is told, and ends it. */
+  /** Something happened that cannot: this process must end. */
   unforeseen(error: unknown): void {
     this.#options.onFatal(error);
   }
@@ -310,6 +316,8 @@ export class Region {
     timer.cancel();
     this.#giveUp();
     await Promise.all([this.store.close(), this.#publisher.close(), this.#follower.close(), ...this.#loops]);
+    await this.#kept.save().catch((error: unknown) => this.#failed(error));
+    await this.#kept.close();
     return isHandedOn;
   }
 
@@ -367,12 +375,7 @@ export class Region {
     this.#hasFailed = false;
     if (this.#isAwayTold) this.#options.onRepaired();
     this.#isAwayTold = false;
-    const partial = [];
-    for (let i = 0; i < this.counters.count; i++) {
-      const counter = this.counters.at(i);
-      if (counter?.warmth === 'partial') partial.push(counter);
-    }
-    if (partial.length > 0) this.loader.load(partial, () => undefined);
+    this.loader.loadPartial(this.counters);
   }
 
   /** Whoever asked for what failed asks again: a store that is away comes back, and so does room on the disk. */

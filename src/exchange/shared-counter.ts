@@ -33,6 +33,8 @@ export interface CounterWatch {
   readonly resized: (bytes: number) => void;
   /** The loser of two cuts had folded this, and the winner had not: the store may not have it. */
   readonly givenBack: (slot: NamedSlot) => void;
+  /** It has another cut. */
+  readonly cut: (name: string, cut: Cut<ReplicaId>) => void;
   /** One version of a replica's slot came with two contents. */
   readonly forked: (name: string, replica: ReplicaId) => void;
 }
@@ -41,6 +43,7 @@ export interface CounterWatch {
 export const UNWATCHED: CounterWatch = {
   resized: () => undefined,
   givenBack: () => undefined,
+  cut: () => undefined,
   forked: () => undefined,
 };
 
@@ -182,6 +185,7 @@ export class SharedCounter {
       if (version <= (cut.folded.get(replica)?.version ?? 0n)) others.delete(replica);
     }
     this.#slots = others.size === 0 ? noSlots() : others;
+    if (cut !== this.#cut) this.#watch.cut(this.name, cut);
     this.#cut = cut;
     const isChanged = this.#compute();
     if (this.position >= 0) this.#watch.resized(this.bytes - before);

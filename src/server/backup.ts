@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { lstat, mkdir, open, realpath, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import { Identity, IdentityError, readIdentity } from '../exchange/identity.ts';
+import { KeptCuts } from '../exchange/kept-cuts.ts';
 import { NodeDisk } from '../host/node/disk.ts';
 import { HeldJournal, type JournalCopy } from '../journal/copy.ts';
 import { DamageError, UnsupportedFormatError } from '../journal/errors.ts';
@@ -76,6 +77,7 @@ async function copyDirectory(from: string, unfinished: string): Promise<JournalC
     await journal.close();
   }
   if (identity !== undefined) await Identity.writeCopy(target, identity);
+  await KeptCuts.copy(source, target);
   await target.syncDirectory();
   const { sequence } = await recover(target, NOTHING);
   assert(sequence === copy.sequence, 'a copy holds what was copied');

@@ -1,5 +1,6 @@
 /** A store that goes back in time while nodes run: what each of them still knows comes back to it. */
 import { describe, expect, it } from 'vitest';
+import type { SimulatedDisk } from './disk.ts';
 import { AFTER_A_CRASH_MS, HandRegion, SOON_MS, value } from './region-hand.ts';
 
 describe('two cuts that do not know each other', () => {
@@ -19,7 +20,9 @@ describe('two cuts that do not know each other', () => {
     d.cut();
     goBack();
     // The heir of D folds what it had, into a cut that does not know that of A.
-    const heir = await world.open(disk.kill());
+    const left = disk.kill();
+    await world.inTime(left.unlink('cuts.log'));
+    const heir = await world.open(left);
     await world.passes(AFTER_A_CRASH_MS);
     expect(value(await world.inTime(heir.node.get('k')))).toBe(1_100n);
     a.mend();
@@ -81,6 +84,40 @@ describe('a directory and the store that go back together', () => {
     const fresh = await world.open(world.disk(4));
     for (const node of [...others, restored.node, fresh.node]) {
       expect(value(await world.inTime(node.get('a', 'region')))).toBe(210n);
+    }
+  });
+});
+
+describe('what everybody saw set or deleted', () => {
+  it.each([
+    [true, 'at once'],
+    [false, 'at once'],
+    [true, 'after a crash'],
+    [false, 'after a crash'],
+  ])('stays so when nodes restart and the store forgets everything, durable: %s, %s', async (durable, how) => {
+    const world = new HandRegion(durable);
+    const forget = world.store.image();
+    const disks = [1, 2, 3].map((seed) => world.disk(seed));
+    const nodes = [];
+    for (const disk of disks) nodes.push(await world.open(disk));
+    for (const { node } of nodes) for (const name of ['x', 'y']) await world.inTime(node.add(name, 100n));
+    await world.passes(SOON_MS);
+    for (const { node } of nodes) for (const name of ['x', 'y']) await world.inTime(node.get(name));
+    await world.inTime(nodes[0]?.node.set('x', 5n) as Promise<unknown>);
+    await world.inTime(nodes[1]?.node.delete('y') as Promise<unknown>);
+    await world.passes(SOON_MS);
+    const again = [];
+    for (const [i, { node, cut }] of nodes.entries()) {
+      if (how === 'at once') await world.inTime(node.close());
+      else cut();
+      again.push((await world.open((disks[i] as SimulatedDisk).kill())).node);
+    }
+    forget();
+    await world.passes(2 * AFTER_A_CRASH_MS);
+    again.push((await world.open(world.disk(4))).node);
+    for (const node of again) {
+      expect(await world.inTime(node.get('x', 'region'))).toMatchObject({ value: 5n });
+      expect(await world.inTime(node.get('y', 'region'))).toMatchObject({ value: 0n, existed: false });
     }
   });
 });

@@ -1,0 +1,221 @@
+/**
+ * `cuts.log`: the newest cut that this node has seen of each counter that it holds. A slot means nothing without the cut that covers
+ * it: where the store has lost both, the slot alone would bring back what was set or deleted.
+ *
+ * Invariants:
+ * - Lines are only appended; each has a checksum, so a torn or damaged one is left out, and the last whole one of a name counts.
+ * - A file that has grown to twice what lives, or could not be written, is replaced by rename, whole and synced.
+ */
+import { crc32 } from 'node:zlib';
+import { type Cut, newerCut } from '../crdt/cut.ts';
+import type { Slot } from '../crdt/slot.ts';
+import type { Disk, DiskFile } from '../host/host.ts';
+import { isName, isReplica, readAuthor, readBase, readNet, readVersion } from '../store/input.ts';
+import type { NamedCut, ReplicaId } from '../store/slot-store.ts';
+import { IdentityWriteError } from './identity.ts';
+
+const FILE = 'cuts.log';
+const TEMPORARY = `${FILE}.new`;
+const HEADER = '{"format":1}';
+const CHECKSUM_DIGITS = 8;
+const READ_BYTES = 1_048_576;
+const LINES_AT_ONCE = 1_000;
+/** So many lines may be stale before the file is replaced, beside as many as live. */
+const STALE_MAX = 10_000;
+const NEWLINE = 10;
+
+export class KeptCuts {
+  readonly #disk: Disk;
+  readonly #cuts = new Map<string, Cut<ReplicaId>>();
+  /** Names whose line is not in the file as it should be. */
+  #unsaved = new Set<string>();
+  #file: DiskFile | undefined;
+  #bytes = 0;
+  #lines = 0;
+  #saving: Promise<void> = Promise.resolve();
+  #hasFailed = false;
+
+  private constructor(disk: Disk) {
+    this.#disk = disk;
+  }
+
+  /** Reads what an earlier process has kept. A file of a later version is left out, and replaced. */
+  static async open(disk: Disk): Promise<KeptCuts> {
+    const kept = new KeptCuts(disk);
+    if (!(await disk.list()).includes(FILE)) return kept;
+    const file = await disk.open(FILE, 'write');
+    if (await kept.#read(file)) kept.#file = file;
+    else await file.close();
+    return kept;
+  }
+
+  /** What is whole in the file of one directory, for another. @throws IdentityWriteError, and the system's errors */
+  static async copy(from: Disk, to: Disk): Promise<void> {
+    const [source, copy] = [await KeptCuts.open(from), new KeptCuts(to)];
+    for (const [name, cut] of source.all()) copy.keep(name, cut);
+    await source.close();
+    await copy.save();
+    await copy.close();
+  }
+
+  get(name: string): Cut<ReplicaId> | undefined {
+    return this.#cuts.get(name);
+  }
+
+  /** All of them; those that come meanwhile are seen, too. */
+  all(): IterableIterator<[string, Cut<ReplicaId>]> {
+    return this.#cuts.entries();
+  }
+
+  /** The cuts of those among these names that have one. */
+  of(names: readonly string[]): NamedCut[] {
+    return names.flatMap((name) => {
+      const cut = this.#cuts.get(name);
+      return cut === undefined ? [] : [{ name, cut }];
+    });
+  }
+
+  /** Keeps the newer. It is on the disk after the next `save`. */
+  keep(name: string, cut: Cut<ReplicaId>): void {
+    const known = this.#cuts.get(name);
+    if (known !== undefined && newerCut(known, cut) === known) return;
+    this.#cuts.set(name, cut);
+    this.#unsaved.add(name);
+  }
+
+  /** The counter has left this node. */
+  drop(name: string): void {
+    if (this.#cuts.delete(name)) this.#unsaved.add(name);
+  }
+
+  /** Brings to the disk what is not there yet. @throws IdentityWriteError; it is tried again with the next call */
+  save(): Promise<void> {
+    const saved = this.#saving.then(() => (this.#unsaved.size === 0 ? undefined : this.#save()));
+    this.#saving = saved.catch(() => {
+      // Whoever asked for it is told.
+    });
+    return saved;
+  }
+
+  async close(): Promise<void> {
+    await this.#saving;
+    await this.#file?.close();
+    this.#file = undefined;
+  }
+
+  async #save(): Promise<void> {
+    const names = this.#unsaved;
+    this.#unsaved = new Set();
+    try {
+      const isStale = this.#lines + names.size > 2 * this.#cuts.size + STALE_MAX;
+      if (this.#file === undefined || isStale) await this.#replace();
+      else await this.#append(this.#file, [...names]);
+      this.#hasFailed = false;
+    } catch (error) {
+      for (const name of names) this.#unsaved.add(name);
+      await this.#file?.close().catch(() => {
+        // It is replaced by another one.
+      });
+      this.#file = undefined;
+      const isFirst = !this.#hasFailed;
+      this.#hasFailed = true;
+      throw new IdentityWriteError(error, isFirst, FILE);
+    }
+  }
+
+  async #append(file: DiskFile, names: readonly string[]): Promise<void> {
+    for (let from = 0; from < names.length; from += LINES_AT_ONCE) {
+      await this.#write(
+        file,
+        names.slice(from, from + LINES_AT_ONCE).map((name) => this.#line(name)),
+      );
+    }
+    await file.sync();
+  }
+
+  async #replace(): Promise<void> {
+    await this.#file?.close();
+    this.#file = undefined;
+    if ((await this.#disk.list()).includes(TEMPORARY)) await this.#disk.unlink(TEMPORARY);
+    const file = await this.#disk.open(TEMPORARY, 'create');
+    this.#bytes = 0;
+    this.#lines = 0;
+    await this.#write(file, [lineOf(HEADER)]);
+    await this.#append(file, [...this.#cuts.keys()]);
+    await this.#disk.rename(TEMPORARY, FILE);
+    await this.#disk.syncDirectory();
+    this.#file = file;
+  }
+
+  async #write(file: DiskFile, lines: readonly string[]): Promise<void> {
+    const bytes = Buffer.from(lines.join(''));
+    await file.write(bytes, this.#bytes);
+    this.#bytes += bytes.length;
+    this.#lines += lines.length;
+  }
+
+  #line(name: string): string {
+    const cut = this.#cuts.get(name);
+    if (cut === undefined) return lineOf(JSON.stringify({ name }));
+    const { version, author, base, isDeleted } = cut;
+    const folded = Object.fromEntries(Array.from(cut.folded, ([id, slot]) => [id, `${slot.version} ${slot.net}`]));
+    return lineOf(JSON.stringify({ name, version: `${version}`, author, base: `${base}`, isDeleted, folded }));
+  }
+
+  /** @returns false when it has another format, or its first line is damaged: then it is to be replaced */
+  async #read(file: DiskFile): Promise<boolean> {
+    let hasHeader = false;
+    let rest: Buffer = Buffer.alloc(0);
+    for (let at = 0; ; ) {
+      const chunk = Buffer.alloc(READ_BYTES);
+      const read = await file.read(chunk, at);
+      if (read === 0) return hasHeader;
+      at += read;
+      rest = Buffer.concat([rest, chunk.subarray(0, read)]);
+      for (let end = rest.indexOf(NEWLINE); end >= 0; end = rest.indexOf(NEWLINE)) {
+        const json = contentOf(rest.subarray(0, end));
+        rest = rest.subarray(end + 1);
+        if (this.#lines === 0) {
+          hasHeader = json === HEADER;
+          if (json !== undefined && !hasHeader) return false;
+        }
+        this.#lines++;
+        // What a crash has torn behind the last whole line is written over.
+        if (json === undefined) continue;
+        this.#bytes = at - rest.length;
+        this.#take(json);
+      }
+    }
+  }
+
+  #take(json: string): void {
+    const { name, ...content } = JSON.parse(json) as Record<string, unknown>;
+    if (typeof name !== 'string' || !isName(name)) return;
+    const cut = cutOf(content);
+    if (cut === undefined) this.#cuts.delete(name);
+    else this.#cuts.set(name, cut);
+  }
+}
+
+function lineOf(json: string): string {
+  return `${crc32(json).toString(16).padStart(CHECKSUM_DIGITS, '0')} ${json}\n`;
+}
+
+/** Undefined: the line is damaged. */
+function contentOf(line: Buffer): string | undefined {
+  const json = line.toString('utf8', CHECKSUM_DIGITS + 1);
+  return lineOf(json) === `${line.toString()}\n` ? json : undefined;
+}
+
+function cutOf(content: Record<string, unknown>): Cut<ReplicaId> | undefined {
+  const [version, author] = [readVersion(content['version']), readAuthor(content['author'])];
+  const base = readBase(content['base']);
+  if (version === undefined || author === undefined || base === undefined) return undefined;
+  const folded = new Map<ReplicaId, Slot>();
+  for (const [id, slot] of Object.entries(content['folded'] ?? {})) {
+    const [at, count] = String(slot).split(' ');
+    const [of, net] = [readVersion(at), readNet(count)];
+    if (of !== undefined && net !== undefined && isReplica(id)) folded.set(id, { version: of, net });
+  }
+  return { version, author, base, folded, isDeleted: content['isDeleted'] === true };
+}
