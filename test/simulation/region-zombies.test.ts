@@ -39,7 +39,7 @@ const worlds: Readonly<Record<string, Omit<RegionWorldOptions, 'seed'>>> = {
   'that crash meanwhile': { faults: { ...FAULTS, crash: 0.005, kill: 0.005 } },
 };
 
-it.each(Object.entries(worlds).flatMap(([name, options]) => [1, 3, 4].map((seed) => ({ name, seed, options }))))(
+it.each(Object.entries(worlds).flatMap(([name, options]) => [1, 2, 3].map((seed) => ({ name, seed, options }))))(
   'zombies $name add only what no heir had seen, seed $seed',
   async ({ seed, options }) => {
     const world = await zombies({ ...options, seed });

@@ -90,6 +90,30 @@ describe.skipIf(!hasStrace)('a disk that fails now and then (needs strace)', () 
     expect(await runTallyd(['verify', data])).toMatchObject({ code: 0 });
   });
 
+  // Every second write fails: a new segment gets its header, and never what has to follow.
+  it.each([12, 13])(
+    'interval: what was answered is there after a kill in the middle of a repair, write %i',
+    async (first) => {
+      const data = join(root, 'data');
+      const inject = `inject=pwrite64:error=ENOSPC:when=${first}+2`;
+      const under = ['strace', '-f', '-qq', '-e', 'trace=pwrite64', '-e', inject, '-o', join(root, 'strace')];
+      const server = await ServerProcess.start({ data, under, flags: ['--durability', 'interval'] });
+      const connection = await RespConnection.open(server.resp);
+      const answered: string[] = [];
+      for (let i = 0; i < UPDATES; i++) {
+        connection?.send(frame('INCR', `name:${i}`));
+        if ((await connection?.lines(1))?.startsWith(':') !== true) break;
+        answered.push(`name:${i}`);
+      }
+      expect(answered.length).toBeGreaterThan(0);
+      // Time for some attempts at a repair.
+      await delay(300);
+      await server.end('SIGKILL');
+      const again = await ServerProcess.start({ data });
+      expect(await readCounts(again, answered)).toEqual(answered.map(() => 1n));
+    },
+  );
+
   it('a start on a disk that takes nothing is refused with a sentence, whatever tidying up meets', async () => {
     const data = join(root, 'data');
     await mkdir(data);
