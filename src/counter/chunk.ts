@@ -76,8 +76,11 @@ export interface CommandOptions {
   /** For add and set. Without it an add keeps the deadline and a set removes it (as Redis does) or begins its policy's anew, unless `keepDeadline`. */
   readonly deadline?: DeadlineChange | undefined;
   readonly keepDeadline?: boolean | undefined;
-  /** Change the deadline only if: there is none (NX, ENX) / there is one (XX) / it grows (GT) / it shrinks (LT). */
-  readonly deadlineOnlyIf?: 'none' | 'some' | 'later' | 'earlier' | undefined;
+  /**
+   * Change the deadline only if: there is none (NX, ENX) / there is one (XX) / there is one, and it grows (GT) / there is none,
+   * or it shrinks (LT) / there is one, and it shrinks (XX LT).
+   */
+  readonly deadlineOnlyIf?: 'none' | 'some' | 'later' | 'earlier' | 'sooner' | undefined;
   /** Apply only if this holds; otherwise the outcome is done, not CHANGED. For add, set and delete. */
   readonly onlyIf?: Condition | undefined;
   /** Idempotency of this one command within its chunk (a batch entry's `id`). */

@@ -327,6 +327,7 @@ export class Commands {
       some: before !== undefined,
       later: before !== undefined && deadlineMs > before,
       earlier: before === undefined || deadlineMs < before,
+      sooner: before !== undefined && deadlineMs < before,
     }[options.deadlineOnlyIf ?? 'always'];
     if (isWanted) this.#records.setDeadline(ref, deadlineMs);
     return isWanted;

@@ -222,6 +222,48 @@ describe('what clients and tools ask', () => {
     );
   });
 
+  it('another database is refused, and what was meant for it is counted in none', async () => {
+    for (const [index, error] of [
+      ['3', 'ERR DB index is out of range'],
+      ['-1', 'ERR DB index is out of range'],
+      ['x', 'ERR value is not an integer or out of range'],
+      ['99999999999', 'ERR value is out of range, value must between -2147483648 and 2147483647'],
+    ] as const) {
+      const other = await RawClient.connect(door.gateway.address);
+      other.send(Buffer.concat([request('INCR', 'a'), request('SELECT', index), request('INCR', 'b')]));
+      expect(await other.rest()).toMatch(new RegExp(`^:\\d\r\n-${error}\r\n$`));
+      other.close();
+    }
+    const other = await RawClient.connect(door.gateway.address);
+    const lines = ['MULTI', 'INCR b', 'SELECT 1', 'INCR b', 'EXEC'];
+    other.send(Buffer.concat(lines.map((line) => request(...line.split(' ')))));
+    expect(await other.rest()).toBe('+OK\r\n+QUEUED\r\n-ERR DB index is out of range\r\n');
+    other.close();
+    expect(await told('MGET a b')).toEqual(['*2,$1,4,$-1']);
+  });
+
+  it('INFO has all that `redis-cli --stat` reads', async () => {
+    await told('SET a 1');
+    const info = await client.call('INFO');
+    for (const field of [
+      ...[
+        'used_memory',
+        'connected_clients',
+        'blocked_clients',
+        'total_commands_processed',
+        'total_connections_received',
+      ],
+      ...['rdb_bgsave_in_progress', 'aof_rewrite_in_progress', 'loading'],
+    ]) {
+      expect(info).toMatch(new RegExp(`\r\n${field}:\\d+\r\n`));
+    }
+    client.send(Buffer.concat([request('BGSAVE'), request('INFO', 'persistence'), request('SAVE')]));
+    expect(await client.reply()).toBe('+Background saving started\r\n');
+    expect(await client.reply()).toContain('\r\nrdb_bgsave_in_progress:1\r\n');
+    expect(await client.reply()).toBe('+OK\r\n');
+    expect(await client.call('INFO', 'persistence')).toContain('\r\nrdb_bgsave_in_progress:0\r\n');
+  });
+
   it('CONFIG GET by patterns', async () => {
     expect(await told('CONFIG GET append* databases', 'CONFIG GET DATABASES nosuch')).toEqual([
       '*6,$11,appendfsync,$2,no,$10,appendonly,$3,yes,$9,databases,$1,1',

@@ -127,14 +127,14 @@ function randomScript(random: SeededRandom): string[] {
     () => `GETSET ${key()} ${integer()}`,
     () => `GETDEL ${key()}`,
     () => `GETEX ${key()}${random.pick(['', ' PERSIST', ` EXAT ${time()}`])}`,
-    () => `EXPIREAT ${key()} ${time()}${random.pick(['', ' NX', ' XX', ' GT', ' LT', ' XX GT'])}`,
+    () => `EXPIREAT ${key()} ${time()}${random.pick(['', ' NX', ' XX', ' GT', ' LT', ' XX GT', ' XX LT', ' LT XX'])}`,
     () => `PEXPIREAT ${key()} ${time()}000`,
     () => `PERSIST ${key()}`,
     () => `EXPIRETIME ${key()}`,
     () => `PEXPIRETIME ${key()}`,
     () => 'PING',
     () => random.pick(['MULTI', 'EXEC', 'EXEC', 'DISCARD']),
-    () => random.pick(['NOSUCH', 'INCR', 'GET', 'SELECT 0']),
+    () => random.pick(['NOSUCH', 'INCR', 'GET', 'SELECT 0', 'UNWATCH']),
   ];
   return Array.from({ length: 300 }, () => random.pick(makers)());
 }

@@ -63,16 +63,20 @@ export const SAME: Readonly<Record<string, Script>> = {
     EXPIRE a 10 NX LT; EXPIRE a 10 GT LT; EXPIRE a 10 XX GT LT; EXPIRE a ${MAX}; PEXPIRE a ${MAX}; EXPIRE a ${MIN};
     EXPIREAT a ${MAX}; EXPIRE a 1e3; EXPIREAT a 1 GT; GET a; EXPIREAT a 1; GET a; SET a 2; EXPIRE a -1; GET a; SET a 3;
     EXPIRE a 0; EXISTS a; SET a 4; PEXPIREAT a 0; EXISTS a; SET a 5; PEXPIREAT a -5; EXISTS a; TTL; TTL a b; PERSIST; SET a 6;
-    EXPIREAT a 1 NX; EXISTS a; SET a 7; EXPIREAT a 1 XX; EXISTS a; EXPIREAT a 1 LT; EXISTS a; EXPIRE a 10 nx gt; EXPIRE a 10 gt x`,
+    EXPIREAT a 1 NX; EXISTS a; SET a 7; EXPIREAT a 1 XX; EXISTS a; EXPIREAT a 1 LT; EXISTS a; EXPIRE a 10 nx gt; EXPIRE a 10 gt x;
+    SET a 8; EXPIREAT a ${LATER} XX LT; EXPIRETIME a; EXPIREAT a ${LATER}; EXPIREAT a ${LATER} LT XX; EXPIREAT a 2000000001 XX LT;
+    EXPIREAT a 1999999999 xx lt; EXPIRETIME a; EXPIREAT a ${LATER} XX XX GT; EXPIRETIME a; EXPIREAT a 1 XX LT; EXISTS a;
+    EXPIREAT a ${LATER} XX LT`,
   ),
   transactions: script(
     `EXEC; DISCARD; MULTI; EXEC; MULTI; INCR a; EXPIREAT a ${LATER}; GET a; EXEC; MULTI; INCR a; DISCARD; GET a; MULTI; MULTI;
     INCR a; EXEC; MULTI; INCR; INCR a; EXEC; MULTI; NOSUCH; EXEC; GET a; MULTI; INCRBY a x; INCR a; PING; MGET a missing; EXEC;
     MULTI x; EXEC; MULTI; EXEC x; EXEC; EXEC x; MULTI; DISCARD x; DISCARD; EXEC; SET a ${MAX}; MULTI; INCR a; DECR a; EXEC;
-    MULTI; PING hello; ECHO x; SELECT 0; TYPE a; DEL a; EXEC; GET a; MULTI; SAVE; EXEC; MULTI; RESET; EXEC; PING`,
+    MULTI; PING hello; ECHO x; SELECT 0; TYPE a; DEL a; EXEC; GET a; MULTI; SAVE; EXEC; MULTI; RESET; EXEC; PING;
+    UNWATCH; UNWATCH x; MULTI; INCR a; WATCH a; UNWATCH; EXEC; MULTI; WATCH; EXEC; MULTI; WATCH a; DISCARD; WATCH; EXEC`,
   ),
   connection: script(
-    `PING; ping; PING hello; PING a b; ECHO x; ECHO; ECHO a b; SELECT 0; SELECT 1; SELECT -1; SELECT x; SELECT; SELECT 99999999999;
+    `PING; ping; PING hello; PING a b; ECHO x; ECHO; ECHO a b; SELECT 0; SELECT;
     CLIENT; CLIENT GETNAME; CLIENT SETNAME me; CLIENT GETNAME; CLIENT SETNAME; CLIENT FOO; client foo bar; CLIENT GETNAME x;
     CLIENT ID x; AUTH x; AUTH default x; AUTH default; AUTH foo bar; AUTH a b c; AUTH; HELLO x; HELLO 1; HELLO 4;
     HELLO 99999999999999999999; HELLO 2 FOO; HELLO 2 AUTH default; HELLO 2 SETNAME; HELLO 3 AUTH nobody x; CLIENT NO-EVICT ON;
@@ -192,7 +196,6 @@ export const DIFFERENCES: readonly Difference[] = [
     "-ERR invalid expire time in 'pexpireat' command",
     'SET a 1; PEXPIREAT a 9007199254740992',
   ),
-  ...differs('XX and LT together', '-ERR XX and LT options at the same time are not supported', 'EXPIRE a 10 XX LT'),
   ...differs(
     'an argument takes 64 KiB',
     '-ERR Protocol error: invalid bulk length',
@@ -209,6 +212,14 @@ export const DIFFERENCES: readonly Difference[] = [
     request('EXISTS', ...Array<string>(10_001).fill('a')),
   ),
   ...differs('a cursor must have been given', '-ERR invalid cursor', 'SCAN 123456', request('SCAN', '')),
+  ...differs(
+    'another database than 0 ends the connection',
+    '',
+    'SELECT 3; PING',
+    'SELECT x; PING',
+    'MULTI; SELECT 1; EXEC',
+  ),
+  ...differs('WATCH', '-ERR WATCH is not supported', 'WATCH a'),
   ...differs('names of settings', '*2\r\n$4\r\nsave\r\n$0\r\n', 'CONFIG GET SAVE'),
   ...differs(
     'not between MULTI and EXEC',

@@ -30,6 +30,8 @@ export interface DoorFacts {
   readonly connectionsRefused: number;
   /** Unix seconds of the last snapshot that this door was asked for, or of its opening. */
   savedAtSeconds: number;
+  /** SAVE and BGSAVE that have not ended. */
+  savesUnderWay: number;
 }
 
 /** The subset of pino that a door needs. */
@@ -76,8 +78,8 @@ export interface CommandSpec {
   readonly keys: readonly [first: number, last: number, step: number];
   /** How many chunk commands a request with so many arguments pushes. */
   readonly weight: (argumentCount: number) => number;
-  /** Between MULTI and EXEC it is carried out at once instead of queued. */
-  readonly immediate: boolean;
+  /** Between MULTI and EXEC such a request is carried out at once instead of queued. */
+  readonly immediate: (request: Request) => boolean;
   /** Its reply is large: no further request is read before it is on its way. */
   readonly large: boolean;
   /** Plans the reply. */
@@ -99,7 +101,7 @@ export function command(given: Given): CommandSpec {
     since: '1.0.0',
     keys: [0, 0, 0],
     weight: () => 0,
-    immediate: false,
+    immediate: () => false,
     large: false,
     handle: undefined,
     perform: undefined,
@@ -132,6 +134,11 @@ export function perKey(argumentCount: number): number {
 
 export function one(): number {
   return 1;
+}
+
+/** For `immediate`. */
+export function always(): boolean {
+  return true;
 }
 
 export const NOT_AN_INTEGER = 'ERR value is not an integer or out of range';

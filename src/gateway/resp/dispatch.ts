@@ -39,7 +39,7 @@ export function dispatch(context: CommandContext, found: CommandSpec | string): 
     return reject(context, 'NOAUTH Authentication required.');
   }
   const { transaction } = session;
-  if (transaction === undefined || found.immediate) {
+  if (transaction === undefined || found.immediate(request)) {
     found.handle?.(context);
     return found.perform?.(context);
   }

@@ -191,6 +191,7 @@ export class RespGateway {
       openedMs: clock.monotonicMs(),
       connectionsMax: this.#budget.max,
       savedAtSeconds: Math.floor(clock.nowMs() / 1000),
+      savesUnderWay: 0,
       get connections() {
         return gateway.#connections.size;
       },

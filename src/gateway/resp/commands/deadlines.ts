@@ -19,11 +19,10 @@ function readCondition({ request }: CommandContext): { onlyIf: Condition | undef
     return 'ERR NX and XX, GT or LT options at the same time are not compatible';
   }
   if (given.has('gt') && given.has('lt')) return 'ERR GT and LT options at the same time are not compatible';
-  if (given.has('xx') && given.has('lt')) return 'ERR XX and LT options at the same time are not supported';
   if (given.has('nx')) return { onlyIf: 'none' };
   // No deadline is later than any, so GT implies XX.
   if (given.has('gt')) return { onlyIf: 'later' };
-  if (given.has('lt')) return { onlyIf: 'earlier' };
+  if (given.has('lt')) return { onlyIf: given.has('xx') ? 'sooner' : 'earlier' };
   return { onlyIf: given.has('xx') ? 'some' : undefined };
 }
 

@@ -17,7 +17,11 @@ const SECTIONS: Readonly<Record<string, (door: Door) => Section>> = {
       uptime_in_days: Math.floor(uptimeSeconds / 86_400),
     };
   },
-  Clients: ({ facts }) => ({ connected_clients: facts.connections, maxclients: facts.connectionsMax }),
+  Clients: ({ facts }) => ({
+    connected_clients: facts.connections,
+    maxclients: facts.connectionsMax,
+    blocked_clients: 0,
+  }),
   Memory: ({ service }) => {
     const { tableBytes, idempotencyBytes } = service.info();
     return { used_memory: tableBytes + idempotencyBytes, used_memory_rss: process.memoryUsage.rss(), maxmemory: 0 };
@@ -26,8 +30,10 @@ const SECTIONS: Readonly<Record<string, (door: Door) => Section>> = {
     const info = service.info();
     return {
       loading: 0,
+      rdb_bgsave_in_progress: facts.savesUnderWay > 0 ? 1 : 0,
       rdb_last_save_time: facts.savedAtSeconds,
       aof_enabled: 1,
+      aof_rewrite_in_progress: 0,
       aof_last_write_status: info.state === 'failing' ? 'err' : 'ok',
       aof_current_size: info.journalBytes,
       tallyd_state: info.state,

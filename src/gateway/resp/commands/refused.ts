@@ -3,8 +3,6 @@ export const REFUSED_COMMANDS: ReadonlyMap<string, string> = new Map([
   ['flushall', 'ERR FLUSHALL is not supported: delete counters by name'],
   ['flushdb', 'ERR FLUSHDB is not supported: delete counters by name'],
   ['shutdown', 'ERR SHUTDOWN is not supported: send the process SIGTERM'],
-  ['watch', 'ERR WATCH is not supported: use INCREX or SET with their conditions'],
-  ['unwatch', 'ERR UNWATCH is not supported: nothing can be watched'],
   ['eval', 'ERR EVAL is not supported: there is no scripting'],
   ['evalsha', 'ERR EVALSHA is not supported: there is no scripting'],
   ['monitor', 'ERR MONITOR is not supported'],

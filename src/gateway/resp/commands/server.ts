@@ -14,8 +14,14 @@ import type { Planned } from '../replies.ts';
 const toSeconds = (ms: number): number => Math.floor(ms / 1000);
 
 async function saveNow(door: Door): Promise<void> {
-  await door.service.snapshot();
-  door.facts.savedAtSeconds = toSeconds(door.clock.nowMs());
+  const { clock, facts, service } = door;
+  facts.savesUnderWay++;
+  try {
+    await service.snapshot();
+    facts.savedAtSeconds = toSeconds(clock.nowMs());
+  } finally {
+    facts.savesUnderWay--;
+  }
 }
 
 function saveBehind({ door, request, replies }: CommandContext): Planned {

@@ -1,5 +1,6 @@
 /** What a client says about its connection: AUTH, HELLO, PING, QUIT and their kin. */
 import {
+  always,
   type CommandContext,
   type CommandSpec,
   command,
@@ -10,6 +11,7 @@ import {
   wrongArity,
 } from '../command.ts';
 import type { Planned } from '../replies.ts';
+import type { Request } from '../request.ts';
 import type { Session } from '../session.ts';
 import { nameError } from './client.ts';
 
@@ -22,6 +24,14 @@ const HELLO_WITHOUT_AUTH =
   'option can be used to authenticate the client and select the RESP protocol version at the same time';
 
 const OUT_OF_INT_RANGE = 'ERR value is out of range, value must between -2147483648 and 2147483647';
+
+/** Why the database that SELECT names cannot be selected. */
+function databaseError(request: Request): string | undefined {
+  const index = request.integer(1);
+  if (index === undefined) return NOT_AN_INTEGER;
+  if (index !== BigInt.asIntN(32, index)) return OUT_OF_INT_RANGE;
+  return index === 0n ? undefined : 'ERR DB index is out of range';
+}
 
 /** Whether the user in argument `userAt` (0: the default one) has the password in argument `passwordAt`. */
 function authenticate({ door, request, session }: CommandContext, userAt: number, passwordAt: number): boolean {
@@ -145,12 +155,13 @@ export const SESSION_COMMANDS: readonly CommandSpec[] = [
     group: 'connection',
     arity: 2,
     flags: ['loading', 'stale', 'fast'],
+    immediate: (request) => databaseError(request) !== undefined,
     handle: (context) => {
-      const index = context.request.integer(1);
-      if (index === undefined) return context.replies.error(NOT_AN_INTEGER);
-      if (index !== BigInt.asIntN(32, index)) return context.replies.error(OUT_OF_INT_RANGE);
-      if (index !== 0n) return context.replies.error('ERR DB index is out of range');
-      return ok(context);
+      const error = databaseError(context.request);
+      if (error === undefined) return ok(context);
+      // Clients go on after a refusal: what they count for another database would be counted in this one.
+      context.session.quitting = true;
+      return context.replies.error(error);
     },
   }),
   command({
@@ -160,7 +171,7 @@ export const SESSION_COMMANDS: readonly CommandSpec[] = [
     group: 'connection',
     arity: 1,
     flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth'],
-    immediate: true,
+    immediate: always,
     handle: ({ door, replies, session }) => {
       reset(session, door);
       return replies.say((writer) => {
@@ -176,7 +187,7 @@ export const SESSION_COMMANDS: readonly CommandSpec[] = [
     group: 'connection',
     arity: -1,
     flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth'],
-    immediate: true,
+    immediate: always,
     handle: (context) => {
       context.session.quitting = true;
       return ok(context);

@@ -1,9 +1,9 @@
 /** MULTI, EXEC, DISCARD: what lies between them becomes one group, durable together or not at all. */
-import { type CommandContext, type CommandSpec, command, ok } from '../command.ts';
+import { ALL_KEYS, always, type CommandContext, type CommandSpec, command, ok } from '../command.ts';
 import type { Planned } from '../replies.ts';
 import { Transaction } from '../transaction.ts';
 
-const PART = { group: 'transactions', arity: 1, immediate: true } as const;
+const PART = { group: 'transactions', arity: 1, immediate: always } as const;
 
 function exec(context: CommandContext): Planned {
   const { chunk, replies, request, session } = context;
@@ -56,5 +56,29 @@ export const TRANSACTION_COMMANDS: readonly CommandSpec[] = [
       context.session.transaction = undefined;
       return ok(context);
     },
+  }),
+  command({
+    ...PART,
+    syntax: 'WATCH key [key ...]',
+    summary: 'Refused: use INCREX or SET with their conditions.',
+    since: '2.2.0',
+    arity: -2,
+    flags: ['noscript', 'loading', 'stale', 'fast'],
+    keys: ALL_KEYS,
+    handle: ({ replies, session }) =>
+      replies.error(
+        session.transaction === undefined
+          ? 'ERR WATCH is not supported: use INCREX or SET with their conditions'
+          : 'ERR WATCH inside MULTI is not allowed',
+      ),
+  }),
+  command({
+    ...PART,
+    syntax: 'UNWATCH',
+    summary: 'Taken without effect: nothing is watched.',
+    since: '2.2.0',
+    flags: ['noscript', 'loading', 'stale', 'fast'],
+    immediate: () => false,
+    handle: ok,
   }),
 ];
