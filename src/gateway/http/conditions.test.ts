@@ -1,7 +1,8 @@
 // `If-Match` and `If-None-Match` of updates.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { TestDoor } from '../../../test/http/door.ts';
+import { HeldService, TestDoor } from '../../../test/http/door.ts';
+import { Flag } from '../../counter/chunk.ts';
 
 let door: TestDoor;
 beforeAll(async () => {
@@ -97,5 +98,26 @@ describe('the conditions of an update', () => {
     expect(await door.code('PUT', path, '{"value":9}', { 'if-match': '*', 'if-none-match': '*' })).toBe(
       'invalid_request',
     );
+  });
+});
+
+describe('the tag of a counter that many nodes share', () => {
+  it('is weak, for its answer says as of when it is', async () => {
+    const service = new HeldService();
+    const held = await TestDoor.open({ service });
+    const read = async (headers: Record<string, string>) => {
+      const answer = held.send('GET', '/v1/counters/a', undefined, headers);
+      await service.holding(1);
+      service.complete((chunk) => {
+        chunk.asOfMs = 1_000;
+        chunk.flags[0] = Flag.existed;
+        chunk.value[0] = 5;
+      });
+      return answer;
+    };
+    expect((await read({})).headers.etag).toBe('W/"5"');
+    expect((await read({ 'if-none-match': 'W/"5"' })).status).toBe(304);
+    expect((await read({ 'if-none-match': '"4"' })).status).toBe(200);
+    await held.close();
   });
 });

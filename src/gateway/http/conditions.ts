@@ -13,15 +13,15 @@ import { sendProblem } from './problems.ts';
 const ABSENT = 'absent';
 const TAG = /^(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"$/;
 
-/** The entity tag of a counter. */
-export function etagOf(exists: boolean, value: bigint): string {
-  return `"${exists ? value : ABSENT}"`;
+/** The entity tag of a counter; a weak one where the answer also says as of when, and so changes while the count stays. */
+export function etagOf(exists: boolean, value: bigint, isWeak: boolean): string {
+  return `${isWeak ? 'W/' : ''}"${exists ? value : ABSENT}"`;
 }
 
 /** Whether an `If-None-Match` has the tag, so that the answer is 304. */
 export function hasTag(header: string | undefined, etag: string): boolean {
   if (header === undefined) return false;
-  return header === '*' || header.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag);
+  return header === '*' || header.split(',').some((tag) => opaque(tag.trim()) === opaque(etag));
 }
 
 /** What an update's `If-Match` or `If-None-Match` asks for. @throws CountingError invalid_request */
@@ -47,6 +47,11 @@ export function conditional(onlyIf: Condition | undefined, answer: Answer): Answ
     if (chunk.replayed) reply.header('idempotency-replayed', 'true');
     sendProblem(reply, 'precondition_failed', undefined, { standing: { value, ttlMs: undefined }, asStrings });
   };
+}
+
+/** A tag without what makes it weak. */
+function opaque(tag: string): string {
+  return tag.replace(/^W\//, '');
 }
 
 /** The counts that tags stand for; those of other servers stand for none. `weak`: `W/` makes no difference. */

@@ -40,7 +40,7 @@ const answerGet = (request: FastifyRequest, reply: FastifyReply): Answer =>
       exchange.send(`${nameField(exchange)},${value},"exists":null${exchange.asOfField}}`);
       return;
     }
-    const etag = etagOf(exists, exchange.chunk.valueAt(0));
+    const etag = etagOf(exists, exchange.chunk.valueAt(0), exchange.chunk.asOfMs !== 0);
     reply.header('etag', etag).header('cache-control', 'no-cache');
     if (hasTag(request.headers['if-none-match'], etag)) reply.code(304).send();
     else exchange.send(`${nameField(exchange)},${value},"exists":${exists}${exchange.asOfField}}`);
