@@ -30,6 +30,9 @@ export interface CallContext {
   readonly spare: Chunk[];
 }
 
+/** In place of a code: the command is carried out already, or not yet. */
+export const NOT_NOW = 255;
+
 const SPARE_MAX = 64;
 const SPARE_COMMANDS_MAX = 4_096;
 const EXISTED = 1;
@@ -42,7 +45,9 @@ export async function carryOut(chunk: Chunk, counters: Counters, codes: Codes, c
   const runs: Promise<void>[] = [];
   for (let from = 0; from < chunk.count; ) {
     const counter = counters[from];
-    if (codes[from] !== DONE) {
+    if (codes[from] === NOT_NOW) {
+      from++;
+    } else if (codes[from] !== DONE) {
       refuse(chunk, from, codes[from] as number);
       from++;
     } else if (counter !== undefined && (chunk.op[from] === Op.set || chunk.op[from] === Op.delete)) {

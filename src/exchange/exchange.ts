@@ -8,7 +8,7 @@
  *
  * Nothing that the store does or fails to do holds up an update of a counter that is warm.
  */
-import { type Chunk, Flag } from '../counter/chunk.ts';
+import { type Chunk, Flag, Op } from '../counter/chunk.ts';
 import { CountingError, DONE, ERRORS } from '../counter/errors.ts';
 import type { PolicyTable } from '../counter/policy.ts';
 import type {
@@ -22,7 +22,7 @@ import type {
 import type { Engine } from '../engine/engine.ts';
 import { type ReplicaId, StoreError } from '../store/slot-store.ts';
 import { Admission, type Admitted } from './admission.ts';
-import { carryOut, isOneRun, submitRun } from './call.ts';
+import { carryOut, isOneRun, NOT_NOW, submitRun } from './call.ts';
 import { Region } from './region.ts';
 import type { RegionOptions } from './region-options.ts';
 import { scanShared } from './scan.ts';
@@ -136,21 +136,47 @@ export class Exchange implements CountingService {
   }
 
   async #carryOut(chunk: Chunk, admitted: Admitted): Promise<void> {
-    const { counters, codes, cold } = admitted;
+    const { counters, codes } = admitted;
+    if (admitted.crowded.length > 0 && isReading(chunk)) return this.#readInParts(chunk, admitted);
     const endMs = this.#region.host.clock.monotonicMs() + ROOM_MS;
     while (admitted.crowded.length > 0 && (await this.#region.eviction.waitForRoom(endMs))) {
       this.#admission.admitCrowded(chunk, admitted);
     }
-    if (cold.size > 0) {
-      await new Promise<void>((resolve) => this.#region.loader.load([...cold], resolve));
-      this.#admission.judge(chunk, admitted);
-    }
+    await this.#load(chunk, admitted);
     if (!(await this.#refresh(chunk, admitted))) return;
     const { replica } = this.#region;
     await carryOut(chunk, counters, codes, this.#region.context);
     this.#tellSession(chunk, admitted, replica);
     if (admitted.acksStore && hasChanged(chunk) && !(await this.#region.confirmAll(this.#acksMs))) {
       chunk.refusal = ERRORS.timeout.id;
+    }
+  }
+
+  async #load(chunk: Chunk, admitted: Admitted): Promise<void> {
+    if (admitted.cold.size === 0) return;
+    await new Promise<void>((resolve) => this.#region.loader.load([...admitted.cold], resolve));
+    this.#admission.judge(chunk, admitted);
+  }
+
+  /** More is to be read than can be held at once: those that are read make room for the others. */
+  async #readInParts(chunk: Chunk, admitted: Admitted): Promise<void> {
+    const { counters, codes, cold } = admitted;
+    const { clock } = this.#region.host;
+    for (;;) {
+      for (const i of admitted.crowded) codes[i] = NOT_NOW;
+      await this.#load(chunk, admitted);
+      if (!(await this.#refresh(chunk, admitted))) return;
+      await carryOut(chunk, counters, codes, this.#region.context);
+      codes.fill(NOT_NOW);
+      cold.clear();
+      for (const [i, counter] of counters.entries()) {
+        if (counter !== undefined) this.#region.counters.unpin(counter);
+        counters[i] = undefined;
+      }
+      if (admitted.crowded.length === 0) return;
+      const hasRoom = await this.#region.eviction.waitForRoom(clock.monotonicMs() + ROOM_MS);
+      if (hasRoom) this.#admission.admitCrowded(chunk, admitted);
+      else for (const i of admitted.crowded.splice(0)) codes[i] = ERRORS.too_many_counters.id;
     }
   }
 
@@ -192,6 +218,12 @@ function refuseTransactions({ transactions }: Chunk, admitted: Admitted): void {
       counters[i] = undefined;
     }
   }
+}
+
+/** Whether nothing in it counts or cuts, so that no command minds the order. */
+function isReading(chunk: Chunk): boolean {
+  for (let i = 0; i < chunk.count; i++) if (chunk.op[i] !== Op.get) return false;
+  return true;
 }
 
 function hasChanged(chunk: Chunk): boolean {

@@ -16,8 +16,11 @@ import type { KeptCuts } from './kept-cuts.ts';
 import { type LeaseState, readLease, writeLease } from './lease.ts';
 import { dropSlots } from './local-slots.ts';
 import type { LeaseWatch } from './membership.ts';
+import { Backoff, pause } from './pause.ts';
 
 const PAGE_ENTRIES = 1_000;
+const RETRY_MS_MIN = 5;
+const RETRY_MS_MAX = 1_000;
 /** Folded incarnations whose slots are kept, at most: a node that crashes again and again does not fill its disk. */
 const KEPT_MAX = 32;
 
@@ -133,12 +136,13 @@ export class Heir {
         host,
         slots.map(({ name }) => name),
         new Set([id]),
+        () => this.#isStopped,
       );
       const kept = await this.#unfolded(incarnation, slots);
       isComplete &&= kept.size === 0;
     });
     // What was evicted is only in the store.
-    if (identity.record.hasEvicted === true) await foldReplica(store, host, id);
+    if (identity.record.hasEvicted === true) await foldReplica(store, host, id, () => this.#isStopped);
     const lease = await store.lease(id);
     if (lease !== undefined && readLease(lease)?.state === 'final')
       await this.#mark(incarnation, lease.version, 'folded');
@@ -204,14 +208,16 @@ export class Heir {
 
 /**
  * Takes the slots of `ended` replicas into the cuts of these counters, as far as the store knows them. The values stay.
- * @throws StoreError
+ * @throws StoreError, CountingError when it is stopped while others cut the same counters again and again
  */
 export async function foldSlots(
   store: SlotStore,
   host: Host,
   names: readonly string[],
   ended: ReadonlySet<ReplicaId>,
+  isStopped: () => boolean = () => false,
 ): Promise<void> {
+  const backoff = new Backoff(host.random, RETRY_MS_MIN, RETRY_MS_MAX);
   let left = [...names];
   while (left.length > 0) {
     const states = await store.read(left);
@@ -226,6 +232,9 @@ export async function foldSlots(
     const made = requests.length === 0 ? [] : await store.cut(requests);
     // Someone else has cut these meanwhile: once more, on top of that.
     left = requests.filter((_, i) => made[i] !== true).map(({ name }) => name);
+    if (left.length === 0) return;
+    if (isStopped()) throw new CountingError('shutting_down');
+    await pause(host.clock, backoff.next());
   }
 }
 
@@ -234,13 +243,18 @@ function isUnfolded(cut: Cut<ReplicaId>, replica: ReplicaId, { version }: Slot):
 }
 
 /** The slots of replicas that have no heir any more, folded by whoever is asked to. @throws StoreError */
-export async function foldReplica(store: SlotStore, host: Host, replica: ReplicaId): Promise<number> {
+export async function foldReplica(
+  store: SlotStore,
+  host: Host,
+  replica: ReplicaId,
+  isStopped: () => boolean = () => false,
+): Promise<number> {
   let cursor: string | undefined;
   let count = 0;
   do {
     const page = await store.slotsOf(replica, cursor);
     const names = page.slots.map(({ name }: NamedSlot) => name);
-    if (names.length > 0) await foldSlots(store, host, names, new Set([replica]));
+    if (names.length > 0) await foldSlots(store, host, names, new Set([replica]), isStopped);
     count += names.length;
     cursor = page.cursor;
   } while (cursor !== undefined);

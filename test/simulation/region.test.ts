@@ -90,6 +90,28 @@ describe('a node whose memory is full', () => {
     expect(new Set(await inTime(addToAll(node, true)))).toEqual(new Set([ERRORS.needs_authority.id]));
   });
 
+  it('reads more counters in one call than it can hold, and refuses none', async () => {
+    const { host, inTime, open, disk } = await world();
+    const node = await open(disk(1), MEMORY_BYTES);
+    for (let round = 0; round < 3; round++) await inTime(addToAll(node));
+    await host.clock.advance(300);
+    const chunks: Chunk[] = [];
+    const sinceMs = host.clock.monotonicMs();
+    await inTime(
+      node.call((chunk) => {
+        chunks.push(chunk);
+        for (let call = 0; call < CALLS; call++) for (let i = 0; i < NAMES; i++) chunk.pushName(Op.get, `${call}:${i}`);
+      }),
+    );
+    const [chunk] = chunks as [Chunk];
+    const values = Array.from({ length: CALLS * NAMES }, (_, i) =>
+      chunk.code[i] === DONE ? chunk.valueAt(i) : undefined,
+    );
+    expect(new Set(values)).toEqual(new Set([3n]));
+    expect(host.clock.monotonicMs() - sinceMs).toBeLessThan(1_000);
+    expect(node.exchange.storeInfo().heldBytes).toBeLessThan(MEMORY_BYTES * 1.1);
+  });
+
   it('refuses new names where nothing can leave', async () => {
     const { host, inTime, open, disk } = await world(false);
     const node = await open(disk(1), MEMORY_BYTES);
