@@ -109,6 +109,8 @@ export interface StoreInfo {
   readonly evicted: number;
   /** How often the store has said what cannot be so: records that cannot be read, slots with two contents. */
   readonly damaged: number;
+  /** How often it has gone back in time: what it had confirmed was lost there, and was told to it again. */
+  readonly wentBack: number;
   /** Commands that found their counter here, and those that did not. */
   readonly hits: number;
   readonly misses: number;

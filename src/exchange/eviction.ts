@@ -33,6 +33,8 @@ export interface EvictionOptions {
   readonly isDurable: boolean;
   /** Whether the store does: while it is away, what was counted since cannot leave. */
   readonly isAnswering: () => boolean;
+  /** Whether it has what it had confirmed: otherwise nothing leaves. */
+  readonly isTrusted: () => boolean;
   readonly clock: Clock;
   readonly failed: (error: unknown) => void;
 }
@@ -61,8 +63,8 @@ export class Eviction {
 
   /** Makes room in the background when there is little. Also to be called now and then: what is held grows with what others count. */
   step(): void {
-    const { memoryBytes, counters, isDurable } = this.#options;
-    if (memoryBytes === undefined || !isDurable || counters.bytes <= memoryBytes * BEGIN_AT) return;
+    const { memoryBytes, counters, isDurable, isTrusted } = this.#options;
+    if (memoryBytes === undefined || !isDurable || counters.bytes <= memoryBytes * BEGIN_AT || !isTrusted()) return;
     this.#running ??= this.#makeRoom(memoryBytes * BEGIN_AT).finally(() => {
       this.#running = undefined;
     });
@@ -81,10 +83,10 @@ export class Eviction {
 
   async #makeRoom(wantedBytes: number): Promise<void> {
     try {
-      const { counters, engine, identity, own } = this.#options;
+      const { counters, engine, identity, own, isTrusted } = this.#options;
       if (identity.record.hasEvicted !== true) await identity.change({ hasEvicted: true });
       // Twice around: the first time takes away the mark of having been used.
-      for (let looked = 0; counters.bytes > wantedBytes && looked <= 2 * counters.count; ) {
+      for (let looked = 0; isTrusted() && counters.bytes > wantedBytes && looked <= 2 * counters.count; ) {
         const { ordinal } = own();
         const looks = Math.min(LOOKED_AT_MAX, counters.count);
         const leaving = this.#choose(wantedBytes, looks);
@@ -123,7 +125,6 @@ export class Eviction {
 
   /** Whether the store has everything of it. */
   #isSafe({ name, ownNet, durableNet }: SharedCounter): boolean {
-    const { publisher, own } = this.#options;
-    return ownNet === durableNet && !publisher.isUnconfirmed(name, own().replica);
+    return ownNet === durableNet && !this.#options.publisher.isUnconfirmed(name);
   }
 }

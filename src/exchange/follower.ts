@@ -22,6 +22,9 @@ export interface FollowerOptions {
   readonly isComplete: () => boolean;
   /** The store may have lost what it had confirmed. */
   readonly termChanged: () => void;
+  /** The version up to which the store has confirmed everything, as our lease says it; told again when the term then is what it was. */
+  readonly leasedThrough: () => bigint;
+  readonly proven: (through: bigint) => void;
   /** Told of every poll that was answered. */
   readonly answered: () => void;
   readonly failed: (error: unknown) => void;
@@ -74,9 +77,11 @@ export class Follower {
   async #poll(): Promise<boolean> {
     try {
       const beganMs = this.#options.host.clock.nowMs();
+      const leasedThrough = this.#options.leasedThrough();
       const changes = await this.#options.store.changes(this.#cursor, this.#options.replica());
       const isNewTerm = this.#term !== undefined && this.#term !== changes.term;
       if (isNewTerm) this.#options.termChanged();
+      else this.#options.proven(leasedThrough);
       this.#term = changes.term;
       this.#options.changed(changes);
       // The feed goes on at once, for what it brings merges in any order; a feed that waited might never catch up.

@@ -48,8 +48,10 @@ export class Heir {
   readonly #options: HeirOptions;
   /** Those whose slots the store has confirmed. */
   readonly #published = new Set<ReplicaId>();
-  /** Those that are folded in a store that can lose that. */
+  /** Those that are folded since the store last went back. */
   readonly #folded = new Set<ReplicaId>();
+  /** It has gone back, and what was folded before is asserted again, also under the same term. */
+  #isLost = false;
   /** The store's term, unless it may have changed. */
   #term: string | undefined;
   #isStopped = false;
@@ -68,6 +70,7 @@ export class Heir {
     this.#published.clear();
     this.#folded.clear();
     this.#term = undefined;
+    this.#isLost = true;
   }
 
   /** Does what can be done now. @throws StoreError, CountingError */
@@ -75,7 +78,7 @@ export class Heir {
     const all = this.#past();
     if (all.length === 0) return;
     this.#term ??= (await this.#options.store.identity()).term;
-    const past = all.filter((one) => !this.#folded.has(one.id) && one.foldedTerm !== this.#term);
+    const past = all.filter((one) => !this.#folded.has(one.id) && (this.#isLost || one.foldedTerm !== this.#term));
     await this.#forget(all.filter((one) => !past.includes(one)));
     const ended: Past[] = [];
     for (const incarnation of past) {
@@ -152,10 +155,8 @@ export class Heir {
       return;
     }
     // The directory keeps the slots, to assert them again: where the store can lose the fold for good, else for a time.
-    if (!store.guarantees.durable) {
-      this.#folded.add(id);
-      return;
-    }
+    this.#folded.add(id);
+    if (!store.guarantees.durable) return;
     const folded = { foldedAt: host.clock.nowMs(), foldedTerm: this.#term };
     await identity.change(({ incarnations }) => ({
       incarnations: incarnations.map((one) => (one.id === id ? { ...one, ...folded } : one)),

@@ -21,6 +21,8 @@ export interface IncarnationsOptions {
   readonly counters: SharedCounters;
   /** Up to where the store has confirmed everything. */
   readonly confirmedThrough: () => bigint;
+  /** Told when the store has lost our lease as we wrote it last. */
+  readonly wentBack: () => void;
   readonly onFatal: (error: unknown) => void;
 }
 
@@ -31,6 +33,8 @@ export class Incarnations {
   #own: Own;
   #renewing: Promise<boolean> | undefined;
   #ending: Promise<void> | undefined;
+  /** Losses of the lease that were told. */
+  #losses = 0;
 
   constructor(options: IncarnationsOptions, { membership, ordinal }: Attached) {
     this.#options = options;
@@ -47,6 +51,11 @@ export class Incarnations {
   /** The id of an incarnation of this directory that was not folded when this process began. */
   idOf(ordinal: number): ReplicaId | undefined {
     return this.#ids.get(ordinal);
+  }
+
+  /** The store had confirmed everything up to here when the lease was last renewed. */
+  get leasedThrough(): bigint {
+    return this.#membership.through;
   }
 
   async holdsLease(): Promise<boolean> {
@@ -97,7 +106,12 @@ export class Incarnations {
   }
 
   async #renewOnce(): Promise<boolean> {
-    const tenure = await this.#membership.renew(this.#options.confirmedThrough());
+    const membership = this.#membership;
+    const tenure = await membership.renew(this.#options.confirmedThrough());
+    if (membership.losses > this.#losses) {
+      this.#losses = membership.losses;
+      this.#options.wentBack();
+    }
     if (tenure === 'taken') await this.endAsForked();
     if (tenure === 'final') await this.#startAnew();
     return tenure === 'held';
@@ -109,6 +123,7 @@ export class Incarnations {
     const { id, ordinal } = await freshIncarnation(identity, host, undefined);
     this.#ids.set(ordinal, id);
     this.#membership = membershipOf(this.#options, id);
+    this.#losses = 0;
     this.#own = { replica: id, ordinal };
     counters.startAnew(id, engine.durableSequence);
     await this.endPast();

@@ -16,7 +16,6 @@ import type { Identity } from './identity.ts';
 import type { KeptCuts } from './kept-cuts.ts';
 import { type LocalSlot, readNets, restoreNets } from './local-slots.ts';
 import type { SharedCounter } from './shared-counter.ts';
-import type { SharedCounters } from './shared-counters.ts';
 
 const BATCH_NAMES = 1_000;
 const READS_AT_ONCE = 4;
@@ -78,16 +77,6 @@ export class Loader {
       }
     }
     this.#schedule();
-  }
-
-  /** Reads once more those that could not be read. */
-  loadPartial(counters: SharedCounters): void {
-    const partial: SharedCounter[] = [];
-    for (let i = 0; i < counters.count; i++) {
-      const counter = counters.at(i);
-      if (counter?.warmth === 'partial') partial.push(counter);
-    }
-    if (partial.length > 0) this.load(partial, () => undefined);
   }
 
   /** Reads counters anew. @throws StoreError, CountingError */

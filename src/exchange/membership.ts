@@ -29,6 +29,8 @@ export class Membership {
   /** Written by us, newest last: a lease with one of these is ours. */
   readonly #nonces: string[] = [];
   #nonceVersion = -1;
+  #through = 0n;
+  #losses = 0;
 
   constructor(options: {
     readonly replica: ReplicaId;
@@ -47,6 +49,16 @@ export class Membership {
   /** Whether nobody can have taken the lease for expired since the last renewal. */
   get isFresh(): boolean {
     return this.#host.clock.monotonicMs() - this.#renewedAtMs < this.#leaseMs;
+  }
+
+  /** Up to where everything had been confirmed when the lease was last renewed. */
+  get through(): bigint {
+    return this.#through;
+  }
+
+  /** How often the store was found not to have the lease any more as it was last written. */
+  get losses(): number {
+    return this.#losses;
   }
 
   /**
@@ -68,6 +80,7 @@ export class Membership {
     for (let attempt = 0; attempt < SWAPS_MAX; attempt++) {
       if (await this.#swap('running', through)) return 'held';
       const lease = await this.#store.lease(this.replica);
+      if ((lease?.version ?? 0) < this.#version) this.#losses++;
       const tenure = lease === undefined ? 'held' : this.#judge(lease);
       if (tenure !== 'held') return tenure;
       // It is ours: a swap that went through without our knowing, or the store has lost it, wholly or its last versions.
@@ -111,6 +124,7 @@ export class Membership {
     if (!(await writeLease(this.#store, clock, lease, content))) return false;
     this.#version++;
     this.#renewedAtMs = beganMs;
+    this.#through = through;
     return true;
   }
 }

@@ -6,10 +6,11 @@
  * - Only what the journal holds comes in here, so nothing leaves the replica before it is durable.
  * - `#pending` and `#underWay` hold, for every slot that the store has not confirmed as it stands, its newest state; so they are
  *   bounded by the counters that the replica holds, and a store that is away costs nothing more.
- * - Everything with a version up to `confirmedThrough` has been confirmed; what a store has lost since is `reassertion.ts`'s.
+ * - Everything with a version up to `confirmedThrough` has been confirmed, and the store has it still, as far as is known: that
+ *   falls to 0 when the store may have lost something, until `reassertion.ts` has brought it back.
  */
 import type { Clock, Host } from '../host/host.ts';
-import { type NamedCut, type NamedSlot, type ReplicaId, type SlotStore, StoreError } from '../store/slot-store.ts';
+import { type NamedCut, type NamedSlot, type SlotStore, StoreError } from '../store/slot-store.ts';
 import { Backoff, Pauses } from './pause.ts';
 import { SlotMap } from './slot-map.ts';
 
@@ -61,6 +62,7 @@ export class Publisher {
   #isResting = false;
   /** Something was counted that the journal may still gather. */
   #isGathering = false;
+  #isDoubted = false;
   #wake: (() => void) | undefined;
   #running: Promise<void> | undefined;
   #calls = 0;
@@ -106,16 +108,27 @@ export class Publisher {
     this.#wake?.();
   }
 
+  /** The store may have lost what it had confirmed: nothing counts as confirmed until that has come in here again. */
+  doubt(): void {
+    this.#isDoubted = true;
+    this.#confirmedThrough = 0n;
+  }
+
+  /** It has. */
+  reasserted(): void {
+    this.#isDoubted = false;
+    this.gathered();
+  }
+
   /** A cut that the store has to hear of again. */
   putCut(named: NamedCut): void {
     this.#cuts.set(named.name, named);
     this.#wake?.();
   }
 
-  /** Whether the store has yet to confirm this slot. */
-  isUnconfirmed(name: string, replica: ReplicaId): boolean {
-    const key = { name, replica };
-    return this.#pending.get(key) !== undefined || this.#underWay.get(key) !== undefined;
+  /** Whether the store has yet to confirm anything of this counter. */
+  isUnconfirmed(name: string): boolean {
+    return this.#cuts.has(name) || this.#pending.hasName(name) || this.#underWay.hasName(name);
   }
 
   /** Sends what there is without waiting for the next flush. @returns whether all of it was confirmed before `timeoutMs` had passed, or this was closed */
@@ -190,9 +203,10 @@ export class Publisher {
       await this.#options.flushJournal();
       const version = this.#options.durableVersion();
       if (!(await this.#options.mayPublish())) return false;
+      const isDoubted = this.#isDoubted;
       await this.#sendSlots();
       await this.#sendCuts();
-      this.#confirm(version);
+      if (!isDoubted && !this.#isDoubted) this.#confirm(version);
       this.#backoff.reset();
       return true;
     } catch (error) {
@@ -231,11 +245,13 @@ export class Publisher {
   }
 
   async #sendCuts(): Promise<void> {
-    if (this.#cuts.size === 0) return;
-    const cuts = [...this.#cuts.values()].slice(0, this.#batchSlots);
-    this.#calls++;
-    await this.#options.store.merge({ slots: [], cuts });
-    for (const named of cuts) if (this.#cuts.get(named.name) === named) this.#cuts.delete(named.name);
+    const all = [...this.#cuts.values()];
+    for (let from = 0; from < all.length; from += this.#batchSlots) {
+      const cuts = all.slice(from, from + this.#batchSlots);
+      this.#calls++;
+      await this.#options.store.merge({ slots: [], cuts });
+      for (const named of cuts) if (this.#cuts.get(named.name) === named) this.#cuts.delete(named.name);
+    }
   }
 
   #confirm(version: bigint): void {

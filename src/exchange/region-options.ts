@@ -35,6 +35,8 @@ export interface RegionOptions {
   readonly onRetired: (replica: ReplicaId) => void;
   /** Told, once each, of what the store says and cannot be so. */
   readonly onDamaged: (what: string) => void;
+  /** Told, once each time, when the store has gone back in time: it had lost what it had confirmed. */
+  readonly onWentBack: () => void;
   /** This process must end: another one counts under its id, or something happened that cannot. */
   readonly onFatal: (error: unknown) => void;
 }

@@ -8,7 +8,7 @@ import type { StoreInfo } from '../counter/service.ts';
 import type { Slot } from '../crdt/slot.ts';
 import type { Host } from '../host/host.ts';
 import type { GroupBuffer } from '../journal/group.ts';
-import { type Changes, type NamedCut, type ReplicaId, type SlotStore, StoreError } from '../store/slot-store.ts';
+import type { Changes, NamedCut, ReplicaId, SlotStore } from '../store/slot-store.ts';
 import { type Attached, attach, compare } from './attach.ts';
 import type { CallContext } from './call.ts';
 import { Cutter } from './cutter.ts';
@@ -16,13 +16,13 @@ import { Damage } from './damage.ts';
 import { Eviction } from './eviction.ts';
 import { Follower } from './follower.ts';
 import { Heir } from './heir.ts';
-import { IdentityWriteError } from './identity.ts';
 import { Incarnations } from './incarnations.ts';
 import { KeptCuts } from './kept-cuts.ts';
 import { KnownStore } from './known-store.ts';
 import { Loader, type Own } from './loader.ts';
 import { slotsOfGroup } from './local-slots.ts';
 import { LeaseWatch } from './membership.ts';
+import { Outage } from './outage.ts';
 import { Pauses } from './pause.ts';
 import { Publisher } from './publisher.ts';
 import { Reassertion } from './reassertion.ts';
@@ -53,11 +53,9 @@ export class Region {
   readonly #incarnations: Incarnations;
   readonly #damage: Damage;
   readonly #kept: KeptCuts;
+  readonly #outage: Outage;
   readonly #loops: Promise<void>[] = [];
   readonly #pauses: Pauses;
-  /** Since the store has last answered: something could not be done, and that the store is the reason was told. */
-  #hasFailed = false;
-  #isAwayTold = false;
   #isClosing = false;
   #isClosed = false;
 
@@ -81,8 +79,10 @@ export class Region {
     const counters = this.#countersOf(attached.membership.replica);
     this.counters = counters;
     const confirmedThrough = (): bigint => this.#publisher.confirmedThrough;
-    this.#incarnations = new Incarnations({ ...options, counters, confirmedThrough }, attached);
-    const failed = (error: unknown): void => this.#failed(error);
+    const wentBack = (): void => this.#reassertion.lost();
+    this.#incarnations = new Incarnations({ ...options, counters, confirmedThrough, wentBack }, attached);
+    this.#outage = this.#outageOf(counters);
+    const failed = (error: unknown): void => this.#outage.failed(error);
     const own = (): Own => this.#incarnations.own;
     this.#damage = this.#damageOf(own, failed);
     const durableVersion = (): bigint => engine.durableSequence;
@@ -116,15 +116,25 @@ export class Region {
     this.#watch = new LeaseWatch(host, options.leaseMs + 2 * callMs);
     this.#heir = new Heir({ ...options, kept, watch: this.#watch });
     this.#reassertion = new Reassertion({
-      engine,
+      ...options,
       counters,
       publisher: this.#publisher,
       heir: this.#heir,
       kept,
       own,
       clock: host.clock,
-      isDurable: store.guarantees.durable,
+      renew: () => this.#incarnations.renew(),
       sweepMs: options.leaseMs / 4,
+    });
+  }
+
+  #outageOf(counters: SharedCounters): Outage {
+    return new Outage({
+      ...this.#options,
+      counters,
+      loader: () => this.loader,
+      isClosing: () => this.#isClosing,
+      giveUp: () => this.#giveUp(),
     });
   }
 
@@ -146,8 +156,10 @@ export class Region {
       changed: (changes) => this.#changed(changes),
       resync: () => this.#refresh.again(),
       isComplete: () => this.#refresh.isDone,
-      termChanged: () => this.#reassertion.again(),
-      answered: () => this.#answered(),
+      termChanged: () => this.#reassertion.termChanged(),
+      leasedThrough: () => this.#incarnations.leasedThrough,
+      proven: (through) => this.#reassertion.proven(through),
+      answered: () => this.#outage.answered(),
       failed,
     });
   }
@@ -164,6 +176,7 @@ export class Region {
       memoryBytes,
       isDurable: store.guarantees.durable,
       isAnswering: () => this.isAnswering,
+      isTrusted: () => this.isAnswering && this.#reassertion.isDone,
       clock: host.clock,
       failed,
     });
@@ -220,14 +233,13 @@ export class Region {
     this.#loops.push(
       this.#every(leaseMs / 20, () => this.#incarnations.renew()),
       this.#every(leaseMs / 20, async () => {
-        // Without the store little can leave, and looking for it again and again takes its time.
-        if (this.isAnswering) this.eviction.step();
+        this.eviction.step();
       }),
       this.#every(leaseMs / 4, async () => {
         await this.#incarnations.endPast();
         await this.#heir.step();
       }),
-      this.#every(REASSERT_MS, async () => this.#reassertion.step()),
+      this.#every(REASSERT_MS, () => this.#reassertion.step()),
       this.#every(REASSERT_MS, () => this.#refresh.step()),
       this.#every(REASSERT_MS, () => this.#kept.save()),
       this.#every(leaseMs * 2, () => this.#retireAbandoned()),
@@ -250,6 +262,7 @@ export class Region {
       loads: this.loader.loads,
       evicted: this.eviction.evicted,
       damaged: this.#damage.found,
+      wentBack: this.#reassertion.wentBack,
     };
   }
 
@@ -307,7 +320,7 @@ export class Region {
   async close(timeoutMs: number, idle: Promise<void>): Promise<boolean> {
     this.#isClosing = true;
     // Soon after a start it has not been asked for anything yet.
-    const isAway = this.#hasFailed && !this.isAnswering;
+    const isAway = this.#outage.hasFailed && !this.isAnswering;
     const timer = this.host.clock.schedule(isAway ? 0 : timeoutMs, () => this.#giveUp());
     await idle;
     const isConfirmed = await this.confirmAll(timeoutMs);
@@ -316,7 +329,7 @@ export class Region {
     timer.cancel();
     this.#giveUp();
     await Promise.all([this.store.close(), this.#publisher.close(), this.#follower.close(), ...this.#loops]);
-    await this.#kept.save().catch((error: unknown) => this.#failed(error));
+    await this.#kept.save().catch((error: unknown) => this.#outage.failed(error));
     await this.#kept.close();
     return isHandedOn;
   }
@@ -341,7 +354,7 @@ export class Region {
       return await this.#incarnations.leaveBaton();
     } catch (error) {
       // Then the next start counts as one more incarnation.
-      this.#failed(error);
+      this.#outage.failed(error);
       return false;
     }
   }
@@ -350,7 +363,7 @@ export class Region {
   async #every(periodMs: number, step: () => Promise<unknown>): Promise<void> {
     while (!this.#isClosed) {
       await step().catch((error: unknown) => {
-        if (!this.#isClosed) this.#failed(error);
+        if (!this.#isClosed) this.#outage.failed(error);
       });
       await this.#pauses.take(periodMs);
     }
@@ -364,37 +377,8 @@ export class Region {
   /** For whoever reads what the earlier incarnations have counted, and can't where the disk does not take how they stand. */
   async #endPast(): Promise<void> {
     await this.#incarnations.endPast().catch((error: unknown) => {
-      this.#failed(error);
+      this.#outage.failed(error);
       throw new CountingError('unavailable');
     });
-  }
-
-  /** What could not be read while the store was away is read now. */
-  #answered(): void {
-    if (!this.#hasFailed) return;
-    this.#hasFailed = false;
-    if (this.#isAwayTold) this.#options.onRepaired();
-    this.#isAwayTold = false;
-    this.loader.loadPartial(this.counters);
-  }
-
-  /** Whoever asked for what failed asks again: a store that is away comes back, and so does room on the disk. */
-  #failed(error: unknown): void {
-    if (error instanceof IdentityWriteError) {
-      if (error.isFirst) this.#options.onUnwritten(error);
-      return;
-    }
-    // Of a journal that fails the engine tells itself.
-    if (!(error instanceof StoreError) && !(error instanceof CountingError)) {
-      this.#options.onFatal(error);
-      return;
-    }
-    this.#hasFailed = true;
-    if (this.#isClosing) {
-      this.#giveUp();
-    } else if (error instanceof StoreError && !this.#isAwayTold) {
-      this.#isAwayTold = true;
-      this.#options.onFailure(error);
-    }
   }
 }

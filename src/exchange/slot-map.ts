@@ -15,6 +15,11 @@ export class SlotMap {
     return this.#byReplica.get(replica)?.get(name);
   }
 
+  hasName(name: string): boolean {
+    for (const names of this.#byReplica.values()) if (names.has(name)) return true;
+    return false;
+  }
+
   set(slot: NamedSlot): void {
     let names = this.#byReplica.get(slot.replica);
     if (names === undefined) {

@@ -34,6 +34,7 @@ export interface RegionSettings {
   readonly onUnwritten: (error: unknown) => void;
   readonly onRetired: (replica: string) => void;
   readonly onDamaged: (what: string) => void;
+  readonly onWentBack: () => void;
   readonly onFatal: (error: unknown) => void;
 }
 

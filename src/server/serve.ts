@@ -193,6 +193,10 @@ async function share(owned: OwnedEngine, url: string, config: ServerConfig, log:
     onUnwritten: (error) => log.error({ err: error }, 'the data directory cannot be written; trying again'),
     onRetired: (replica) => log.warn({ replica }, 'retired a replica that nobody has heard of for long'),
     onDamaged: (what) => log.error({ what }, 'the store says what cannot be so; counting goes on without it'),
+    onWentBack: () =>
+      log.error(
+        'the store went back in time: a failover, a restore or a restart lost data; telling it what is known here',
+      ),
     onFatal: (error) =>
       setImmediate(() => {
         throw error;

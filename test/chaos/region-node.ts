@@ -21,6 +21,7 @@ export interface StoreState {
   readonly misses: number;
   readonly calls: number;
   readonly slotsSent: number;
+  readonly wentBack: number;
 }
 
 export interface Reading {

@@ -2,6 +2,115 @@
 import { describe, expect, it } from 'vitest';
 import type { SimulatedDisk } from './disk.ts';
 import { AFTER_A_CRASH_MS, HandRegion, SOON_MS, value } from './region-hand.ts';
+import type { RegionNode } from './region-node.ts';
+
+const MEMORY_BYTES = 10_000;
+/** As many as push everything else out of a node with so much memory. */
+const MANY = 60;
+
+/** Adds to many other counters, so that what was held before leaves. */
+async function crowd(world: HandRegion, node: RegionNode, prefix: string): Promise<void> {
+  for (let i = 0; i < MANY; i++) await world.inTime(node.add(`${prefix}:${i}`, 1n));
+  await world.passes(SOON_MS);
+}
+
+describe.each([undefined, 'keeps term'] as const)('a store that is restored while nodes run, %s', (keepsTerm) => {
+  it('is told what they know, before they forget it', async () => {
+    const world = new HandRegion();
+    const disks = [world.disk(1), world.disk(2)] as const;
+    const wentBack: string[] = [];
+    const small = { memoryBytes: MEMORY_BYTES, onWentBack: () => void wentBack.push('small') };
+    const a = await world.open(disks[0], small);
+    const b = await world.open(disks[1], { onWentBack: () => void wentBack.push('b') });
+    await world.inTime(a.node.add('x', 100n));
+    await world.inTime(b.node.add('y', 7n));
+    await world.passes(SOON_MS);
+    const goBack = world.store.image();
+    await world.inTime(a.node.add('x', 1_000n));
+    await world.inTime(b.node.set('y', 5n));
+    await world.passes(SOON_MS);
+    goBack(keepsTerm);
+    await world.passes(SOON_MS);
+    await crowd(world, a.node, 'other');
+    await crowd(world, a.node, 'another');
+    expect(a.node.exchange.storeInfo().evicted).toBeGreaterThan(0);
+    const fresh = await world.open(world.disk(3));
+    for (const { node } of [a, b, fresh]) {
+      expect(value(await world.inTime(node.get('x', 'region')))).toBe(1_100n);
+      expect(value(await world.inTime(node.get('y', 'region')))).toBe(5n);
+    }
+    expect(wentBack.sort()).toEqual(['b', 'small']);
+    expect(a.node.exchange.storeInfo().wentBack).toBe(1);
+    await world.inTime(a.node.close());
+    const again = await world.open(disks[0].kill(), small);
+    expect(value(await world.inTime(again.node.get('x')))).toBe(1_100n);
+  });
+
+  it('is told also what a node has counted and does not hold', async () => {
+    const world = new HandRegion();
+    const disk = world.disk(1);
+    const first = await world.open(disk);
+    await world.inTime(first.node.add('x', 100n));
+    await world.passes(SOON_MS);
+    const goBack = world.store.image();
+    await world.inTime(first.node.add('x', 1_000n));
+    await world.inTime(first.node.close());
+    // Goes on as the same replica, and has been asked for nothing.
+    await world.open(disk.kill());
+    await world.passes(SOON_MS);
+    goBack(keepsTerm);
+    await world.passes(SOON_MS);
+    const fresh = await world.open(world.disk(2));
+    expect(value(await world.inTime(fresh.node.get('x')))).toBe(1_100n);
+  });
+
+  it('takes no set before it knows again what was counted', async () => {
+    const world = new HandRegion();
+    const a = await world.open(world.disk(1));
+    const goBack = world.store.image();
+    await world.inTime(a.node.add('x', 1_000n));
+    await world.passes(SOON_MS);
+    goBack(keepsTerm);
+    await world.passes(keepsTerm === undefined ? 21 : SOON_MS);
+    expect(value(await world.inTime(a.node.set('x', 5n)))).toBe(5n);
+    await world.passes(SOON_MS);
+    expect(value(await world.inTime(a.node.get('x', 'region')))).toBe(5n);
+  });
+});
+
+describe('a store that restarts and has lost nothing', () => {
+  it('is sent nothing, and nobody says that it went back', async () => {
+    const world = new HandRegion();
+    const wentBack: string[] = [];
+    const { node } = await world.open(world.disk(1), { onWentBack: () => void wentBack.push('a') });
+    for (let i = 0; i < MANY; i++) await world.inTime(node.add(`n:${i}`, 1n));
+    await world.inTime(node.set('n:0', 7n));
+    // Now the lease says that all of it was confirmed.
+    await world.passes(SOON_MS);
+    const before = node.exchange.storeInfo();
+    world.store.restart();
+    await world.passes(AFTER_A_CRASH_MS);
+    const after = node.exchange.storeInfo();
+    expect([after.slotsSent, after.calls, wentBack]).toEqual([before.slotsSent, before.calls, []]);
+    expect(value(await world.inTime(node.set('n:1', 9n)))).toBe(9n);
+  });
+
+  it('and goes back to before the last lease is sent what was confirmed since', async () => {
+    const world = new HandRegion();
+    const a = await world.open(world.disk(1));
+    await world.inTime(a.node.add('x', 1n));
+    await world.passes(SOON_MS);
+    const lost = world.store.image();
+    const between = world.store.leases();
+    await world.inTime(a.node.add('x', 10n));
+    await world.passes(25);
+    expect(world.store.leases()).toEqual(between);
+    lost();
+    await world.passes(SOON_MS);
+    const fresh = await world.open(world.disk(2));
+    expect(value(await world.inTime(fresh.node.get('x')))).toBe(11n);
+  });
+});
 
 describe('two cuts that do not know each other', () => {
   it('lose no increment, and every node shows the same', async () => {

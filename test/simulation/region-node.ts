@@ -36,6 +36,7 @@ export interface NodeOptions {
   readonly keepFoldedMs?: number;
   readonly onDamaged?: (what: string) => void;
   readonly onUnwritten?: (error: unknown) => void;
+  readonly onWentBack?: () => void;
   /** Puts something between the node and the store. */
   readonly between?: (store: SlotStore, engine: Engine) => SlotStore;
   /** Called when the directory is known and nothing has been done with it. */
@@ -88,6 +89,7 @@ export class RegionNode {
       keepFoldedMs: options.keepFoldedMs ?? 3_600_000,
       onRetired: () => undefined,
       onDamaged: options.onDamaged ?? (() => undefined),
+      onWentBack: options.onWentBack ?? (() => undefined),
       onFatal:
         options.onFatal ??
         ((error) => {

@@ -111,7 +111,7 @@ describe.skipIf(findProgram('initdb') === undefined)('the feed of the slot store
       expect((await store.changes(cursor)).resync).toBe(false);
       for (const wrong of [
         [randomId(), term, at, snapshot],
-        [id, `${BigInt(term) - 1n}`, at, snapshot],
+        [id, `1${term}`, at, snapshot],
         [id, term, `${Number(at) + 3_600_000}`, snapshot],
         [id, term, `${Number(at) - 3_700_000}`, snapshot],
         [id, term, '999999999999999', snapshot],

@@ -70,6 +70,26 @@ export class PostgresProcess {
     }
   }
 
+  /** Writes the tables into a file. */
+  async dump(file: string): Promise<void> {
+    await promisify(execFile)(program('pg_dump'), [this.url(), '--schema=tallyd', `--file=${file}`]);
+  }
+
+  /** Puts the tables of a dump in the place of those that are there. */
+  async restore(file: string): Promise<void> {
+    const drop = 'DROP SCHEMA tallyd CASCADE';
+    await promisify(execFile)(program('psql'), [
+      this.url(),
+      '--quiet',
+      '-v',
+      'ON_ERROR_STOP=1',
+      '-c',
+      drop,
+      '-f',
+      file,
+    ]);
+  }
+
   async startAgain(settings: readonly string[] = []): Promise<void> {
     const fixed = [`port=${this.port}`, `listen_addresses=${HOST}`, 'unix_socket_directories=', 'shared_buffers=32MB'];
     const args = ['-D', this.#directory, ...[...fixed, ...settings].flatMap((setting) => ['-c', setting])];

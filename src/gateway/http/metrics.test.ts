@@ -35,6 +35,7 @@ const STORE: StoreInfo = {
   loads: 26,
   evicted: 27,
   damaged: 37,
+  wentBack: 38,
   hits: 28,
   misses: 29,
 };
@@ -141,6 +142,7 @@ describe('a scrape', () => {
       tallyd_store_loads_total: STORE.loads,
       tallyd_store_evictions_total: STORE.evicted,
       tallyd_store_damaged_total: STORE.damaged,
+      tallyd_store_went_back_total: STORE.wentBack,
       tallyd_store_hits_total: STORE.hits,
       tallyd_store_misses_total: STORE.misses,
     };

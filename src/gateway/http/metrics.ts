@@ -95,6 +95,7 @@ const STORE: readonly Metric[] = [
   ofStore('slots_sent_total', 'Slots brought to the store.', ({ slotsSent }) => slotsSent),
   ofStore('loads_total', 'Counters read from the store.', ({ loads }) => loads),
   ofStore('damaged_total', 'How often the store said what cannot be so: damaged records.', ({ damaged }) => damaged),
+  ofStore('went_back_total', 'How often the store lost what it had confirmed.', ({ wentBack }) => wentBack),
   ofStore('evictions_total', 'Counters that left memory for the store.', ({ evicted }) => evicted),
   ofStore('hits_total', 'Commands that found their shared counter in memory.', ({ hits }) => hits),
   ofStore('misses_total', 'Commands whose shared counter had to be read from the store.', ({ misses }) => misses),

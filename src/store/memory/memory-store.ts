@@ -131,13 +131,21 @@ export class MemoryStore {
     return true;
   }
 
-  /** All of the store, to go back to. */
-  image(): () => void {
+  /** It runs on in another process, and has lost nothing. */
+  restart(): void {
+    this.#term++;
+  }
+
+  /** All of the store, to go back to: with another term, unless that stays what it was. */
+  image(): (keepsTerm?: 'keeps term') => void {
     const counters = [...this.#counters].map(
       ([name, { slots, cut }]) => [name, { slots: new Map(slots), cut }] as const,
     );
     const leases = [...this.#leases];
-    return () => this.#rollBack(counters, leases);
+    return (keepsTerm) => {
+      if (keepsTerm === undefined) this.restart();
+      this.#rollBack(counters, leases);
+    };
   }
 
   /** Slots and cuts of all counters that it holds. */
@@ -155,7 +163,6 @@ export class MemoryStore {
     this.#counters.clear();
     this.#leases.clear();
     this.#feed.clear();
-    this.#term++;
     for (const [name, { slots, cut }] of counters) this.#counters.set(name, { slots: new Map(slots), cut });
     for (const [replica, lease] of leases) this.#leases.set(replica, lease);
   }

@@ -9,7 +9,7 @@ import { INT64_MAX } from '../../counter/int64.ts';
 export interface Cursor {
   /** The store that gave it. */
   readonly id: string;
-  /** Since when its server runs: transaction numbers mean something only there. */
+  /** Its server process and its tables: transaction numbers mean something only there. */
   readonly term: string;
   /** When, by the server's clock. Unix ms. */
   readonly atMs: string;
@@ -20,7 +20,7 @@ export interface Cursor {
 /** What no store has given. */
 export const NO_CURSOR: Cursor = { id: '', term: '', atMs: '0', xmax: '0', inProgress: [] };
 
-const FORM = /^([0-9a-f]{32})\.(\d{1,19})\.(\d{1,15})\.\d{1,19}:(\d{1,19}):((?:\d{1,19}(?:,\d{1,19})*)?)$/;
+const FORM = /^([0-9a-f]{32})\.([\d-]{1,80})\.(\d{1,15})\.\d{1,19}:(\d{1,19}):((?:\d{1,19}(?:,\d{1,19})*)?)$/;
 
 /** @param snapshot as `pg_current_snapshot()` writes it: `xmin:xmax:` and what is in progress, with commas. */
 export function formatCursor(id: string, term: string, atMs: string, snapshot: string): string {

@@ -23,10 +23,15 @@ export interface Present {
 export type ChangeRow = (StateRow & { readonly present: null }) | { readonly present: Present };
 
 /**
- * Since when the server runs, in µs. Whatever takes back what a PostgreSQL has confirmed (a failover to a standby that had
- * not got it, a disk or a backup restored) comes with another server process. So does every restart, which is more than need be.
+ * Since when the server runs, in µs, and the files of the tables. What takes back what a PostgreSQL has confirmed comes with
+ * another server process (a failover to a standby that had not got it, a disk or a base backup restored) or with other files (a
+ * dump loaded in place of the tables or into them). So does every restart, by which nothing is lost: whether anything was, the
+ * replicas find out by their leases.
  */
-export const TERM = '(extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint::text';
+export const term = (schema: string): string => `(
+  (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint
+    ${['slot', 'cut', 'lease'].map((table) => `|| '-' || pg_relation_filenode('${schema}.${table}'::regclass)`).join(' ')}
+)`;
 
 const NOW_MS = '(extract(epoch FROM clock_timestamp()) * 1000)::bigint';
 
@@ -41,7 +46,7 @@ export const turnAt = (schema: string): string =>
  */
 export const changes = (schema: string): string => `
   WITH present AS MATERIALIZED (
-    SELECT id, ${TERM} AS term, (extract(epoch FROM statement_timestamp()) * 1000)::bigint AS at_ms,
+    SELECT id, ${term(schema)} AS term, (extract(epoch FROM statement_timestamp()) * 1000)::bigint AS at_ms,
       pg_current_snapshot() AS snapshot, feed_period_ms AS period_ms
     FROM ${schema}.meta
   ), served AS MATERIALIZED (

@@ -2,7 +2,7 @@
 import { type StoreIdentity, StoreRefusal } from '../slot-store.ts';
 import type { Connections, Deadline, Send } from './connections.ts';
 import { PostgresError } from './failure.ts';
-import { TERM } from './feed.ts';
+import { term } from './feed.ts';
 import { FEED_PERIODS_SERVED, type Migration, migrations as released } from './migrations.ts';
 
 /** xid8 and pg_current_snapshot came with it. */
@@ -41,7 +41,7 @@ export async function setUp(
       await connections.transaction((within) => migrate(within, options), deadline);
     }
     await checkRights(send, schema);
-    const [identity] = await send<StoreIdentity>(`SELECT id, ${TERM} AS term FROM ${schema}.meta`);
+    const [identity] = await send<StoreIdentity>(`SELECT id, ${term(schema)} AS term FROM ${schema}.meta`);
     if (identity === undefined) throw new StoreRefusal(`${schema}.meta is empty: restore its row from a backup`);
     return { id: identity.id, term: identity.term };
   } catch (error) {

@@ -1,0 +1,80 @@
+/**
+ * What goes wrong between this replica and its store or its disk: reported once, and made good when the store answers again. Who
+ * asked for what failed asks again, for a store that is away comes back, and so does room on a disk.
+ */
+import { CountingError } from '../counter/errors.ts';
+import { StoreError } from '../store/slot-store.ts';
+import { IdentityWriteError } from './identity.ts';
+import type { Loader } from './loader.ts';
+import type { RegionOptions } from './region-options.ts';
+import type { SharedCounter } from './shared-counter.ts';
+import type { SharedCounters } from './shared-counters.ts';
+
+/** Counters looked at in one turn. */
+const PAGE_COUNTERS = 1_000;
+
+export interface OutageOptions
+  extends Pick<RegionOptions, 'host' | 'onFailure' | 'onRepaired' | 'onUnwritten' | 'onFatal'> {
+  readonly counters: SharedCounters;
+  readonly loader: () => Loader;
+  /** A stop is under way: it does not wait for what fails. */
+  readonly isClosing: () => boolean;
+  readonly giveUp: () => void;
+}
+
+export class Outage {
+  readonly #options: OutageOptions;
+  /** Since the store has last answered: something could not be done; and that the store is the reason was reported. */
+  #hasFailed = false;
+  #isReported = false;
+
+  constructor(options: OutageOptions) {
+    this.#options = options;
+  }
+
+  get hasFailed(): boolean {
+    return this.#hasFailed;
+  }
+
+  /** The store has answered: what could not be read meanwhile is read now. */
+  answered(): void {
+    if (!this.#hasFailed) return;
+    this.#hasFailed = false;
+    if (this.#isReported) this.#options.onRepaired();
+    this.#isReported = false;
+    this.loadPartial();
+  }
+
+  /** Something failed. What cannot fail ends the process. */
+  failed(error: unknown): void {
+    if (error instanceof IdentityWriteError) {
+      if (error.isFirst) this.#options.onUnwritten(error);
+      return;
+    }
+    // Of a journal that fails the engine tells itself.
+    if (!(error instanceof StoreError) && !(error instanceof CountingError)) {
+      this.#options.onFatal(error);
+      return;
+    }
+    this.#hasFailed = true;
+    if (this.#options.isClosing()) {
+      this.#options.giveUp();
+    } else if (error instanceof StoreError && !this.#isReported) {
+      this.#isReported = true;
+      this.#options.onFailure(error);
+    }
+  }
+
+  /** Reads counters of which only a part is known, page by page. Backwards: see `SharedCounters`. */
+  loadPartial(from = this.#options.counters.count): void {
+    const { counters, loader, host } = this.#options;
+    const partial: SharedCounter[] = [];
+    const end = Math.max(0, from - PAGE_COUNTERS);
+    for (let i = from - 1; i >= end; i--) {
+      const counter = counters.at(i);
+      if (counter?.warmth === 'partial') partial.push(counter);
+    }
+    if (partial.length > 0) loader().load(partial, () => undefined);
+    if (end > 0) host.clock.soon(() => this.loadPartial(end));
+  }
+}
