@@ -4,10 +4,10 @@ import { countOf, numberOf, standingOf } from './count.ts';
 
 /** What an increment or decrement did. */
 export interface Adjustment {
-  /** The count afterwards; with `isPartial` what one node alone has counted. */
-  readonly value: bigint;
-  /** The update is counted, but while the store that nodes share is away nobody can tell the count. */
-  readonly isPartial?: true;
+  /** The count afterwards. Undefined: it is counted, but while the store that nodes share is away nobody can tell the count. */
+  readonly value: bigint | undefined;
+  /** Then: what the node that answered has counted on it. */
+  readonly own?: bigint;
   /** By how much the count has changed; less than asked for only with `saturate`. */
   readonly applied: bigint;
   /** An earlier attempt with the same idempotency key had been applied, and this is its answer. */
@@ -46,8 +46,9 @@ export type Outcome =
   | {
       readonly outcome: 'done';
       readonly name: string;
-      readonly value: bigint;
-      readonly isPartial?: true;
+      /** As in `Adjustment`. */
+      readonly value: bigint | undefined;
+      readonly own?: bigint;
       readonly applied: bigint;
       readonly replayed: boolean;
     }
@@ -172,8 +173,8 @@ function outcomeOf(entry: Record<string, unknown>): Outcome {
 }
 
 /** The count after an update, or what is known of it. */
-function countedOf(body: Record<string, unknown>): { value: bigint; isPartial?: true } {
-  if (body['value'] === null) return { value: countOf(body['own'], 'own'), isPartial: true };
+function countedOf(body: Record<string, unknown>): { value: bigint | undefined; own?: bigint } {
+  if (body['value'] === null) return { value: undefined, own: countOf(body['own'], 'own') };
   return { value: countOf(body['value'], 'value') };
 }
 

@@ -9,12 +9,17 @@
  * refusal of the update as such (`DECIDES`). A refusal before the lookup, such as a wrong secret, says nothing about
  * the earlier attempt, so the call ends unknown.
  *
- * Counters that many nodes share take no keys (`needs_authority`). An update with a key that only this client knows is then
- * sent once more without it, and from there on never again once it may have been applied.
+ * Counters that many nodes share take no keys (`needs_authority`), so none of the attempts with one was applied. An update
+ * with a key that only this client knows is then sent without it, and from there on never again once it may have been applied.
+ *
+ * A fresh key carries this device's time. Where the server finds it too old or from the future, nothing has been counted with it: the client
+ * learns how far its clock is off, and goes on with another key.
  */
 import { standingOf } from './count.ts';
 import { Deadline } from './deadline.ts';
 import { type RefusedDetails, RefusedError, UnknownOutcomeError } from './errors.ts';
+import { freshKey } from './key.ts';
+import { Memory } from './memory.ts';
 
 /** What of a fetch response the client uses. */
 export interface FetchResponse {
@@ -40,6 +45,8 @@ export interface Request<T> {
   readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
   /** Percent-encoded, below the server's base address, with its query. */
   readonly path: string;
+  /** The counters that it reads or changes. */
+  readonly names: readonly string[];
   readonly body?: string | undefined;
   readonly contentType?: string | undefined;
   /** The idempotency key of an update; undefined for what changes nothing. */
@@ -68,6 +75,8 @@ interface Failure {
   readonly details: RefusedDetails;
   readonly mayBeApplied: boolean;
   readonly retry: boolean;
+  /** The server's time, Unix ms, where the answer tells it. */
+  readonly nowMs?: number | undefined;
 }
 
 /** Codes with which the server says that it does not know whether the update counts. */
@@ -83,6 +92,10 @@ const DECIDES = new Set([
 ]);
 /** Statuses worth another attempt where the answer has no code, as a proxy's. */
 const PASSING_STATUS = new Set([408, 429, 500, 502, 503, 504]);
+
+/** A fresh key was refused for the time in it. */
+const WRONG_TIME = new Set(['idempotency_expired', 'idempotency_from_future']);
+const SESSION_HEADER = 'tallyd-session';
 
 const BACKOFF_MS = 50;
 const BACKOFF_MS_MAX = 2_000;
@@ -108,12 +121,20 @@ export class Caller {
   readonly #baseUrl: string;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #fetch: Fetch;
+  readonly #memory = new Memory();
+  /** By how much the server's clock is ahead of this one. */
+  #offsetMs = 0;
 
   /** @param baseUrl without a slash at its end. */
   constructor(baseUrl: string, headers: Readonly<Record<string, string>>, fetch: Fetch) {
     this.#baseUrl = baseUrl;
     this.#headers = headers;
     this.#fetch = fetch;
+  }
+
+  /** An idempotency key of this moment, by the server's clock as far as it is known. */
+  freshKey(): string {
+    return freshKey(Date.now() + this.#offsetMs);
   }
 
   /** @throws RefusedError, UnknownOutcomeError */
@@ -130,28 +151,46 @@ export class Caller {
     if (deadline.signal.aborted) {
       throw new RefusedError('aborted', 'the call was aborted before it was sent', { cause: deadline.signal.reason });
     }
+    const { names } = request;
+    let { key } = request;
     let mayBeApplied = false;
-    let isBare = false;
+    let isBare = isOurs(request) && this.#memory.takesNoKey(names);
+    let hasLearned = false;
     for (let attempt = 0; ; attempt++) {
-      const result = await this.#attempt(request, deadline, isBare);
+      const result = await this.#attempt(request, deadline, isBare ? undefined : key);
       if ('value' in result) return result.value;
       const failure = result.failure;
-      mayBeApplied ||= failure.mayBeApplied;
-      if (!isBare && !mayBeApplied && takesNoKey(request, failure)) {
+      if (!isBare && isOurs(request) && failure.code === 'needs_authority') {
+        // So the attempts before it were refused, too, whatever became of their answers.
+        this.#memory.keepTakesNoKey(names, true);
         isBare = true;
+        mayBeApplied = false;
+        continue;
+      }
+      mayBeApplied ||= failure.mayBeApplied;
+      if (!mayBeApplied && !hasLearned && isOurs(request) && WRONG_TIME.has(failure.code) && failure.nowMs) {
+        hasLearned = true;
+        this.#offsetMs = failure.nowMs - Date.now();
+        key = this.freshKey();
+        continue;
+      }
+      if (failure.code === 'invalid_session' && this.#memory.tokenFor(names) !== undefined) {
+        this.#memory.forgetTokens();
         continue;
       }
       const mayRepeat = failure.retry && !(isBare && mayBeApplied);
       const again = mayRepeat && (await deadline.pause(waitMs(attempt, failure.details.retryAfterMs)));
       if (again) continue;
-      throw ended(request, deadline.abortedByCaller ? aborted(deadline) : failure, mayBeApplied);
+      // The next update asks again whether a key is taken: with one it could have been repeated.
+      if (isBare && mayBeApplied) this.#memory.keepTakesNoKey(names, false);
+      throw ended(request, key, deadline.abortedByCaller ? aborted(deadline) : failure, mayBeApplied);
     }
   }
 
   async #attempt<T>(
     request: Request<T>,
     deadline: Deadline,
-    isBare: boolean,
+    key: string | undefined,
   ): Promise<{ value: T } | { failure: Failure }> {
     let response: FetchResponse;
     let text: string;
@@ -159,7 +198,7 @@ export class Caller {
       const separator = request.path.includes('?') ? '&' : '?';
       response = await this.#fetch(`${this.#baseUrl}${request.path}${separator}numbers=string`, {
         method: request.method,
-        headers: this.#headersOf(request, isBare),
+        headers: this.#headersOf(request, key),
         body: request.body ?? null,
         signal: deadline.signal,
         // Followed, a redirected POST would become a GET and answer something else.
@@ -172,6 +211,8 @@ export class Caller {
     if (response.status < 200 || response.status > 299) return { failure: refusal(response, text) };
     try {
       const replayed = response.headers.get('idempotency-replayed') === 'true';
+      const token = response.headers.get(SESSION_HEADER);
+      if (token !== null) this.#memory.keepToken(request.names, token);
       return { value: request.read({ body: objectOf(text), replayed }) };
     } catch (error) {
       if (error instanceof PassingRefusal) {
@@ -184,28 +225,29 @@ export class Caller {
     }
   }
 
-  #headersOf(request: Request<unknown>, isBare: boolean): Record<string, string> {
+  #headersOf(request: Request<unknown>, key: string | undefined): Record<string, string> {
     const headers: Record<string, string> = { accept: 'application/json', ...this.#headers, ...request.headers };
-    if (request.key !== undefined && !isBare) headers[request.keyHeader ?? 'idempotency-key'] = request.key;
+    if (key !== undefined) headers[request.keyHeader ?? 'idempotency-key'] = key;
     if (request.body !== undefined) headers['content-type'] = request.contentType ?? 'application/json';
+    const token = request.method === 'GET' ? this.#memory.tokenFor(request.names) : undefined;
+    if (token !== undefined) headers[SESSION_HEADER] = token;
     return headers;
   }
 }
 
-/** Whether the key was refused as such, and is of no use to anybody but this call. */
-function takesNoKey(request: Request<unknown>, { code }: Failure): boolean {
-  const isOurs = request.key !== undefined && request.keyIsCallers !== true && request.keyHeader === undefined;
-  return code === 'needs_authority' && isOurs;
+/** Whether the key is of no use to anybody but this call. */
+function isOurs({ key, keyIsCallers, keyHeader }: Request<unknown>): boolean {
+  return key !== undefined && keyIsCallers !== true && keyHeader === undefined;
 }
 
-function ended(request: Request<unknown>, failure: Failure, mayBeApplied: boolean): Error {
+function ended(request: Request<unknown>, key: string | undefined, failure: Failure, mayBeApplied: boolean): Error {
   const { code, details } = failure;
   const expired = code === 'idempotency_expired';
   // Of an import's chunk an id within it is meant: none of the chunk was applied.
   const isUnknown = mayBeApplied || (expired && request.keyIsCallers === true);
-  if (request.key !== undefined && isUnknown && !DECIDES.has(code)) {
+  if (key !== undefined && isUnknown && !DECIDES.has(code)) {
     const cause = details.cause ?? new RefusedError(code, failure.detail, details);
-    return new UnknownOutcomeError(request.key, code, failure.detail, cause);
+    return new UnknownOutcomeError(key, code, failure.detail, cause);
   }
   // A key that was made a moment ago has not been counted before.
   const detail =
@@ -272,7 +314,8 @@ function refusal(response: FetchResponse, text: string): Failure {
     // A newer server may have codes that are not listed here; of an expired key see `ended`.
     const isUnknown = problem['outcome'] === 'unknown' && code !== 'idempotency_expired';
     const mayBeApplied = isUnknown || UNKNOWN.has(code);
-    return { code, detail, details, mayBeApplied, retry: mayBeApplied || PASSING.has(code) };
+    const nowMs = typeof problem['now'] === 'number' ? problem['now'] : undefined;
+    return { code, detail, details, mayBeApplied, retry: mayBeApplied || PASSING.has(code), nowMs };
   }
   const detail = `an answer with status ${status} that is none of a Tallyd server; is a proxy in between?`;
   return {

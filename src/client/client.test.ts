@@ -353,3 +353,48 @@ describe('a batch', () => {
     expect(sent).toEqual([]);
   });
 });
+
+describe('options', () => {
+  const { fetch, sent } = scripted(done);
+  const client = clientOf(fetch);
+  const wrong = (options: object): never => options as never;
+
+  it('that do not exist are refused, and nothing is sent', async () => {
+    expect(() => new TallydClient(wrong({ uri: 'http://x' }))).toThrow(/unknown option 'uri'; there are url, secret/);
+    expect(() => new TallydClient('http://x' as never)).toThrow(/options are an object with url/);
+    await expect(client.increment('a', 1, wrong({ ttlMs: 5 }))).rejects.toThrow(/unknown option 'ttlMs'.*ttlSeconds/);
+    await expect(client.decrement('a', 1, wrong({ flor: 0 }))).rejects.toThrow(/unknown option 'flor'/);
+    await expect(client.set('a', 1, wrong({ floor: 0 }))).rejects.toThrow(/unknown option 'floor'/);
+    await expect(client.batch([wrong({ name: 'a', amount: 2 })])).rejects.toThrow(/unknown option 'amount'/);
+    await expect(client.get('a', wrong({ idempotencyKey: 'k' }))).rejects.toThrow(/unknown option 'idempotencyKey'/);
+    await expect(client.list(wrong({ pattern: 'a*' })).next()).rejects.toThrow(/unknown option 'pattern'/);
+    expect(sent).toEqual([]);
+  });
+});
+
+describe('a clock that is wrong', () => {
+  it('is learned from the refusal of a fresh key, once, and used from then on', async () => {
+    const now = Date.now() - 7_200_000;
+    const { fetch, sent } = scripted(problem(400, 'idempotency_from_future', {}, { now }), done, done);
+    const client = clientOf(fetch);
+    await client.increment('a');
+    await client.increment('a');
+    const births = sent.map(({ headers }) =>
+      Number.parseInt((headers['idempotency-key'] ?? '').replace('-', '').slice(0, 12), 16),
+    );
+    expect(births.map((birth) => Math.round((birth - now) / 60_000))).toEqual([120, 0, 0]);
+    expect(new Set(sent.map(({ headers }) => headers['idempotency-key'])).size).toBe(3);
+  });
+
+  it("is no reason to go on when an attempt before may have counted, or the key is the caller's", async () => {
+    const refusal = problem(409, 'idempotency_expired', {}, { now: 5 });
+    const after = scripted(broken(), refusal, done);
+    expect(await failureOf(clientOf(after.fetch).increment('a'))).toBeInstanceOf(UnknownOutcomeError);
+    const own = scripted(refusal, done);
+    expect(await failureOf(clientOf(own.fetch).increment('a', 1, { idempotencyKey: 'k' }))).toBeInstanceOf(
+      UnknownOutcomeError,
+    );
+    const again = scripted(refusal, refusal, done);
+    expect((await failureOf(clientOf(again.fetch).increment('a'))).code).toBe('idempotency_expired');
+  });
+});

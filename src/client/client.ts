@@ -32,8 +32,9 @@ import {
 import { type Answer, Caller, type Fetch } from './call.ts';
 import { countText } from './count.ts';
 import { RefusedError } from './errors.ts';
-import { checkKey, freshKey } from './key.ts';
+import { checkKey } from './key.ts';
 import { checkName, fitsPath, queriesOf } from './names.ts';
+import { baseUrlOf, checkOptions, checkSecret, checkTimeout, wholeSeconds } from './options.ts';
 
 export type {
   Adjustment,
@@ -139,7 +140,6 @@ export interface ListOptions extends CallOptions {
 }
 
 const TIMEOUT_MS = 10_000;
-const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 const PAGE_SIZE = 1_000;
 /** Servers and proxies take at least 8 KiB of request line. */
 const QUERY_LENGTH_MAX = 6_000;
@@ -150,28 +150,33 @@ export class TallydClient {
 
   /** @throws TypeError when an option is not usable. Connects to nothing yet. */
   constructor(options: ClientOptions = {}) {
+    checkOptions(options, 'client');
     this.#timeoutMs = checkTimeout(options.timeoutMs ?? TIMEOUT_MS);
     const headers = options.secret === undefined ? {} : { authorization: `Bearer ${checkSecret(options.secret)}` };
     const webFetch: Fetch = (url, init) => globalThis.fetch(url, init);
     this.#caller = new Caller(baseUrlOf(options.url ?? 'http://127.0.0.1:7070'), headers, options.fetch ?? webFetch);
   }
 
-  /** Adds `by`, which may be negative; creates the counter when it is absent. @returns the new count. */
-  async increment(name: string, by: Count = 1, options: IncrementOptions = {}): Promise<bigint> {
-    return (await this.adjust(name, by, options)).value;
+  /**
+   * Adds `by`, which may be negative; creates the counter when it is absent.
+   * @returns the new count. Undefined: it is counted, but while the store that nodes share is away nobody can tell the count.
+   */
+  async increment(name: string, by: Count = 1, options: IncrementOptions = {}): Promise<bigint | undefined> {
+    return (await this.adjust(name, by, checkOptions(options, 'increment'))).value;
   }
 
-  /** Subtracts `by`. @returns the new count. */
-  async decrement(name: string, by: Count = 1, options: IncrementOptions = {}): Promise<bigint> {
-    return (await this.adjust(name, by, { ...options, subtract: true })).value;
+  /** Subtracts `by`. @returns as `increment`. */
+  async decrement(name: string, by: Count = 1, options: IncrementOptions = {}): Promise<bigint | undefined> {
+    return (await this.adjust(name, by, { ...checkOptions(options, 'increment'), subtract: true })).value;
   }
 
   /** Increments, or with `subtract` decrements, and tells more: how much was applied, and whether by an earlier attempt. */
   async adjust(name: string, by: Count, options: AdjustOptions = {}): Promise<Adjustment> {
+    checkOptions(options, 'adjust');
     if (!fitsPath(checkName(name))) return this.#adjustInBatch(name, by, options);
     const body = { by: countText(by, 'by'), ...boundsOf(options) };
     const path = `${counterPath(name)}/${options.subtract === true ? 'decrement' : 'increment'}`;
-    return this.#update('POST', path, body, options, adjustmentOf);
+    return this.#update('POST', name, path, body, options, adjustmentOf);
   }
 
   /** @returns the count, 0n for a counter that is absent. */
@@ -190,27 +195,31 @@ export class TallydClient {
 
   /** Like `getMany`, and tells which counters exist. Long lists take several requests, each within the deadline. */
   async read(names: readonly string[], options: CallOptions = {}): Promise<Reading[]> {
+    checkOptions(options, 'call');
     const readings: Reading[] = [];
     for (const query of queriesOf(names, QUERY_LENGTH_MAX)) {
-      readings.push(...(await this.#read(`/v1/counters?${query.join('&')}`, options, readingsOf)));
+      const asked = names.slice(readings.length, readings.length + query.length);
+      readings.push(...(await this.#read(`/v1/counters?${query.join('&')}`, options, readingsOf, asked)));
     }
     return readings;
   }
 
   /** Sets the count, whatever it was. @returns what it was, 0n for a counter that was absent. */
   async set(name: string, value: Count, options: SetOptions = {}): Promise<bigint> {
+    checkOptions(options, 'set');
     const body = { value: countText(value, 'value'), ttl: wholeSeconds(options.ttlSeconds) };
-    return this.#update('PUT', counterPath(name), body, options, previousOf);
+    return this.#update('PUT', name, counterPath(name), body, options, previousOf);
   }
 
   /** Sets the count to 0. @returns what it was. */
   async reset(name: string, options: UpdateOptions = {}): Promise<bigint> {
-    return this.set(name, 0, options);
+    return this.set(name, 0, checkOptions(options, 'update'));
   }
 
   /** @returns whether there was such a counter. */
   async delete(name: string, options: UpdateOptions = {}): Promise<boolean> {
-    return this.#update('DELETE', counterPath(name), undefined, options, deletedOf);
+    checkOptions(options, 'update');
+    return this.#update('DELETE', name, counterPath(name), undefined, options, deletedOf);
   }
 
   /** Lets the counter expire. @returns whether there is such a counter. */
@@ -224,7 +233,7 @@ export class TallydClient {
   }
 
   async ttl(name: string, options: CallOptions = {}): Promise<TimeToLive> {
-    return this.#read(`${counterPath(name)}/ttl`, options, timeToLiveOf);
+    return this.#read(`${counterPath(name)}/ttl`, checkOptions(options, 'call'), timeToLiveOf, [name]);
   }
 
   /**
@@ -233,6 +242,7 @@ export class TallydClient {
    * throws RefusedError `invalid_cursor`.
    */
   async *list(options: ListOptions = {}): AsyncGenerator<Entry, void, undefined> {
+    checkOptions(options, 'list');
     let cursor: string | undefined;
     do {
       const page: Page = await this.#page(cursor, options);
@@ -247,9 +257,10 @@ export class TallydClient {
    * the others.
    */
   async batch(updates: readonly BatchUpdate[], options: BatchOptions = {}): Promise<BatchResult> {
+    checkOptions(options, 'batch');
     if (updates.length === 0) return { outcomes: [], replayed: false };
     const read = (answer: Answer) => batchOf(answer, updates.length);
-    return this.#caller.call({ ...this.#batch(updates, options), ...keyOf(options), read });
+    return this.#caller.call({ ...this.#batch(updates, options), ...this.#keyOf(options), read });
   }
 
   /**
@@ -264,7 +275,7 @@ export class TallydClient {
   ): Promise<BatchResult> {
     const key = { key: checkKey(chunkId), keyHeader: 'tallyd-import-chunk' } as const;
     const read = (answer: Answer) => chunkOf(answer, updates.length);
-    const { after, places } = options;
+    const { after, places } = checkOptions(options, 'chunk');
     const headers = {
       ...(after !== undefined && { 'tallyd-import-after': checkKey(after) }),
       ...(places !== undefined && { 'tallyd-import-places': places.map(checkKey).join(',') }),
@@ -273,29 +284,33 @@ export class TallydClient {
   }
 
   async info(options: CallOptions = {}): Promise<ServerInfo> {
-    return this.#read('/v1/info', options, infoOf);
+    return this.#read('/v1/info', checkOptions(options, 'call'), infoOf);
   }
 
   /** Writes a snapshot and drops the journal that it replaces. A large one takes longer than the default deadline. */
   async snapshot(options: CallOptions = {}): Promise<SnapshotSummary> {
-    const limits = this.#limits(options);
-    return this.#caller.call({ ...limits, method: 'POST', path: '/v1/snapshot', key: undefined, read: snapshotOf });
+    const limits = this.#limits(checkOptions(options, 'call'));
+    const path = '/v1/snapshot';
+    return this.#caller.call({ ...limits, method: 'POST', path, names: [], key: undefined, read: snapshotOf });
   }
 
   async #adjustInBatch(name: string, by: Count, options: AdjustOptions): Promise<Adjustment> {
+    const { subtract = false, timeoutMs, signal, idempotencyKey, ...bounds } = options;
     const amount = BigInt(countText(by, 'by'));
-    const update = { ...options, name, by: options.subtract === true ? -amount : amount };
-    const { outcomes, replayed } = await this.batch([update], options);
+    const update = { ...bounds, name, by: subtract ? -amount : amount };
+    const { outcomes, replayed } = await this.batch([update], { timeoutMs, signal, idempotencyKey });
     const [outcome] = outcomes;
     if (outcome?.outcome === 'done') {
-      const { value, isPartial, applied } = outcome;
-      return { value, ...(isPartial && { isPartial }), applied, replayed };
+      const { value, own, applied } = outcome;
+      return { value, ...(own !== undefined && { own }), applied, replayed };
     }
     throw new RefusedError(outcome?.code ?? 'bad_answer', outcome?.detail ?? 'the answer has no outcome', outcome);
   }
 
   async #setDeadline(name: string, ttl: number | null, options: UpdateOptions): Promise<boolean> {
-    return this.#update('PUT', `${counterPath(name)}/ttl`, { ttl }, options, (answer) => timeToLiveOf(answer).exists);
+    const path = `${counterPath(name)}/ttl`;
+    const read = (answer: Answer) => timeToLiveOf(answer).exists;
+    return this.#update('PUT', name, path, { ttl }, checkOptions(options, 'update'), read);
   }
 
   async #readOne(name: string, options: CallOptions): Promise<Reading> {
@@ -311,19 +326,29 @@ export class TallydClient {
     return this.#read(`/v1/counters?${query}`, options, pageOf);
   }
 
-  #read<T>(path: string, options: CallOptions, read: (answer: Answer) => T): Promise<T> {
-    return this.#caller.call({ ...this.#limits(options), method: 'GET', path, key: undefined, read });
+  #read<T>(path: string, options: CallOptions, read: (answer: Answer) => T, names: readonly string[] = []): Promise<T> {
+    return this.#caller.call({ ...this.#limits(options), method: 'GET', path, names, key: undefined, read });
   }
 
   #update<T>(
     method: 'PUT' | 'POST' | 'DELETE',
+    name: string,
     path: string,
     body: Record<string, unknown> | undefined,
     options: UpdateOptions,
     read: (answer: Answer) => T,
   ): Promise<T> {
     const text = body === undefined ? undefined : JSON.stringify(body);
-    return this.#caller.call({ ...this.#limits(options), method, path, body: text, ...keyOf(options), read });
+    const names = [name];
+    return this.#caller.call({
+      ...this.#limits(options),
+      method,
+      path,
+      names,
+      body: text,
+      ...this.#keyOf(options),
+      read,
+    });
   }
 
   #batch(updates: readonly BatchUpdate[], options: BatchOptions) {
@@ -331,6 +356,7 @@ export class TallydClient {
       ...this.#limits(options),
       method: 'POST',
       path: options.atomic === true ? '/v1/batch?atomic=true' : '/v1/batch',
+      names: updates.map(({ name }) => name),
       body: updates.map(lineOf).join(''),
       contentType: 'application/x-ndjson',
     } as const;
@@ -340,11 +366,11 @@ export class TallydClient {
     const timeoutMs = options.timeoutMs === undefined ? this.#timeoutMs : checkTimeout(options.timeoutMs);
     return { timeoutMs, signal: options.signal };
   }
-}
 
-function keyOf({ idempotencyKey }: UpdateOptions): { key: string; keyIsCallers: boolean } {
-  if (idempotencyKey === undefined) return { key: freshKey(), keyIsCallers: false };
-  return { key: checkKey(idempotencyKey), keyIsCallers: true };
+  #keyOf({ idempotencyKey }: UpdateOptions): { key: string; keyIsCallers: boolean } {
+    if (idempotencyKey === undefined) return { key: this.#caller.freshKey(), keyIsCallers: false };
+    return { key: checkKey(idempotencyKey), keyIsCallers: true };
+  }
 }
 
 /** @throws RefusedError invalid_name, for `.` and `..` too: no URL can carry them as a segment of its path. */
@@ -355,6 +381,7 @@ function counterPath(name: string): string {
 
 /** An update as one line of NDJSON. What is undefined is left out. */
 function lineOf(update: BatchUpdate): string {
+  checkOptions(update, 'entry');
   const by = update.by === undefined ? undefined : countText(update.by, 'by');
   return `${JSON.stringify({ name: update.name, by, ...boundsOf(update), id: update.id, at: update.at })}\n`;
 }
@@ -367,31 +394,4 @@ function boundsOf(update: BatchUpdate | IncrementOptions) {
     ttl: wholeSeconds(update.ttlSeconds),
     ttlIfNone: update.ttlIfNone,
   };
-}
-
-function wholeSeconds(seconds: number | undefined): number | undefined {
-  if (seconds === undefined || (Number.isSafeInteger(seconds) && seconds > 0)) return seconds;
-  throw new TypeError(`ttlSeconds must be a positive whole number, not ${seconds}`);
-}
-
-function checkTimeout(timeoutMs: number): number {
-  if (timeoutMs > 0 && timeoutMs <= TIMEOUT_MS_MAX) return timeoutMs;
-  throw new TypeError(`timeoutMs must be a number above 0 and at most ${TIMEOUT_MS_MAX}, not ${timeoutMs}`);
-}
-
-function checkSecret(secret: string): string {
-  if (/^[\x21-\x7e]+$/.test(secret)) return secret;
-  throw new TypeError('the secret must be printable ASCII without blanks, and not empty');
-}
-
-/** @returns the address without a slash at its end, so that paths can be appended. */
-function baseUrlOf(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^https?:$/.test(url.protocol)) {
-    throw new TypeError(`the url must be like http://127.0.0.1:7070, not ${JSON.stringify(text)}`);
-  }
-  if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
-    throw new TypeError('the url must have no user, password, query or fragment; give the secret as `secret`');
-  }
-  return url.href.replace(/\/+$/, '');
 }

@@ -4,7 +4,7 @@
  *
  * A token is `replica.version`: what was counted is in the replica's slots from that version on, which need not be durable yet, and
  * leaves the replica only when it is. Where a cut was made `.cut` follows: a cut is in the store before it is answered. Version 0:
- * nothing was counted.
+ * nothing was counted. A session that has updated through several nodes sends their tokens with commas between them.
  */
 import { type Chunk, Flag, Op } from '../counter/chunk.ts';
 import { CountingError } from '../counter/errors.ts';
@@ -16,6 +16,7 @@ import type { Region } from './region.ts';
 import type { SharedCounter } from './shared-counter.ts';
 
 const TOKEN = /^([0-9a-f]{32})\.([0-9]{1,19})(\.cut)?$/;
+const TOKENS_MAX = 16;
 const ASK_AGAIN_MS = 50;
 const PATIENCE_MS = 2_000;
 
@@ -35,6 +36,19 @@ export async function waitForSession(
   counters: readonly SharedCounter[],
   region: Region,
 ): Promise<void> {
+  const tokens = session.split(',', TOKENS_MAX + 1);
+  if (tokens.length > TOKENS_MAX)
+    throw new CountingError('invalid_session', `a session has at most ${TOKENS_MAX} tokens`);
+  const endMs = region.host.clock.monotonicMs() + PATIENCE_MS;
+  for (const token of tokens) await waitForToken(token.trim(), counters, region, endMs);
+}
+
+async function waitForToken(
+  session: string,
+  counters: readonly SharedCounter[],
+  region: Region,
+  endMs: number,
+): Promise<void> {
   const [, replica, version, cut] = TOKEN.exec(session) ?? [];
   if (replica === undefined || version === undefined) throw new CountingError('invalid_session');
   // A replica knows its own cuts.
@@ -42,7 +56,6 @@ export async function waitForSession(
   const wanted = BigInt(version);
   const isKnown = (): boolean => counters.every((counter) => counter.knows(replica, wanted));
   const { clock } = region.host;
-  const endMs = clock.monotonicMs() + PATIENCE_MS;
   while (!isKnown()) {
     // Asked before the counters are read: what comes to the store between the two is not in what was read.
     const isThere = await isPublished(replica, wanted, region);

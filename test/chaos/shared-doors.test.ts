@@ -4,6 +4,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { TallydClient } from '../../src/client/client.ts';
 import { frame, RespConnection } from '../wire/counting-clients.ts';
 import { findProgram } from '../wire/postgres-process.ts';
 import { eventually } from './eventually.ts';
@@ -100,6 +101,22 @@ describe.skipIf(findProgram('initdb') === undefined)('shared counters at the doo
     }
     const { status, body } = await http(b, 'GET', '/v1/counters/mine', { headers: { 'tallyd-session': 'made up' } });
     expect({ status, code: body['code'] }).toEqual({ status: 400, code: 'invalid_session' });
+  });
+
+  it('the SDK reads its own updates through a balancer that takes another node each time', {
+    timeout: 120_000,
+  }, async () => {
+    const urls = [a, b].map(({ server }) => `http://127.0.0.1:${server.http?.port}`);
+    let turn = 0;
+    const client = new TallydClient({
+      url: 'http://balancer',
+      fetch: (url, init) => fetch(url.replace('http://balancer', urls[turn++ % 2] ?? ''), init),
+    });
+    for (let i = 1; i <= ROUNDS; i++) {
+      await client.increment('balanced');
+      expect(await client.get('balanced')).toBe(BigInt(i));
+      if (i % 3 === 0) turn++;
+    }
   });
 
   it('a region read contains what the store has confirmed', { timeout: 120_000 }, async () => {

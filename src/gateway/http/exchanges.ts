@@ -285,10 +285,13 @@ function answerTo(exchange: Exchange, reply: Reply): void {
   if (chunk.refusal === DONE) {
     exchange.answer(exchange);
   } else {
-    const { retryAfterMs, overlap } = chunk;
-    sendProblem(reply, errorCode(chunk.refusal), undefined, {
+    const { retryAfterMs, overlap, appliedAtMs } = chunk;
+    const code = errorCode(chunk.refusal);
+    const isOfWrongTime = code === 'idempotency_expired' || code === 'idempotency_from_future';
+    sendProblem(reply, code, undefined, {
       retryAfterMs: retryAfterMs || undefined,
       overlap: overlap || undefined,
+      nowMs: isOfWrongTime ? appliedAtMs : undefined,
     });
   }
 }

@@ -82,6 +82,9 @@ it('a key that carries its time is judged by it', async () => {
   expect(await increment(at(Date.now()))).toBe('done');
   expect(await increment(at(Date.now() + 3_600_000))).toBe('idempotency_from_future');
   expect(await increment(at(Date.now() - 100 * 3_600_000))).toBe('idempotency_expired');
+  // From this the SDK learns how far its clock is off.
+  const refused = await keyed(at(Date.now() + 3_600_000), 'POST', '/v1/counters/timed/increment');
+  expect(Math.abs(JSON.parse(refused.text).now - Date.now())).toBeLessThan(60_000);
 });
 
 it('a read has no use for a key', async () => {

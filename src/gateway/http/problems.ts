@@ -21,6 +21,8 @@ export interface ProblemExtras {
   /** Of an atomic batch: the entry that was refused, and its counter. */
   readonly index?: number | undefined;
   readonly name?: string | undefined;
+  /** The service's clock, Unix ms: of an idempotency key that was refused for the time in it. */
+  readonly nowMs?: number | undefined;
   /** Of an import's chunk that overlaps: the id through which it was imported. */
   readonly overlap?: string | undefined;
   /** Of a refusal by a bound: the counter as it stays. */
@@ -42,6 +44,7 @@ export function problemText(code: ErrorCode, detail?: string, extras?: ProblemEx
     index: extras?.index,
     name: extras?.name,
     overlap: extras?.overlap,
+    now: extras?.nowMs,
   });
   return `${text.slice(0, -1)}${standingFields(extras?.standing, extras?.asStrings === true)}}`;
 }
