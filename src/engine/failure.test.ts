@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { SimulatedDisk } from '../../test/simulation/disk.ts';
 import { type SimulatedHost, simulatedHost } from '../../test/simulation/host.ts';
 import { Chunk, Op } from '../counter/chunk.ts';
-import { ERRORS } from '../counter/errors.ts';
+import { type CountingError, ERRORS } from '../counter/errors.ts';
 import type { Durability } from '../counter/service.ts';
 import { Engine } from './engine.ts';
 
@@ -81,6 +81,29 @@ it('a snapshot that the disk does not take is refused by code', async () => {
     message: expect.stringContaining('ENOSPC'),
   });
 });
+
+it.each(MODES)(
+  'a snapshot fails by the code that says that nothing was changed, wherever the disk fails (mode %s)',
+  async (mode) => {
+    const outcomes = new Set<string>();
+    for (let operation = 1; operation <= 16; operation++) {
+      host = simulatedHost(operation);
+      disk = new SimulatedDisk({ seed: operation, clock: host.clock, latencyMs: 1 });
+      const engine = await open(mode);
+      add(engine);
+      failFrom(disk.operations + operation, operation % 2 === 0 ? 1 : 20);
+      const snapshot = engine.snapshot();
+      // The journal is written while the snapshot is: both meet the fault.
+      for (let i = 0; i < 4; i++) add(engine);
+      const outcome = inTime(snapshot).then(
+        () => 'written',
+        ({ code }: CountingError) => code,
+      );
+      outcomes.add(await outcome);
+    }
+    expect(outcomes).toEqual(new Set(['written', 'unavailable']));
+  },
+);
 
 it.each(['always', 'interval'] as const)(
   'a fault of the program is none of the journal: it ends the process (mode %s)',

@@ -21,7 +21,8 @@ import { assert } from '../std/assert.ts';
 import { cacheAlignedWords } from '../std/cache-lines.ts';
 
 const PIECE_UNITS_LOG2 = 21;
-const PIECE_UNITS = 1 << PIECE_UNITS_LOG2;
+/** The units of a piece. */
+export const PIECE_UNITS = 1 << PIECE_UNITS_LOG2;
 const UNIT_MASK = PIECE_UNITS - 1;
 const UNIT_BYTES = Block.unitBytes;
 const UNIT_WORDS = Block.unitWords;

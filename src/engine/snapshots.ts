@@ -98,7 +98,10 @@ export class Snapshots {
     const { failures } = committer;
     const parts = this.#options.parts(isLast);
     const durableThrough = async (): Promise<void> => {
-      await flush();
+      await flush().catch((cause: unknown) => {
+        // What is unknown is the fate of a group; the snapshot is not installed.
+        throw new CountingError('unavailable', undefined, { cause });
+      });
       if (committer.failures !== failures) throw new CountingError('unavailable');
     };
     try {

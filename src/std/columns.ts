@@ -6,7 +6,7 @@ export function viewOf(bytes: Uint8Array): DataView {
 }
 
 /** The longer column `to`, which begins with what is in `from`. */
-export function grown<T extends Uint8Array | Int32Array | Uint32Array>(from: T, to: T): T {
+export function grown<T extends Uint8Array | Uint16Array | Int32Array | Uint32Array>(from: T, to: T): T {
   to.set(from);
   return to;
 }
