@@ -18,6 +18,7 @@ describe('a line of an import', () => {
     ['{"name":"\\ud83d\\ude00","by":1}', { name: '😀', by: 1n }],
     [`{"name":"${'é'.repeat(127)}x","by":1}`, { name: `${'é'.repeat(127)}x`, by: 1n }],
     ['\ufeff{"name":"a","by":1}', { name: 'a', by: 1n }],
+    ['{"name":"\\"[{\\\\","by":1}', { name: '"[{\\', by: 1n }],
   ])('%s is an event', (text, event) => {
     expect(parse(text)).toEqual({ at: undefined, id: undefined, ...event });
   });
@@ -58,6 +59,9 @@ describe('a line of an import', () => {
     ['{"name":"a","by":1,"value":1}', 'value'],
     ['{"name":"a","by":1,"__proto__":{"id":"x"}}', '__proto__'],
     ['{"name":"a","by":1}{"name":"b","by":1}', 'JSON'],
+    ['{"name":"a","by":1,"by":2}', 'twice'],
+    ['{"name":"a","by":[1],"by":2}', 'twice'],
+    ['{"name":"a","n\\u0061me":"\\"","by":2}', 'twice'],
   ])('%s is none, and the complaint says %s', (text, word) => {
     expect(() => parse(text)).toThrow(MalformedLine);
     expect(() => parse(text)).toThrow(word);

@@ -4,6 +4,7 @@
  */
 import { Buffer } from 'node:buffer';
 import type { BatchUpdate } from '../client/client.ts';
+import { quotesIn } from '../std/json-quotes.ts';
 
 /** A line is no event. The message says what is wrong with it. */
 export class MalformedLine extends Error {
@@ -72,7 +73,7 @@ export function isBlank(bytes: Uint8Array): boolean {
 export function parseLine(line: Line): BatchUpdate & { readonly by: bigint } {
   try {
     checkLength(line);
-    return eventOf(decoder.decode(line.bytes));
+    return eventOf(decoder.decode(line.bytes), line.bytes);
   } catch (error) {
     if (error instanceof MalformedLine) throw error;
     throw new MalformedLine(line.number, reasonOf(error));
@@ -90,7 +91,7 @@ function reasonOf(error: unknown): string {
 }
 
 /** @throws SyntaxError when the text is no JSON, RangeError when it is no event. */
-function eventOf(text: string): BatchUpdate & { readonly by: bigint } {
+function eventOf(text: string, bytes: Uint8Array): BatchUpdate & { readonly by: bigint } {
   const event: unknown = JSON.parse(text);
   if (typeof event !== 'object' || event === null || Array.isArray(event)) {
     throw new RangeError('not a JSON object such as {"name":"likes:42","by":1}');
@@ -109,7 +110,12 @@ function eventOf(text: string): BatchUpdate & { readonly by: bigint } {
   if (id !== undefined && (typeof id !== 'string' || !/^[\x20-\x7e]{1,255}$/.test(id))) {
     throw new RangeError('"id" must be a string of 1 to 255 printable ASCII characters');
   }
-  return { name, by: amountOf(by, text), at: at as number | undefined, id };
+  const amount = amountOf(by, text);
+  // From here on the event is known to be flat.
+  const values = Object.values(event);
+  const strings = values.length + values.filter((value) => typeof value === 'string').length;
+  if (quotesIn(bytes, 1) !== 2 * strings) throw new RangeError('a field is there twice');
+  return { name, by: amount, at: at as number | undefined, id };
 }
 
 /** The amount exactly as it is written: an integer literal or a decimal string. */

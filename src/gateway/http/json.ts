@@ -14,6 +14,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { CountingError } from '../../counter/errors.ts';
+import { quotesIn } from '../../std/json-quotes.ts';
 
 /** A number literal that is no integer, kept as it was written. */
 export class NotAnInteger {
@@ -31,12 +32,6 @@ const RISKY_NUMBER = /"\s*:\s*(?:-0|-?(?:\d{16}|\d+[.eE]))/;
 const INTEGER = /^(?:0|-?[1-9][0-9]*)$/;
 /** No route takes more than a list of flat objects in an object. */
 export const NESTING_MAX = 9;
-const QUOTE = 34;
-const OPEN_ARRAY = 91;
-const BACKSLASH = 92;
-const CLOSE_ARRAY = 93;
-const OPEN_OBJECT = 123;
-const CLOSE_OBJECT = 125;
 
 type SourceReviver = (key: string, value: unknown, context: { readonly source?: string }) => unknown;
 
@@ -55,7 +50,8 @@ export function parseJson(bytes: Buffer): unknown {
  * @throws CountingError invalid_body
  */
 export function parseExact(bytes: Buffer, complaint: string): unknown {
-  const quotes = quotesIn(bytes);
+  const quotes = quotesIn(bytes, NESTING_MAX);
+  if (quotes < 0) throw new CountingError('invalid_body', 'the body is nested too deeply');
   const text = bytes.toString('utf8');
   let longLiterals = 0;
   const revive: SourceReviver = (key, value, context) => {
@@ -74,28 +70,10 @@ export function parseExact(bytes: Buffer, complaint: string): unknown {
   } catch (error) {
     throw new CountingError('invalid_body', `${complaint}: ${(error as Error).message}`);
   }
-  // In well-formed JSON every name and every string has two quotes of its own: more of them, and a name came twice.
   if (quotes !== 2 * (stringsIn(value) - longLiterals)) {
     throw new CountingError('invalid_body', 'an object in the body has the same field twice');
   }
   return value;
-}
-
-/** The quotes of a JSON text that are not escaped. @throws CountingError invalid_body when it is nested too deeply. */
-function quotesIn(bytes: Buffer): number {
-  let quotes = 0;
-  let depth = 0;
-  for (let i = 0; i < bytes.length; i++) {
-    const byte = bytes[i];
-    if (byte === OPEN_ARRAY || byte === OPEN_OBJECT) depth++;
-    else if (byte === CLOSE_ARRAY || byte === CLOSE_OBJECT) depth--;
-    if (depth > NESTING_MAX) throw new CountingError('invalid_body', 'the body is nested too deeply');
-    if (byte !== QUOTE) continue;
-    quotes++;
-    for (i++; i < bytes.length && bytes[i] !== QUOTE; i++) if (bytes[i] === BACKSLASH) i++;
-    if (i < bytes.length) quotes++;
-  }
-  return quotes;
 }
 
 /** Names of fields and strings in a value. */
