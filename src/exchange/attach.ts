@@ -99,7 +99,7 @@ function checkPatterns({ identity, policies }: AttachOptions): void {
   if (attachment === undefined || `${attachment.localPatterns}` === `${policies.localPatterns}`) return;
   const before = attachment.localPatterns.map((pattern) => JSON.stringify(pattern)).join(', ') || 'none';
   throw new AttachError(
-    `the policies with "scope: local" are others than when this data directory met its store (then: ${before}): put them back, or start with an empty directory`,
+    `the policies with "scope: local" are others than when this data directory met its store (then: ${before}): put them back, or move to an empty directory: docs/many-nodes.md, Local counters`,
   );
 }
 

@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { type Chunk, Op } from '../../src/counter/chunk.ts';
 import { DONE, ERRORS } from '../../src/counter/errors.ts';
+import type { Policy } from '../../src/counter/policy.ts';
+import { AttachError } from '../../src/exchange/attach.ts';
+import { retire } from '../../src/exchange/retire.ts';
 import { directLine, MemoryStore } from '../../src/store/memory/memory-store.ts';
 import { SimulatedDisk } from './disk.ts';
 import { simulatedHost } from './host.ts';
@@ -18,9 +21,16 @@ async function world(durable = true) {
     for (let i = 0; !done && i < 10_000; i++) await host.clock.advance(1);
     return result;
   };
-  const open = (disk: SimulatedDisk, memoryBytes?: number) =>
+  const open = (disk: SimulatedDisk, memoryBytes?: number, policies: readonly Policy[] = []) =>
     inTime(
-      RegionNode.open({ disk, host, store, line: directLine, ...(memoryBytes === undefined ? {} : { memoryBytes }) }),
+      RegionNode.open({
+        disk,
+        host,
+        store,
+        line: directLine,
+        policies,
+        ...(memoryBytes === undefined ? {} : { memoryBytes }),
+      }),
     );
   const disk = (seed: number) => new SimulatedDisk({ seed, clock: host.clock, latencyMs: 1 });
   return { host, store, inTime, open, disk };
@@ -54,6 +64,32 @@ it('counts on three nodes, restarts cleanly, and after a crash', async () => {
   await host.clock.advance(6 * LEASE_MS);
   for (const node of [third, ...others]) expect(value(await inTime(node.get('a')))).toBe(113n);
   expect(store.leases()).toHaveLength(4);
+});
+
+it('moves to other local counters as docs/many-nodes.md says', async () => {
+  const { host, inTime, open, disk, store } = await world();
+  const policies: readonly Policy[] = [{ match: 'quota:*', scope: 'local' }];
+  const takeOne = (node: RegionNode) =>
+    inTime(node.call((chunk) => chunk.pushName(Op.add, 'quota:a', 1n, { ceiling: 8n })));
+  const directory = disk(1);
+  const before = await open(directory);
+  await inTime(before.add('quota:a', 7n));
+  await inTime(before.add('likes', 5n));
+  expect(await takeOne(before)).toEqual({ kind: 'refused', code: 'needs_authority' });
+  expect(ERRORS.needs_authority.message).toMatch(/docs\/many-nodes.md, Local counters$/);
+
+  expect(value(await inTime(before.delete('quota:a')))).toBeTypeOf('bigint');
+  const { replica } = before.exchange.storeInfo();
+  await inTime(before.close());
+  const refusal = await open(directory.kill(), undefined, policies).catch((error: unknown) => error);
+  expect(refusal).toBeInstanceOf(AttachError);
+  expect((refusal as Error).message).toMatch(/move to an empty directory: docs\/many-nodes.md, Local counters$/);
+  const after = await open(disk(2), undefined, policies);
+  expect(await inTime(retire(store.connect(directLine), host, replica, LEASE_MS))).toEqual({ counters: 1 });
+  await inTime(after.set('quota:a', 7n));
+  expect(value(await takeOne(after))).toBe(8n);
+  expect(await takeOne(after)).toEqual({ kind: 'refused', code: 'above_ceiling' });
+  expect(value(await inTime(after.get('likes')))).toBe(5n);
 });
 
 describe('a node whose memory is full', () => {
