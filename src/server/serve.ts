@@ -10,6 +10,7 @@ import type { Exchange } from '../exchange/exchange.ts';
 import { ConnectionBudget } from '../gateway/connection-budget.ts';
 import { HttpGateway } from '../gateway/http/gateway.ts';
 import { RespGateway } from '../gateway/resp/gateway.ts';
+import { Watchdog } from '../host/node/watchdog.ts';
 import type { ServerConfig } from './config.ts';
 import { connectionsMax } from './descriptors.ts';
 import { definedOnly, host, type OwnedEngine, openEngine } from './open-engine.ts';
@@ -25,6 +26,8 @@ import { reasonOf, StartError, systemCode } from './start-error.ts';
 const DOORS_BY_MS = 5_000;
 const STORE_BY_MS = 7_000;
 const SNAPSHOT_BY_MS = 9_000;
+/** So much processor time without a turn of the event loop, and the process ends. */
+const STANDING_MS = 10_000;
 
 /** What the server does right now, for the log line of a stop that did not finish. */
 export type Phase =
@@ -63,6 +66,7 @@ export class Server {
   readonly #exchange: Exchange | undefined;
   readonly #doors: Doors;
   readonly #log: Logger;
+  readonly #watchdog: Watchdog;
   #phase: Phase = 'open';
 
   private constructor(parts: ServerParts) {
@@ -73,6 +77,7 @@ export class Server {
     this.#service = parts.exchange ?? parts.engine;
     this.#doors = parts.doors;
     this.#log = parts.log;
+    this.#watchdog = new Watchdog(STANDING_MS);
   }
 
   /**
@@ -152,6 +157,7 @@ export class Server {
       // Everything is durable; only another host would now ask for --take-over.
       this.#log.warn({ err: error }, 'owner.json does not say that the data directory was left cleanly');
     });
+    await this.#watchdog.stop();
     this.#phase = 'stopped';
   }
 }
