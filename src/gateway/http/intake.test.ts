@@ -1,5 +1,6 @@
 // The answers of a connection leave in order, each once, whatever the client sends ahead, and on either way.
 
+import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type DoorOptions, HeldService, RawConnection, TestDoor } from '../../../test/http/door.ts';
 import type { Chunk } from '../../counter/chunk.ts';
@@ -114,4 +115,64 @@ it('a request that is refused before its body has come gets no second answer whe
   raw = await RawConnection.open(door.port);
   raw.socket.write('POST /v1/nothing HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n');
   expect(answersOf(await raw.rest())).toEqual(['not_found']);
+});
+
+/** Answers each update with its name, now or a little later, and remembers the names. */
+class NamingService extends HeldService {
+  readonly counted: string[] = [];
+
+  override submit(chunk: Chunk): void {
+    const name = Buffer.from(chunk.names.subarray(chunk.nameStart[0], chunk.nameStart[0] + chunk.nameLength[0]));
+    this.counted.push(name.toString('latin1'));
+    chunk.code[0] = 0;
+    if (name.length % 2 === 0) setImmediate(() => chunk.complete());
+    else chunk.complete();
+  }
+}
+
+it('what is counted is answered, once and in order, whatever comes and however it is cut', async () => {
+  const naming = new NamingService();
+  service = naming;
+  door = await TestDoor.open({ service });
+  const body = fc.constantFrom('', '{}', '{"by":2}', '{"by":1.5}', '{"by"');
+  const more = fc.constantFrom('', '', 'x: y\r\n', 'connection: close\r\n', 'host: z\r\n');
+  const plain = fc.tuple(fc.stringMatching(/^[a-z]{1,6}$/), body, more, fc.constantFrom('1.1', '1.1', '1.0'));
+  const request = fc.oneof(
+    plain.map(([name, text, field, version]) =>
+      increment(name, field, version).replace(
+        /content-length: 0\r\n\r\n$/,
+        `content-length: ${text.length}\r\n\r\n${text}`,
+      ),
+    ),
+    plain.map(([name, text, field]) => {
+      const chunk = text === '' ? '' : `${text.length.toString(16)}\r\n${text}\r\n`;
+      return increment(name, `${field}transfer-encoding: chunked\r\n`).replace(
+        /content-length: 0\r\n\r\n$/,
+        `\r\n${chunk}0\r\n\r\n`,
+      );
+    }),
+    fc.constantFrom(LIVE, '\r\n', '\0', 'GET / HTTP/1.1\r\n\r\n'),
+  );
+  const damage = fc.record({ at: fc.nat(), put: fc.constantFrom(...' \r\n\0:0x'), removed: fc.nat({ max: 2 }) });
+  const cuts = fc.array(fc.integer({ min: 1, max: 300 }), { maxLength: 4 });
+  await fc.assert(
+    fc.asyncProperty(fc.array(request, { maxLength: 6 }), fc.option(damage), cuts, async (requests, harm, sizes) => {
+      let text = requests.join('');
+      if (harm !== null) {
+        const at = harm.at % (text.length + 1);
+        text = text.slice(0, at) + harm.put + text.slice(at + harm.removed);
+      }
+      const from = naming.counted.length;
+      raw = await RawConnection.open(door.port);
+      for (const size of sizes) {
+        raw.socket.write(text.slice(0, size), 'latin1');
+        text = text.slice(size);
+        await looked();
+      }
+      raw.socket.end(Buffer.from(text, 'latin1'));
+      const names = [...(await raw.rest()).matchAll(/"name":"([^"]+)"/g)].map(([, name]) => name);
+      expect(names).toEqual(naming.counted.slice(from));
+    }),
+    { numRuns: 400 },
+  );
 });
