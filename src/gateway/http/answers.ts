@@ -6,6 +6,7 @@
 import { Readable } from 'node:stream';
 import { CountingError } from '../../counter/errors.ts';
 import type { Reply } from './reply.ts';
+import type { Turns } from './turns.ts';
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 /** Smaller answers take no room. */
@@ -15,10 +16,12 @@ export const PIECE_BYTES = 64 * 1024;
 
 export class Answers {
   readonly #bytesMax: number;
+  readonly #turns: Turns;
   #bytes = 0;
 
-  constructor(bytesMax: number) {
+  constructor(bytesMax: number, turns: Turns) {
     this.#bytesMax = bytesMax;
+    this.#turns = turns;
   }
 
   /**
@@ -41,29 +44,46 @@ export class Answers {
     if (held > 0) reply.raw.once('close', () => shrink(0));
     return shrink;
   }
-}
-
-/** Answers with JSON, for which there is room. */
-export function sendJson(reply: Reply, json: string | Buffer): void {
-  if (json.length <= PIECE_BYTES) reply.header('content-type', JSON_TYPE).send(json);
-  else sendBytes(reply, JSON_TYPE, typeof json === 'string' ? Buffer.from(json) : json);
-}
-
-/** Answers with bytes that are there already. */
-export function sendBytes(reply: Reply, type: string, bytes: Buffer): void {
-  reply.header('content-type', type);
-  if (bytes.length <= PIECE_BYTES) {
-    reply.send(bytes);
-    return;
+  /** Answers with JSON, for which there is room. */
+  sendJson(reply: Reply, json: string | Buffer): void {
+    if (json.length <= PIECE_BYTES) reply.header('content-type', JSON_TYPE).send(json);
+    else this.sendBytes(reply, JSON_TYPE, typeof json === 'string' ? Buffer.from(json) : json);
   }
-  reply.header('content-length', String(bytes.length)).send(Readable.from(piecesOf(bytes), { objectMode: false }));
+
+  /** Answers with bytes that are there already. */
+  sendBytes(reply: Reply, type: string, bytes: Buffer): void {
+    reply.header('content-type', type);
+    if (bytes.length <= PIECE_BYTES) reply.send(bytes);
+    else reply.header('content-length', String(bytes.length)).send(new Pieces(bytes, this.#turns));
+  }
+
+  /** Answers with JSON that is not there yet; each piece is asked for when the client has read those before it. */
+  streamJson(reply: Reply, pieces: AsyncIterable<string>): void {
+    reply.header('content-type', JSON_TYPE).send(Readable.from(pieces, { objectMode: false }));
+  }
 }
 
-/** Answers with JSON that is not there yet; each piece is asked for when the client has read those before it. */
-export function streamJson(reply: Reply, pieces: AsyncIterable<string>): void {
-  reply.header('content-type', JSON_TYPE).send(Readable.from(pieces, { objectMode: false }));
-}
+/** Hands out bytes piece by piece, each but the first when it is its turn: sockets may take megabytes at once. */
+class Pieces extends Readable {
+  readonly #bytes: Buffer;
+  readonly #turns: Turns;
+  #at = 0;
 
-function* piecesOf(bytes: Buffer): Iterable<Buffer> {
-  for (let at = 0; at < bytes.length; at += PIECE_BYTES) yield bytes.subarray(at, at + PIECE_BYTES);
+  constructor(bytes: Buffer, turns: Turns) {
+    super({ highWaterMark: PIECE_BYTES });
+    this.#bytes = bytes;
+    this.#turns = turns;
+  }
+
+  override _read(): void {
+    if (this.#at === 0) this.#next();
+    else this.#turns.later(() => this.#next());
+  }
+
+  #next(): void {
+    if (this.destroyed) return;
+    const from = this.#at;
+    this.#at += PIECE_BYTES;
+    this.push(from < this.#bytes.length ? this.#bytes.subarray(from, this.#at) : null);
+  }
 }

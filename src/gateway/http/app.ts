@@ -4,7 +4,6 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify';
 import type { CountingError } from '../../counter/errors.ts';
-import type { Clock } from '../../host/host.ts';
 import { batchRoutes } from './batch-routes.ts';
 import type { Bodies } from './bodies.ts';
 import type { CorsRules } from './cors.ts';
@@ -26,6 +25,7 @@ import { connectionProblem, refuseConnection, sendError, sendFrameworkError, sen
 import { parseQuery } from './query-string.ts';
 import { simpleRoutes } from './simple-routes.ts';
 import { ttlRoutes } from './ttl-routes.ts';
+import type { Turns } from './turns.ts';
 import { validatorCompiler } from './validation.ts';
 
 export interface AppOptions {
@@ -47,7 +47,7 @@ interface App {
 /** Builds the application; it does not listen yet. */
 export async function buildApp(options: AppOptions): Promise<App> {
   const { door, guard, cors } = options;
-  const { app, intakes } = createApp(options.limits, door.clock);
+  const { app, intakes } = createApp(options.limits, door.turns);
   app.setErrorHandler((error, _request, reply) => sendError(reply, error, options.log));
   // The guard says it of unknown routes; this is for a file that the documentation does not have.
   app.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not_found'));
@@ -68,13 +68,13 @@ export async function buildApp(options: AppOptions): Promise<App> {
   simpleRoutes(app, door);
   await postRoutes(app, door);
   operationRoutes(app, door);
-  await documentationRoutes(app);
+  await documentationRoutes(app, door.answers);
   refuseOtherMethods();
   await app.ready();
   return { app, intakes };
 }
 
-function createApp(limits: HttpLimits, clock: Clock): App {
+function createApp(limits: HttpLimits, turns: Turns): App {
   const app = fastify({
     logger: false,
     bodyLimit: limits.bodyBytesMax,
@@ -93,7 +93,7 @@ function createApp(limits: HttpLimits, clock: Clock): App {
       requireHostHeader: false,
     },
   });
-  const intakes = new Intakes(app.server, clock);
+  const intakes = new Intakes(app.server, turns);
   // What a client expects beyond 100-continue may be left unfulfilled: its request is answered like any other.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
   return { app, intakes };

@@ -3,23 +3,23 @@ import { fileURLToPath } from 'node:url';
 import helmet from '@fastify/helmet';
 import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
-import { sendBytes, sendJson } from './answers.ts';
+import type { Answers } from './answers.ts';
 import { PageFiles } from './page-files.ts';
 
 /**
  * The page and the document. All assets come from this server. A browser cannot show a secret before it has the page, so both are open:
  * they say what anybody may read in this package. What the page sends carries the secret that is given under *Authorize*.
  */
-export async function documentationRoutes(app: FastifyInstance): Promise<void> {
+export async function documentationRoutes(app: FastifyInstance, answers: Answers): Promise<void> {
   const json = madeOnce(() => JSON.stringify(app.swagger()));
   const yaml = madeOnce(() => app.swagger({ yaml: true }));
-  const sendDocument = (_request: FastifyRequest, reply: FastifyReply): void => sendJson(reply, json());
+  const sendDocument = (_request: FastifyRequest, reply: FastifyReply): void => answers.sendJson(reply, json());
   app.get('/openapi.json', { schema: { hide: true }, config: { isOpen: true } }, sendDocument);
-  const files = new PageFiles(fileURLToPath(new URL('./static', import.meta.resolve('@fastify/swagger-ui'))));
+  const files = new PageFiles(fileURLToPath(new URL('./static', import.meta.resolve('@fastify/swagger-ui'))), answers);
   // The plugin would make the document anew for each request, and open a file for each asset.
   const handlers: Readonly<Record<string, RouteOptions['handler']>> = {
     '/docs/json': sendDocument,
-    '/docs/yaml': (_request, reply) => sendBytes(reply, 'application/x-yaml', yaml()),
+    '/docs/yaml': (_request, reply) => answers.sendBytes(reply, 'application/x-yaml', yaml()),
     '/docs/static/*': files.send,
   };
   await app.register(async (scope) => {

@@ -12,7 +12,7 @@ import { CountingError, DONE, errorCode } from '../../counter/errors.ts';
 import { NAME_BYTES_MAX } from '../../counter/limits.ts';
 import type { CountingService, ScanPage, ScanRequest } from '../../counter/service.ts';
 import type { Clock, Timer } from '../../host/host.ts';
-import { sendJson } from './answers.ts';
+import type { Answers } from './answers.ts';
 import type { HttpLimits } from './door-limits.ts';
 import { countText } from './integers.ts';
 import type { Log } from './log.ts';
@@ -36,6 +36,7 @@ export type AnswerSteps = () => Work<void>;
 export class Exchange {
   readonly chunk = new Chunk(1);
   readonly isBatch: boolean;
+  readonly #answers: Answers;
   /** The counter's name, where the answer tells it. */
   name = '';
   /** Counts as strings. */
@@ -48,7 +49,8 @@ export class Exchange {
   /** Undefined once it has been answered. */
   reply: Reply | undefined = undefined;
 
-  constructor(isBatch: boolean) {
+  constructor(isBatch: boolean, answers: Answers) {
+    this.#answers = answers;
     this.isBatch = isBatch;
   }
 
@@ -108,7 +110,7 @@ export class Exchange {
     if (reply === undefined) return;
     if (this.chunk.replayed) reply.header('idempotency-replayed', 'true');
     if (this.chunk.sessionToken !== '') reply.header(SESSION_HEADER, this.chunk.sessionToken);
-    sendJson(reply, json);
+    this.#answers.sendJson(reply, json);
   }
 }
 
@@ -121,10 +123,20 @@ function unanswerable(): never {
   throw new Error('an exchange was submitted without an answer');
 }
 
+export interface ExchangesOptions {
+  readonly service: CountingService;
+  readonly clock: Clock;
+  readonly turns: Turns;
+  readonly answers: Answers;
+  readonly limits: HttpLimits;
+  readonly log: Log;
+}
+
 export class Exchanges {
   readonly #service: CountingService;
   readonly #clock: Clock;
   readonly #turns: Turns;
+  readonly #answers: Answers;
   readonly #limits: HttpLimits;
   readonly #log: Log;
   readonly #pool: Exchange[] = [];
@@ -135,8 +147,10 @@ export class Exchanges {
   #scansUnderWay = 0;
   #timer: Timer;
 
-  constructor(service: CountingService, clock: Clock, turns: Turns, limits: HttpLimits, log: Log) {
+  constructor(options: ExchangesOptions) {
+    const { service, clock, turns, answers, limits, log } = options;
     this.#turns = turns;
+    this.#answers = answers;
     this.#service = service;
     this.#clock = clock;
     this.#limits = limits;
@@ -209,7 +223,7 @@ export class Exchanges {
   }
 
   #create(isBatch: boolean): Exchange {
-    const exchange = new Exchange(isBatch);
+    const exchange = new Exchange(isBatch, this.#answers);
     exchange.chunk.complete = () => this.#settle(exchange);
     return exchange;
   }

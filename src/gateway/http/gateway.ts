@@ -94,17 +94,14 @@ export class HttpGateway {
     const budget =
       options.budget ?? new ConnectionBudget(CONNECTIONS_MAX, clock, (data) => log.warn(data, 'connections refused'));
     const turns = new Turns(clock);
-    const exchanges = new Exchanges(service, clock, turns, limits, log);
+    const answers = new Answers(limits.answerBytesMax, turns);
+    const exchanges = new Exchanges({ service, clock, turns, answers, limits, log });
     const cors = new CorsRules(options.cors ?? {});
     const guard = new Guard({ secret, cors, hosts: [...allowedHosts, options.host.toLowerCase()] });
     const sockets = new Set<Socket>();
     const connections = (): Record<string, number> => ({ http: sockets.size, ...otherConnections?.() });
-    const door = {
-      ...{ service, clock, exchanges, version, connections },
-      bodies: new Bodies(limits),
-      answers: new Answers(limits.answerBytesMax),
-      turns,
-    };
+    const bodies = new Bodies(limits);
+    const door = { service, clock, turns, answers, exchanges, bodies, version, connections };
     const { app, intakes } = await buildApp({ door, guard, limits, log, cors });
     const { server } = app;
     // What CORS adds to an answer depends on the request: only Fastify does it.

@@ -11,21 +11,21 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Clock } from '../../host/host.ts';
 import { Boundaries } from './boundaries.ts';
+import type { Turns } from './turns.ts';
 
 const NOTHING = Buffer.alloc(0);
 
 /** Of a server, which hands its connections over here. */
 export class Intakes {
-  readonly #clock: Clock;
+  readonly #turns: Turns;
   readonly #intakes = new WeakMap<Socket, Intake>();
   /** Node's own way to begin with a connection. */
   readonly #begin: (socket: Socket) => void;
 
   /** From now on nothing begins with the server's connections unless `adopt` is called. */
-  constructor(server: Server, clock: Clock) {
-    this.#clock = clock;
+  constructor(server: Server, turns: Turns) {
+    this.#turns = turns;
     const [listener] = server.listeners('connection') as ((socket: Socket) => void)[];
     this.#begin = listener.bind(server);
     server.off('connection', listener);
@@ -40,7 +40,7 @@ export class Intakes {
    */
   readonly adopt = (socket: Socket, bytes: Buffer = NOTHING, isEnded = false): void => {
     this.#begin(socket);
-    const intake = new Intake(socket, this.#clock);
+    const intake = new Intake(socket, this.#turns);
     this.#intakes.set(socket, intake);
     intake.receive(bytes);
     if (isEnded) intake.end();
@@ -54,7 +54,7 @@ export class Intakes {
 
 class Intake {
   readonly #socket: Socket;
-  readonly #clock: Clock;
+  readonly #turns: Turns;
   readonly #boundaries = new Boundaries();
   /** What Node does with what comes, and at its end. */
   readonly #parse: (bytes: Buffer) => void;
@@ -72,9 +72,9 @@ class Intake {
   #isEnded = false;
 
   /** @param socket has just been given to Node's HTTP server, which listens. */
-  constructor(socket: Socket, clock: Clock) {
+  constructor(socket: Socket, turns: Turns) {
     this.#socket = socket;
-    this.#clock = clock;
+    this.#turns = turns;
     const parse = socket.listeners('data').at(-1) as (bytes: Buffer) => void;
     const finish = socket.listeners('end').at(-1) as () => void;
     this.#parse = parse.bind(socket);
@@ -95,7 +95,7 @@ class Intake {
     this.#request = request;
     this.#response = response;
     this.#boundaries.begin(request);
-    response.once('close', this.#onAnswered);
+    response.on('close', this.#onAnswered);
   }
 
   readonly receive = (bytes: Buffer): void => {
@@ -151,9 +151,9 @@ class Intake {
       if (this.#isEnded) this.#goOn();
       return;
     }
-    // A turn for each request that has been sent ahead: other connections have theirs in between.
+    // What has been sent ahead waits for its turn: other connections have theirs in between.
     this.#isHeld = true;
-    this.#clock.soon(this.#release);
+    this.#turns.later(this.#release);
   };
 
   #holdUntilWritten(): void {

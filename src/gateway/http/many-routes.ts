@@ -4,7 +4,7 @@ import { Flag, Op } from '../../counter/chunk.ts';
 import { CountingError, DONE, errorCode } from '../../counter/errors.ts';
 import { NAME_BYTES_MAX, PAGE_ENTRIES_MAX } from '../../counter/limits.ts';
 import type { ScanPage, ScanRequest } from '../../counter/service.ts';
-import { PIECE_BYTES, sendJson, streamJson } from './answers.ts';
+import { PIECE_BYTES } from './answers.ts';
 import { asStrings, beginRead, type Door } from './door.ts';
 import type { Exchange } from './exchanges.ts';
 import { quotedBytesMax } from './json-writer.ts';
@@ -76,11 +76,11 @@ async function list(
   const pieces = listing(door, query, limit, asStrings(request));
   const first = await pieces.next();
   if (first.done === true) {
-    sendJson(reply, first.value);
+    door.answers.sendJson(reply, first.value);
   } else {
     door.answers.reserve(reply, LISTING_BYTES_MAX);
     // Only the headers are wanted: nothing more is read.
-    streamJson(reply, request.method === 'HEAD' ? nothing() : resumed(first.value, pieces));
+    door.answers.streamJson(reply, request.method === 'HEAD' ? nothing() : resumed(first.value, pieces));
   }
   return reply;
 }

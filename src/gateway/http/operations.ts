@@ -1,7 +1,6 @@
 /** How the server is doing, and what operators ask it for. */
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { Type } from 'typebox';
-import { sendJson } from './answers.ts';
 import { asStrings, type Door } from './door.ts';
 import { EXPOSITION_TYPE, exposition } from './metrics.ts';
 import { sendProblem } from './problems.ts';
@@ -15,13 +14,13 @@ const SNAPSHOT_SILENCE_MS = 3_600_000;
 export function operationRoutes(app: FastifyInstance, door: Door): void {
   const response = schemas.answers(schemas.StatusAnswer);
   const live = { tags, operationId: 'live', response, summary: 'Whether the process lives. Needs no secret.' };
-  app.get('/livez', { schema: live, config: { isOpen: true } }, (_request, reply) => sendOk(reply));
+  app.get('/livez', { schema: live, config: { isOpen: true } }, (_request, reply) => sendOk(door, reply));
 
   const summary = 'Whether updates are accepted: 200 or 503. Needs no secret.';
   const ready = { tags, operationId: 'ready', response, summary };
   app.get('/readyz', { schema: ready, config: { isOpen: true } }, (_request, reply) => {
     const { state } = door.service.info();
-    if (state === 'open') sendOk(reply);
+    if (state === 'open') sendOk(door, reply);
     else sendProblem(reply, state === 'failing' ? 'unavailable' : 'shutting_down');
   });
 
@@ -35,7 +34,7 @@ export function operationRoutes(app: FastifyInstance, door: Door): void {
   };
   app.get('/v1/info', { schema: info }, (request, reply) => {
     reply.header('cache-control', 'no-cache');
-    sendFields(reply, { version: door.version, ...door.service.info() }, asStrings(request));
+    sendFields(door, reply, { version: door.version, ...door.service.info() }, asStrings(request));
   });
 
   metricsRoute(app, door);
@@ -50,7 +49,7 @@ export function operationRoutes(app: FastifyInstance, door: Door): void {
   };
   app.post('/v1/snapshot', { schema: snapshot }, async (request, reply) => {
     request.raw.setTimeout(SNAPSHOT_SILENCE_MS);
-    sendFields(reply, await door.service.snapshot(), asStrings(request));
+    sendFields(door, reply, await door.service.snapshot(), asStrings(request));
     return reply;
   });
 }
@@ -73,18 +72,18 @@ function metricsRoute(app: FastifyInstance, door: Door): void {
   });
 }
 
-function sendOk(reply: FastifyReply): void {
+function sendOk(door: Door, reply: FastifyReply): void {
   reply.header('cache-control', 'no-cache');
-  sendJson(reply, '{"status":"ok"}');
+  door.answers.sendJson(reply, '{"status":"ok"}');
 }
 
 /** A flat object; its numbers, which may be larger than a double can tell, as literals or as strings. */
-function sendFields(reply: FastifyReply, fields: object, asStrings: boolean): void {
+function sendFields(door: Door, reply: FastifyReply, fields: object, asStrings: boolean): void {
   const members = Object.entries(fields).map(([name, value]) => {
     const isNumber = typeof value === 'number' || typeof value === 'bigint';
     const quote = asStrings ? '"' : '';
     const text = isNumber ? `${quote}${value}${quote}` : JSON.stringify(value ?? null);
     return `"${name}":${text}`;
   });
-  sendJson(reply, `{${members.join(',')}}`);
+  door.answers.sendJson(reply, `{${members.join(',')}}`);
 }

@@ -8,7 +8,7 @@ import { readFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { CountingError } from '../../counter/errors.ts';
-import { sendBytes } from './answers.ts';
+import type { Answers } from './answers.ts';
 
 const TYPES: Readonly<Record<string, string>> = {
   '.css': 'text/css; charset=utf-8',
@@ -21,10 +21,12 @@ const TYPES: Readonly<Record<string, string>> = {
 
 export class PageFiles {
   readonly #directory: string;
+  readonly #answers: Answers;
   readonly #names: ReadonlySet<string>;
   readonly #read = new Map<string, Promise<Buffer>>();
 
-  constructor(directory: string) {
+  constructor(directory: string, answers: Answers) {
+    this.#answers = answers;
     this.#directory = directory;
     this.#names = new Set(readdirSync(directory));
   }
@@ -37,7 +39,7 @@ export class PageFiles {
     const etag = `"${hash('sha256', bytes).slice(0, 16)}"`;
     reply.header('etag', etag).header('cache-control', 'public, max-age=0');
     if (request.headers['if-none-match'] === etag) reply.code(304).send();
-    else sendBytes(reply, TYPES[extname(name)] ?? 'application/octet-stream', bytes);
+    else this.#answers.sendBytes(reply, TYPES[extname(name)] ?? 'application/octet-stream', bytes);
     return reply;
   };
 

@@ -1,25 +1,40 @@
 /**
- * Turns of the event loop for work that takes long: a listing, a large batch. Such work goes in steps, and all requests
- * together get one step a turn, so that everybody else is served in between however many of them there are.
+ * Turns of the event loop for work that takes long: a listing, a large batch, a large answer. Such work goes in steps, and
+ * the steps of all requests together get a few milliseconds of a turn, so that everybody else is served in between however
+ * many of them there are.
  */
 import type { Clock } from '../../host/host.ts';
 
 /** What takes long, step by step. */
 export type Work<T> = Generator<void, T>;
 
+const STEPS_MS = 5;
+
 export class Turns {
   readonly #clock: Clock;
-  readonly #waiting: (() => void)[] = [];
+  /** Each returns whether what follows it will take the rest of its turn. */
+  readonly #steps: (() => boolean)[] = [];
+  #isAsked = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Resolves in a turn in which nobody else has a step. */
+  /** Does a step when it is its turn. */
+  later(step: () => void): void {
+    this.#add(() => {
+      step();
+      return false;
+    });
+  }
+
+  /** Resolves in a turn in which nobody has a step after this one. */
   next(): Promise<void> {
     return new Promise((resolve) => {
-      this.#waiting.push(resolve);
-      if (this.#waiting.length === 1) this.#clock.soon(this.#give);
+      this.#add(() => {
+        resolve();
+        return true;
+      });
     });
   }
 
@@ -36,11 +51,24 @@ export class Turns {
       return;
     }
     if (step.done === true) done(undefined, step.value);
-    else void this.next().then(() => this.run(work, done));
+    else this.later(() => this.run(work, done));
+  }
+
+  #add(step: () => boolean): void {
+    this.#steps.push(step);
+    this.#ask();
+  }
+
+  #ask(): void {
+    if (this.#isAsked || this.#steps.length === 0) return;
+    this.#isAsked = true;
+    this.#clock.soon(this.#give);
   }
 
   readonly #give = (): void => {
-    this.#waiting.shift()?.();
-    if (this.#waiting.length > 0) this.#clock.soon(this.#give);
+    const endMs = this.#clock.monotonicMs() + STEPS_MS;
+    while (this.#steps.shift()?.() === false && this.#clock.monotonicMs() < endMs);
+    this.#isAsked = false;
+    this.#ask();
   };
 }
