@@ -10,7 +10,7 @@ import type { Engine } from '../engine/engine.ts';
 import type { Host } from '../host/host.ts';
 import { type SlotStore, StoreError, type StoreIdentity } from '../store/slot-store.ts';
 import { ALONE, type Identity, type Incarnation, newId } from './identity.ts';
-import { readLease, writeLease } from './lease.ts';
+import { type Place, readLease, writeLease } from './lease.ts';
 import { Membership } from './membership.ts';
 import { Backoff, pause } from './pause.ts';
 
@@ -33,6 +33,7 @@ export interface AttachOptions {
   /** How long to wait for a store that does not answer, where nothing can be done without it, ms. */
   readonly patienceMs: number;
   readonly policies: PolicyTable;
+  readonly place?: Place | undefined;
 }
 
 export interface Attached {
@@ -55,11 +56,11 @@ export async function attach(options: AttachOptions): Promise<Attached> {
 
 /** The membership of an incarnation. */
 export function membershipOf(
-  options: Pick<AttachOptions, 'store' | 'identity' | 'host' | 'leaseMs'>,
+  options: Pick<AttachOptions, 'store' | 'identity' | 'host' | 'leaseMs' | 'place'>,
   id: string,
 ): Membership {
-  const { store, host, identity, leaseMs } = options;
-  return new Membership({ replica: id, store, host, leaseMs, directory: identity.record.directory });
+  const { store, host, identity, leaseMs, place } = options;
+  return new Membership({ replica: id, store, host, leaseMs, place, directory: identity.record.directory });
 }
 
 /** The ordinal and id of a fresh incarnation, which is in the file when this resolves; the others have ended by `through`. */
@@ -138,7 +139,7 @@ export async function compare(store: SlotStore, identity: Identity, { id }: Stor
 }
 
 async function register(options: AttachOptions, { id }: StoreIdentity): Promise<void> {
-  const { identity, engine, host, store } = options;
+  const { identity, engine, host, store, place } = options;
   if (identity.record.attachment === undefined) {
     const hasCounted = surveyCounters(options);
     const incarnations: Incarnation[] = hasCounted
@@ -159,7 +160,7 @@ async function register(options: AttachOptions, { id }: StoreIdentity): Promise<
   if (attachment === undefined || attachment.isRegistered) return;
   const { nonce } = attachment;
   const through = incarnations[0]?.through ?? '0';
-  const content = { state: 'import', directory, nonce, through } as const;
+  const content = { state: 'import', directory, nonce, through, place } as const;
   if (!(await writeLease(store, host.clock, { replica: directory, version: 0 }, content))) {
     const lease = await store.lease(directory);
     if (lease === undefined || readLease(lease)?.nonce !== nonce) {

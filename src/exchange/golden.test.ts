@@ -81,6 +81,7 @@ it('a lease is as docs/formats.md has it', async () => {
     store: store.connect(directLine),
     host: { clock: host.clock, random },
     directory: 'a1'.repeat(16),
+    place: { host: 'n1', path: '/srv/a', http: '[::1]:7070', resp: undefined },
     leaseMs: 1_000,
   });
   await membership.renew(9_007_199_254_740_993n);
@@ -91,9 +92,16 @@ it('a lease is as docs/formats.md has it', async () => {
       version: 2,
       document:
         '{"format":1,"state":"baton","directory":"a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1",' +
-        '"nonce":"b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2","through":"9007199254740994","at":1700000000000,"token":"d4"}',
+        '"nonce":"b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2","through":"9007199254740994","at":1700000000000,"token":"d4",' +
+        '"place":{"host":"n1","path":"/srv/a","http":"[::1]:7070"}}',
     },
   ]);
+  const [written] = store.leases();
+  expect(written && readLease(written)?.place).toEqual({ host: 'n1', path: '/srv/a', http: '[::1]:7070' });
+  const early = '{"format":1,"state":"running","directory":"","nonce":"","through":"0","at":0}';
+  const hostile = early.replace('}', ',"place":{"host":"n\\u001b[2J","path":"/"}}');
+  for (const document of [early, hostile])
+    expect(readLease({ replica: '', version: 1, document })).toMatchObject({ state: 'running', place: undefined });
   const later = '{"format":2,"state":"running","directory":"","nonce":"","through":"0","at":0}';
   for (const document of [later, later.replace('2', '1').replace('running', 'resting'), '', '{', 'null', '[1]']) {
     expect(readLease({ replica: '', version: 1, document })).toBe(undefined);

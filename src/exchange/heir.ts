@@ -119,13 +119,14 @@ export class Heir {
   /** Marks the lease FINAL. @returns whether it is; somebody may have come first. */
   async #finalise(incarnation: Past, lease: Lease | undefined): Promise<boolean> {
     const state = lease === undefined ? undefined : readLease(lease)?.state;
-    return state === 'final' || state === 'folded' || this.#mark(incarnation, lease?.version ?? 0, 'final');
+    return state === 'final' || state === 'folded' || this.#mark(incarnation, lease, 'final');
   }
 
-  #mark({ id, through }: Past, version: number, state: LeaseState): Promise<boolean> {
+  #mark({ id, through }: Past, lease: Lease | undefined, state: LeaseState): Promise<boolean> {
     const { host, identity, store } = this.#options;
-    const content = { state, directory: identity.record.directory, nonce: newId(host.random), through };
-    return writeLease(store, host.clock, { replica: id, version }, content);
+    const place = lease && readLease(lease)?.place;
+    const content = { state, directory: identity.record.directory, nonce: newId(host.random), through, place };
+    return writeLease(store, host.clock, { replica: id, version: lease?.version ?? 0 }, content);
   }
 
   /** Folds all its slots, and forgets them where the store keeps them safe. */
@@ -147,8 +148,7 @@ export class Heir {
     // What was evicted is only in the store.
     if (identity.record.hasEvicted === true) await foldReplica(store, host, id, () => this.#isStopped);
     const lease = await store.lease(id);
-    if (lease !== undefined && readLease(lease)?.state === 'final')
-      await this.#mark(incarnation, lease.version, 'folded');
+    if (lease !== undefined && readLease(lease)?.state === 'final') await this.#mark(incarnation, lease, 'folded');
     if (!isComplete) {
       // The store has lost something since that was published: once more, from the beginning.
       this.#published.delete(id);

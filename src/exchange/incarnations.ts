@@ -7,6 +7,7 @@ import type { Host } from '../host/host.ts';
 import type { ReplicaId, SlotStore } from '../store/slot-store.ts';
 import { type Attached, freshIncarnation, membershipOf } from './attach.ts';
 import { type Change, type Identity, type IdentityRecord, newId } from './identity.ts';
+import type { Place } from './lease.ts';
 import type { Own } from './loader.ts';
 import { readNets } from './local-slots.ts';
 import type { Membership } from './membership.ts';
@@ -18,6 +19,7 @@ export interface IncarnationsOptions {
   readonly host: Host;
   readonly identity: Identity;
   readonly leaseMs: number;
+  readonly place?: Place | undefined;
   readonly counters: SharedCounters;
   /** Up to where the store has confirmed everything. */
   readonly confirmedThrough: () => bigint;

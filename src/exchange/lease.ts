@@ -13,6 +13,16 @@ export type LeaseState = 'running' | 'baton' | 'import' | 'final' | 'folded';
 const STATES: ReadonlySet<LeaseState> = new Set(['running', 'baton', 'import', 'final', 'folded']);
 const DIGITS = /^[0-9]{1,19}$/;
 
+/** Where a replica runs, for people. */
+export interface Place {
+  readonly host: string;
+  /** The data directory. */
+  readonly path: string;
+  /** Where its doors listen, `host:port`. */
+  readonly http?: string | undefined;
+  readonly resp?: string | undefined;
+}
+
 export interface LeaseDocument {
   readonly format: typeof LEASE_FORMAT;
   readonly state: LeaseState;
@@ -26,6 +36,7 @@ export interface LeaseDocument {
   readonly at: number;
   /** What redeems a baton. */
   readonly token?: string | undefined;
+  readonly place?: Place | undefined;
 }
 
 /**
@@ -39,7 +50,7 @@ export function writeLease(
   { replica, version }: Pick<Lease, 'replica' | 'version'>,
   content: Omit<LeaseDocument, 'format' | 'at'>,
 ): Promise<boolean> {
-  const { state, directory, nonce, through, token } = content;
+  const { state, directory, nonce, through, token, place } = content;
   const document: LeaseDocument = {
     format: LEASE_FORMAT,
     state,
@@ -48,6 +59,7 @@ export function writeLease(
     through,
     at: clock.nowMs(),
     ...(token === undefined ? {} : { token }),
+    ...(place === undefined ? {} : { place }),
   };
   return store.swapLease(replica, version, JSON.stringify(document));
 }
@@ -55,10 +67,20 @@ export function writeLease(
 /** Undefined: it is none, or one of a later version. A document is input, like all that a store has. */
 export function readLease({ document }: Lease): LeaseDocument | undefined {
   const value = parseObject(document);
-  const { format, state, directory, nonce, through, at, token } = value;
+  const { format, state, directory, nonce, through, at, token, place } = value;
   if (format !== LEASE_FORMAT || !STATES.has(state as LeaseState) || typeof at !== 'number') return undefined;
   if (typeof directory !== 'string' || typeof nonce !== 'string' || !DIGITS.test(String(through))) return undefined;
-  return token === undefined || typeof token === 'string' ? (value as unknown as LeaseDocument) : undefined;
+  if (token !== undefined && typeof token !== 'string') return undefined;
+  return { ...(value as unknown as LeaseDocument), place: isPlace(place) ? place : undefined };
+}
+
+/** Whether it may be shown: nothing in it ends the line or steers a terminal. */
+function isPlace(value: unknown): value is Place {
+  if (typeof value !== 'object' || value === null) return false;
+  const { host, path, http = '', resp = '' } = value as Record<string, unknown>;
+  return [host, path, http, resp].every(
+    (text) => typeof text === 'string' && !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(text),
+  );
 }
 
 function parseObject(text: string): Record<string, unknown> {

@@ -8,7 +8,7 @@
 import type { Host, Random } from '../host/host.ts';
 import { type Lease, type ReplicaId, type SlotStore, StoreError } from '../store/slot-store.ts';
 import { newId } from './identity.ts';
-import { type LeaseState, readLease, writeLease } from './lease.ts';
+import { type LeaseState, type Place, readLease, writeLease } from './lease.ts';
 
 /** Renewals whose answer may have been lost: so many nonces are known again. */
 const NONCES_KEPT = 64;
@@ -23,6 +23,7 @@ export class Membership {
   readonly #store: SlotStore;
   readonly #host: Host;
   readonly #directory: string;
+  readonly #place: Place | undefined;
   readonly #leaseMs: number;
   #version = 0;
   #renewedAtMs = Number.NEGATIVE_INFINITY;
@@ -37,12 +38,14 @@ export class Membership {
     readonly store: SlotStore;
     readonly host: Host;
     readonly directory: string;
+    readonly place?: Place | undefined;
     readonly leaseMs: number;
   }) {
     this.replica = options.replica;
     this.#store = options.store;
     this.#host = options.host;
     this.#directory = options.directory;
+    this.#place = options.place;
     this.#leaseMs = options.leaseMs;
   }
 
@@ -120,7 +123,7 @@ export class Membership {
     const beganMs = clock.monotonicMs();
     const nonce = this.#nonceOf(this.#version, random);
     const lease = { replica: this.replica, version: this.#version };
-    const content = { state, directory: this.#directory, nonce, through: `${through}`, token };
+    const content = { state, directory: this.#directory, nonce, through: `${through}`, token, place: this.#place };
     if (!(await writeLease(this.#store, clock, lease, content))) return false;
     this.#version++;
     this.#renewedAtMs = beganMs;

@@ -4,6 +4,7 @@ import type { Engine } from '../engine/engine.ts';
 import type { Host } from '../host/host.ts';
 import type { ReplicaId, SlotStore } from '../store/slot-store.ts';
 import type { Identity } from './identity.ts';
+import type { Place } from './lease.ts';
 
 export interface RegionOptions {
   readonly engine: Engine;
@@ -18,6 +19,8 @@ export interface RegionOptions {
   readonly flushMs: number;
   readonly pollMs: number;
   readonly leaseMs: number;
+  /** Told to people who look at the region. */
+  readonly place?: Place | undefined;
   /** A replica without an heir that has not renewed its lease for so long is folded by whoever notices. */
   readonly retireAfterMs: number;
   /** How far back a store may go: so long a directory keeps what it has folded. */

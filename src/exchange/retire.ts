@@ -83,6 +83,6 @@ function isEnded(state: LeaseState | undefined): boolean {
 }
 
 function mark(store: SlotStore, host: Host, lease: Lease, state: LeaseState): Promise<boolean> {
-  const { directory, through } = readLease(lease) ?? { directory: '', through: '0' };
-  return writeLease(store, host.clock, lease, { state, directory, nonce: newId(host.random), through });
+  const { directory, through, place } = readLease(lease) ?? { directory: '', through: '0' };
+  return writeLease(store, host.clock, lease, { state, directory, nonce: newId(host.random), through, place });
 }

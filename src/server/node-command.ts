@@ -80,17 +80,22 @@ function urlOf(given: string | undefined): string {
   }
 }
 
-/** Values of a line: the replica, its state, when it last renewed its lease, its directory's id. */
-function toText({ replica }: Lease, { state, at, directory }: LeaseDocument): string {
-  return [replica, state, new Date(at).toISOString(), directory].join('\t');
+/** Values of a line: the replica, its state, when it last renewed its lease, its directory's id, host, HTTP address, directory. */
+function toText({ replica }: Lease, { state, at, directory, place }: LeaseDocument): string {
+  const where = [place?.host, place?.http, place?.path].map((value) => value ?? '-');
+  return [replica, state, new Date(at).toISOString(), directory, ...where].join('\t');
 }
 
-function toJson({ replica }: Lease, { state, at, directory, through }: LeaseDocument): string {
+function toJson({ replica }: Lease, { state, at, directory, through, place }: LeaseDocument): string {
   return JSON.stringify({
     replica,
     state,
     renewedAt: new Date(at).toISOString(),
     directory,
     confirmedThrough: through,
+    host: place?.host,
+    http: place?.http,
+    resp: place?.resp,
+    path: place?.path,
   });
 }

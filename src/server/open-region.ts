@@ -4,6 +4,7 @@ import { type Policy, PolicyTable } from '../counter/policy.ts';
 import { AttachError } from '../exchange/attach.ts';
 import { Exchange } from '../exchange/exchange.ts';
 import { IdentityWriteError } from '../exchange/identity.ts';
+import type { Place } from '../exchange/lease.ts';
 import { StoreError, StoreRefusal } from '../store/slot-store.ts';
 import { directoryRefusal } from './directory.ts';
 import { host, type OwnedEngine } from './open-engine.ts';
@@ -29,6 +30,7 @@ export interface RegionSettings {
   readonly retireAfterMs: number;
   readonly keepFoldedMs: number;
   readonly policies: readonly Policy[];
+  readonly place: Place;
   readonly onFailure: (error: unknown) => void;
   readonly onRepaired: () => void;
   readonly onUnwritten: (error: unknown) => void;

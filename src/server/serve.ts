@@ -3,6 +3,7 @@
  * up takes down what stands already, so that a refused start leaves no process, port or ownership behind.
  */
 import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import type { CountingService, ServiceInfo } from '../counter/service.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -186,7 +187,7 @@ async function openDirectory(config: ServerConfig, log: Logger): Promise<OwnedEn
 
 /** Meets the store. Whatever cannot be is thrown where nobody catches it: the process ends, and its next start is its heir. */
 async function share(owned: OwnedEngine, url: string, config: ServerConfig, log: Logger): Promise<Exchange> {
-  const { ack, memoryBytes, policies, retireAfterMs, keepFoldedMs } = config;
+  const { ack, memoryBytes, policies, retireAfterMs, keepFoldedMs, http, resp } = config;
   const exchange = await openRegion(owned, {
     url,
     ack,
@@ -194,6 +195,12 @@ async function share(owned: OwnedEngine, url: string, config: ServerConfig, log:
     policies,
     retireAfterMs,
     keepFoldedMs,
+    place: {
+      host: hostname(),
+      path: owned.ownership.directory,
+      http: http && showAddress(http),
+      resp: resp && showAddress(resp),
+    },
     onFailure: (error) => log.warn({ err: error }, 'the store does not answer as it should; counting goes on'),
     onRepaired: () => log.info('the store answers again'),
     onUnwritten: (error) => log.error({ err: error }, 'the data directory cannot be written; trying again'),

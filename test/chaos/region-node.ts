@@ -139,6 +139,9 @@ export interface ListedReplica {
   readonly replica: string;
   readonly state: string;
   readonly directory: string;
+  readonly host: string;
+  readonly http: string;
+  readonly path: string;
 }
 
 /** What `tallyd node list` shows. */
