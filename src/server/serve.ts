@@ -11,6 +11,7 @@ import type { Exchange } from '../exchange/exchange.ts';
 import { ConnectionBudget } from '../gateway/connection-budget.ts';
 import { HttpGateway } from '../gateway/http/gateway.ts';
 import { RespGateway } from '../gateway/resp/gateway.ts';
+import { isAddressSpaceLimited } from '../host/node/memory.ts';
 import { Watchdog } from '../host/node/watchdog.ts';
 import type { ServerConfig } from './config.ts';
 import { connectionsMax } from './descriptors.ts';
@@ -67,7 +68,7 @@ export class Server {
   readonly #exchange: Exchange | undefined;
   readonly #doors: Doors;
   readonly #log: Logger;
-  readonly #watchdog: Watchdog;
+  readonly #watchdog: Watchdog | undefined;
   #phase: Phase = 'open';
 
   private constructor(parts: ServerParts) {
@@ -78,7 +79,7 @@ export class Server {
     this.#service = parts.exchange ?? parts.engine;
     this.#doors = parts.doors;
     this.#log = parts.log;
-    this.#watchdog = new Watchdog(STANDING_MS);
+    this.#watchdog = isAddressSpaceLimited() ? undefined : new Watchdog(STANDING_MS);
   }
 
   /**
@@ -158,7 +159,7 @@ export class Server {
       // Everything is durable; only another host would now ask for --take-over.
       this.#log.warn({ err: error }, 'owner.json does not say that the data directory was left cleanly');
     });
-    await this.#watchdog.stop();
+    await this.#watchdog?.stop();
     this.#phase = 'stopped';
   }
 }

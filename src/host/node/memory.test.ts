@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { memoryLimit } from './memory.ts';
+import { isAddressSpaceLimited, memoryLimit } from './memory.ts';
 
 const MIB = 2 ** 20;
 const MACHINE = 8192 * MIB;
@@ -58,6 +58,12 @@ describe('the memory that a process may use', () => {
     expect(limitOf(files(`${2000 * MIB}`, 'unlimited'))).toEqual({ bytes: 880 * MIB, setBy: 'RLIMIT_AS' });
     expect(limitOf(files(`${2000 * MIB}`, `${500 * MIB}`))).toEqual({ bytes: 280 * MIB, setBy: 'RLIMIT_DATA' });
     expect(limitOf(files(`${1000 * MIB}`, 'unlimited')).bytes).toBe(USED);
+  });
+
+  it('says whether the address space is limited', () => {
+    const limits = (text: string): boolean => isAddressSpaceLimited(() => `Max address space         ${text}`);
+    expect([limits('unlimited            unlimited'), limits('2099200000           unlimited')]).toEqual([false, true]);
+    expect(isAddressSpaceLimited(() => undefined)).toBe(false);
   });
 
   it('is read from this system', () => {

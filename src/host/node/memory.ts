@@ -40,6 +40,11 @@ export function memoryLimit(
   return { ...tightest, usedBytes };
 }
 
+/** Whether the process may reserve only so much address space: a further thread wants some 600 MiB of it, and aborts without. */
+export function isAddressSpaceLimited(read: Read = readText): boolean {
+  return /^Max address space +\d/m.test(read('/proc/self/limits') ?? '');
+}
+
 function residentBytes(): number {
   return process.memoryUsage.rss();
 }
