@@ -327,6 +327,13 @@ export const ERRORS = {
     'ERR a part of this import chunk was imported before',
     'a part of this import chunk was imported before: through the id in `overlap`, after which the rest can be sent, or, without one, other lines after the same beginning; nothing was changed',
   ),
+  invalid_pattern: entry(
+    61,
+    'refused',
+    400,
+    'ERR invalid pattern: it takes at most 1024 bytes',
+    'a pattern of names takes at most 1,024 bytes of UTF-8; choose a shorter one',
+  ),
   too_many_imports: entry(
     60,
     'refused',

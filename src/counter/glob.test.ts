@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { SeededRandom } from '../std/random.ts';
 import { Glob } from './glob.ts';
 
 function matches(pattern: string, text: string): boolean {
@@ -41,5 +42,43 @@ describe('glob', () => {
 
   it('takes no exponential time on many stars', () => {
     expect(matches(`${'a*'.repeat(40)}b`, 'a'.repeat(250))).toBe(false);
+  });
+
+  it('takes time by the length of the name, however long the pattern and its classes are', () => {
+    const bytes = new TextEncoder().encode('b'.repeat(255));
+    for (const pattern of [
+      `*[${'b'.repeat(1000)}`,
+      `${'*[bc]'.repeat(200)}x`,
+      `*${'?'.repeat(255)}x`,
+      `*${'b'.repeat(254)}a`,
+    ]) {
+      const glob = new Glob(pattern);
+      const before = process.threadCpuUsage();
+      for (let i = 0; i < 2_000; i++) glob.matches(bytes, 0, bytes.length);
+      const { user, system } = process.threadCpuUsage(before);
+      // The matcher that went back took seconds.
+      expect((user + system) / 1000).toBeLessThan(200);
+    }
+  });
+
+  it('is refused when it is longer than 1,024 bytes, and matches no name when it asks for more than 255', () => {
+    expect(() => new Glob('ü'.repeat(513))).toThrow(expect.objectContaining({ code: 'invalid_pattern' }));
+    expect(matches('?'.repeat(255), 'x'.repeat(255))).toBe(true);
+    expect(matches(`*${'?'.repeat(256)}`, 'x'.repeat(255))).toBe(false);
+  });
+
+  it('agrees with a regular expression, seed 7', () => {
+    const random = new SeededRandom(7);
+    const pick = (from: readonly string[]): string => from[random.below(from.length)] ?? '';
+    for (let i = 0; i < 3_000; i++) {
+      const elements = Array.from({ length: random.below(40) }, () =>
+        pick(['a', 'b', '*', '?', '[ab]', '[^a]', '[b-d]']),
+      );
+      const text = Array.from({ length: random.below(50) }, () => pick(['a', 'b', 'c'])).join('');
+      const expression = elements.map((element) => ({ '*': '.*', '?': '.' })[element] ?? element).join('');
+      expect(matches(elements.join(''), text), `${elements.join('')} on ${text}`).toBe(
+        new RegExp(`^${expression}$`).test(text),
+      );
+    }
   });
 });

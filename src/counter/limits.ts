@@ -3,6 +3,8 @@ import { assert } from '../std/assert.ts';
 
 /** A counter's name, in bytes of UTF-8. */
 export const NAME_BYTES_MAX = 255;
+/** A pattern of names, in bytes of UTF-8: a class for each byte of the longest name that has few of them. */
+export const PATTERN_BYTES_MAX = 1024;
 /** Updates in one HTTP batch or one import chunk. */
 export const BATCH_ENTRIES_MAX = 10_000;
 /** Commands in one chunk: what a service takes at once and makes durable in one group. */

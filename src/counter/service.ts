@@ -35,7 +35,7 @@ export interface ScanRequest {
   readonly cursor?: string | undefined;
   /** Redis-style glob over the name's bytes: `*`, `?`, `[a-z]`, `[^x]`, backslash. Undefined: all. */
   readonly match?: string | undefined;
-  /** How many counters to look at, at least 1; a page holds those of them that match. */
+  /** How many counters to look at, at least 1; a page holds those of them that match. It may look at fewer. */
   readonly count: number;
 }
 

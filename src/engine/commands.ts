@@ -27,6 +27,8 @@ export class Commands {
   /** Set for each chunk. */
   nowMs = 0;
   nowSeconds = 0;
+  /** Updates since the last `begin` that were no plain adds. */
+  slow = 0;
   /** The newest group that an outcome since the last `begin` depends on, or `NO_GROUP`. */
   dependency = NO_GROUP;
   #gathering = NO_GROUP;
@@ -40,6 +42,7 @@ export class Commands {
   begin(nowMs: number, gathering: number): void {
     this.nowMs = nowMs;
     this.nowSeconds = Math.floor(nowMs / 1000);
+    this.slow = 0;
     this.dependency = NO_GROUP;
     this.#gathering = gathering;
   }
@@ -83,6 +86,7 @@ export class Commands {
       refuse(chunk, i, ERRORS.invalid_name.id);
       return;
     }
+    if (chunk.op[i] !== Op.get && chunk.op[i] !== Op.deadline) this.slow++;
     switch (chunk.op[i]) {
       case Op.get:
         this.#get(chunk, i, record);

@@ -44,6 +44,9 @@ export interface CommitterEvents {
 }
 
 const MARK_DELAY_MS = 5;
+/** Records that are encoded when a group is sealed, and bytes of a group, beyond which it takes no more: sealing and writing stay short. */
+const GROUP_LATE_MAX = 16_384;
+const GROUP_BYTES_USUAL = 8 * 1024 * 1024;
 
 export class Committer {
   readonly groups: Group[];
@@ -133,7 +136,9 @@ export class Committer {
   /** Whether the gathering group can take so many more records; seals it and opens another when that helps. */
   hasRoom(records: number): boolean {
     const group = this.gathering;
-    const fits = group.count + records <= GROUP_RECORDS_MAX && group.recordBytes < GROUP_IDEMPOTENCY_BYTES_MAX;
+    const isShort = group.late.length < GROUP_LATE_MAX && group.encoding.bytes < GROUP_BYTES_USUAL;
+    const fits =
+      isShort && group.count + records <= GROUP_RECORDS_MAX && group.recordBytes < GROUP_IDEMPOTENCY_BYTES_MAX;
     if (fits || group.isEmpty) return true;
     if (this.#unwritten().length >= SEALED_GROUPS_MAX) return false;
     this.#seal(group);

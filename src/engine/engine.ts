@@ -29,13 +29,14 @@ import { Committer } from './committer.ts';
 import { completeGroup, SnapshotParts } from './encoding.ts';
 import type { Group } from './group.ts';
 import { IDEMPOTENCY_DEFAULTS, type IdempotencyOptions, IdempotencyStore } from './idempotency.ts';
-import { type DurablePage, Listing } from './listing.ts';
+import { type DurablePage, Listing, type ListingPage } from './listing.ts';
 import { Loading } from './loading.ts';
 import { Memory } from './memory.ts';
-import { NO_GROUP, Records } from './records.ts';
+import { LEAVE_MAX, NO_GROUP, Records } from './records.ts';
 import { Snapshots } from './snapshots.ts';
 import { Submission } from './submission.ts';
 import { Sweep } from './sweep.ts';
+import { SLOW_STEPS, Turns } from './turns.ts';
 
 export interface EngineOptions {
   readonly disk: Disk;
@@ -92,10 +93,12 @@ export class Engine implements CountingService {
   /** Chunks that found no room, in order. Bounded by what the doors have under way. */
   readonly #waiting: Chunk[] = [];
   readonly #listeners: DurableListener[] = [];
+  readonly #turns: Turns;
   readonly #sweep: Sweep;
   readonly #snapshots: Snapshots;
   #closing: Promise<void> | undefined;
   #isClosed = false;
+  #isLeaving = false;
   #failure: unknown;
   #commandCount = 0;
   #groupCount = 0;
@@ -159,6 +162,7 @@ export class Engine implements CountingService {
         repaired: () => this.#onRepaired(),
       },
     });
+    this.#turns = new Turns(options.host.clock, () => this.#drain());
     this.#submission = new Submission(records, this.#commands, this.#committer, keys);
     this.#listing = new Listing(records, this.#committer, readsWait, options.host.random.bytes(HASH_KEY_BYTES));
     this.#snapshots = new Snapshots({
@@ -185,7 +189,7 @@ export class Engine implements CountingService {
     if (this.#closing !== undefined) {
       chunk.refusal = ERRORS.shutting_down.id;
       chunk.complete();
-    } else if (!this.#hasRoom(chunk.count)) {
+    } else if (!this.#hasRoom(chunk.count) || !this.#turns.takes(stepsOf(chunk))) {
       chunk.keepNames();
       this.#waiting.push(chunk);
       this.#committer.kick();
@@ -223,12 +227,28 @@ export class Engine implements CountingService {
   }
 
   async scan(request: ScanRequest): Promise<ScanPage> {
-    const { page, dependency } = this.#listing.page(request, this.#options.host.clock.nowMs());
+    if (this.#closing !== undefined) throw new CountingError('shutting_down');
+    const { page, dependency } = await this.#page(request);
     if (dependency === NO_GROUP) return page;
     return new Promise((resolve, reject) => {
       const failed = (): void => reject(new CountingError('unavailable'));
       this.#committer.group(dependency).waiters.push({ durable: () => resolve(page), failed });
       this.#committer.kick();
+    });
+  }
+
+  #page(request: ScanRequest): Promise<ListingPage> {
+    return new Promise((resolve, reject) => {
+      this.#turns.run(() => {
+        try {
+          const page = this.#listing.page(request, this.#options.host.clock.nowMs());
+          resolve(page);
+          return page.steps;
+        } catch (error) {
+          reject(error);
+          return 1;
+        }
+      });
     });
   }
 
@@ -307,6 +327,7 @@ export class Engine implements CountingService {
     const snapshots = this.#snapshots;
     if (snapshots.underWay !== undefined) await snapshots.takesUntil(endMs, snapshots.underWay);
     const isDurable = await this.#becomesDurable(endMs);
+    if (isDurable) this.#records.leave(Number.MAX_SAFE_INTEGER);
     if (isDurable && snapshots.isWorthwhile) await snapshots.takesUntil(endMs, snapshots.write(true));
     this.#isClosed = true;
     this.#committer.close();
@@ -341,6 +362,7 @@ export class Engine implements CountingService {
       });
       throw fault;
     }
+    this.#turns.spend(chunk.count + this.#commands.slow * SLOW_STEPS);
     if (!this.#committer.gathering.isEmpty) this.#committer.kick();
     return dependency;
   }
@@ -358,8 +380,10 @@ export class Engine implements CountingService {
   /** Gives the waiting chunks their turn, as long as there is room. */
   #drain(): void {
     let taken = 0;
-    while (taken < this.#waiting.length && this.#committer.hasRoom(this.#waiting[taken].count)) {
-      this.#apply(this.#waiting[taken++]);
+    for (const chunk of this.#waiting) {
+      if (!this.#committer.hasRoom(chunk.count) || !this.#turns.takes(stepsOf(chunk))) break;
+      this.#apply(chunk);
+      taken++;
     }
     this.#waiting.splice(0, taken);
     this.#snapshots.whenDue();
@@ -368,9 +392,24 @@ export class Engine implements CountingService {
   #onDurable(group: Group): void {
     this.#groupCount++;
     this.#records.settle(group);
+    this.#leave();
     const { buffer } = group;
     if (buffer === undefined) return;
     for (const listener of this.#listeners) listener(buffer);
+  }
+
+  /** Deleted records leave the table a few in a turn. */
+  #leave(): void {
+    if (!this.#records.isLeaving || this.#isLeaving) return;
+    this.#isLeaving = true;
+    this.#turns.run(() => {
+      this.#isLeaving = false;
+      // After a failure the group that repairs it comes here again.
+      if (this.#committer.isFailing || this.#isClosed) return 1;
+      this.#records.leave();
+      this.#leave();
+      return LEAVE_MAX * SLOW_STEPS;
+    });
   }
 
   #onFailed(error: unknown): void {
@@ -382,6 +421,11 @@ export class Engine implements CountingService {
     this.#failure = undefined;
     this.#options.onRepaired?.();
   }
+}
+
+/** At most. */
+function stepsOf(chunk: Chunk): number {
+  return chunk.count * (1 + SLOW_STEPS);
 }
 
 function describe(error: unknown): string {

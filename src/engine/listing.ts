@@ -12,6 +12,9 @@ import { Cursors } from './cursors.ts';
 import { NO_GROUP, type Records } from './records.ts';
 import { FIRST_UNIT, Meta, Slab, WALK_BLOCKS_MAX } from './slab.ts';
 
+/** Names that a page looks at, whatever is asked for. */
+const LOOKED_MAX = 2_000;
+const LOOK_STEPS = 4;
 /** A byte order mark at the front is part of the name like any other character. */
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
@@ -32,6 +35,13 @@ export interface DurableEntry {
   readonly hasDeadline: boolean;
 }
 
+/** A page, the order of the group that must be durable before it may be shown, and what it took: see `turns.ts`. */
+export interface ListingPage {
+  readonly page: ScanPage;
+  readonly dependency: number;
+  readonly steps: number;
+}
+
 export class Listing {
   readonly #records: Records;
   readonly #committer: Committer;
@@ -50,16 +60,20 @@ export class Listing {
    * The page, and the order of the group that must be durable before it may be shown.
    * @throws CountingError invalid_cursor, unavailable
    */
-  page(request: ScanRequest, nowMs: number): { readonly page: ScanPage; readonly dependency: number } {
+  page(request: ScanRequest, nowMs: number): ListingPage {
     const glob = request.match === undefined || request.match === '*' ? undefined : new Glob(request.match);
     const entries: ScanEntry[] = [];
     let dependency = NO_GROUP;
     const { slab } = this.#records;
     let at = request.cursor === undefined ? FIRST_UNIT : this.#cursors.take(request.cursor);
     let looked = 0;
-    for (let blocks = 0; blocks < WALK_BLOCKS_MAX && at < slab.frontier; blocks++) {
-      if (slab.isRecord(at)) {
-        if (looked++ === request.count) break;
+    let blocks = 0;
+    const count = Math.min(request.count, LOOKED_MAX);
+    for (; blocks < WALK_BLOCKS_MAX && at < slab.frontier; blocks++) {
+      // Records of other kinds, of which a node with a store has many, cost only their block.
+      if (slab.isRecord(at) && this.#records.kind(at) === Kind.counter) {
+        if (looked === count) break;
+        looked++;
         if (this.#matches(at, glob)) {
           if (this.#committer.isUntold(at)) throw new CountingError('unavailable');
           if (this.#readsWait) dependency = Math.max(dependency, this.#records.touchedBy(at));
@@ -68,12 +82,12 @@ export class Listing {
       }
       at = slab.behind(at);
     }
-    return { page: { entries, cursor: at < slab.frontier ? this.#cursors.give(at) : undefined }, dependency };
+    const steps = 1 + (blocks >>> 3) + looked * (LOOK_STEPS + (glob?.steps ?? 0));
+    return { page: { entries, cursor: at < slab.frontier ? this.#cursors.give(at) : undefined }, dependency, steps };
   }
 
   #matches(ref: number, glob: Glob | undefined): boolean {
     const meta = this.#records.meta(ref);
-    if (this.#records.kind(ref) !== Kind.counter) return false;
     const start = Slab.keyByte(ref);
     return (
       glob?.matches(this.#records.slab.bytes[Slab.piece(ref)], start, start + (meta & Meta.nameLengthMask)) ?? true

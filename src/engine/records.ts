@@ -17,6 +17,8 @@ import { Table } from './table.ts';
 
 /** The order of no group: nothing to wait for. */
 export const NO_GROUP = -1;
+/** Records that leave the table at a time, about 2 ms. */
+export const LEAVE_MAX = 2_000;
 /** More than what is added in one turn of the event loop takes. */
 const SPARED_BYTES = 16 * 1024 * 1024;
 
@@ -30,6 +32,8 @@ export class Records {
   /** Groups that are not durable, oldest first; the last one is gathering. Owned by the committer. */
   readonly #groups: readonly Group[];
   #absent = 0;
+  /** Deleted, durably. */
+  readonly #leaving: number[] = [];
 
   constructor(options: {
     readonly hashKey: Uint8Array;
@@ -189,11 +193,23 @@ export class Records {
     this.touch(ref);
   }
 
-  /** The group is durable: records that it deleted, and that nothing has touched since, leave the table. */
+  /** The group is durable: records that it deleted, and that nothing has touched since, leave the table; many of them later. */
   settle(group: Group): void {
     // Deleted records are among those that were encoded late.
-    for (const ref of group.late) {
-      if ((this.meta(ref) & Meta.deleted) === 0 || this.touchedBy(ref) !== NO_GROUP) continue;
+    for (const ref of group.late) if ((this.meta(ref) & Meta.deleted) !== 0) this.#leaving.push(ref);
+    if (this.#leaving.length <= LEAVE_MAX) this.leave();
+  }
+
+  /** Whether records wait to leave the table. */
+  get isLeaving(): boolean {
+    return this.#leaving.length > 0;
+  }
+
+  /** Lets some of those leave that still may: what became of a record since then counts. Not while a failed group is in doubt. */
+  leave(count = LEAVE_MAX): void {
+    for (const ref of this.#leaving.splice(-count)) {
+      if (!this.slab.isRecord(ref) || (this.meta(ref) & Meta.deleted) === 0 || this.touchedBy(ref) !== NO_GROUP)
+        continue;
       this.#absent--;
       this.table.remove(ref);
     }

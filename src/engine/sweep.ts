@@ -3,10 +3,10 @@ import type { Clock, Timer } from '../host/host.ts';
 import type { Committer } from './committer.ts';
 import type { Records } from './records.ts';
 
-const INTERVAL_MS = 100;
-const RECORDS_MAX = 10_000;
+const INTERVAL_MS = 50;
+const RECORDS_MAX = 5_000;
 /** That hold a deadline, or none: looking at one costs next to nothing. */
-const PLACES_MAX = 40_000;
+const PLACES_MAX = 20_000;
 
 export class Sweep {
   readonly #records: Records;

@@ -9,6 +9,10 @@ import type { SharedCounters } from './shared-counters.ts';
 const encoder = new TextEncoder();
 /** Cursors of shared counters are odd: 2 n + 1 goes on before position n; those of the engine are doubled. */
 const SHARED = 1n;
+/** Of the engine, without a local counter: a page of these is a turn of the event loop at most. */
+const EMPTY_PAGES_MAX = 100;
+/** Shared counters that a page looks at, whatever is asked for. */
+const LOOKED_MAX = 2_000;
 
 /** @throws CountingError invalid_cursor, unavailable */
 export async function scanShared(
@@ -19,10 +23,16 @@ export async function scanShared(
 ): Promise<ScanPage> {
   const cursor = request.cursor === undefined ? undefined : parseCursor(request.cursor);
   if (cursor !== undefined && (cursor & 1n) === SHARED) return pageOfShared(counters, request, Number(cursor >> 1n));
-  const page = await engine.scan({ ...request, cursor: cursor === undefined ? undefined : `${cursor >> 1n}` });
-  const entries = page.entries.filter(({ name }) => !policies.isShared(name));
-  const next = page.cursor === undefined ? sharedCursor(counters.count) : `${BigInt(page.cursor) << 1n}`;
-  return { entries, cursor: next };
+  // What the engine then has is not listed: slots, and what was counted before there was a store.
+  if (policies.localPatterns.length === 0) return pageOfShared(counters, request, counters.count);
+  let from = cursor === undefined ? undefined : `${cursor >> 1n}`;
+  for (let pages = 1; ; pages++) {
+    const page = await engine.scan({ ...request, cursor: from });
+    const entries = page.entries.filter(({ name }) => !policies.isShared(name));
+    from = page.cursor;
+    if (from === undefined) return { entries, cursor: sharedCursor(counters.count) };
+    if (entries.length > 0 || pages === EMPTY_PAGES_MAX) return { entries, cursor: `${BigInt(from) << 1n}` };
+  }
 }
 
 /** Backwards: see `SharedCounters`. */
@@ -30,7 +40,7 @@ function pageOfShared(counters: SharedCounters, { match, count }: ScanRequest, f
   const glob = match === undefined || match === '*' ? undefined : new Glob(match);
   const entries: ScanEntry[] = [];
   let at = Math.min(from, counters.count) - 1;
-  for (let looked = 0; at >= 0 && looked < count; looked++, at--) {
+  for (let looked = 0; at >= 0 && looked < Math.min(count, LOOKED_MAX); looked++, at--) {
     const counter = counters.at(at);
     if (counter === undefined || counter.warmth !== 'warm' || !counter.exists || !fitsInt64(counter.value)) continue;
     const bytes = encoder.encode(counter.name);

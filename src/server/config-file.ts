@@ -10,7 +10,7 @@ import {
   parseBoolean,
   parseDuration,
   parseInt64Value,
-  parseText,
+  parsePattern,
   parseWord,
   shown,
   ValueError,
@@ -79,7 +79,7 @@ function refuseUnknownKey(key: string): void {
 }
 
 const POLICY_FIELDS: Readonly<Record<string, (value: unknown) => Partial<Policy>>> = {
-  match: (value) => ({ match: parseText(value) }),
+  match: (value) => ({ match: parsePattern(value) }),
   floor: (value) => ({ floor: parseInt64Value(value) }),
   ceiling: (value) => ({ ceiling: parseInt64Value(value) }),
   saturate: (value) => ({ saturate: parseBoolean(value) }),

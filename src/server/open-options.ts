@@ -3,6 +3,7 @@
  * become another durability or no bound at all.
  */
 import { fitsInt64, INT64_MAX, INT64_MIN } from '../counter/int64.ts';
+import { PATTERN_BYTES_MAX } from '../counter/limits.ts';
 import type { Policy } from '../counter/policy.ts';
 
 type Test = (value: unknown) => boolean;
@@ -16,6 +17,10 @@ const isObject: Test = (value) => typeof value === 'object' && value !== null &&
 const WHOLE = ['a whole number above 0', isWhole] as const;
 const FLAG = ['true or false', (value: unknown) => typeof value === 'boolean'] as const;
 const TEXT = ['a text that is not empty', (value: unknown) => typeof value === 'string' && value !== ''] as const;
+const PATTERN = [
+  `a text of 1 to ${PATTERN_BYTES_MAX} bytes`,
+  (value: unknown) => typeof value === 'string' && value !== '' && Buffer.byteLength(value) <= PATTERN_BYTES_MAX,
+] as const;
 const COUNT = ['a bigint of 64 bits or a safe integer', isCount] as const;
 
 const OPTIONS: Rules = {
@@ -35,7 +40,7 @@ const IDEMPOTENCY: Rules = {
   clockSkewMs: ['a whole number', (value) => value === 0 || isWhole(value)],
 };
 const POLICY: Rules = {
-  match: TEXT,
+  match: PATTERN,
   floor: COUNT,
   ceiling: COUNT,
   saturate: FLAG,

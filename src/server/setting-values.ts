@@ -4,6 +4,7 @@
  */
 import { isIPv6 } from 'node:net';
 import { fitsInt64, parseDecimal } from '../counter/int64.ts';
+import { PATTERN_BYTES_MAX } from '../counter/limits.ts';
 
 /** Why a value is refused; the caller puts the setting's name in front. */
 export class ValueError extends Error {
@@ -25,6 +26,15 @@ export function shown(value: unknown): string {
 export function parseText(value: unknown): string {
   if (typeof value === 'string' && value !== '') return value;
   throw new ValueError(value === '' ? 'nothing is given' : `${shown(value)} is not a text; put it in quotes`);
+}
+
+/** A pattern of names. */
+export function parsePattern(value: unknown): string {
+  const pattern = parseText(value);
+  if (Buffer.byteLength(pattern) <= PATTERN_BYTES_MAX) return pattern;
+  throw new ValueError(
+    `a pattern takes at most ${PATTERN_BYTES_MAX} bytes, and this one has ${Buffer.byteLength(pattern)}`,
+  );
 }
 
 /** `HOST:PORT`, `[IPv6]:PORT`, or `off` for undefined. */
