@@ -12,12 +12,7 @@
  * - Only a `JournalFailure` is one. Anything else, thrown by a callback too, is a fault of the program, and ends the process.
  */
 import { ERRORS } from '../counter/errors.ts';
-import {
-  GROUP_IDEMPOTENCY_BYTES_MAX,
-  GROUP_RECORDS_MAX,
-  SEALED_GROUPS_MAX,
-  UNSYNCED_BYTES_MAX,
-} from '../counter/limits.ts';
+import { SEALED_GROUPS_MAX, UNSYNCED_BYTES_MAX } from '../counter/limits.ts';
 import type { Durability } from '../counter/service.ts';
 import type { Clock, Timer } from '../host/host.ts';
 import { JournalFailure } from '../journal/errors.ts';
@@ -44,9 +39,6 @@ export interface CommitterEvents {
 }
 
 const MARK_DELAY_MS = 5;
-/** Records that are encoded when a group is sealed, and bytes of a group, beyond which it takes no more: sealing and writing stay short. */
-const GROUP_LATE_MAX = 16_384;
-const GROUP_BYTES_USUAL = 8 * 1024 * 1024;
 
 export class Committer {
   readonly groups: Group[];
@@ -136,10 +128,7 @@ export class Committer {
   /** Whether the gathering group can take so many more records; seals it and opens another when that helps. */
   hasRoom(records: number): boolean {
     const group = this.gathering;
-    const isShort = group.late.length < GROUP_LATE_MAX && group.encoding.bytes < GROUP_BYTES_USUAL;
-    const fits =
-      isShort && group.count + records <= GROUP_RECORDS_MAX && group.recordBytes < GROUP_IDEMPOTENCY_BYTES_MAX;
-    if (fits || group.isEmpty) return true;
+    if (group.isEmpty || group.takes(records)) return true;
     if (this.#unwritten().length >= SEALED_GROUPS_MAX) return false;
     this.#seal(group);
     this.#gather();

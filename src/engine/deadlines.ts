@@ -117,12 +117,19 @@ export class Deadlines {
       this.#stretches[number] = stretch;
       this.#places += stretch.capacity;
     }
-    this.#change(stretch, () => stretch.set(ref & STRETCH_MASK, unixMs));
+    const { size, capacity } = stretch;
+    stretch.set(ref & STRETCH_MASK, unixMs);
+    this.#size += stretch.size - size;
+    this.#places += stretch.capacity - capacity;
   }
 
   clear(ref: number): void {
     const stretch = this.#stretches[ref >>> STRETCH_LOG2];
-    if (stretch !== undefined) this.#change(stretch, () => stretch.clear(ref & STRETCH_MASK));
+    if (stretch === undefined) return;
+    const { size, capacity } = stretch;
+    stretch.clear(ref & STRETCH_MASK);
+    this.#size += stretch.size - size;
+    this.#places += stretch.capacity - capacity;
   }
 
   /**
@@ -151,13 +158,5 @@ export class Deadlines {
       this.#place++;
     }
     return found;
-  }
-
-  #change(stretch: Stretch, change: () => void): void {
-    this.#size -= stretch.size;
-    this.#places -= stretch.capacity;
-    change();
-    this.#size += stretch.size;
-    this.#places += stretch.capacity;
   }
 }

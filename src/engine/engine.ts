@@ -29,14 +29,16 @@ import { Committer } from './committer.ts';
 import { completeGroup, SnapshotParts } from './encoding.ts';
 import type { Group } from './group.ts';
 import { IDEMPOTENCY_DEFAULTS, type IdempotencyOptions, IdempotencyStore } from './idempotency.ts';
-import { type DurablePage, Listing, type ListingPage } from './listing.ts';
+import { Leaving } from './leaving.ts';
+import { type DurablePage, Listing } from './listing.ts';
 import { Loading } from './loading.ts';
 import { Memory } from './memory.ts';
-import { LEAVE_MAX, NO_GROUP, Records } from './records.ts';
+import { NO_GROUP, Records } from './records.ts';
+import { Scans } from './scans.ts';
 import { Snapshots } from './snapshots.ts';
 import { Submission } from './submission.ts';
 import { Sweep } from './sweep.ts';
-import { SLOW_STEPS, Turns } from './turns.ts';
+import { Turns } from './turns.ts';
 
 export interface EngineOptions {
   readonly disk: Disk;
@@ -54,10 +56,7 @@ export interface EngineOptions {
   readonly allocateBytes?: number | undefined;
   /** New names beyond this are refused (`too_many_counters`). Default: what the memory for them holds. */
   readonly countersMax?: number | undefined;
-  /**
-   * What counters, their deadlines and ids of imports may take outside of the heap; beyond it new ones are refused. Default: what
-   * the address space holds.
-   */
+  /** What counters, deadlines and ids of imports may take outside of the heap; then new ones are refused. Default: no limit. */
   readonly memoryBytesMax?: number | undefined;
   /** Told when the journal fails, and when a snapshot does; the engine goes on by itself. */
   readonly onFailure?: ((error: unknown) => void) | undefined;
@@ -94,11 +93,12 @@ export class Engine implements CountingService {
   readonly #waiting: Chunk[] = [];
   readonly #listeners: DurableListener[] = [];
   readonly #turns: Turns;
+  readonly #scans: Scans;
+  readonly #leaving: Leaving;
   readonly #sweep: Sweep;
   readonly #snapshots: Snapshots;
   #closing: Promise<void> | undefined;
   #isClosed = false;
-  #isLeaving = false;
   #failure: unknown;
   #commandCount = 0;
   #groupCount = 0;
@@ -165,6 +165,8 @@ export class Engine implements CountingService {
     this.#turns = new Turns(options.host.clock, () => this.#drain());
     this.#submission = new Submission(records, this.#commands, this.#committer, keys);
     this.#listing = new Listing(records, this.#committer, readsWait, options.host.random.bytes(HASH_KEY_BYTES));
+    this.#scans = new Scans(this.#listing, this.#committer, this.#turns, options.host.clock);
+    this.#leaving = new Leaving(records, this.#committer, this.#turns);
     this.#snapshots = new Snapshots({
       journal,
       committer: this.#committer,
@@ -189,7 +191,7 @@ export class Engine implements CountingService {
     if (this.#closing !== undefined) {
       chunk.refusal = ERRORS.shutting_down.id;
       chunk.complete();
-    } else if (!this.#hasRoom(chunk.count) || !this.#turns.takes(stepsOf(chunk))) {
+    } else if (!this.#hasRoom(chunk.count) || !this.#turns.takesCommands(chunk.count)) {
       chunk.keepNames();
       this.#waiting.push(chunk);
       this.#committer.kick();
@@ -228,28 +230,7 @@ export class Engine implements CountingService {
 
   async scan(request: ScanRequest): Promise<ScanPage> {
     if (this.#closing !== undefined) throw new CountingError('shutting_down');
-    const { page, dependency } = await this.#page(request);
-    if (dependency === NO_GROUP) return page;
-    return new Promise((resolve, reject) => {
-      const failed = (): void => reject(new CountingError('unavailable'));
-      this.#committer.group(dependency).waiters.push({ durable: () => resolve(page), failed });
-      this.#committer.kick();
-    });
-  }
-
-  #page(request: ScanRequest): Promise<ListingPage> {
-    return new Promise((resolve, reject) => {
-      this.#turns.run(() => {
-        try {
-          const page = this.#listing.page(request, this.#options.host.clock.nowMs());
-          resolve(page);
-          return page.steps;
-        } catch (error) {
-          reject(error);
-          return 1;
-        }
-      });
-    });
+    return this.#scans.scan(request);
   }
 
   /**
@@ -327,7 +308,7 @@ export class Engine implements CountingService {
     const snapshots = this.#snapshots;
     if (snapshots.underWay !== undefined) await snapshots.takesUntil(endMs, snapshots.underWay);
     const isDurable = await this.#becomesDurable(endMs);
-    if (isDurable) this.#records.leave(Number.MAX_SAFE_INTEGER);
+    if (isDurable) this.#leaving.finish();
     if (isDurable && snapshots.isWorthwhile) await snapshots.takesUntil(endMs, snapshots.write(true));
     this.#isClosed = true;
     this.#committer.close();
@@ -362,7 +343,7 @@ export class Engine implements CountingService {
       });
       throw fault;
     }
-    this.#turns.spend(chunk.count + this.#commands.slow * SLOW_STEPS);
+    this.#turns.spendCommands(chunk.count, this.#commands.slow);
     if (!this.#committer.gathering.isEmpty) this.#committer.kick();
     return dependency;
   }
@@ -381,7 +362,7 @@ export class Engine implements CountingService {
   #drain(): void {
     let taken = 0;
     for (const chunk of this.#waiting) {
-      if (!this.#committer.hasRoom(chunk.count) || !this.#turns.takes(stepsOf(chunk))) break;
+      if (!this.#committer.hasRoom(chunk.count) || !this.#turns.takesCommands(chunk.count)) break;
       this.#apply(chunk);
       taken++;
     }
@@ -391,25 +372,10 @@ export class Engine implements CountingService {
 
   #onDurable(group: Group): void {
     this.#groupCount++;
-    this.#records.settle(group);
-    this.#leave();
+    this.#leaving.settle(group);
     const { buffer } = group;
     if (buffer === undefined) return;
     for (const listener of this.#listeners) listener(buffer);
-  }
-
-  /** Deleted records leave the table a few in a turn. */
-  #leave(): void {
-    if (!this.#records.isLeaving || this.#isLeaving) return;
-    this.#isLeaving = true;
-    this.#turns.run(() => {
-      this.#isLeaving = false;
-      // After a failure the group that repairs it comes here again.
-      if (this.#committer.isFailing || this.#isClosed) return 1;
-      this.#records.leave();
-      this.#leave();
-      return LEAVE_MAX * SLOW_STEPS;
-    });
   }
 
   #onFailed(error: unknown): void {
@@ -421,11 +387,6 @@ export class Engine implements CountingService {
     this.#failure = undefined;
     this.#options.onRepaired?.();
   }
-}
-
-/** At most. */
-function stepsOf(chunk: Chunk): number {
-  return chunk.count * (1 + SLOW_STEPS);
 }
 
 function describe(error: unknown): string {

@@ -10,7 +10,7 @@
  * both agree is it a member.
  */
 import type { Chunk } from '../counter/chunk.ts';
-import { GROUP_RECORDS_MAX } from '../counter/limits.ts';
+import { GROUP_IDEMPOTENCY_BYTES_MAX, GROUP_RECORDS_MAX } from '../counter/limits.ts';
 import type { GroupBuffer } from '../journal/group.ts';
 import { assert } from '../std/assert.ts';
 import { grown } from '../std/columns.ts';
@@ -18,6 +18,9 @@ import { Births } from './births.ts';
 import type { StoredRecord } from './idempotency.ts';
 import { KEY_LANE, Meta, Slab } from './slab.ts';
 
+/** Records that are encoded when it is sealed, and bytes of a group, with which it takes no more: then sealing and writing are short. */
+const LATE_MAX = 16_384;
+const BYTES_USUAL = 8 * 1024 * 1024;
 const NO_ENTRY = -1;
 const LATE = -2;
 
@@ -57,6 +60,12 @@ export class Group {
   /** Nothing in it for the journal. */
   get isEmpty(): boolean {
     return this.count === 0 && this.records.length === 0 && this.forgotten.spans.length === 0;
+  }
+
+  /** Whether it takes a chunk of so many records more. */
+  takes(records: number): boolean {
+    const isShort = this.late.length < LATE_MAX && this.encoding.bytes < BYTES_USUAL;
+    return isShort && this.count + records <= GROUP_RECORDS_MAX && this.recordBytes < GROUP_IDEMPOTENCY_BYTES_MAX;
   }
 
   /** Whether the record that holds `place` is in this group. */

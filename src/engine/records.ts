@@ -4,7 +4,7 @@
  *
  * Invariants:
  * - Whoever changes a record touches it then: it is in the newest group, which tells its state as it was last touched.
- * - A record leaves the table only when the journal has its deletion (`settle`), so that a name keeps one record
+ * - A record leaves the table only when the journal has its deletion (`leave`), so that a name keeps one record
  *   from its creation until its deletion is durable, and a read in between knows what to wait for.
  */
 import { Kind } from '../counter/key.ts';
@@ -17,8 +17,6 @@ import { Table } from './table.ts';
 
 /** The order of no group: nothing to wait for. */
 export const NO_GROUP = -1;
-/** Records that leave the table at a time, about 2 ms. */
-export const LEAVE_MAX = 2_000;
 /** More than what is added in one turn of the event loop takes. */
 const SPARED_BYTES = 16 * 1024 * 1024;
 
@@ -32,8 +30,6 @@ export class Records {
   /** Groups that are not durable, oldest first; the last one is gathering. Owned by the committer. */
   readonly #groups: readonly Group[];
   #absent = 0;
-  /** Deleted, durably. */
-  readonly #leaving: number[] = [];
 
   constructor(options: {
     readonly hashKey: Uint8Array;
@@ -125,7 +121,7 @@ export class Records {
     return record;
   }
 
-  /** The counter is gone; the record stays until the journal knows (`settle`). */
+  /** The counter is gone; the record stays until the journal knows (`leave`). */
   markDeleted(ref: number): void {
     this.#clear(ref);
     this.#setFlag(ref, Meta.deleted, true);
@@ -193,26 +189,16 @@ export class Records {
     this.touch(ref);
   }
 
-  /** The group is durable: records that it deleted, and that nothing has touched since, leave the table; many of them later. */
-  settle(group: Group): void {
-    // Deleted records are among those that were encoded late.
-    for (const ref of group.late) if ((this.meta(ref) & Meta.deleted) !== 0) this.#leaving.push(ref);
-    if (this.#leaving.length <= LEAVE_MAX) this.leave();
+  /** Whether the record's counter is gone; not of a block that is free. */
+  isDeleted(ref: number): boolean {
+    return this.slab.isRecord(ref) && (this.meta(ref) & Meta.deleted) !== 0;
   }
 
-  /** Whether records wait to leave the table. */
-  get isLeaving(): boolean {
-    return this.#leaving.length > 0;
-  }
-
-  /** Lets some of those leave that still may: what became of a record since then counts. Not while a failed group is in doubt. */
-  leave(count = LEAVE_MAX): void {
-    for (const ref of this.#leaving.splice(-count)) {
-      if (!this.slab.isRecord(ref) || (this.meta(ref) & Meta.deleted) === 0 || this.touchedBy(ref) !== NO_GROUP)
-        continue;
-      this.#absent--;
-      this.table.remove(ref);
-    }
+  /** The record leaves the table if its counter is gone, durably: if no group that is not durable has touched it. */
+  leave(ref: number): void {
+    if (!this.isDeleted(ref) || this.touchedBy(ref) !== NO_GROUP) return;
+    this.#absent--;
+    this.table.remove(ref);
   }
 
   /** The record leaves the table at once: recovery knows that its deletion is durable, or that another one took its place. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Chunk, type CommandOptions, Op } from '../counter/chunk.ts';
 import { DONE } from '../counter/errors.ts';
-import { CHUNK_COMMANDS_MAX } from '../counter/limits.ts';
+import { BATCH_ENTRIES_MAX } from '../counter/limits.ts';
 import type { ScanPage } from '../counter/service.ts';
 import { NodeDisk } from '../host/node/disk.ts';
 import { nodeHost } from '../host/node/node.ts';
@@ -15,7 +15,7 @@ import { SLOW_STEPS, TURN_STEPS, Turns } from './turns.ts';
 /** Of processor time. A turn takes some 20 ms on a machine that does nothing else; the collector may come on top. */
 const TURN_MS_MAX = 50;
 const TRIES = 5;
-const CHUNKS = 8;
+const CHUNKS = 12;
 const TWO_LEVELS = Array.from({ length: 24 }, (_, i) => `*[${'b'.repeat(i)}a]`).join('');
 
 let directory: string;
@@ -23,8 +23,7 @@ let engine: Engine;
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'tallyd-turns-'));
-  const policies = [{ match: 'rate:*', ttlMs: 3_600_000 }];
-  engine = await Engine.open({ disk: new NodeDisk(directory), host: nodeHost(), durability: 'off', policies });
+  engine = await Engine.open({ disk: new NodeDisk(directory), host: nodeHost(), durability: 'off' });
 });
 
 afterEach(async () => {
@@ -81,17 +80,17 @@ describe('the longest turn', () => {
   it.each<[string, (attempt: number) => () => Promise<unknown>]>([
     [
       'of many chunks that make counters',
-      (attempt) => many((c) => chunkOf(Op.add, CHUNK_COMMANDS_MAX, (i) => `${attempt}:${c}:${i}`))(),
+      (attempt) => many((c) => chunkOf(Op.add, BATCH_ENTRIES_MAX, (i) => `${attempt}:${c}:${i}`))(),
     ],
-    ['of many that add', many(() => chunkOf(Op.add, CHUNK_COMMANDS_MAX, (i) => `${i}`))],
+    ['of many that add', many(() => chunkOf(Op.add, BATCH_ENTRIES_MAX, (i) => `${i}`))],
     [
       'of many with bounds',
-      many((c) => chunkOf(Op.add, CHUNK_COMMANDS_MAX, (i) => `b:${c}:${i}`, { ceiling: 1_000_000n })),
+      many((c) => chunkOf(Op.add, BATCH_ENTRIES_MAX, (i) => `b:${c}:${i}`, { ceiling: 1_000_000n })),
     ],
     [
       'of many that are all or nothing, and are refused',
       many((c) => {
-        const chunk = chunkOf(Op.add, 10_000, (i) => `a:${c}:${i}`);
+        const chunk = chunkOf(Op.add, BATCH_ENTRIES_MAX - 1, (i) => `a:${c}:${i}`);
         chunk.pushName(Op.add, 'x', 1n, { ceiling: 0n });
         chunk.atomic = true;
         return chunk;
@@ -104,8 +103,8 @@ describe('the longest turn', () => {
   it('is short while many are deleted, and those leave the table', async () => {
     const names = (c: number) => (i: number) => `${c}:${i}`;
     const turn = await longestTurn(() => {
-      const made = Array.from({ length: CHUNKS }, (_, c) => submit(chunkOf(Op.add, CHUNK_COMMANDS_MAX, names(c))));
-      const chunks = Array.from({ length: CHUNKS }, (_, c) => chunkOf(Op.delete, CHUNK_COMMANDS_MAX, names(c)));
+      const made = Array.from({ length: CHUNKS }, (_, c) => submit(chunkOf(Op.add, BATCH_ENTRIES_MAX, names(c))));
+      const chunks = Array.from({ length: CHUNKS }, (_, c) => chunkOf(Op.delete, BATCH_ENTRIES_MAX, names(c)));
       return async () => {
         await Promise.all(made);
         await engine.flush();
@@ -120,7 +119,7 @@ describe('the longest turn', () => {
     const deadline = { kind: 'in', ms: 400 } as const;
     const turn = await longestTurn(() => {
       const chunks = Array.from({ length: 4 }, (_, c) =>
-        chunkOf(Op.add, CHUNK_COMMANDS_MAX, (i) => `rate:${c}:${i}`, { deadline }),
+        chunkOf(Op.add, BATCH_ENTRIES_MAX, (i) => `e:${c}:${i}`, { deadline }),
       );
       return async () => {
         await Promise.all(chunks.map(submit));
@@ -131,7 +130,7 @@ describe('the longest turn', () => {
   });
 
   it('is short while many list, with whatever pattern and however many at once', async () => {
-    await submit(chunkOf(Op.add, CHUNK_COMMANDS_MAX, (i) => `${i}`.padEnd(255, 'b')));
+    await submit(chunkOf(Op.add, BATCH_ENTRIES_MAX, (i) => `${i}`.padEnd(255, 'b')));
     for (const match of [`*[${'b'.repeat(1000)}x]`, TWO_LEVELS]) {
       const turn = await longestTurn(
         () => () => Promise.all(Array.from({ length: 50 }, () => engine.scan({ match, count: 1_000_000_000 }))),
@@ -157,8 +156,8 @@ describe('a listing', () => {
   });
 
   it('does not count the slots of shared counters, of which there may be many before the first counter', async () => {
-    const slots = new Chunk(CHUNK_COMMANDS_MAX);
-    for (let i = 0; i < 16_000; i++) slots.pushSlot(Op.add, `${i}`, 1, 1n);
+    const slots = new Chunk(BATCH_ENTRIES_MAX);
+    for (let i = 0; i < BATCH_ENTRIES_MAX; i++) slots.pushSlot(Op.add, `${i}`, 1, 1n);
     await submit(slots);
     await submit(chunkOf(Op.add, 3, (i) => `local:${i}`));
     expect((await engine.scan({ count: 10 })).entries.length).toBe(3);
@@ -185,12 +184,12 @@ describe('work of many turns', () => {
     for (let turn = 0; turn < 8; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
     expect(order.filter((i) => i >= 0)).toEqual([0, 1, 2, 3, 4, 5]);
     expect(order.filter((i) => i < 0).length).toBeGreaterThanOrEqual(5);
-    expect(turns.takes(CHUNK_COMMANDS_MAX * (1 + SLOW_STEPS))).toBe(true);
+    expect(turns.takes(BATCH_ENTRIES_MAX * (1 + SLOW_STEPS))).toBe(true);
   });
 
   it('loses no chunk and keeps their order', async () => {
     const chunks = Array.from({ length: CHUNKS }, (_, c) => {
-      const chunk = chunkOf(Op.add, CHUNK_COMMANDS_MAX - 1, (i) => `o:${c}:${i}`);
+      const chunk = chunkOf(Op.add, BATCH_ENTRIES_MAX - 1, (i) => `o:${c}:${i}`);
       chunk.pushName(Op.add, 'last', 1n);
       return chunk;
     });

@@ -29,6 +29,16 @@ export class Turns {
     return this.#left >= Math.min(steps, TURN_STEPS / 2);
   }
 
+  /** The same for so many commands of any sort. */
+  takesCommands(count: number): boolean {
+    return this.takes(count * (1 + SLOW_STEPS));
+  }
+
+  /** So many commands have been applied, of which some were no plain adds. */
+  spendCommands(count: number, slow: number): void {
+    this.spend(count + slow * SLOW_STEPS);
+  }
+
   /** So many have been done. */
   spend(steps: number): void {
     this.#left -= steps;

@@ -17,7 +17,8 @@ interface Before {
 
 export class Undo {
   readonly #records: Records;
-  readonly #before = new Map<number, Before>();
+  /** Oldest first; of a record that is changed again there are several. */
+  readonly #before: Before[] = [];
 
   constructor(records: Records) {
     this.#records = records;
@@ -25,10 +26,10 @@ export class Undo {
 
   /** Before a command: the record it is about to change, 0 for one that does not exist yet. */
   remember(ref: number): void {
-    if (ref === 0 || this.#before.has(ref)) return;
+    if (ref === 0) return;
     const lanes = this.#records.slab.lanes[Slab.piece(ref)];
     const at = Slab.lane(ref);
-    this.#before.set(ref, {
+    this.#before.push({
       ref,
       low: lanes[at],
       high: lanes[at + 1],
@@ -40,11 +41,11 @@ export class Undo {
 
   /** After a command: the record that it created, 0 for none. */
   created(ref: number): void {
-    if (ref === 0 || this.#before.has(ref)) return;
-    this.#before.set(ref, { ref, low: 0, high: 0, updatedAt: 0, existed: false, deadlineMs: undefined });
+    if (ref === 0) return;
+    this.#before.push({ ref, low: 0, high: 0, updatedAt: 0, existed: false, deadlineMs: undefined });
   }
 
   restore(): void {
-    for (const before of this.#before.values()) this.#records.putBack(before);
+    for (let i = this.#before.length - 1; i >= 0; i--) this.#records.putBack(this.#before[i]);
   }
 }

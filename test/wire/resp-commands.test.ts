@@ -183,7 +183,7 @@ describe('SCAN and KEYS', () => {
       found.push(...texts);
     } while (cursor !== '0');
     expect(found.sort()).toEqual(names.sort());
-    expect(await client.call('SCAN', '0', 'COUNT', '10000', 'TYPE', 'hash')).toBe('*2\r\n$1\r\n0\r\n*0\r\n');
+    expect(await client.call('SCAN', '0', 'COUNT', '10000', 'TYPE', 'hash')).toMatch(/\r\n\*0\r\n$/);
     expect((await client.call('KEYS', 'scan:1?')).startsWith('*10\r\n')).toBe(true);
     await client.call('DEL', ...names);
   });
