@@ -380,15 +380,15 @@ export class CountingError extends Error {
   readonly retryAfterMs: number | undefined;
   /** Refused by a bound or for overflow: the count as it stays, where that is known. */
   readonly value: bigint | undefined;
-  /** Refused by a bound: milliseconds until the counter expires; undefined when it does not. */
-  readonly ttlMs: number | undefined;
+  /** Refused by a bound: seconds until the counter expires, rounded up; undefined when it does not. */
+  readonly ttlSeconds: number | undefined;
 
   constructor(code: ErrorCode, detail?: string, options: CountingErrorDetails = {}) {
     super(detail ?? ERRORS[code].message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.retryAfterMs = options.retryAfterMs;
     this.value = options.value;
-    this.ttlMs = options.ttlMs;
+    this.ttlSeconds = options.ttlMs === undefined ? undefined : Math.ceil(options.ttlMs / 1000);
   }
 
   get entry(): CatalogueEntry {

@@ -186,27 +186,27 @@ describe('the other calls', () => {
     expect(await tally.deadline('a')).toBeUndefined();
     expect(await tally.expire('a', 60_000)).toBe(true);
     expect(await tally.deadline('a')).toBeGreaterThan(Date.now());
-    expect(await tally.expire('a', undefined)).toBe(true);
+    expect(await tally.persist('a')).toBe(true);
     expect(await tally.deadline('a')).toBeUndefined();
     expect(await tally.expire('none', 60_000)).toBe(false);
-    for (const ttlMs of [0, -1, 1.5, Number.NaN, 2 ** 53]) {
-      await expect(tally.expire('a', ttlMs)).rejects.toMatchObject({ code: 'invalid_deadline' });
-      await expect(tally.increment('a', 0, { ttlMs })).rejects.toMatchObject({ code: 'invalid_deadline' });
+    for (const ttlSeconds of [0, -1, 0.0001, Number.NaN, 2 ** 53]) {
+      await expect(tally.expire('a', ttlSeconds)).rejects.toMatchObject({ code: 'invalid_deadline' });
+      await expect(tally.increment('a', 0, { ttlSeconds })).rejects.toMatchObject({ code: 'invalid_deadline' });
     }
-    await tally.increment('b', 1, { ttlMs: 60_000 });
+    await tally.increment('b', 1, { ttlSeconds: 60 });
     expect(await tally.deadline('b')).toBeGreaterThan(Date.now());
   });
 
   it('tell the count and the time left when a bound refuses them, and keep a window with ttlIfNone', async () => {
     const tally = await start();
-    await tally.increment('a', 7, { ttlMs: 60_000, ttlIfNone: true });
+    await tally.increment('a', 7, { ttlSeconds: 60, ttlIfNone: true });
     const deadlineMs = await tally.deadline('a');
-    await tally.increment('a', 1, { ttlMs: 600_000, ttlIfNone: true });
+    await tally.increment('a', 1, { ttlSeconds: 600, ttlIfNone: true });
     expect(await tally.deadline('a')).toBe(deadlineMs);
     const refused = await tally.increment('a', 1, { ceiling: 8 }).catch((error: unknown) => error);
     expect(refused).toMatchObject({ code: 'above_ceiling', value: 8n });
-    const { ttlMs } = refused as { ttlMs: number };
-    expect(ttlMs > 0 && ttlMs <= 60_000).toBe(true);
+    const { ttlSeconds } = refused as { ttlSeconds: number };
+    expect(ttlSeconds > 0 && ttlSeconds <= 60).toBe(true);
     await expect(tally.increment('a', 1, { ttlIfNone: true })).rejects.toMatchObject({ code: 'invalid_deadline' });
   });
 
@@ -233,7 +233,7 @@ describe('the other calls', () => {
     const updates = [{ name: 'a' }, { name: 'b', by: -1, floor: 0 }, { name: 'a', by: 4n }];
     expect(await tally.batch(updates)).toEqual([
       { name: 'a', value: 1n },
-      { name: 'b', error: 'below_floor', standing: { value: 0n, ttlMs: undefined } },
+      { name: 'b', error: 'below_floor', value: 0n },
       { name: 'a', value: 5n },
     ]);
     const outcomes = await tally.batch(updates, { atomic: true });
@@ -374,4 +374,25 @@ it('an old Node is refused in a sentence', () => {
     expect(() => checkNode(version)).toThrow(`node ${version} is too old: install node 22.12 or newer`);
   }
   for (const version of ['22.12.0', '26.10.0']) checkNode(version);
+});
+
+it('knows the calls of the SDK, and refuses options that there are not', async () => {
+  const tally = await open({ dir: join(root, 'words'), policies: [{ match: 'short:*', ttlSeconds: 0.5 }] });
+  opened.push(tally);
+  expect(await tally.increment('a', 5)).toBe(5n);
+  expect(await tally.decrement('a', 7n)).toBe(-2n);
+  await expect(tally.decrement('a', INT64_MIN)).rejects.toMatchObject({ code: 'invalid_number' });
+  expect([await tally.exists('a'), await tally.exists('b')]).toEqual([true, false]);
+  expect([await tally.expire('a', 60), await tally.persist('a'), await tally.persist('b')]).toEqual([
+    true,
+    true,
+    false,
+  ]);
+  expect(await tally.deadline('a')).toBe(undefined);
+  expect([await tally.reset('a'), await tally.get('a')]).toEqual([-2n, 0n]);
+  const wrong = (options: object): never => options as never;
+  await expect(tally.increment('a', 1, wrong({ ttlMs: 5 }))).rejects.toThrow(/unknown option 'ttlMs'.*ttlSeconds/);
+  await expect(tally.set('a', 1, wrong({ floor: 0 }))).rejects.toThrow(/unknown option 'floor'/);
+  await expect(tally.batch([wrong({ name: 'a', amount: 2 })])).rejects.toThrow(/unknown option 'amount'/);
+  expect(await tally.get('a')).toBe(0n);
 });

@@ -17,7 +17,8 @@ export type { Durability, ServiceInfo, SnapshotSummary } from '../counter/servic
 export type { Count } from './arguments.ts';
 export type { PolicyOptions } from './open-options.ts';
 export { StartError } from './start-error.ts';
-export type { BatchOptions, BatchOutcome, BatchUpdate, CounterHandle, Listed, UpdateOptions } from './tally.ts';
+export type { BatchOutcome, CounterHandle, Listed } from './tally.ts';
+export type { BatchOptions, BatchUpdate, SetOptions, UpdateOptions } from './update-options.ts';
 export type { Tally };
 
 export interface OpenOptions {

@@ -44,7 +44,10 @@ const POLICY: Rules = {
   floor: COUNT,
   ceiling: COUNT,
   saturate: FLAG,
-  ttlMs: WHOLE,
+  ttlSeconds: [
+    'a number above 0',
+    (value) => typeof value === 'number' && value * 1000 >= 1 && isWhole(Math.round(value * 1000)),
+  ],
   reads: oneOf('durable', 'dirty'),
   scope: oneOf('shared', 'local'),
   ack: oneOf('journal', 'store'),
@@ -60,16 +63,19 @@ export function checkOptions(options: unknown): void {
 }
 
 /** The policy with its bounds as the engine takes them. @throws TypeError when no value satisfies both */
-export function policyOf({ floor, ceiling, ...rest }: PolicyOptions): Policy {
+export function policyOf({ floor, ceiling, ttlSeconds, ...rest }: PolicyOptions): Policy {
   const bound = (count: bigint | number | undefined): bigint | undefined =>
     count === undefined ? count : BigInt(count);
   if ((bound(floor) ?? INT64_MIN) > (bound(ceiling) ?? INT64_MAX))
     throw new TypeError(`the policy of ${rest.match}: the floor ${floor} is above the ceiling ${ceiling}`);
-  return { ...rest, floor: bound(floor), ceiling: bound(ceiling) };
+  const ttlMs = ttlSeconds === undefined ? undefined : Math.round(ttlSeconds * 1000);
+  return { ...rest, floor: bound(floor), ceiling: bound(ceiling), ttlMs };
 }
 
-/** A policy as a program writes it: bounds may be safe integers. */
-export interface PolicyOptions extends Omit<Policy, 'floor' | 'ceiling'> {
+/** A policy as a program writes it: bounds may be safe integers, times are seconds. */
+export interface PolicyOptions extends Omit<Policy, 'floor' | 'ceiling' | 'ttlMs'> {
+  /** A counter is deleted so long after its creation, or after a set. */
+  readonly ttlSeconds?: number | undefined;
   /** Refuse an update whose result would be below. */
   readonly floor?: bigint | number | undefined;
   /** Refuse an update whose result would be above. */

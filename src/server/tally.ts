@@ -7,57 +7,33 @@
  * Every call ends: a disk that does not answer makes the journal fail after its deadline, and what was under way
  * rejects with `outcome_unknown`.
  */
-import { createHash } from 'node:crypto';
-import {
-  Chunk,
-  type CommandOptions,
-  type DeadlineChange,
-  Flag,
-  type IdempotencyKey,
-  Op,
-  type Standing,
-} from '../counter/chunk.ts';
+import { Chunk, type DeadlineChange, Flag, Op } from '../counter/chunk.ts';
 import { CountingError, DONE, type ErrorCode, errorCode } from '../counter/errors.ts';
-import { BATCH_ENTRIES_MAX, IDEMPOTENCY_KEY_BYTES_MAX } from '../counter/limits.ts';
+import { BATCH_ENTRIES_MAX } from '../counter/limits.ts';
 import type { ServiceInfo, SnapshotSummary } from '../counter/service.ts';
 import { Additions, Handle } from './additions.ts';
 import { type Count, checkedCount, checkedName } from './arguments.ts';
 import type { OwnedEngine } from './open-engine.ts';
+import {
+  type BatchOptions,
+  type BatchUpdate,
+  batchKey,
+  deadlineIn,
+  negated,
+  pushUpdate,
+  type SetOptions,
+  setOptions,
+  type UpdateOptions,
+} from './update-options.ts';
 
-export interface UpdateOptions {
-  /** Refuse when the result would be below. */
-  readonly floor?: Count;
-  /** Refuse when the result would be above. */
-  readonly ceiling?: Count;
-  /** At a bound apply what fits instead of refusing. */
-  readonly saturate?: boolean;
-  /** The counter is deleted after this time, in ms. */
-  readonly ttlMs?: number;
-  /** `ttlMs` counts only when the counter has no deadline yet: a window that does not move. */
-  readonly ttlIfNone?: boolean;
-  /** The same key again counts nothing and answers the same; with another update it is refused. */
-  readonly idempotencyKey?: string;
-}
-
-export interface BatchUpdate extends UpdateOptions {
-  readonly name: string;
-  readonly by?: Count;
-}
-
-export interface BatchOptions {
-  /** All or nothing: when one update is refused, none is applied. */
-  readonly atomic?: boolean;
-  /** Covers the whole batch. */
-  readonly idempotencyKey?: string;
-}
-
-/** What became of one update of a batch: `value` when it was done, otherwise `error`. */
+/** What became of one update of a batch: `error` when it was refused. */
 export interface BatchOutcome {
   readonly name: string;
+  /** The new count; with an error that is a bound's or an overflow, the count as it stays. */
   readonly value?: bigint;
   readonly error?: ErrorCode;
-  /** With an error that is a bound's or an overflow: the counter as it stays. */
-  readonly standing?: Standing;
+  /** Refused by a bound: seconds until the counter expires, rounded up; undefined when it does not. */
+  readonly ttlSeconds?: number;
 }
 
 export interface Listed {
@@ -140,16 +116,39 @@ export class Tally implements AsyncDisposable {
     return chunk.valueAt(0);
   }
 
+  /** Subtracts and resolves to the new count. @throws CountingError as `increment` */
+  async decrement(name: string, by: Count = 1, options: UpdateOptions = {}): Promise<bigint> {
+    const chunk = new Chunk(1);
+    pushUpdate(chunk, { ...options, name, by: negated(by) });
+    await this.#run(chunk);
+    throwOutcome(chunk, 0);
+    return chunk.valueAt(0);
+  }
+
   /**
-   * Sets the count, which removes a deadline unless `ttlMs` gives one; resolves to the count before.
+   * Sets the count, which removes a deadline unless `ttlSeconds` gives one; resolves to the count before.
    * @throws CountingError as `increment`
    */
-  async set(name: string, value: Count, options: { readonly ttlMs?: number } = {}): Promise<bigint> {
+  async set(name: string, value: Count, options: SetOptions = {}): Promise<bigint> {
     const chunk = new Chunk(1);
-    chunk.pushName(Op.set, checkedName(name), checkedCount(value), commandOptions(options));
+    chunk.pushName(Op.set, checkedName(name), checkedCount(value), setOptions(options));
     await this.#run(chunk);
     throwOutcome(chunk, 0);
     return chunk.otherAt(0);
+  }
+
+  /** Sets the count to 0; resolves to the count before. @throws CountingError as `increment` */
+  reset(name: string): Promise<bigint> {
+    return this.set(name, 0);
+  }
+
+  /** Whether there is such a counter. @throws CountingError invalid_name, unavailable */
+  async exists(name: string): Promise<boolean> {
+    const chunk = new Chunk(1);
+    chunk.pushName(Op.get, checkedName(name));
+    await this.#run(chunk);
+    throwOutcome(chunk, 0);
+    return chunk.hasFlag(0, Flag.existed);
   }
 
   /** Resolves to whether the counter was there. @throws CountingError as `increment` */
@@ -162,16 +161,16 @@ export class Tally implements AsyncDisposable {
   }
 
   /**
-   * Lets the counter be deleted after `ttlMs`, or never with `undefined`; resolves to whether it exists.
+   * Lets the counter be deleted after `ttlSeconds`; resolves to whether it exists.
    * @throws CountingError as `increment`, invalid_deadline
    */
-  async expire(name: string, ttlMs: number | undefined): Promise<boolean> {
-    const chunk = new Chunk(1);
-    const deadline = ttlMs === undefined ? ({ kind: 'persist' } as const) : deadlineIn(ttlMs);
-    chunk.pushName(Op.expire, checkedName(name), 0n, { deadline });
-    await this.#run(chunk);
-    throwOutcome(chunk, 0);
-    return chunk.hasFlag(0, Flag.existed);
+  expire(name: string, ttlSeconds: number): Promise<boolean> {
+    return this.#setDeadline(name, deadlineIn(ttlSeconds));
+  }
+
+  /** Removes the counter's deadline; resolves to whether it exists. @throws CountingError as `increment` */
+  persist(name: string): Promise<boolean> {
+    return this.#setDeadline(name, { kind: 'persist' });
   }
 
   /** When the counter will be deleted, Unix ms; undefined: never, or it does not exist. */
@@ -193,13 +192,19 @@ export class Tally implements AsyncDisposable {
     const chunk = new Chunk(checkedEntries(updates.length));
     for (const update of updates) pushUpdate(chunk, update);
     chunk.atomic = options.atomic ?? false;
-    chunk.key = idempotencyKey(options.idempotencyKey, [updates, chunk.atomic]);
+    chunk.key = batchKey(updates, options);
     await this.#run(chunk);
     return updates.map(({ name }, at) => {
       const code = chunk.code[at];
       if (code === DONE) return { name, value: chunk.valueAt(at) };
-      const standing = chunk.standing(at);
-      return { name, error: errorCode(code), ...(standing && { standing }) };
+      const { value, ttlMs } = chunk.standing(at) ?? {};
+      const ttlSeconds = ttlMs === undefined ? undefined : Math.ceil(ttlMs / 1000);
+      return {
+        name,
+        error: errorCode(code),
+        ...(value !== undefined && { value }),
+        ...(ttlSeconds !== undefined && { ttlSeconds }),
+      };
     });
   }
 
@@ -268,6 +273,14 @@ export class Tally implements AsyncDisposable {
     this.#additions.throwRefusal();
   }
 
+  async #setDeadline(name: string, deadline: DeadlineChange): Promise<boolean> {
+    const chunk = new Chunk(1);
+    chunk.pushName(Op.expire, checkedName(name), 0n, { deadline });
+    await this.#run(chunk);
+    throwOutcome(chunk, 0);
+    return chunk.hasFlag(0, Flag.existed);
+  }
+
   async #run(chunk: Chunk): Promise<void> {
     this.#additions.settle();
     await new Promise<void>((resolve) => {
@@ -276,48 +289,6 @@ export class Tally implements AsyncDisposable {
     });
     throwRefusal(chunk);
   }
-}
-
-function pushUpdate(chunk: Chunk, update: BatchUpdate): void {
-  const { name, by = 1 } = update;
-  chunk.pushName(Op.add, checkedName(name), checkedCount(by), commandOptions(update, [name, by]));
-}
-
-/** @param request what an idempotency key stands for besides the options */
-function commandOptions(options: UpdateOptions, request?: readonly unknown[]): CommandOptions | undefined {
-  const { floor, ceiling, saturate, ttlMs, ttlIfNone = false, idempotencyKey: key } = options;
-  if (ttlIfNone && ttlMs === undefined) throw new CountingError('invalid_deadline', 'ttlIfNone needs a ttlMs');
-  if (floor === undefined && ceiling === undefined && !saturate && ttlMs === undefined && key === undefined) {
-    return undefined;
-  }
-  return {
-    floor: floor === undefined ? undefined : checkedCount(floor),
-    ceiling: ceiling === undefined ? undefined : checkedCount(ceiling),
-    saturate,
-    deadline: ttlMs === undefined ? undefined : deadlineIn(ttlMs),
-    deadlineOnlyIf: ttlIfNone ? 'none' : undefined,
-    // Records of earlier versions have no more than the first five.
-    id: idempotencyKey(key, [request, floor, ceiling, saturate, ttlMs, ...(ttlIfNone ? ['none'] : [])]),
-  };
-}
-
-/** @param request all that makes it the same request again */
-function idempotencyKey(key: string | undefined, request: readonly unknown[]): IdempotencyKey | undefined {
-  if (key === undefined) return undefined;
-  if (!/^[\x20-\x7e]+$/.test(key) || key.length > IDEMPOTENCY_KEY_BYTES_MAX) {
-    throw new CountingError('invalid_idempotency_key');
-  }
-  // 1 and 1n are the same count.
-  const text = JSON.stringify(request, (_field, value: unknown) =>
-    typeof value === 'bigint' || typeof value === 'number' ? `${value}` : value,
-  );
-  return { scope: 'request', key, fingerprint: createHash('sha256').update(text).digest('hex').slice(0, 32) };
-}
-
-/** Stricter than the engine, which deletes a counter whose time is over already, as Redis does. */
-function deadlineIn(ms: number): DeadlineChange {
-  if (!Number.isSafeInteger(ms) || ms < 1) throw new CountingError('invalid_deadline');
-  return { kind: 'in', ms };
 }
 
 function checkedEntries(count: number): number {

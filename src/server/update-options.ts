@@ -1,0 +1,115 @@
+/** Updates as a program asks for them: checked, and as the engine takes them. */
+import { createHash } from 'node:crypto';
+import { type Chunk, type CommandOptions, type DeadlineChange, type IdempotencyKey, Op } from '../counter/chunk.ts';
+import { CountingError } from '../counter/errors.ts';
+import { IDEMPOTENCY_KEY_BYTES_MAX } from '../counter/limits.ts';
+import { type Count, checkedCount, checkedName } from './arguments.ts';
+
+export interface UpdateOptions {
+  /** Refuse when the result would be below. */
+  readonly floor?: Count;
+  /** Refuse when the result would be above. */
+  readonly ceiling?: Count;
+  /** At a bound apply what fits instead of refusing. */
+  readonly saturate?: boolean;
+  /** The counter is deleted after this time; a fraction counts to the millisecond. */
+  readonly ttlSeconds?: number;
+  /** `ttlSeconds` counts only when the counter has no deadline yet: a window that does not move. */
+  readonly ttlIfNone?: boolean;
+  /** The same key again counts nothing and answers the same; with another update it is refused. */
+  readonly idempotencyKey?: string;
+}
+
+export interface SetOptions {
+  /** The counter is deleted after this time; without it a set removes the deadline. */
+  readonly ttlSeconds?: number;
+}
+
+export interface BatchUpdate extends UpdateOptions {
+  readonly name: string;
+  readonly by?: Count;
+}
+
+export interface BatchOptions {
+  /** All or nothing: when one update is refused, none is applied. */
+  readonly atomic?: boolean;
+  /** Covers the whole batch. */
+  readonly idempotencyKey?: string;
+}
+
+const SET = ['ttlSeconds'];
+const UPDATE = ['name', 'by', 'floor', 'ceiling', 'saturate', 'ttlSeconds', 'ttlIfNone', 'idempotencyKey'];
+const BATCH = ['atomic', 'idempotencyKey'];
+
+/** A misspelt option would change what is counted, without a word. @throws TypeError for one that there is not */
+function checkKnown(options: object, known: readonly string[]): void {
+  for (const name of Object.keys(options)) {
+    if (!known.includes(name)) throw new TypeError(`unknown option '${name}'; there are ${known.join(', ')}`);
+  }
+}
+
+/** Appends an update. @throws TypeError, CountingError */
+export function pushUpdate(chunk: Chunk, update: BatchUpdate): void {
+  checkKnown(update, UPDATE);
+  const { name, by = 1 } = update;
+  chunk.pushName(Op.add, checkedName(name), checkedCount(by), commandOptions(update, [name, by]));
+}
+
+/** @throws TypeError, CountingError invalid_deadline */
+export function setOptions(options: SetOptions): CommandOptions | undefined {
+  checkKnown(options, SET);
+  return options.ttlSeconds === undefined ? undefined : { deadline: deadlineIn(options.ttlSeconds) };
+}
+
+/** The key of a whole batch. @throws TypeError, CountingError invalid_idempotency_key */
+export function batchKey(updates: readonly BatchUpdate[], options: BatchOptions): IdempotencyKey | undefined {
+  checkKnown(options, BATCH);
+  return idempotencyKey(options.idempotencyKey, [updates, options.atomic ?? false]);
+}
+
+/** Stricter than the engine, which deletes a counter whose time is over already, as Redis does. @throws CountingError */
+export function deadlineIn(ttlSeconds: number): DeadlineChange {
+  const ms = Math.round(ttlSeconds * 1000);
+  if (!Number.isSafeInteger(ms) || ms < 1) throw new CountingError('invalid_deadline');
+  return { kind: 'in', ms };
+}
+
+/** @throws CountingError invalid_number, also for the least integer, whose negative does not exist */
+export function negated(by: Count): bigint {
+  return checkedCount(-checkedCount(by));
+}
+
+/** @param request what an idempotency key stands for besides the options */
+function commandOptions(options: UpdateOptions, request: readonly unknown[]): CommandOptions | undefined {
+  const { floor, ceiling, saturate, ttlSeconds, ttlIfNone = false, idempotencyKey: key } = options;
+  if (ttlIfNone && ttlSeconds === undefined) {
+    throw new CountingError('invalid_deadline', 'ttlIfNone needs a ttlSeconds');
+  }
+  const deadline = ttlSeconds === undefined ? undefined : deadlineIn(ttlSeconds);
+  if (floor === undefined && ceiling === undefined && !saturate && deadline === undefined && key === undefined) {
+    return undefined;
+  }
+  // Records of earlier versions have no more than the first five, and milliseconds.
+  const ttlMs = deadline?.kind === 'in' ? deadline.ms : undefined;
+  return {
+    floor: floor === undefined ? undefined : checkedCount(floor),
+    ceiling: ceiling === undefined ? undefined : checkedCount(ceiling),
+    saturate,
+    deadline,
+    deadlineOnlyIf: ttlIfNone ? 'none' : undefined,
+    id: idempotencyKey(key, [request, floor, ceiling, saturate, ttlMs, ...(ttlIfNone ? ['none'] : [])]),
+  };
+}
+
+/** @param request all that makes it the same request again */
+function idempotencyKey(key: string | undefined, request: readonly unknown[]): IdempotencyKey | undefined {
+  if (key === undefined) return undefined;
+  if (!/^[\x20-\x7e]+$/.test(key) || key.length > IDEMPOTENCY_KEY_BYTES_MAX) {
+    throw new CountingError('invalid_idempotency_key');
+  }
+  // 1 and 1n are the same count.
+  const text = JSON.stringify(request, (_field, value: unknown) =>
+    typeof value === 'bigint' || typeof value === 'number' ? `${value}` : value,
+  );
+  return { scope: 'request', key, fingerprint: createHash('sha256').update(text).digest('hex').slice(0, 32) };
+}
