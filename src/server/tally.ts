@@ -138,7 +138,7 @@ export class Tally implements AsyncDisposable {
   }
 
   /** Sets the count to 0; resolves to the count before. @throws CountingError as `increment` */
-  reset(name: string): Promise<bigint> {
+  async reset(name: string): Promise<bigint> {
     return this.set(name, 0);
   }
 
@@ -164,12 +164,12 @@ export class Tally implements AsyncDisposable {
    * Lets the counter be deleted after `ttlSeconds`; resolves to whether it exists.
    * @throws CountingError as `increment`, invalid_deadline
    */
-  expire(name: string, ttlSeconds: number): Promise<boolean> {
+  async expire(name: string, ttlSeconds: number): Promise<boolean> {
     return this.#setDeadline(name, deadlineIn(ttlSeconds));
   }
 
   /** Removes the counter's deadline; resolves to whether it exists. @throws CountingError as `increment` */
-  persist(name: string): Promise<boolean> {
+  async persist(name: string): Promise<boolean> {
     return this.#setDeadline(name, { kind: 'persist' });
   }
 
