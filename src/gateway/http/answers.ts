@@ -11,8 +11,10 @@ import type { Turns } from './turns.ts';
 const JSON_TYPE = 'application/json; charset=utf-8';
 /** Smaller answers take no room. */
 const SMALL_ANSWER_BYTES = 16 * 1024;
-/** What the socket gets at once: whether a client reads is seen by its taking these. */
+/** What the socket gets at once of larger ones: whether a client reads is seen by its taking these. */
 export const PIECE_BYTES = 64 * 1024;
+/** An answer of up to so much is one piece. */
+const WHOLE_BYTES_MAX = 256 * 1024;
 
 export class Answers {
   readonly #bytesMax: number;
@@ -46,14 +48,14 @@ export class Answers {
   }
   /** Answers with JSON, for which there is room. */
   sendJson(reply: Reply, json: string | Buffer): void {
-    if (json.length <= PIECE_BYTES) reply.header('content-type', JSON_TYPE).send(json);
+    if (json.length <= WHOLE_BYTES_MAX) reply.header('content-type', JSON_TYPE).send(json);
     else this.sendBytes(reply, JSON_TYPE, typeof json === 'string' ? Buffer.from(json) : json);
   }
 
   /** Answers with bytes that are there already. */
   sendBytes(reply: Reply, type: string, bytes: Buffer): void {
     reply.header('content-type', type);
-    if (bytes.length <= PIECE_BYTES) reply.send(bytes);
+    if (bytes.length <= WHOLE_BYTES_MAX) reply.send(bytes);
     else reply.header('content-length', String(bytes.length)).send(new Pieces(bytes, this.#turns));
   }
 

@@ -92,26 +92,52 @@ export function* writeBatchAnswer(
   const namesBytes = last < 0 ? 0 : chunk.nameStart[last] + chunk.nameLength[last];
   json.reserve(OUTCOME_BYTES_MAX + (isBareReplay ? 0 : entries * OUTCOME_BYTES + namesBytes));
   json.text('{"results":[');
-  let refused = 0;
-  let next = 0;
-  let stepEnd = STEP_BYTES;
-  for (let i = 0; i < entries && !isBareReplay; i++) {
-    json.reserve(OUTCOME_BYTES_MAX);
-    if (json.length > stepEnd) {
-      stepEnd = json.length + STEP_BYTES;
-      yield;
-    }
-    if (i > 0) json.length = writeFragment(COMMA, json.view, json.length);
-    const refusal = refusals.size === 0 ? undefined : refusals.get(i);
-    if (refusal !== undefined) {
-      json.text(refusalText(refusal));
-      refused++;
-    } else {
-      if (chunk.code[next] !== DONE) refused++;
-      writeOutcome(exchange, next++, json);
-    }
+  const outcomes = new Outcomes(exchange, isBareReplay ? 0 : entries, refusals);
+  while (!outcomes.write(json)) yield;
+  json.text(`],"refused":${outcomes.refused},"replayed":${chunk.replayed}}`);
+}
+
+/** The outcomes of the entries, in their order. */
+class Outcomes {
+  refused = 0;
+  readonly #exchange: Exchange;
+  readonly #entries: number;
+  readonly #refusals: ReadonlyMap<number, EntryRefusal>;
+  #next = 0;
+  /** The next one of those that are in the chunk. */
+  #nextInChunk = 0;
+
+  constructor(exchange: Exchange, entries: number, refusals: ReadonlyMap<number, EntryRefusal>) {
+    this.#exchange = exchange;
+    this.#entries = entries;
+    this.#refusals = refusals;
   }
-  json.text(`],"refused":${refused},"replayed":${chunk.replayed}}`);
+
+  /** Appends what a step writes. @returns whether that is all. A plain loop: in a generator it would be slower. */
+  write(json: JsonBytes): boolean {
+    const exchange = this.#exchange;
+    const refusals = this.#refusals;
+    const entries = this.#entries;
+    const { code } = exchange.chunk;
+    const end = json.length + STEP_BYTES;
+    let i = this.#next;
+    let next = this.#nextInChunk;
+    for (; i < entries && json.length < end; i++) {
+      json.reserve(OUTCOME_BYTES_MAX);
+      if (i > 0) json.length = writeFragment(COMMA, json.view, json.length);
+      const refusal = refusals.size === 0 ? undefined : refusals.get(i);
+      if (refusal !== undefined) {
+        json.text(refusalText(refusal));
+        this.refused++;
+      } else {
+        if (code[next] !== DONE) this.refused++;
+        writeOutcome(exchange, next++, json);
+      }
+    }
+    this.#next = i;
+    this.#nextInChunk = next;
+    return i === entries;
+  }
 }
 
 /** Appends an outcome, for which there is room. */
