@@ -2,7 +2,7 @@
  * The HTTP door: JSON over HTTP/1.1 to a counting service. It holds no counts and decides nothing about them:
  * each request becomes a chunk of commands, and the chunk's outcomes become the answer.
  *
- * The life of a request: Node reads its head, the guard looks at it (`guard.ts`), its body is collected
+ * The life of a request: it waits until those before it on its connection are answered (`intake.ts`), Node reads its head, the guard looks at it (`guard.ts`), its body is collected
  * (`bodies.ts`) and read exactly (`json.ts`), checked against the route's schema (`schemas.ts`), and its commands
  * go to the service in an exchange (`exchanges.ts`). What goes wrong on the way is answered as a problem
  * (`problems.ts`), and what was refused has changed nothing.
