@@ -24,7 +24,7 @@ export class AttachError extends Error {
 }
 
 export interface AttachOptions {
-  /** Says who it is only if it is the right one: see `compare`. */
+  /** Says who it is only if it is the right one: see `recognise`. */
   readonly store: SlotStore;
   readonly engine: Engine;
   readonly identity: Identity;
@@ -123,19 +123,21 @@ async function meet(
   }
 }
 
-/** A durable store has the slots of this directory, or is another one; what one had, no other store has. @throws AttachError */
-export async function compare(store: SlotStore, identity: Identity, { id }: StoreIdentity): Promise<void> {
-  const { attachment } = identity.record;
-  if (attachment === undefined || attachment.store === id) return;
-  if (store.guarantees.durable || attachment.isDurable === true) {
-    throw new AttachError(
-      'this data directory belongs to another store, which has what was counted here: name that one in --store, or start with an empty directory',
-    );
-  }
-  // It began anew, without its data: everything is asserted again. Not before the file says so.
-  await identity.change({ attachment: { ...attachment, store: id } }).catch((cause: unknown) => {
-    throw new StoreError('the store is not the one that it was, and replica.json cannot be written', { cause });
-  });
+/**
+ * Asks the store who it is, as the one that this directory has met. An empty one where nothing is durable was that one, and is told
+ * everything again.
+ * @throws AttachError for another store, StoreRefusal, StoreError
+ */
+export async function recognise(store: SlotStore, { record }: Identity): Promise<StoreIdentity> {
+  const { attachment } = record;
+  if (attachment === undefined) return store.identity();
+  const { durable } = store.guarantees;
+  const isOfItsKind = (attachment.isDurable ?? durable) === durable;
+  const found = isOfItsKind ? await store.identity(attachment.store) : undefined;
+  if (found?.id === attachment.store) return found;
+  throw new AttachError(
+    'this data directory belongs to another store, which has what was counted here: name that one in --store, or start with an empty directory',
+  );
 }
 
 async function register(options: AttachOptions, { id }: StoreIdentity): Promise<void> {

@@ -155,12 +155,15 @@ export class Heir {
       return;
     }
     // The directory keeps the slots, to assert them again: where the store can lose the fold for good, else for a time.
-    this.#folded.add(id);
-    if (!store.guarantees.durable) return;
+    if (!store.guarantees.durable) {
+      this.#folded.add(id);
+      return;
+    }
     const folded = { foldedAt: host.clock.nowMs(), foldedTerm: this.#term };
     await identity.change(({ incarnations }) => ({
       incarnations: incarnations.map((one) => (one.id === id ? { ...one, ...folded } : one)),
     }));
+    this.#folded.add(id);
   }
 
   /** Drops what was folded so long ago that no store goes back behind it, and the oldest where there are too many. */

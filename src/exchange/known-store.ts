@@ -1,23 +1,28 @@
 /**
- * A store that is not used before it has said who it is, and that was found to be right; which is asked again whenever its feed breaks
- * off, for then another one may have come into its place.
+ * A store that is not used before it has said who it is, and that was found to be right. Where it is not known any more (another one
+ * has come into its place, or it has lost its data) it is asked again, and used when it is the right one.
  */
-import { type Guarantees, type SlotStore, StoreError, type StoreIdentity, StoreRefusal } from '../store/slot-store.ts';
+import {
+  type Guarantees,
+  type SlotStore,
+  StoreError,
+  type StoreIdentity,
+  StoreRefusal,
+  UnknownStore,
+} from '../store/slot-store.ts';
 import { AttachError } from './attach.ts';
 
 export class KnownStore implements SlotStore {
   readonly #inner: SlotStore;
-  readonly #check: (identity: StoreIdentity) => Promise<void>;
+  readonly #meet: () => Promise<StoreIdentity>;
   #isKnown = false;
   #wasKnown = false;
-  /** How often another one was found in its place, and may have confirmed what then is not here. */
-  #strays = 0;
   #asking: Promise<StoreIdentity> | undefined;
 
-  /** @param check rejects when it is another store: then no call gets there. */
-  constructor(inner: SlotStore, check: (identity: StoreIdentity) => Promise<void>) {
+  /** @param meet asks it; rejects when it is another store: then no call gets there. */
+  constructor(inner: SlotStore, meet: () => Promise<StoreIdentity>) {
     this.#inner = inner;
-    this.#check = check;
+    this.#meet = meet;
   }
 
   get guarantees(): Guarantees {
@@ -31,35 +36,42 @@ export class KnownStore implements SlotStore {
     return this.#asking;
   }
 
-  readonly merge: SlotStore['merge'] = async (assertion) => (await this.#known()).merge(assertion);
-  readonly read: SlotStore['read'] = async (names) => (await this.#known()).read(names);
-  readonly changes: SlotStore['changes'] = async (...since) => {
-    const changes = await (await this.#known()).changes(...since);
-    if (changes.resync) {
-      this.#isKnown = false;
-      await this.identity();
-    }
-    return { ...changes, term: `${changes.term}.${this.#strays}` };
-  };
-  readonly cut: SlotStore['cut'] = async (requests) => (await this.#known()).cut(requests);
-  readonly slotsOf: SlotStore['slotsOf'] = async (...page) => (await this.#known()).slotsOf(...page);
-  readonly lease: SlotStore['lease'] = async (replica) => (await this.#known()).lease(replica);
-  readonly leases: SlotStore['leases'] = async () => (await this.#known()).leases();
-  readonly swapLease: SlotStore['swapLease'] = async (...swap) => (await this.#known()).swapLease(...swap);
+  readonly merge: SlotStore['merge'] = (assertion) => this.#again((store) => store.merge(assertion));
+  readonly read: SlotStore['read'] = (names) => this.#again((store) => store.read(names));
+  readonly changes: SlotStore['changes'] = (...since) => this.#again((store) => store.changes(...since));
+  readonly slotsOf: SlotStore['slotsOf'] = (...page) => this.#again((store) => store.slotsOf(...page));
+  readonly lease: SlotStore['lease'] = (replica) => this.#again((store) => store.lease(replica));
+  readonly leases: SlotStore['leases'] = () => this.#again((store) => store.leases());
+  // A part of these may have been done, and a second answer would be no.
+  readonly cut: SlotStore['cut'] = (requests) => this.#once((store) => store.cut(requests));
+  readonly swapLease: SlotStore['swapLease'] = (...swap) => this.#once((store) => store.swapLease(...swap));
 
   close(): Promise<void> {
     return this.#inner.close();
   }
 
-  async #known(): Promise<SlotStore> {
+  async #again<Answer>(call: (store: SlotStore) => Promise<Answer>): Promise<Answer> {
+    try {
+      return await this.#once(call);
+    } catch (error) {
+      if (!(error instanceof UnknownStore)) throw error;
+      return this.#once(call);
+    }
+  }
+
+  async #once<Answer>(call: (store: SlotStore) => Promise<Answer>): Promise<Answer> {
     if (!this.#isKnown) await this.identity();
-    return this.#inner;
+    try {
+      return await call(this.#inner);
+    } catch (error) {
+      if (error instanceof UnknownStore) this.#isKnown = false;
+      throw error;
+    }
   }
 
   async #ask(): Promise<StoreIdentity> {
     try {
-      const identity = await this.#inner.identity();
-      await this.#check(identity);
+      const identity = await this.#meet();
       this.#isKnown = true;
       this.#wasKnown = true;
       return identity;
@@ -67,7 +79,6 @@ export class KnownStore implements SlotStore {
       const isRefused = error instanceof AttachError || error instanceof StoreRefusal;
       if (!this.#wasKnown || !isRefused) throw error;
       // Whoever counts already goes on, as without a store: what is wrong may be put right.
-      this.#strays++;
       throw new StoreError(error.message, { cause: error });
     }
   }

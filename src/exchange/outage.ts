@@ -4,6 +4,7 @@
  */
 import { CountingError } from '../counter/errors.ts';
 import { StoreError } from '../store/slot-store.ts';
+import { AttachError } from './attach.ts';
 import { IdentityWriteError } from './identity.ts';
 import type { Loader } from './loader.ts';
 import type { RegionOptions } from './region-options.ts';
@@ -27,6 +28,7 @@ export class Outage {
   /** Since the store has last answered: something could not be done; and that the store is the reason was reported. */
   #hasFailed = false;
   #isReported = false;
+  #isAnotherReported = false;
 
   constructor(options: OutageOptions) {
     this.#options = options;
@@ -42,6 +44,7 @@ export class Outage {
     this.#hasFailed = false;
     if (this.#isReported) this.#options.onRepaired();
     this.#isReported = false;
+    this.#isAnotherReported = false;
     this.loadPartial();
   }
 
@@ -59,10 +62,18 @@ export class Outage {
     this.#hasFailed = true;
     if (this.#options.isClosing()) {
       this.#options.giveUp();
-    } else if (error instanceof StoreError && !this.#isReported) {
-      this.#isReported = true;
-      this.#options.onFailure(error);
+    } else if (error instanceof StoreError) {
+      this.#report(error);
     }
+  }
+
+  /** Once; and once more when what is there turns out to be another store. */
+  #report(error: StoreError): void {
+    const isAnother = error.cause instanceof AttachError;
+    if (this.#isReported && (!isAnother || this.#isAnotherReported)) return;
+    this.#isReported = true;
+    this.#isAnotherReported = isAnother;
+    this.#options.onFailure(error);
   }
 
   /** Reads counters of which only a part is known, page by page. Backwards: see `SharedCounters`. */

@@ -9,7 +9,7 @@ import type { Slot } from '../crdt/slot.ts';
 import type { Host } from '../host/host.ts';
 import type { GroupBuffer } from '../journal/group.ts';
 import type { Changes, NamedCut, ReplicaId, SlotStore } from '../store/slot-store.ts';
-import { type Attached, attach, compare } from './attach.ts';
+import { type Attached, attach, recognise } from './attach.ts';
 import type { CallContext } from './call.ts';
 import { Cutter } from './cutter.ts';
 import { Damage } from './damage.ts';
@@ -63,7 +63,7 @@ export class Region {
   static async open(options: RegionOptions): Promise<Region> {
     const { identity, attachMs } = options;
     // Also when the store answers only later: nothing goes there, or comes from there, before it is known to be ours.
-    const store = new KnownStore(options.store, (known) => compare(options.store, identity, known));
+    const store = new KnownStore(options.store, () => recognise(options.store, identity));
     const attached = await attach({ ...options, store, patienceMs: attachMs });
     return new Region({ ...options, store }, attached, await KeptCuts.open(identity.disk));
   }

@@ -7,9 +7,17 @@ import {
   MANY,
   SeenStates,
   slot,
+  slotsOf,
   withStore,
 } from './conformance-bench.ts';
-import { type Changes, type NamedSlot, type ReplicaId, type SlotStore, StoreError } from './slot-store.ts';
+import {
+  type Changes,
+  type NamedSlot,
+  type ReplicaId,
+  type SlotStore,
+  StoreError,
+  UnknownStore,
+} from './slot-store.ts';
 
 export const feedChecks: readonly ConformanceCheck[] = [
   {
@@ -153,6 +161,39 @@ export const feedChecks: readonly ConformanceCheck[] = [
           strictEqual((await store.changes(undefined)).term, term);
         } finally {
           await other.close();
+        }
+      }),
+  },
+  {
+    title: 'lets nobody through who has met another store',
+    run: (bench) =>
+      withStore(bench, async (store) => {
+        const { id } = await store.identity();
+        const [name, replica] = [bench.randomId(), bench.randomId()];
+        const stranger = await bench.connect();
+        try {
+          for (const expected of [bench.randomId(), id]) {
+            strictEqual((await stranger.identity(expected)).id, id);
+            const calls = [
+              () => stranger.merge({ slots: [{ name, replica, version: 1n, net: 1n }], cuts: [] }),
+              () => stranger.read([name]),
+              () => stranger.changes(undefined),
+              () => stranger.cut([{ name, expectedVersion: 0n, next: reset(new Map(), noCut(), 'a', 5n) }]),
+              () => stranger.slotsOf(replica, undefined),
+              () => stranger.lease(replica),
+              () => stranger.leases(),
+              () => stranger.swapLease(replica, 0, 'document'),
+            ];
+            if (expected === id) for (const call of calls) await call();
+            else for (const call of calls) await rejects(call(), UnknownStore);
+            strictEqual(
+              (await store.leases()).some((lease) => lease.replica === replica),
+              expected === id,
+            );
+            deepStrictEqual((await slotsOf(store, name)).size, expected === id ? 1 : 0);
+          }
+        } finally {
+          await stranger.close();
         }
       }),
   },

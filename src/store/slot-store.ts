@@ -14,6 +14,10 @@
  *   cursor returns, or that call says `resync`. It may return things twice, and more than was asked.
  * - **What is in the store is input**: a record that cannot be read is said to be `damaged`, by the name of its counter, and the call goes
  *   on without it. A merge brings back what it can: a damaged slot when its replica says it again, a damaged cut when somebody has it.
+ * - **A connection keeps to its store.** `identity` finds out which one is there. From then on a call reaches that store, or ends with
+ *   `UnknownStore` and has done nothing: when another one has come into its place, or when it lost its data and has to be met again.
+ * - **A store may go back in time** (a failover, a restore, a restart): then its `term` is another one. A durable one goes back as a
+ *   whole, so where it has a lease as its replica wrote it last, it has all that it had confirmed before that.
  * - **Leases** are small documents that only a compare-and-set changes. The store does not look into them.
  * - **Every call ends** within the deadline that the implementation was given, with `StoreError` if need be. After one,
  *   the store goes on by itself: nobody has to connect again.
@@ -38,7 +42,7 @@ export interface Guarantees {
 export interface StoreIdentity {
   /** Made at the store's first use, kept with its data. Another id is another store. */
   readonly id: string;
-  /** Changes whenever what was confirmed may have been rolled back (a failover, a restart without a disk). */
+  /** Changes whenever what was confirmed may have been rolled back (a failover, a restore, a restart). */
   readonly term: string;
 }
 
@@ -111,8 +115,13 @@ export interface Lease {
 export interface SlotStore {
   readonly guarantees: Guarantees;
 
-  /** Makes the store on its first use: tables, scripts, its id. To be called before anything else; may be called again. */
-  identity(): Promise<StoreIdentity>;
+  /**
+   * Which store is there; makes it on its first use: tables, scripts, its id. To be called before anything else; may be called again.
+   * @param expected the id of the store that was met before. Where nothing is durable, an empty store gets this id: it was that one,
+   * and has lost its data. A durable one is not made again. Another store answers with its own id, and nothing else reaches it.
+   * @throws StoreRefusal also when there is no store where a durable one was met
+   */
+  identity(expected?: string): Promise<StoreIdentity>;
 
   /** Keeps the newer of every slot and cut. Resolves when the store has confirmed all of them as `guarantees` says. */
   merge(assertion: Assertion): Promise<void>;
@@ -155,6 +164,9 @@ export interface SlotStore {
 export class StoreError extends Error {
   override readonly name = 'StoreError';
 }
+
+/** The store that is there is not known to be the one that `identity` found: it has to be asked again. Nothing was done. */
+export class UnknownStore extends StoreError {}
 
 /** The store is there but must not be used as it is set up (an evicting policy, another format, missing rights). A start ends with it. */
 export class StoreRefusal extends Error {

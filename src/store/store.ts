@@ -20,4 +20,5 @@ export {
   StoreError,
   type StoreIdentity,
   StoreRefusal,
+  UnknownStore,
 } from './slot-store.ts';

@@ -1,5 +1,6 @@
 /** What goes wrong in a simulated region, from its seed: with its nodes, its disks, its network and its store. */
 import { total } from '../../src/crdt/cut.ts';
+import { MemoryStore } from '../../src/store/memory/memory-store.ts';
 import { CALM, type Partition, ROUGH, STORM } from './network.ts';
 import { digitsOf, Tally } from './region-accounts.ts';
 import { LEASE_MS } from './region-node.ts';
@@ -18,6 +19,8 @@ export interface FaultRates {
   readonly copy: number;
   readonly loseDisk: number;
   readonly rollBack: number;
+  /** Another store comes into the place of this one, for a time. */
+  readonly another: number;
   readonly jump: number;
 }
 
@@ -31,6 +34,7 @@ export const FAULTS: FaultRates = {
   copy: 0.008,
   loseDisk: 0,
   rollBack: 0.01,
+  another: 0.004,
   jump: 0.02,
 };
 
@@ -38,6 +42,8 @@ export class RegionFaults {
   readonly #world: RegionWorld;
   /** The store as it was. */
   #image: (() => void) | undefined;
+  /** What is in its place. */
+  #another: MemoryStore | undefined;
 
   constructor(world: RegionWorld) {
     this.#world = world;
@@ -50,7 +56,7 @@ export class RegionFaults {
     const directory = random.pick(this.#world.directories);
     const { running } = directory;
     if (running === undefined) {
-      if (random.chance(0.05)) this.#world.open(directory);
+      if (random.chance(0.05) && this.#another === undefined) this.#world.open(directory);
       return;
     }
     if (random.chance(rates.weather)) running.link.weather = random.pick([CALM, CALM, ROUGH, STORM]);
@@ -62,7 +68,8 @@ export class RegionFaults {
     if (random.chance(rates.copy)) this.#copy(directory);
     // A durable store goes back when people restore it.
     const canGoBack = !this.#world.isDurable || this.#world.options.faults?.rollBack !== undefined;
-    if (canGoBack && random.chance(rates.rollBack * 2)) this.#rollBack();
+    if (random.chance(rates.another)) this.#putAnother();
+    if (this.#another === undefined && canGoBack && random.chance(rates.rollBack * 2)) this.#rollBack();
     if (random.chance(rates.kill)) this.#end(directory, 'kill');
     else if (random.chance(rates.crash))
       this.#end(directory, this.#world.options.durability === 'interval' ? 'kill' : 'crash');
@@ -102,6 +109,7 @@ export class RegionFaults {
   #copy(directory: Directory): void {
     const running = directory.running as Running;
     if (running.node === undefined || this.#world.directories.length >= DIRECTORIES_MAX) return;
+    if (this.#another !== undefined) return;
     this.#world.count('copies');
     const copy = this.#world.addDirectory(directory.disk.copy(), directory.floor.copy());
     if (this.#world.random.chance(0.5)) this.#pause(running);
@@ -137,11 +145,32 @@ export class RegionFaults {
       return;
     }
     this.#world.count('rollBacks');
-    this.#image();
+    if (!this.#world.isDurable && this.#world.random.chance(0.2)) this.#world.store.wipe();
+    else this.#image();
+  }
+
+  /** At the same address: nothing may get there. */
+  #putAnother(): void {
+    // A directory that meets a store for the first time has no way to know.
+    const isStarting = this.#world.directories.some(({ running }) => running !== undefined && !running.node);
+    if (this.#another !== undefined || isStarting) return;
+    this.#world.count('strangers');
+    const another = new MemoryStore({ id: 'another', durable: this.#world.isDurable });
+    this.#another = another;
+    this.#world.store.swap(another);
+    this.#world.host.clock.schedule(this.#longTime(), () => this.#takeBack(another));
+  }
+
+  #takeBack(another: MemoryStore): void {
+    if (this.#another !== another) return;
+    this.#another = undefined;
+    this.#world.store.swap(another);
+    if (another.names().length + another.leases().length > 0) this.#world.complain('something went to another store');
   }
 
   /** From now on nothing goes wrong. */
   end(): void {
+    if (this.#another !== undefined) this.#takeBack(this.#another);
     for (const { running } of this.#world.directories) {
       if (running === undefined) continue;
       running.process.resume();

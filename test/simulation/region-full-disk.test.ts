@@ -1,10 +1,8 @@
 // A disk without room while a node shares a store.
 import { describe, expect, it } from 'vitest';
 import { retire } from '../../src/exchange/retire.ts';
-import { directLine, type Line, MemoryStore } from '../../src/store/memory/memory-store.ts';
-import { StoreError } from '../../src/store/slot-store.ts';
 import type { SimulatedDisk } from './disk.ts';
-import { AFTER_A_CRASH_MS, HandRegion, SOON_MS, value } from './region-hand.ts';
+import { AFTER_A_CRASH_MS, HandRegion, value } from './region-hand.ts';
 import { LEASE_MS } from './region-node.ts';
 
 describe('a disk without room for replica.json', () => {
@@ -81,29 +79,5 @@ describe('a disk without room for replica.json', () => {
     expect(again.exchange.storeInfo().replica).not.toBe(node.exchange.storeInfo().replica);
     await world.passes(AFTER_A_CRASH_MS);
     expect(value(await world.inTime(again.add('a', 1n)))).toBe(8n);
-  });
-
-  it('keeps a store that began anew away, until it is known', async () => {
-    const world = new HandRegion(false);
-    const state = fillable(world.disk());
-    const { node } = await world.open(state.disk);
-    await world.inTime(node.add('a', 7n));
-    await world.inTime(node.close());
-    const store = new MemoryStore({ id: 'empty', durable: false });
-    const late = fillable(state.disk.kill());
-    let isThere = false;
-    const line: Line = async (call) => {
-      if (!isThere) throw new StoreError('not there yet');
-      return directLine(call);
-    };
-    const { node: again } = await world.open(late.disk, { store, line });
-    late.isFull = true;
-    isThere = true;
-    await world.passes(SOON_MS);
-    expect(value(await world.inTime(again.get('a', 'region')))).toBe('store_away');
-    expect(store.names()).toEqual([]);
-    late.isFull = false;
-    await world.passes(AFTER_A_CRASH_MS);
-    expect(value(await world.inTime(again.get('a', 'region')))).toBe(7n);
   });
 });

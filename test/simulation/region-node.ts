@@ -37,6 +37,7 @@ export interface NodeOptions {
   readonly onDamaged?: (what: string) => void;
   readonly onUnwritten?: (error: unknown) => void;
   readonly onWentBack?: () => void;
+  readonly onFailure?: (error: unknown) => void;
   /** Puts something between the node and the store. */
   readonly between?: (store: SlotStore, engine: Engine) => SlotStore;
   /** Called when the directory is known and nothing has been done with it. */
@@ -82,7 +83,7 @@ export class RegionNode {
       leaseMs: LEASE_MS,
       callMs: CALL_MS,
       attachMs: 2_000,
-      onFailure: () => undefined,
+      onFailure: options.onFailure ?? (() => undefined),
       onRepaired: () => undefined,
       onUnwritten: options.onUnwritten ?? (() => undefined),
       retireAfterMs: 3_600_000,

@@ -119,36 +119,63 @@ describe('a directory', () => {
 });
 
 describe('a store in whose place another one comes while a node runs', () => {
-  it('is waited for; what the other one has confirmed meanwhile is asserted again', async () => {
-    const world = new HandRegion();
-    const other = new MemoryStore({ id: 'another', durable: true });
-    // Another server has another term.
-    other.image()();
-    const wrong = other.connect();
-    let isSwapped = false;
-    const between = (right: SlotStore): SlotStore =>
-      new Proxy(right, {
-        get: (_, name) => {
-          const store = isSwapped ? wrong : right;
-          const found: unknown = Reflect.get(store, name);
-          return typeof found === 'function' ? found.bind(store) : found;
-        },
-      });
-    const { node } = await world.open(world.disk(), { between });
+  it.each([true, false])('is waited for, and nothing goes there, durable: %s', async (durable) => {
+    const world = new HandRegion(durable);
+    const other = new MemoryStore({ id: 'another', durable });
+    other.merge({ slots: [{ name: 'a', replica: 'f'.repeat(32), version: 1n, net: 100n }], cuts: [] });
+    const failures: string[] = [];
+    const onFailure = (error: unknown): void => void failures.push(String(error));
+    const { node } = await world.open(world.disk(), { onFailure });
     await world.inTime(node.add('a', 5n));
+    await world.inTime(node.get('b'));
     await world.passes(SOON_MS);
-    isSwapped = true;
+    world.store.swap(other);
     await world.inTime(node.add('b', 2n));
     await world.passes(SOON_MS);
-    expect(other.names()).toEqual(['b']);
     expect(await world.inTime(node.get('a', 'region'))).toMatchObject({ code: 'store_away' });
     expect(value(await world.inTime(node.add('a', 1n)))).toBe(6n);
-    isSwapped = false;
+    await world.passes(AFTER_A_CRASH_MS);
+    expect([world.store.names(), world.store.leases()]).toEqual([['a'], []]);
+    expect(failures.filter((failure) => failure.includes('belongs to another store'))).toHaveLength(1);
+    world.store.swap(other);
     await world.passes(AFTER_A_CRASH_MS);
     const { node: second } = await world.open(world.disk(2));
     expect(value(await world.inTime(second.get('a')))).toBe(6n);
     expect(value(await world.inTime(second.get('b')))).toBe(2n);
-    expect(other.names()).toEqual(['b']);
+  });
+
+  it('is refused at a start, also where nothing is durable', async () => {
+    const world = new HandRegion(false);
+    const disk = world.disk();
+    const { node } = await world.open(disk);
+    await world.inTime(node.add('a', 5n));
+    await world.inTime(node.close());
+    const other = new MemoryStore({ id: 'another', durable: false });
+    await expect(world.open(disk.kill(), { store: other })).rejects.toThrow('belongs to another store');
+    expect([other.names(), other.leases()]).toEqual([[], []]);
+  });
+});
+
+describe('a store that has lost everything', () => {
+  it('keeps its id and is told everything again where nothing is durable, by running nodes and at a start', async () => {
+    const world = new HandRegion(false);
+    const disk = world.disk();
+    const a = await world.open(disk);
+    const b = await world.open(world.disk(2));
+    await world.inTime(a.node.add('a', 5n));
+    await world.inTime(b.node.add('a', 6n));
+    await world.passes(SOON_MS);
+    world.store.wipe();
+    await world.passes(SOON_MS);
+    expect(world.store.id).toBe('store');
+    await world.inTime(a.node.close());
+    world.store.wipe();
+    b.cut();
+    const again = await world.open(disk.kill());
+    expect(world.store.id).toBe('store');
+    b.mend();
+    await world.passes(AFTER_A_CRASH_MS);
+    for (const { node } of [again, b]) expect(value(await world.inTime(node.get('a', 'region')))).toBe(11n);
   });
 });
 

@@ -282,7 +282,8 @@ export class RegionWorld {
         if (process.isDead) return;
         // A first meeting waits for the store, not for ever.
         this.count('failedStarts');
-        if (!(error instanceof Error) || error.name !== 'StoreError')
+        const isRefused = this.counts['strangers'] !== undefined && String(error).includes('belongs to another store');
+        if (!isRefused && (!(error instanceof Error) || error.name !== 'StoreError'))
           this.complain(`node ${directory.index} can't start: ${String(error)}`);
         this.end(directory, 'kill');
       },

@@ -6,7 +6,7 @@ import { expect, it } from 'vitest';
 import { LEASE_MS } from './region-node.ts';
 import { type Directory, RegionWorld, type RegionWorldOptions } from './region-world.ts';
 
-const FAULTS = { partition: 0, pause: 0, stop: 0, kill: 0, crash: 0, copy: 0, rollBack: 0 };
+const FAULTS = { another: 0, partition: 0, pause: 0, stop: 0, kill: 0, crash: 0, copy: 0, rollBack: 0 };
 
 async function zombies(options: RegionWorldOptions): Promise<RegionWorld> {
   const world = new RegionWorld({ faults: FAULTS, ...options });

@@ -7,10 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Cut, newerCut, total } from '../../src/crdt/cut.ts';
+import { type Cut, newerCut, noCut, total } from '../../src/crdt/cut.ts';
 import { type ConformanceBench, slotStoreChecks } from '../../src/store/conformance.ts';
 import { RedisStore, type RedisStoreOptions } from '../../src/store/redis/redis-store.ts';
-import { type ReplicaId, type SlotStore, StoreError, StoreRefusal } from '../../src/store/slot-store.ts';
+import { type ReplicaId, type SlotStore, StoreError, StoreRefusal, UnknownStore } from '../../src/store/slot-store.ts';
 import { freePort } from './free-port.ts';
 import { command, RedisCluster, RedisSentinel, until } from './redis-cluster.ts';
 import { isInstalled, RedisProcess, stopRedisProcesses } from './redis-process.ts';
@@ -83,6 +83,38 @@ describe.skipIf(!isInstalled('redis-server'))('a store in Redis', () => {
       await expect((await open(urlOf(server))).identity()).rejects.toThrow(StoreRefusal);
     });
 
+    it('is not taken for another one that comes into its place', async () => {
+      const server = await RedisProcess.start(directory);
+      const { port } = server.address;
+      const store = await open(urlOf(server));
+      const owner = new Owner(store, names(3));
+      await owner.assert();
+      const { id } = await store.identity();
+      const { cursor } = await store.changes(undefined);
+      await server.stop();
+      const stranger = await RedisProcess.start(directory, [], port);
+      const its = await open(urlOf(stranger));
+      const [name] = names(1) as [string];
+      await new Owner(its, [name]).assert();
+      const calls = [
+        () => store.merge({ slots: owner.slots, cuts: [] }),
+        () => store.read([name]),
+        () => store.changes(cursor),
+        () => store.changes(undefined),
+        () => store.cut([{ name, expectedVersion: 0n, next: { ...noCut(), version: 1n } }]),
+        () => store.slotsOf(randomId(), undefined),
+        () => store.lease(randomId()),
+        () => store.leases(),
+        () => store.swapLease(randomId(), 0, 'x'),
+      ];
+      for (const asked of [false, true]) {
+        for (const call of calls) await expect(call(), `${call} ${asked}`).rejects.toThrow(UnknownStore);
+        expect((await store.identity(id)).id).not.toBe(id);
+      }
+      expect((await its.leases()).length).toBe(0);
+      expect((await its.read(owner.slots.map((slot) => slot.name))).every(({ slots }) => slots.size === 0)).toBe(true);
+    });
+
     it('forgets its scripts, and nobody notices', async () => {
       const server = await RedisProcess.start(directory);
       const store = await open(urlOf(server));
@@ -105,11 +137,18 @@ describe.skipIf(!isInstalled('redis-server'))('a store in Redis', () => {
       await owner.assert();
       await server.stop();
       await RedisProcess.start(directory, [], server.address.port);
+      await expect(store.changes(cursor)).rejects.toThrow(UnknownStore);
+      await expect(owner.assert()).rejects.toThrow(UnknownStore);
+      // Those who have met it know it by its id, however many come at once.
+      const others = await Promise.all([open(urlOf(server)), open(urlOf(server))]);
+      const met = await Promise.all([store, ...others].map((one) => one.identity(id)));
+      expect(met.map((one) => one.id)).toEqual([id, id, id]);
+      expect(new Set(met.map((one) => one.term)).size).toBe(1);
+      expect((await (await open(urlOf(server))).identity()).id).toBe(id);
       const after = await store.changes(cursor);
       expect(after.resync).toBe(true);
       expect(after.term).not.toBe(term);
-      expect((await store.identity()).id).not.toBe(id);
-      await owner.assert();
+      await owner.stop();
       expect((await store.changes(after.cursor)).slots).toHaveLength(3);
     });
 
@@ -119,6 +158,8 @@ describe.skipIf(!isInstalled('redis-server'))('a store in Redis', () => {
       const owner = new Owner(store, names(3));
       const { cursor, term } = await store.changes(undefined);
       await command(server.address.port, 'FLUSHALL');
+      await expect(owner.assert()).rejects.toThrow(UnknownStore);
+      await store.identity();
       await owner.assert();
       const after = await store.changes(cursor);
       expect([after.resync, after.term === term]).toEqual([true, false]);
@@ -132,10 +173,16 @@ describe.skipIf(!isInstalled('redis-server'))('a store in Redis', () => {
       await new Owner(store, names(5)).assert();
       await copy(port, bucket, '', 'before:');
       await new Owner(store, names(5)).assert();
-      const { cursor } = await store.changes(undefined);
+      const { cursor, term } = await store.changes(undefined);
+      const other = await open(urlOf(server), { buckets: 1 });
+      const begun = await other.changes(undefined);
       await copy(port, bucket, 'before:', '');
-      expect((await store.changes(cursor)).resync, 'a version behind the cursor').toBe(true);
+      const after = await store.changes(cursor);
+      expect([after.resync, after.term === term], 'a version behind the cursor').toEqual([true, false]);
+      // Another node, which may have been away, finds out though it has moved on.
       await new Owner(store, names(50)).assert();
+      expect((await other.changes(begun.cursor)).term).toBe(after.term);
+      await expect(new Owner(other, names(1)).assert()).resolves.toBe(undefined);
       await command(port, 'DEBUG', 'CHANGE-REPL-ID');
       expect((await store.changes(cursor)).resync, 'another history').toBe(true);
     });

@@ -19,6 +19,7 @@ import {
   type SlotPage,
   type SlotStore,
   type StoreIdentity,
+  UnknownStore,
 } from '../slot-store.ts';
 
 const PAGE_NAMES = 1_000;
@@ -35,18 +36,23 @@ export type Line = <Answer>(call: () => Answer) => Promise<Answer>;
 export const directLine: Line = async (call) => call();
 
 export class MemoryStore {
-  readonly id: string;
   readonly guarantees: Guarantees;
+  /** Undefined: it has lost its data, and nobody has met it since. */
+  #id: string | undefined;
   #term = 1;
-  readonly #counters = new Map<string, Stored>();
-  readonly #leases = new Map<ReplicaId, Lease>();
+  #counters = new Map<string, Stored>();
+  #leases = new Map<ReplicaId, Lease>();
   /** Names in the order of their last change: position by name. */
-  readonly #feed = new Map<string, number>();
+  #feed = new Map<string, number>();
   #position = 0;
 
   constructor(options: { readonly id: string; readonly durable: boolean }) {
-    this.id = options.id;
+    this.#id = options.id;
     this.guarantees = { durable: options.durable, notes: ['in memory: it ends with its process'] };
+  }
+
+  get id(): string | undefined {
+    return this.#id;
   }
 
   get term(): string {
@@ -55,6 +61,28 @@ export class MemoryStore {
 
   connect(line: Line = directLine): SlotStore {
     return new MemoryConnection(this, line);
+  }
+
+  identity(expected: string | undefined): StoreIdentity {
+    this.#id ??= expected ?? 'made anew';
+    return { id: this.#id, term: this.term };
+  }
+
+  /** The two change places: those who are connected to one reach the other. */
+  swap(other: MemoryStore): void {
+    [this.#id, other.#id] = [other.#id, this.#id];
+    [this.#term, other.#term] = [other.#term, this.#term];
+    [this.#counters, other.#counters] = [other.#counters, this.#counters];
+    [this.#leases, other.#leases] = [other.#leases, this.#leases];
+    [this.#feed, other.#feed] = [other.#feed, this.#feed];
+    [this.#position, other.#position] = [other.#position, this.#position];
+  }
+
+  /** All its data is lost. */
+  wipe(): void {
+    this.restart();
+    this.#rollBack([], []);
+    this.#id = undefined;
   }
 
   merge({ slots, cuts }: Assertion): void {
@@ -211,6 +239,7 @@ class MemoryConnection implements SlotStore {
   readonly guarantees: Guarantees;
   readonly #store: MemoryStore;
   readonly #line: Line;
+  #met: string | undefined;
 
   constructor(store: MemoryStore, line: Line) {
     this.#store = store;
@@ -218,41 +247,51 @@ class MemoryConnection implements SlotStore {
     this.guarantees = store.guarantees;
   }
 
-  identity(): Promise<StoreIdentity> {
-    return this.#line(() => ({ id: this.#store.id, term: this.#store.term }));
+  async identity(expected?: string): Promise<StoreIdentity> {
+    const identity = await this.#line(() => this.#store.identity(expected));
+    this.#met = expected ?? identity.id;
+    return identity;
   }
 
   merge(assertion: Assertion): Promise<void> {
-    return this.#line(() => this.#store.merge(assertion));
+    return this.#ask(() => this.#store.merge(assertion));
   }
 
   read(names: readonly string[]): Promise<CounterState<ReplicaId>[]> {
-    return this.#line(() => this.#store.read(names));
+    return this.#ask(() => this.#store.read(names));
   }
 
   changes(cursor: string | undefined, reader?: ReplicaId): Promise<Changes> {
-    return this.#line(() => this.#store.changes(cursor, reader));
+    return this.#ask(() => this.#store.changes(cursor, reader));
   }
 
   cut(requests: readonly CutRequest[]): Promise<boolean[]> {
-    return this.#line(() => this.#store.cut(requests));
+    return this.#ask(() => this.#store.cut(requests));
   }
 
   slotsOf(replica: ReplicaId, cursor: string | undefined): Promise<SlotPage> {
-    return this.#line(() => this.#store.slotsOf(replica, cursor));
+    return this.#ask(() => this.#store.slotsOf(replica, cursor));
   }
 
   lease(replica: ReplicaId): Promise<Lease | undefined> {
-    return this.#line(() => this.#store.lease(replica));
+    return this.#ask(() => this.#store.lease(replica));
   }
 
   leases(): Promise<Lease[]> {
-    return this.#line(() => this.#store.leases());
+    return this.#ask(() => this.#store.leases());
   }
 
   swapLease(replica: ReplicaId, expectedVersion: number, document: string): Promise<boolean> {
-    return this.#line(() => this.#store.swapLease(replica, expectedVersion, document));
+    return this.#ask(() => this.#store.swapLease(replica, expectedVersion, document));
   }
 
   async close(): Promise<void> {}
+
+  async #ask<Answer>(call: () => Answer): Promise<Answer> {
+    const answer = await this.#line(() =>
+      this.#met === undefined || this.#store.id === this.#met ? { of: call() } : undefined,
+    );
+    if (answer === undefined) throw new UnknownStore('another store is there, or it has lost its data');
+    return answer.of;
+  }
 }

@@ -10,7 +10,9 @@
  */
 import type { Client, ClientConfig, Pool, PoolClient } from 'pg';
 import { StoreError, StoreRefusal } from '../slot-store.ts';
-import { asStoreError, isServerAnswer, PostgresError } from './failure.ts';
+import { ANOTHER_STORE, asStoreError, isServerAnswer, PostgresError } from './failure.ts';
+
+const ID = /^[0-9a-f]{32}$/;
 
 export type Value = string | number | boolean | readonly (string | boolean)[];
 
@@ -26,7 +28,9 @@ export interface ConnectionOptions {
 export class Connections {
   readonly #pool: Pool;
   readonly #callMs: number;
-  readonly #begin: string;
+  readonly #limits: string;
+  /** What every transaction checks first. */
+  #check = '';
   readonly #closing = new AbortController();
   /** Not yet connected: the pool cannot end these. */
   readonly #connecting: ReadonlySet<Client>;
@@ -35,7 +39,14 @@ export class Connections {
     this.#pool = pool;
     this.#connecting = connecting;
     this.#callMs = callMs;
-    this.#begin = begin(Math.ceil(callMs));
+    this.#limits = begin(Math.ceil(callMs));
+  }
+
+  /** From now on a transaction is for the store with this id, or fails with `UnknownStore`. @param schema quoted */
+  keepTo(schema: string, id: string): void {
+    if (!ID.test(id)) throw new StoreRefusal(`${schema}.meta holds an id that is none: restore its row from a backup`);
+    const found = `(SELECT id FROM ${schema}.meta)`;
+    this.#check = `; SELECT CASE WHEN ${found} = '${id}' THEN 0 ELSE ('${ANOTHER_STORE}: ' || coalesce(${found}, ''))::integer END`;
   }
 
   /** Loads the driver; does not connect yet. @throws StoreRefusal when the driver is missing or the URL is none. */
@@ -91,9 +102,23 @@ export class Connections {
 
   /** Runs one statement as one transaction. A deadlock or the like is tried again while there is time. */
   run<Row>(text: string, values: readonly Value[] = [], deadline?: Deadline): Promise<readonly Row[]> {
+    return this.#run(this.#limits + this.#check, text, values, deadline);
+  }
+
+  /** The same, whichever store it is. */
+  runAnywhere<Row>(text: string, values: readonly Value[] = [], deadline?: Deadline): Promise<readonly Row[]> {
+    return this.#run(this.#limits, text, values, deadline);
+  }
+
+  #run<Row>(
+    begin: string,
+    text: string,
+    values: readonly Value[],
+    deadline: Deadline | undefined,
+  ): Promise<readonly Row[]> {
     return this.#call(deadline, async (client) => {
       const [began, answered, committed] = await Promise.allSettled([
-        client.query(this.#begin),
+        client.query(begin),
         client.query({ text, values: [...values] }),
         client.query('COMMIT'),
       ]);
@@ -104,10 +129,10 @@ export class Connections {
     });
   }
 
-  /** Runs statements that depend on each other's answers as one transaction. */
+  /** Runs statements that depend on each other's answers as one transaction, whichever store it is. */
   transaction<Answer>(work: (send: Send) => Promise<Answer>, deadline?: Deadline): Promise<Answer> {
     return this.#call(deadline, async (client) => {
-      await client.query(this.#begin);
+      await client.query(this.#limits);
       const answer = await work(async (text, values = []) => (await client.query({ text, values: [...values] })).rows);
       await client.query('COMMIT');
       return answer;

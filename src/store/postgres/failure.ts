@@ -1,5 +1,8 @@
 /** What went wrong, in one sentence. The driver's errors go no further: they hold the connection, and so the password. */
-import { StoreError } from '../slot-store.ts';
+import { StoreError, UnknownStore } from '../slot-store.ts';
+
+/** Begins what a transaction ends with that has met another store. */
+export const ANOTHER_STORE = 'another store';
 
 /** Another try may succeed: a deadlock that the server broke up, or an update that came between. */
 const TRANSIENT = ['40P01', '40001'];
@@ -30,6 +33,9 @@ export class PostgresError extends StoreError {
 
 export function asStoreError(error: unknown): StoreError {
   if (error instanceof StoreError) return error;
+  if (isServerAnswer(error) && describe(error).includes(`"${ANOTHER_STORE}: `)) {
+    return new UnknownStore('PostgreSQL: another store is there');
+  }
   return new PostgresError(`PostgreSQL: ${describe(error)}`, sqlStateOf(error));
 }
 

@@ -80,9 +80,11 @@ export class PostgresStore implements SlotStore {
     return new PostgresStore(connections, `"${schema}"`, options.retentionMs ?? RETENTION_MS);
   }
 
-  identity(): Promise<StoreIdentity> {
-    const options = { schema: this.#schema, retentionMs: this.#retentionMs };
-    return this.#connections.inTime((deadline) => setUp(this.#connections, deadline, options));
+  async identity(expected?: string): Promise<StoreIdentity> {
+    const options = { schema: this.#schema, retentionMs: this.#retentionMs, expected };
+    const identity = await this.#connections.inTime((deadline) => setUp(this.#connections, deadline, options));
+    this.#connections.keepTo(this.#schema, expected ?? identity.id);
+    return identity;
   }
 
   async merge({ slots, cuts }: Assertion): Promise<void> {

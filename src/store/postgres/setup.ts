@@ -23,6 +23,8 @@ export interface SetupOptions {
   readonly schema: string;
   /** How long a cursor is to be served. Holds for whoever makes the tables; others take what they find. */
   readonly retentionMs: number;
+  /** The store that was met before: there are tables. */
+  readonly expected?: string | undefined;
   /** For tests: the steps that this Tallyd knows. */
   readonly migrations?: readonly Migration[];
 }
@@ -34,9 +36,15 @@ export async function setUp(
   options: SetupOptions,
 ): Promise<StoreIdentity> {
   const { schema, migrations = released } = options;
-  const send: Send = (text, values) => connections.run(text, values, deadline);
+  const send: Send = (text, values) => connections.runAnywhere(text, values, deadline);
   try {
     const isMade = await inspect(send, schema);
+    if (!isMade && options.expected !== undefined) {
+      throw new StoreRefusal(
+        `there is no schema ${schema} in this database, and this data directory belongs to another store, which has one: ` +
+          'name that one in --store, or restore its backup',
+      );
+    }
     if (!isMade || (await versionOf(send, schema)) !== latest(migrations)) {
       await connections.transaction((within) => migrate(within, options), deadline);
     }

@@ -19,7 +19,7 @@ import {
 } from './layout.ts';
 import type { Call } from './line.ts';
 import type { Lineage } from './lineage.ts';
-import { CHANGES, OPEN, run } from './scripts.ts';
+import { CHANGES, OPEN, RENAME, run } from './scripts.ts';
 
 const PAGE_NAMES = 500;
 /** Whoever is further behind than this many pages of one bucket reads everything anew. */
@@ -82,12 +82,10 @@ export class Feed {
     this.#lineage = lineage;
   }
 
-  async changes(call: Call, cursor: string | undefined, reader?: ReplicaId): Promise<Changes> {
+  /** What came after the cursor; undefined when that cannot be told. */
+  async follow(call: Call, cursor: string | undefined, reader?: ReplicaId): Promise<Changes | undefined> {
     const since = this.#parse(cursor);
-    const fresh = since && (await this.#follow(call, since, new Told(reader)));
-    if (fresh !== undefined) return fresh;
-    const now = await this.begin(call);
-    return { slots: [], cuts: [], resync: true, cursor: cursorOf(now), term: now.term };
+    return since && this.#follow(call, since, new Told(reader));
   }
 
   /** The records of all buckets, made if need be, and the term that they have been read under. */
@@ -102,11 +100,6 @@ export class Feed {
     throw new Error('its masters change faster than they can be read');
   }
 
-  /** The record before anything in a bucket. */
-  async start(call: Call, keys: BucketKeys): Promise<string> {
-    return `${parseRecord(await this.#open(call, keys))?.epoch}:0`;
-  }
-
   /**
    * Adds what came after the record `since` to what was told.
    * @returns undefined when the bucket is not the one of the record, or has been rolled back behind it
@@ -116,7 +109,12 @@ export class Feed {
     if (answer === null) return { record: since, isLast: true };
     const [record = '', last, names = [], fields = []] = answer;
     const [now, then] = [parseRecord(record), parseRecord(since)];
-    if (now === undefined || now.epoch !== then?.epoch || now.version < then.version) return undefined;
+    if (now === undefined || now.epoch !== then?.epoch) return undefined;
+    if (now.version < then.version) {
+      // From now on it is another bucket, also for those who would find it moved on.
+      await run(call, RENAME, [state, feed], [newEpoch(), record]);
+      return undefined;
+    }
     for (const [i, name] of names.entries()) told.add(name, fields[2 * i] ?? null, fields[2 * i + 1] ?? null);
     const isLast = names.length < PAGE_NAMES;
     return { record: isLast ? record : `${now.epoch}:${last}`, isLast };
@@ -173,6 +171,6 @@ function termOf(lineage: readonly string[], records: readonly string[]): string 
   return digest([...lineage, ...records.map((record) => parseRecord(record)?.epoch ?? '')]);
 }
 
-function cursorOf({ term, records }: Beginning): string {
+export function cursorOf({ term, records }: Beginning): string {
   return `${term} ${records.join(' ')}`;
 }

@@ -8,8 +8,9 @@
  *   their end, for in a cluster the other servers still answer.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { StoreError, StoreRefusal } from '../slot-store.ts';
+import { StoreError, StoreRefusal, UnknownStore } from '../slot-store.ts';
 import { messageOf, type RedisConnection } from './connection.ts';
+import { UNKNOWN } from './scripts.ts';
 
 const RENEWAL_MS = 100;
 const FIRST_PAUSE_MS = 5;
@@ -77,7 +78,9 @@ export class RedisLine {
     try {
       return await Promise.race([work(call), late]);
     } catch (error) {
-      if (error instanceof StoreRefusal) throw error;
+      if (error instanceof StoreRefusal || error instanceof StoreError) throw error;
+      if (messageOf(error).startsWith(UNKNOWN))
+        throw new UnknownStore('redis: another store is there, or it lost data');
       throw new StoreError(`redis: ${this.#options.redact(messageOf(error))}`);
     } finally {
       state.isOver = true;

@@ -22,12 +22,12 @@ import {
   StoreRefusal,
 } from '../slot-store.ts';
 import { type Library, RedisConnector } from './connection.ts';
-import { Feed, Told } from './feed.ts';
-import { type BucketKeys, cutText, FORMAT, Layout, newEpoch, parseLease, parseState, slotText } from './layout.ts';
+import { type Beginning, cursorOf, Feed, Told } from './feed.ts';
+import { type BucketKeys, cutText, FORMAT, Layout, parseLease, parseRecord, parseState, slotText } from './layout.ts';
 import { type Call, RedisLine } from './line.ts';
 import { Lineage } from './lineage.ts';
 import { parseRedisUrl } from './redis-url.ts';
-import { CUT, MEET, MERGE, run, SWAP_LEASE } from './scripts.ts';
+import { CUT, MEET, MERGE, READ_LEASES, run, SWAP_LEASE, UNKNOWN } from './scripts.ts';
 import { secureContext } from './tls.ts';
 
 /** Counters in one command: few enough that no other client waits for long. */
@@ -66,6 +66,9 @@ export class RedisStore implements SlotStore {
   readonly #layout: Layout;
   readonly #lineage = new Lineage();
   readonly #feed: Feed;
+  /** The store that was met, and the epochs of its buckets: none while another one is there. */
+  #id: string | undefined;
+  #epochs: readonly string[] = [];
 
   private constructor(line: RedisLine, layout: Layout) {
     this.#line = line;
@@ -93,9 +96,9 @@ export class RedisStore implements SlotStore {
     return new RedisStore(line, new Layout(prefix, buckets));
   }
 
-  async identity(): Promise<StoreIdentity> {
+  async identity(expected?: string): Promise<StoreIdentity> {
     try {
-      return await this.#line.call((call) => this.#meet(call));
+      return await this.#line.call((call) => this.#meet(call, expected));
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
       const [, advice] = FOR_PEOPLE.find(([pattern]) => pattern.test(error.message)) ?? [];
@@ -111,11 +114,11 @@ export class RedisStore implements SlotStore {
         fields.set(field, (fields.get(field) ?? '') + slotText(slot));
       }
       for (const { name, cut } of cuts) fields.set(`c${name}`, cutText(cut));
-      const epoch = newEpoch();
       await this.#inParts(
+        call,
         [...fields],
         ([field]) => field.slice(1),
-        (keys, part) => run(call, MERGE, keys, [epoch, ...part.flat()]),
+        (keys, epoch, part) => run(call, MERGE, keys, [epoch, ...part.flat()]),
       );
     });
   }
@@ -124,11 +127,13 @@ export class RedisStore implements SlotStore {
     return this.#line.call(async (call) => {
       const states = new Array<StoredState>(names.length);
       await this.#inParts(
+        call,
         [...names.entries()],
         ([, name]) => name,
-        async ([state], part) => {
+        async ([state], epoch, part) => {
           const fields = part.flatMap(([, name]) => [`s${name}`, `c${name}`]);
-          const values = (await call.send(state, ['HMGET', state, ...fields])) as (string | null)[];
+          const [record, ...values] = (await call.send(state, ['HMGET', state, 'b', ...fields])) as (string | null)[];
+          if (parseRecord(record ?? '')?.epoch !== epoch) throw new Error(UNKNOWN);
           part.forEach(([place], i) => {
             states[place] = parseState(values[2 * i] ?? null, values[2 * i + 1] ?? null);
           });
@@ -140,7 +145,7 @@ export class RedisStore implements SlotStore {
 
   changes(cursor: string | undefined, reader?: ReplicaId): Promise<Changes> {
     return this.#line
-      .call((call) => this.#feed.changes(call, cursor, reader))
+      .call(async (call) => (await this.#feed.follow(call, cursor, reader)) ?? this.#restart(call))
       .catch((error: unknown) => {
         // A master that came later and evicts: no reason to stop counting, and `identity` refuses it.
         throw error instanceof StoreRefusal ? new StoreError(error.message) : error;
@@ -151,15 +156,16 @@ export class RedisStore implements SlotStore {
     return this.#line.call(async (call) => {
       const made = new Array<boolean>(requests.length);
       await this.#inParts(
+        call,
         [...requests.entries()],
         ([, { name }]) => name,
-        async (keys, part) => {
+        async (keys, epoch, part) => {
           const triples = part.flatMap(([, { name, expectedVersion, next }]) => [
             `c${name}`,
             `${expectedVersion}`,
             cutText(next),
           ]);
-          const answer = (await run(call, CUT, keys, [newEpoch(), ...triples])) as number[];
+          const answer = (await run(call, CUT, keys, [epoch, ...triples])) as number[];
           part.forEach(([place], i) => {
             made[place] = answer[i] === 1;
           });
@@ -177,7 +183,11 @@ export class RedisStore implements SlotStore {
       const keys = this.#layout.buckets[bucket];
       if (keys === undefined) return { slots: [], cursor: undefined };
       const told = new Told();
-      const page = await this.#feed.page(call, keys, since === '' ? await this.#feed.start(call, keys) : since, told);
+      await this.#known(call);
+      const epoch = this.#epochs[bucket];
+      if (epoch === undefined) throw new Error(UNKNOWN);
+      const page = await this.#feed.page(call, keys, since === '' ? `${epoch}:0` : since, told);
+      if (page === undefined && since === '') throw new Error(UNKNOWN);
       // A bucket that has been lost or rolled back meanwhile is walked again from its beginning.
       if (page === undefined) return { slots: [], cursor: `${bucket} ` };
       const slots = told.slots.filter((slot) => slot.replica === replica);
@@ -188,16 +198,14 @@ export class RedisStore implements SlotStore {
 
   lease(replica: ReplicaId): Promise<Lease | undefined> {
     return this.#line.call(async (call) => {
-      const { leases } = this.#layout;
-      const text = (await call.send(leases, ['HGET', leases, replica])) as string | null;
+      const text = (await run(call, READ_LEASES, ...(await this.#leases(call, [replica])))) as string | null;
       return text === null ? undefined : parseLease(replica, text);
     });
   }
 
   leases(): Promise<readonly Lease[]> {
     return this.#line.call(async (call) => {
-      const { leases } = this.#layout;
-      const flat = (await call.send(leases, ['HGETALL', leases])) as string[];
+      const flat = (await run(call, READ_LEASES, ...(await this.#leases(call, [])))) as string[];
       return Array.from({ length: flat.length / 2 }, (_, i): Lease => {
         const [replica, text] = flat.slice(2 * i, 2 * i + 2) as [string, string];
         return parseLease(replica, text);
@@ -208,7 +216,7 @@ export class RedisStore implements SlotStore {
   swapLease(replica: ReplicaId, expectedVersion: number, document: string): Promise<boolean> {
     return this.#line.call(async (call) => {
       const values = [replica, `${expectedVersion}`, document];
-      return (await run(call, SWAP_LEASE, [this.#layout.leases], values)) === 1;
+      return (await run(call, SWAP_LEASE, ...(await this.#leases(call, values)))) === 1;
     });
   }
 
@@ -217,10 +225,10 @@ export class RedisStore implements SlotStore {
     return Promise.resolve();
   }
 
-  async #meet(call: Call): Promise<StoreIdentity> {
+  async #meet(call: Call, expected?: string): Promise<StoreIdentity> {
     this.#lineage.forget();
     const buckets = `${this.#layout.buckets.length}`;
-    const mine = [randomBytes(16).toString('hex'), FORMAT, buckets];
+    const mine = [expected ?? randomBytes(16).toString('hex'), FORMAT, buckets];
     await this.#lineage.read(call);
     const [id, format, stored] = (await run(call, MEET, [this.#layout.meta], mine)) as string[];
     if (format !== FORMAT) {
@@ -229,22 +237,60 @@ export class RedisStore implements SlotStore {
     if (stored !== buckets) {
       throw new StoreRefusal(`the Redis store has ${stored} buckets, not ${buckets}: set the option to what it has`);
     }
-    const { term } = await this.#feed.begin(call);
-    return { id: String(id), term };
+    this.#id = expected ?? String(id);
+    if (id !== this.#id) {
+      this.#epochs = [];
+      return { id: String(id), term: '' };
+    }
+    const { term } = await this.#begin(call);
+    return { id, term };
+  }
+
+  /** The buckets as they are now, made if need be. Only when the store is known to be the right one. */
+  async #begin(call: Call): Promise<Beginning> {
+    const now = await this.#feed.begin(call);
+    this.#epochs = now.records.map((record) => parseRecord(record)?.epoch ?? '');
+    return now;
+  }
+
+  /** There may be changes that the feed cannot tell: a failover, lost data, another store. */
+  async #restart(call: Call): Promise<Changes> {
+    const { meta } = this.#layout;
+    const id = await this.#known(call);
+    if ((await call.send(meta, ['HGET', meta, 'id'])) !== id) throw new Error(UNKNOWN);
+    const now = await this.#begin(call);
+    return { slots: [], cuts: [], resync: true, cursor: cursorOf(now), term: now.term };
+  }
+
+  /** The id of the store; it is met if that has not been done. */
+  async #known(call: Call): Promise<string> {
+    return this.#id ?? (await this.#meet(call)).id;
+  }
+
+  /** Keys and values of a script about leases. */
+  async #leases(call: Call, values: readonly string[]): Promise<[keys: string[], values: string[]]> {
+    return [
+      [this.#layout.meta, this.#layout.leases],
+      [await this.#known(call), ...values],
+    ];
   }
 
   /** Divides what concerns counters by bucket, and what concerns one bucket into commands; all of them at once. */
   async #inParts<Item>(
+    call: Call,
     items: readonly Item[],
     nameOf: (item: Item) => string,
-    send: (keys: readonly [string, string], part: readonly Item[]) => Promise<unknown>,
+    send: (keys: readonly [string, string], epoch: string, part: readonly Item[]) => Promise<unknown>,
   ): Promise<void> {
+    await this.#known(call);
+    const epochs = this.#epochs;
+    if (epochs.length === 0) throw new Error(UNKNOWN);
     const buckets = Map.groupBy(items, (item) => this.#layout.bucketOf(nameOf(item)));
     const parts = Array.from(buckets, ([bucket, all]) => {
       const { state, feed } = this.#layout.buckets[bucket] as BucketKeys;
       const commands = Math.ceil(all.length / COMMAND_NAMES);
       return Array.from({ length: commands }, (_, i) =>
-        send([state, feed], all.slice(i * COMMAND_NAMES, (i + 1) * COMMAND_NAMES)),
+        send([state, feed], epochs[bucket] as string, all.slice(i * COMMAND_NAMES, (i + 1) * COMMAND_NAMES)),
       );
     });
     await Promise.all(parts.flat());

@@ -128,20 +128,19 @@ local function merge_cut(before, after)
 end
 `;
 
-/** `open` gives the bucket's epoch and version, `save` writes them: ARGV[1] is the epoch of a bucket that has to be made. */
+/** Begins what a script ends with that finds another bucket or another store than it was meant for. */
+export const UNKNOWN = 'TALLYD unknown';
+const REFUSE = `redis.error_reply('${UNKNOWN}')`;
+
+/** `open` gives the version of a bucket if ARGV[1] is its epoch, `save` writes both. */
 const BUCKET = `
 local state, feed = KEYS[1], KEYS[2]
-local function save(epoch, version)
-  redis.call('HSET', state, 'b', epoch .. ':' .. string.format('%.0f', version))
+local function save(version)
+  redis.call('HSET', state, 'b', ARGV[1] .. ':' .. string.format('%.0f', version))
 end
 local function open(record)
-  if record then
-    local epoch, version = record:match('^(%x+):(%d+)$')
-    return epoch, tonumber(version)
-  end
-  save(ARGV[1], 0)
-  redis.call('ZADD', feed, 0, '')
-  return ARGV[1], 0
+  local epoch, version = (record or ''):match('^(%x+):(%d+)$')
+  return epoch == ARGV[1] and tonumber(version) or nil
 end
 `;
 
@@ -153,18 +152,26 @@ redis.call('HSETNX', KEYS[1], 'buckets', ARGV[3])
 return redis.call('HMGET', KEYS[1], 'id', 'format', 'buckets')
 `);
 
-/** The bucket's record; makes the bucket if need be. */
-export const OPEN = script(`${BUCKET}
-open(redis.call('HGET', state, 'b'))
+/** The bucket's record; makes the bucket, with the epoch ARGV[1], if need be. */
+export const OPEN = script(`
+local state, feed = KEYS[1], KEYS[2]
+if redis.call('HSETNX', state, 'b', ARGV[1] .. ':0') == 1 then redis.call('ZADD', feed, 0, '') end
 return redis.call('HGET', state, 'b')
 `);
 
-/** Keeps the newer: ARGV[2..] are pairs of a field, "s" or "c" and the name, and slots or a cut. */
+/** Gives the bucket, which went back to the record ARGV[2], the epoch ARGV[1], so that everybody finds out. */
+export const RENAME = script(`${BUCKET}
+if redis.call('HGET', state, 'b') == ARGV[2] then save(ARGV[2]:match('%d+$')) end
+return 1
+`);
+
+/** Keeps the newer: ARGV[1] is the bucket's epoch, ARGV[2..] are pairs of a field, "s" or "c" and the name, and slots or a cut. */
 export const MERGE = script(`${COMPARE}${SLOTS}${CUTS}${BUCKET}
 local fields = { 'b' }
 for i = 2, #ARGV, 2 do fields[#fields + 1] = ARGV[i] end
 local stored = redis.call('HMGET', state, unpack(fields))
-local epoch, version = open(stored[1])
+local version = open(stored[1])
+if not version then return ${REFUSE} end
 local now, changed = {}, {}
 for i = 2, #fields do now[fields[i]] = stored[i] end
 local function get(field)
@@ -195,16 +202,17 @@ for _, field in ipairs(changed) do
   told[#told + 1] = field:sub(2)
 end
 if #writes > 0 then
-  save(epoch, version)
+  save(version)
   redis.call('HSET', state, unpack(writes))
   redis.call('ZADD', feed, unpack(told))
 end
 `);
 
-/** Compare-and-set: ARGV[2..] are triples of a field, the version that must be there, and the cut. */
+/** Compare-and-set: ARGV[1] is the bucket's epoch, ARGV[2..] are triples of a field, the version that must be there, and the cut. */
 export const CUT = script(
   `${COMPARE}${SLOTS}${CUTS}${BUCKET}
-local epoch, version = open(redis.call('HGET', state, 'b'))
+local version = open(redis.call('HGET', state, 'b'))
+if not version then return ${REFUSE} end
 local made = {}
 for i = 2, #ARGV, 3 do
   local field, expected, cut = ARGV[i], ARGV[i + 1], ARGV[i + 2]
@@ -219,7 +227,7 @@ for i = 2, #ARGV, 3 do
       redis.call('HSET', state, slots, merge_slots(redis.call('HGET', state, slots) or '', back))
     end
     redis.call('ZADD', feed, string.format('%.0f', version), field:sub(2))
-    save(epoch, version)
+    save(version)
     made[#made + 1] = 1
   else
     made[#made + 1] = 0
@@ -251,13 +259,25 @@ if #names == 0 then return { record, since, names, names } end
 return { record, string.format('%.0f', found[#found]), names, redis.call('HMGET', state, unpack(fields)) }
 `);
 
-/** Swaps the lease of replica ARGV[1] for ARGV[3] if its version is ARGV[2]. */
+/** In the store with the id ARGV[1] only: KEYS are its meta and its leases. */
+const LEASES = `
+local meta, leases = KEYS[1], KEYS[2]
+if redis.call('HGET', meta, 'id') ~= ARGV[1] then return ${REFUSE} end
+`;
+
+/** The lease of replica ARGV[2]; without one, all replicas and their leases. */
+export const READ_LEASES = script(`${LEASES}
+if ARGV[2] then return redis.call('HGET', leases, ARGV[2]) end
+return redis.call('HGETALL', leases)
+`);
+
+/** Swaps the lease of replica ARGV[2] for ARGV[4] if its version is ARGV[3]. */
 export const SWAP_LEASE = script(
-  `
-local lease = redis.call('HGET', KEYS[1], ARGV[1])
+  `${LEASES}
+local lease = redis.call('HGET', leases, ARGV[2])
 local version = lease and lease:match('^%d+') or '0'
-if version ~= ARGV[2] then return 0 end
-redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', version + 1) .. ' ' .. ARGV[3])
+if version ~= ARGV[3] then return 0 end
+redis.call('HSET', leases, ARGV[2], string.format('%.0f', version + 1) .. ' ' .. ARGV[4])
 return 1
 `,
   false,
