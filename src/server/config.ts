@@ -11,7 +11,7 @@ import type { Durability } from '../counter/service.ts';
 import { Secret } from '../gateway/auth/secret.ts';
 import { type ConfigFile, named, readConfigFile } from './config-file.ts';
 import { type ListenAddress, parseText, showAddress, ValueError } from './setting-values.ts';
-import { type LogLevel, SETTINGS, type SettingKey, type Settings, variableOf } from './settings.ts';
+import { type LogLevel, SETTINGS, type SettingKey, type Settings, type TrailLevel, variableOf } from './settings.ts';
 import { ExitCode, reasonOf, StartError } from './start-error.ts';
 
 export interface ServerConfig {
@@ -26,6 +26,8 @@ export interface ServerConfig {
   readonly allowedHosts: readonly string[] | undefined;
   readonly takeOver: boolean;
   readonly logLevel: LogLevel;
+  readonly accessLog: TrailLevel;
+  readonly auditLog: TrailLevel;
   readonly policies: readonly Policy[];
   /** Undefined: the engine's default. */
   readonly idempotency: {
@@ -96,6 +98,8 @@ async function resolve(flags: Flags, environment: Environment, file: ConfigFile)
     allowedHosts: settings['allowed-hosts'],
     takeOver: settings['take-over'] ?? false,
     logLevel: settings['log-level'] ?? 'info',
+    accessLog: settings['access-log'] ?? 'off',
+    auditLog: settings['audit-log'] ?? 'off',
     policies: file.policies,
     idempotency: {
       retentionMs: settings['idempotency-retention'],

@@ -34,6 +34,12 @@ describe('the log', () => {
     ]);
   });
 
+  it('shows what clients have chosen, and cannot be steered by it', () => {
+    const { log, lines } = opened(true);
+    log.info({ counter: 'ä\n\u001b[2J\u009b1m\u202e' }, 'audit');
+    expect(lines()).toEqual([expect.stringMatching(/audit counter=ä\\u000a\\u001b\[2J\\u009b1m\\u202e$/)]);
+  });
+
   it('loses what cannot be written, and says so when it can be', () => {
     let isFull = false;
     const { log, lines } = opened(false, () => isFull);

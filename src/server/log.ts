@@ -70,6 +70,9 @@ function forPeople(line: string, colors: Colors): string {
   return `${at} ${paint(label.padEnd(5))} ${sentence}${fields.join('')}\n${stack === undefined ? '' : `${stack}\n`}`;
 }
 
+/** A value as part of one line: what clients have chosen can neither end it nor steer the terminal. */
 function shown(value: unknown): string {
-  return typeof value === 'string' ? value : JSON.stringify(value);
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  const escaped = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => character.replace(/./gsu, escaped));
 }

@@ -11,6 +11,7 @@ import type { Exchange } from '../exchange/exchange.ts';
 import { ConnectionBudget } from '../gateway/connection-budget.ts';
 import { HttpGateway } from '../gateway/http/gateway.ts';
 import { RespGateway } from '../gateway/resp/gateway.ts';
+import type { WriteDown } from '../gateway/trail.ts';
 import { isAddressSpaceLimited } from '../host/node/memory.ts';
 import { Watchdog } from '../host/node/watchdog.ts';
 import type { ServerConfig } from './config.ts';
@@ -19,6 +20,7 @@ import { definedOnly, host, type OwnedEngine, openEngine } from './open-engine.t
 import { openRegion } from './open-region.ts';
 import type { Ownership } from './owner.ts';
 import { type ListenAddress, showAddress } from './setting-values.ts';
+import type { TrailLevel } from './settings.ts';
 import { reasonOf, StartError, systemCode } from './start-error.ts';
 
 /**
@@ -97,7 +99,8 @@ export class Server {
       const budget = new ConnectionBudget(connectionsMax(), host.clock, (data) =>
         log.warn(data, 'connections refused: raise the limit of open files (ulimit -n), or close idle connections'),
       );
-      const common = { service: exchange ?? engine, clock: host.clock, secret: config.secret, budget, log };
+      const trail = { access: lines(log, config.accessLog), audit: lines(log, config.auditLog) };
+      const common = { service: exchange ?? engine, clock: host.clock, secret: config.secret, budget, log, trail };
       const resp = await openDoor('resp', config.resp, opened, (at) => RespGateway.open({ ...common, ...at }));
       const { cors, allowedHosts } = config;
       const otherConnections = (): Record<string, number> => (resp === undefined ? {} : { resp: resp.connections });
@@ -162,6 +165,12 @@ export class Server {
     await this.#watchdog?.stop();
     this.#phase = 'stopped';
   }
+}
+
+/** Writes lines of this level. Undefined: nobody would see them. */
+function lines(log: Logger, level: TrailLevel): WriteDown | undefined {
+  if (level === 'off' || !log.isLevelEnabled(level)) return undefined;
+  return (data, message) => log[level](data, message);
 }
 
 async function openDirectory(config: ServerConfig, log: Logger): Promise<OwnedEngine> {

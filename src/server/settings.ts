@@ -21,6 +21,8 @@ import {
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
+const TRAIL_LEVELS = ['off', 'trace', 'debug', 'info', 'warn', 'error'] as const;
+export type TrailLevel = (typeof TRAIL_LEVELS)[number];
 
 /** The values of all settings that were given, by key. */
 export interface Settings {
@@ -35,6 +37,8 @@ export interface Settings {
   'allowed-hosts'?: readonly string[];
   'take-over'?: boolean;
   'log-level'?: LogLevel;
+  'access-log'?: TrailLevel;
+  'audit-log'?: TrailLevel;
   'idempotency-retention'?: number;
   'idempotency-bytes'?: number;
   'idempotency-clock-skew'?: number;
@@ -136,6 +140,21 @@ export const SETTINGS: readonly Setting[] = [
     meaning: `what is logged to stderr: ${LOG_LEVELS.join(', ')}`,
     default: 'info',
     parse: parseWord<LogLevel>(LOG_LEVELS),
+  },
+  {
+    key: 'access-log',
+    argument: '<level>',
+    meaning: `at which level HTTP requests and RESP connections are logged: ${TRAIL_LEVELS.join(', ')}`,
+    default: 'off',
+    parse: parseWord<TrailLevel>(TRAIL_LEVELS),
+  },
+  {
+    key: 'audit-log',
+    argument: '<level>',
+    meaning:
+      'at which level sets, deletes, deadlines, snapshots and wrong secrets are logged, with the client; levels as for access-log',
+    default: 'off',
+    parse: parseWord<TrailLevel>(TRAIL_LEVELS),
   },
   {
     key: 'idempotency-retention',

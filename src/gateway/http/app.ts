@@ -4,6 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify';
 import type { CountingError } from '../../counter/errors.ts';
+import type { Trail } from '../trail.ts';
 import { batchRoutes } from './batch-routes.ts';
 import type { Bodies } from './bodies.ts';
 import type { CorsRules } from './cors.ts';
@@ -24,6 +25,7 @@ import { postRoutes } from './post-routes.ts';
 import { connectionProblem, refuseConnection, sendError, sendFrameworkError, sendProblem } from './problems.ts';
 import { parseQuery } from './query-string.ts';
 import { simpleRoutes } from './simple-routes.ts';
+import { leaveTrail } from './trail.ts';
 import { ttlRoutes } from './ttl-routes.ts';
 import type { Turns } from './turns.ts';
 import { validatorCompiler } from './validation.ts';
@@ -34,6 +36,7 @@ export interface AppOptions {
   readonly limits: HttpLimits;
   readonly log: Log;
   readonly cors: CorsRules;
+  readonly trail: Trail;
 }
 
 const CHECK_CONNECTIONS_MS = 5_000;
@@ -57,6 +60,7 @@ export async function buildApp(options: AppOptions): Promise<App> {
   app.decorateRequest('fingerprint', '');
   if (cors.isOn) await cors.register(app);
   app.addHook('onRequest', guard.onRequest);
+  leaveTrail(app, options.trail);
   readJsonBodies(app, door.bodies);
 
   const refuseOtherMethods = watchMethods(app);

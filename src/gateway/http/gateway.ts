@@ -17,6 +17,7 @@ import type { CountingService } from '../../counter/service.ts';
 import type { Clock } from '../../host/host.ts';
 import type { Secret } from '../auth/secret.ts';
 import { ConnectionBudget } from '../connection-budget.ts';
+import type { Trail } from '../trail.ts';
 import { Answers } from './answers.ts';
 import { buildApp } from './app.ts';
 import { Bodies } from './bodies.ts';
@@ -42,6 +43,7 @@ export interface HttpGatewayOptions {
   /** Without a secret: names by which the server may be called, besides `localhost`, addresses and `host`; `*`: any. */
   readonly allowedHosts?: readonly string[] | undefined;
   readonly log: Log;
+  readonly trail?: Trail | undefined;
   readonly version: string;
   /** Open connections of the other doors, by door. */
   readonly otherConnections?: (() => Readonly<Record<string, number>>) | undefined;
@@ -88,7 +90,7 @@ export class HttpGateway {
 
   /** Listens. @throws what the system says when the address cannot be had (EADDRINUSE, EACCES, ...). */
   static async open(options: HttpGatewayOptions): Promise<HttpGateway> {
-    const { service, clock, log, version, secret, allowedHosts = [], otherConnections } = options;
+    const { service, clock, log, trail = {}, version, secret, allowedHosts = [], otherConnections } = options;
     const patience = secret === undefined ? {} : { headersTimeoutMs: AUTHENTICATION_MS };
     const limits = { ...HTTP_LIMITS, ...patience, ...options.limits };
     const budget =
@@ -102,12 +104,13 @@ export class HttpGateway {
     const connections = (): Record<string, number> => ({ http: sockets.size, ...otherConnections?.() });
     const bodies = new Bodies(limits);
     const door = { service, clock, turns, answers, exchanges, bodies, version, connections };
-    const { app, intakes } = await buildApp({ door, guard, limits, log, cors });
+    const { app, intakes } = await buildApp({ door, guard, limits, log, cors, trail });
     const { server } = app;
-    // What CORS adds to an answer depends on the request: only Fastify does it.
-    const plain = cors.isOn
-      ? undefined
-      : new PlainConnections({ server, exchanges, guard, limits, log, leave: intakes.adopt });
+    // What CORS adds to an answer depends on the request, and access is written down: only Fastify does it.
+    const plain =
+      cors.isOn || trail.access !== undefined
+        ? undefined
+        : new PlainConnections({ server, exchanges, guard, limits, log, leave: intakes.adopt });
     acceptSockets(app, sockets, budget, plain?.begin ?? intakes.adopt);
     const unread = new UnreadAnswers(sockets, clock, limits.silenceTimeoutMs);
     try {

@@ -4,6 +4,7 @@ import { BATCH_ENTRIES_MAX } from '../../counter/limits.ts';
 import type { CountingService } from '../../counter/service.ts';
 import type { Clock } from '../../host/host.ts';
 import type { Secret } from '../auth/secret.ts';
+import type { Trail } from '../trail.ts';
 import type { Planned, Replies } from './replies.ts';
 import type { Request } from './request.ts';
 import type { Session } from './session.ts';
@@ -15,6 +16,7 @@ export interface Door {
   readonly secret: Secret | undefined;
   readonly facts: DoorFacts;
   readonly log: Log;
+  readonly trail: Trail;
 }
 
 /** What INFO, CONFIG GET and LASTSAVE tell. */

@@ -1,5 +1,6 @@
 /** From a request to its command: found, checked, then queued or carried out. */
 import { ERRORS } from '../../counter/errors.ts';
+import { audit } from './audit.ts';
 import { type CommandContext, type CommandSpec, wrongArity } from './command.ts';
 import { REFUSED_COMMANDS } from './commands/refused.ts';
 import { COMMANDS } from './commands/table.ts';
@@ -38,6 +39,7 @@ export function dispatch(context: CommandContext, found: CommandSpec | string): 
   if (!session.authenticated && !found.flags.includes('no_auth')) {
     return reject(context, 'NOAUTH Authentication required.');
   }
+  audit(context, found);
   const { transaction } = session;
   if (transaction === undefined || found.immediate(request)) {
     found.handle?.(context);

@@ -9,6 +9,7 @@ import type { CountingService } from '../../counter/service.ts';
 import type { Clock, Timer } from '../../host/host.ts';
 import type { Secret } from '../auth/secret.ts';
 import { ConnectionBudget } from '../connection-budget.ts';
+import type { Trail } from '../trail.ts';
 import { BatchPool } from './batch.ts';
 import type { Door, DoorFacts, Log } from './command.ts';
 import { Connection, type ConnectionHost, type ConnectionLimits } from './connection.ts';
@@ -42,6 +43,7 @@ export interface RespGatewayOptions {
   /** Without it everyone who can connect may do everything. */
   readonly secret?: Secret | undefined;
   readonly log: Log;
+  readonly trail?: Trail;
   readonly limits?: Partial<RespLimits>;
   /** What all doors share. */
   readonly budget?: ConnectionBudget;
@@ -77,10 +79,10 @@ export class RespGateway {
     this.address = { host: options.host, port };
     this.#server = server;
     this.#limits = { ...RESP_LIMITS, ...options.limits };
-    const { service, clock, secret, log } = options;
+    const { service, clock, secret, log, trail = {} } = options;
     this.#budget =
       options.budget ?? new ConnectionBudget(CONNECTIONS_MAX, clock, (data) => log.warn(data, 'connections refused'));
-    this.#door = { service, clock, secret, log, facts: this.#facts(clock) };
+    this.#door = { service, clock, secret, log, trail, facts: this.#facts(clock) };
     const reader = new RequestReader();
     this.#host = {
       door: this.#door,
@@ -97,6 +99,7 @@ export class RespGateway {
       },
       closed: (connection) => {
         this.#connections.delete(connection);
+        this.#writeDown(connection.session);
         this.#budget.give();
         if (this.#connections.size === 0) this.#onEmpty?.();
       },
@@ -169,6 +172,11 @@ export class RespGateway {
     const openedMs = this.#door.clock.monotonicMs();
     const session = new Session(this.#accepted, peer, local, openedMs, this.#door.secret === undefined);
     this.#connections.add(new Connection(this.#host, socket, session));
+  }
+
+  #writeDown({ peer, name, libraryName, authenticated, openedMs }: Session): void {
+    const ms = Math.round(this.#door.clock.monotonicMs() - openedMs);
+    this.#door.trail.access?.({ client: peer, name, library: libraryName, authenticated, ms }, 'RESP connection');
   }
 
   #watch(connection: Connection): void {

@@ -38,8 +38,12 @@ function authenticate({ door, request, session }: CommandContext, userAt: number
   const isUser = userAt === 0 || request.latin1(userAt) === 'default';
   // Without a secret every password is right, as for a Redis user with `nopass`.
   const isRight = isUser && (door.secret === undefined || door.secret.matches(request.copy(passwordAt)));
-  if (isRight) session.authenticated = true;
-  else session.guessedWrong = door.secret !== undefined;
+  if (isRight) {
+    session.authenticated = true;
+  } else {
+    session.guessedWrong = door.secret !== undefined;
+    door.trail.audit?.({ client: session.peer }, 'RESP wrong secret');
+  }
   return isRight;
 }
 
