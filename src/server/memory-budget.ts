@@ -1,23 +1,29 @@
 /**
  * Who gets how much of the memory that the process may use, where the settings do not say: of what is left beside the process as
- * it starts, half is for counters, an eighth for idempotency keys, and the rest for what the doors hold, groups on
- * their way to the disk, and what the collector has not come to yet.
+ * it starts, half is for counters, an eighth for idempotency keys, a sixteenth for what clients make each door hold, and the rest
+ * for groups on their way to the disk and what the collector has not come to yet.
  */
 import { getHeapStatistics } from 'node:v8';
+import { HTTP_BODY_BYTES_MAX } from '../counter/limits.ts';
 import { IDEMPOTENCY_DEFAULTS } from '../engine/idempotency.ts';
 import { type MemoryLimit, memoryLimit } from '../host/node/memory.ts';
 
 const COUNTERS_PART = 1 / 2;
 const KEYS_PART = 1 / 8;
+const DOOR_PART = 1 / 16;
 /** Of the heap's limit: keys lie in the heap. */
 const KEYS_HEAP_PART = 1 / 4;
 /** A server without memory is told so by its operating system, not here. */
 const BYTES_MIN = 8 * 2 ** 20;
+/** For one batch of any size that is allowed, and its answer. */
+const DOOR_BYTES_MIN = 4 * HTTP_BODY_BYTES_MAX;
 
 export interface MemoryBudget {
   /** Counters, their deadlines, ids of imports. */
   readonly countersBytes: number;
   readonly keysBytes: number;
+  /** What clients make each door hold. */
+  readonly doorBytes: number;
   readonly limit: MemoryLimit;
 }
 
@@ -27,6 +33,7 @@ export function memoryBudget(limit = memoryLimit(), heapBytes = getHeapStatistic
   return {
     countersBytes: Math.floor(Math.max(BYTES_MIN, leftBytes * COUNTERS_PART)),
     keysBytes: Math.floor(Math.max(BYTES_MIN, keysBytes)),
+    doorBytes: Math.floor(Math.max(DOOR_BYTES_MIN, leftBytes * DOOR_PART)),
     limit,
   };
 }

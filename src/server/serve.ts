@@ -9,13 +9,15 @@ import type { CountingService, ServiceInfo } from '../counter/service.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { ConnectionBudget } from '../gateway/connection-budget.ts';
+import { HTTP_LIMITS, type HttpLimits } from '../gateway/http/door-limits.ts';
 import { HttpGateway } from '../gateway/http/gateway.ts';
-import { RespGateway } from '../gateway/resp/gateway.ts';
+import { RESP_LIMITS, RespGateway, type RespLimits } from '../gateway/resp/gateway.ts';
 import type { WriteDown } from '../gateway/trail.ts';
 import { isAddressSpaceLimited } from '../host/node/memory.ts';
 import { Watchdog } from '../host/node/watchdog.ts';
 import type { ServerConfig } from './config.ts';
 import { connectionsMax } from './descriptors.ts';
+import { memoryBudget } from './memory-budget.ts';
 import { definedOnly, host, type OwnedEngine, openEngine } from './open-engine.ts';
 import { openRegion } from './open-region.ts';
 import type { Ownership } from './owner.ts';
@@ -90,6 +92,8 @@ export class Server {
    */
   static async start(config: ServerConfig, log: Logger): Promise<Server> {
     for (const warning of config.warnings) log.warn(warning);
+    // Before the counters take what is theirs.
+    const limits = doorLimits(memoryBudget().doorBytes);
     const owned = await openDirectory(config, log);
     const { engine, ownership } = owned;
     const opened: Door[] = [];
@@ -101,11 +105,21 @@ export class Server {
       );
       const trail = { access: lines(log, config.accessLog), audit: lines(log, config.auditLog) };
       const common = { service: exchange ?? engine, clock: host.clock, secret: config.secret, budget, log, trail };
-      const resp = await openDoor('resp', config.resp, opened, (at) => RespGateway.open({ ...common, ...at }));
+      const resp = await openDoor('resp', config.resp, opened, (at) =>
+        RespGateway.open({ ...common, ...at, limits: limits.resp }),
+      );
       const { cors, allowedHosts } = config;
       const otherConnections = (): Record<string, number> => (resp === undefined ? {} : { resp: resp.connections });
       const http = await openDoor('http', config.http, opened, (at) =>
-        HttpGateway.open({ ...common, ...at, cors, allowedHosts, version: packageVersion(), otherConnections }),
+        HttpGateway.open({
+          ...common,
+          ...at,
+          limits: limits.http,
+          cors,
+          allowedHosts,
+          version: packageVersion(),
+          otherConnections,
+        }),
       );
       return new Server({ data: config.data, ownership, engine, exchange, doors: { http, resp }, log });
     } catch (error) {
@@ -228,6 +242,18 @@ async function share(owned: OwnedEngine, url: string, config: ServerConfig, log:
   const { replica, isDurable } = exchange.storeInfo();
   log.info({ replica, isDurable }, 'counting as a replica of its region');
   return exchange;
+}
+
+/** The doors' own limits, or less where the process may not use so much memory. */
+function doorLimits(bytes: number): { readonly http: Partial<HttpLimits>; readonly resp: Partial<RespLimits> } {
+  const { answerBytesMax, bodyBytesArrivingMax } = HTTP_LIMITS;
+  return {
+    http: {
+      answerBytesMax: Math.min(answerBytesMax, bytes / 2),
+      bodyBytesArrivingMax: Math.min(bodyBytesArrivingMax, bytes / 2),
+    },
+    resp: { heldBytesMax: Math.min(RESP_LIMITS.heldBytesMax, bytes) },
+  };
 }
 
 async function openDoor<Opened extends Door>(

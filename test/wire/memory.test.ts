@@ -1,10 +1,12 @@
 // A process whose memory is limited refuses new names before it has none left, and counts on.
 
 import { mkdtemp, rm } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, expect, it } from 'vitest';
-import { RawClient } from './raw-client.ts';
+import { RawClient, request } from './raw-client.ts';
 import { runTallyd, ServerProcess, stopServers } from './server-process.ts';
 
 /** Of which Node reserves most and uses little. */
@@ -59,5 +61,31 @@ it('under a limit is filled until new names are refused, and goes on with those 
   expect(await client.call('DBSIZE')).toBe(`:${made}\r\n`);
   expect(await client.call('DEL', nameOf(0, 2))).toBe(':1\r\n');
   expect(await client.call('INCR', nameOf(0, 2))).toBe(':1\r\n');
+  client.close();
+});
+
+it('under a limit counts on beside 600 clients that send half requests', async () => {
+  const data = await mkdtemp(join(tmpdir(), 'tallyd-memory-'));
+  directories.push(data);
+  const under = ['bash', '-c', `ulimit -v ${ADDRESS_SPACE_KIBIBYTES}; exec "$@"`, '--'];
+  const server = await ServerProcess.start({ data, under, flags: ['--durability', 'off'] });
+  const address = server.resp ?? NOWHERE;
+  const client = await RawClient.connect(address);
+  const argument = request('x'.repeat(60_000)).subarray('*1\r\n'.length);
+  const half = Buffer.concat([Buffer.from('*1000\r\n'), ...Array<Buffer>(30).fill(argument)]);
+  const hostile: Socket[] = [];
+  for (let i = 1; i <= 600; i++) {
+    const socket = connect(address).on('error', () => undefined);
+    hostile.push(socket);
+    // Taken, or cut.
+    await new Promise((resolve) => socket.on('close', resolve).write(half, resolve));
+    if (i % 50 === 0) expect(await client.call('INCR', 'b')).toBe(`:${i / 50}\r\n`);
+  }
+  // What it has taken from the system later than it was sent.
+  for (let i = 1; i <= 100; i++) {
+    expect(await client.call('INCR', 'b')).toBe(`:${12 + i}\r\n`);
+    await delay(10);
+  }
+  for (const socket of hostile) socket.destroy();
   client.close();
 });

@@ -280,6 +280,19 @@ describe.each(['direct', 'events'] as const)('transport: %s', (transport) => {
       expect(await next.reply()).toBe(':0\r\n');
     });
 
+    it('counts what is under way, too, and leaves an equal share to everybody', async () => {
+      const { connect, gateway, service } = await open({ heldBytesMax: 1_000_000 });
+      const commands = Buffer.concat(Array<Buffer>(2000).fill(words('INCR a')));
+      for (let i = 0; i < 20; i++) (await connect()).send(commands);
+      const few = await connect();
+      few.send(words('INCR a'));
+      await until(() => gateway.connections < 10);
+      await until(() => service.seen.some((seen) => seen.length === 1));
+      expect(gateway.connections).toBeGreaterThan(3);
+      while (service.isHolding) service.complete();
+      expect(await few.reply()).toMatch(/^:\d+\r\n$/);
+    });
+
     it('reads ahead only so far while a chunk is under way', async () => {
       const { connect, service } = await open({ unreadBytesMax: 1000 });
       const client = await connect();

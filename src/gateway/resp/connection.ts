@@ -51,15 +51,17 @@ export interface ConnectionHost {
   /** Asks for `checkTime` about once a second, until `unwatch`. */
   watch(connection: Connection): void;
   unwatch(connection: Connection): void;
-  /** The connection holds so many bytes more (or fewer). @returns false when all together hold too many. */
-  account(bytes: number): boolean;
+  /** The connection holds so many bytes more (or fewer), `held` in all. @returns false when that is too much, with what others hold. */
+  account(bytes: number, held: number): boolean;
   closed(connection: Connection): void;
 }
 
 /** Output that a socket holds without having been asked to drain. */
 const OUTPUT_BYTES_FREE = 64 * 1024;
-/** A connection that holds no more than this is not cut for what others hold. */
-const HELD_BYTES_FREE = 128 * 1024;
+/** What a command takes in the columns of its chunk, which may be twice as long as they have to be, and in the plan of its reply. */
+const COMMAND_BYTES = 72;
+/** A batch of so few commands is not accounted for before it is handed on. */
+const BATCH_COMMANDS_FREE = 128;
 
 export class Connection {
   readonly session: Session;
@@ -259,6 +261,11 @@ export class Connection {
   }
 
   #submit({ chunk }: Batch): void {
+    if (chunk.count > BATCH_COMMANDS_FREE) this.#account();
+    if (this.#state !== 'open') {
+      this.#answer();
+      return;
+    }
     chunk.complete = this.#complete;
     this.#isSubmitting = true;
     this.#host.door.service.submit(chunk);
@@ -354,7 +361,7 @@ export class Connection {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.session.transaction = undefined;
-    this.#host.account(-this.#heldBytes);
+    this.#host.account(-this.#heldBytes, 0);
     this.#host.unwatch(this);
     this.#host.closed(this);
   }
@@ -362,9 +369,10 @@ export class Connection {
   #account(): void {
     if (this.#state !== 'open') return;
     const output = Math.max(0, this.#socket.writableLength - OUTPUT_BYTES_FREE);
-    const held = this.#input.heldBytes + (this.session.transaction?.heldBytes ?? 0) + output;
-    const areFew = held === this.#heldBytes || this.#host.account(held - this.#heldBytes);
+    const underWay = (this.#underWay?.chunk.count ?? 0) * COMMAND_BYTES;
+    const held = this.#input.heldBytes + (this.session.transaction?.heldBytes ?? 0) + underWay + output;
+    const isAllowed = held === this.#heldBytes || this.#host.account(held - this.#heldBytes, held);
     this.#heldBytes = held;
-    if (!areFew && held > HELD_BYTES_FREE) this.#cutFor('all connections together hold too many bytes');
+    if (!isAllowed) this.#cutFor('all connections together hold too many bytes');
   }
 }

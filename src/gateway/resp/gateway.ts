@@ -19,7 +19,10 @@ import { Session } from './session.ts';
 import { Transport, type TransportKind } from './transport.ts';
 
 export interface RespLimits extends ConnectionLimits {
-  /** Received, queued and not yet taken bytes of all connections together, beyond what each may hold anyway. */
+  /**
+   * What all connections together make the server hold: bytes received, queued, under way and not yet taken. Who asks for more is
+   * cut, unless it holds no more than an equal share; so it is never more than twice this.
+   */
   readonly heldBytesMax: number;
 }
 
@@ -93,9 +96,10 @@ export class RespGateway {
       readBuffer: Transport.buffer(options.transport ?? 'direct'),
       watch: (connection) => this.#watch(connection),
       unwatch: (connection) => this.#watched.delete(connection),
-      account: (bytes) => {
+      account: (bytes, held) => {
         this.#heldBytes += bytes;
-        return this.#heldBytes <= this.#limits.heldBytesMax;
+        const { heldBytesMax } = this.#limits;
+        return this.#heldBytes <= heldBytesMax || held <= heldBytesMax / this.#budget.max;
       },
       closed: (connection) => {
         this.#connections.delete(connection);
