@@ -31,7 +31,7 @@ async function restart(tally: Tally, options: Partial<OpenOptions> = {}): Promis
 
 async function names(tally: Tally, match?: string): Promise<string[]> {
   const found: string[] = [];
-  for await (const { name } of tally.list(match)) found.push(name);
+  for await (const { name } of tally.list(match === undefined ? {} : { match })) found.push(name);
   return found.sort();
 }
 

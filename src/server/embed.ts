@@ -18,7 +18,7 @@ export type { Count } from './arguments.ts';
 export type { PolicyOptions } from './open-options.ts';
 export { StartError } from './start-error.ts';
 export type { BatchOutcome, CounterHandle, Listed } from './tally.ts';
-export type { BatchOptions, BatchUpdate, SetOptions, UpdateOptions } from './update-options.ts';
+export type { BatchOptions, BatchUpdate, ListOptions, SetOptions, UpdateOptions } from './update-options.ts';
 export type { Tally };
 
 export interface OpenOptions {

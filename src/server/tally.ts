@@ -19,7 +19,10 @@ import {
   type BatchUpdate,
   batchKey,
   deadlineIn,
+  type ListOptions,
+  listOptions,
   negated,
+  pushIncrement,
   pushUpdate,
   type SetOptions,
   setOptions,
@@ -110,7 +113,7 @@ export class Tally implements AsyncDisposable {
    */
   async increment(name: string, by: Count = 1, options: UpdateOptions = {}): Promise<bigint> {
     const chunk = new Chunk(1);
-    pushUpdate(chunk, { ...options, name, by });
+    pushIncrement(chunk, name, by, options);
     await this.#run(chunk);
     throwOutcome(chunk, 0);
     return chunk.valueAt(0);
@@ -119,7 +122,7 @@ export class Tally implements AsyncDisposable {
   /** Subtracts and resolves to the new count. @throws CountingError as `increment` */
   async decrement(name: string, by: Count = 1, options: UpdateOptions = {}): Promise<bigint> {
     const chunk = new Chunk(1);
-    pushUpdate(chunk, { ...options, name, by: negated(by) });
+    pushIncrement(chunk, name, negated(by), options);
     await this.#run(chunk);
     throwOutcome(chunk, 0);
     return chunk.valueAt(0);
@@ -212,7 +215,8 @@ export class Tally implements AsyncDisposable {
    * All counters, or those whose names match a Redis-style pattern, in no particular order. A counter that exists
    * all the time comes exactly once. @throws CountingError unavailable
    */
-  async *list(match?: string): AsyncGenerator<Listed, void, undefined> {
+  async *list(options: ListOptions = {}): AsyncGenerator<Listed, void, undefined> {
+    const { match } = listOptions(options);
     let cursor: string | undefined;
     do {
       this.#additions.settle();

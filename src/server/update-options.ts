@@ -5,7 +5,7 @@ import { CountingError } from '../counter/errors.ts';
 import { IDEMPOTENCY_KEY_BYTES_MAX } from '../counter/limits.ts';
 import { type Count, checkedCount, checkedName } from './arguments.ts';
 
-export interface UpdateOptions {
+export interface Bounds {
   /** Refuse when the result would be below. */
   readonly floor?: Count;
   /** Refuse when the result would be above. */
@@ -16,6 +16,9 @@ export interface UpdateOptions {
   readonly ttlSeconds?: number;
   /** `ttlSeconds` counts only when the counter has no deadline yet: a window that does not move. */
   readonly ttlIfNone?: boolean;
+}
+
+export interface UpdateOptions extends Bounds {
   /** The same key again counts nothing and answers the same; with another update it is refused. */
   readonly idempotencyKey?: string;
 }
@@ -25,9 +28,11 @@ export interface SetOptions {
   readonly ttlSeconds?: number;
 }
 
-export interface BatchUpdate extends UpdateOptions {
+export interface BatchUpdate extends Bounds {
   readonly name: string;
   readonly by?: Count;
+  /** An idempotency key of this update alone. */
+  readonly id?: string;
 }
 
 export interface BatchOptions {
@@ -37,22 +42,43 @@ export interface BatchOptions {
   readonly idempotencyKey?: string;
 }
 
+export interface ListOptions {
+  /** Redis-style pattern over names: `*`, `?`, `[a-z]`, `[^x]`, backslash. */
+  readonly match?: string;
+}
+
 const SET = ['ttlSeconds'];
-const UPDATE = ['name', 'by', 'floor', 'ceiling', 'saturate', 'ttlSeconds', 'ttlIfNone', 'idempotencyKey'];
+const BOUNDS = ['floor', 'ceiling', 'saturate', 'ttlSeconds', 'ttlIfNone'];
+const UPDATE = [...BOUNDS, 'idempotencyKey'];
+const ENTRY = ['name', 'by', ...BOUNDS, 'id'];
 const BATCH = ['atomic', 'idempotencyKey'];
+const LIST = ['match'];
 
 /** A misspelt option would change what is counted, without a word. @throws TypeError for one that there is not */
 function checkKnown(options: object, known: readonly string[]): void {
+  if (typeof options !== 'object') throw new TypeError(`options are an object with ${known.join(', ')}`);
   for (const name of Object.keys(options)) {
     if (!known.includes(name)) throw new TypeError(`unknown option '${name}'; there are ${known.join(', ')}`);
   }
 }
 
-/** Appends an update. @throws TypeError, CountingError */
+/** Appends an increment. @throws TypeError, CountingError */
+export function pushIncrement(chunk: Chunk, name: string, by: Count, options: UpdateOptions): void {
+  checkKnown(options, UPDATE);
+  pushAdd(chunk, name, by, options, options.idempotencyKey);
+}
+
+/** Appends an update of a batch. @throws TypeError, CountingError */
 export function pushUpdate(chunk: Chunk, update: BatchUpdate): void {
-  checkKnown(update, UPDATE);
-  const { name, by = 1 } = update;
-  chunk.pushName(Op.add, checkedName(name), checkedCount(by), commandOptions(update, [name, by]));
+  checkKnown(update, ENTRY);
+  const { name, by = 1, id } = update;
+  pushAdd(chunk, name, by, update, id);
+}
+
+/** @throws TypeError */
+export function listOptions(options: ListOptions): ListOptions {
+  checkKnown(options, LIST);
+  return options;
 }
 
 /** @throws TypeError, CountingError invalid_deadline */
@@ -69,7 +95,7 @@ export function batchKey(updates: readonly BatchUpdate[], options: BatchOptions)
 
 /** Stricter than the engine, which deletes a counter whose time is over already, as Redis does. @throws CountingError */
 export function deadlineIn(ttlSeconds: number): DeadlineChange {
-  const ms = Math.round(ttlSeconds * 1000);
+  const ms = typeof ttlSeconds === 'number' ? Math.round(ttlSeconds * 1000) : 0;
   if (!Number.isSafeInteger(ms) || ms < 1) throw new CountingError('invalid_deadline');
   return { kind: 'in', ms };
 }
@@ -79,9 +105,17 @@ export function negated(by: Count): bigint {
   return checkedCount(-checkedCount(by));
 }
 
-/** @param request what an idempotency key stands for besides the options */
-function commandOptions(options: UpdateOptions, request: readonly unknown[]): CommandOptions | undefined {
-  const { floor, ceiling, saturate, ttlSeconds, ttlIfNone = false, idempotencyKey: key } = options;
+function pushAdd(chunk: Chunk, name: string, by: Count, bounds: Bounds, key: string | undefined): void {
+  chunk.pushName(Op.add, checkedName(name), checkedCount(by), commandOptions(bounds, key, [name, by]));
+}
+
+/** @param request what an idempotency key stands for besides the bounds */
+function commandOptions(
+  bounds: Bounds,
+  key: string | undefined,
+  request: readonly unknown[],
+): CommandOptions | undefined {
+  const { floor, ceiling, saturate, ttlSeconds, ttlIfNone = false } = bounds;
   if (ttlIfNone && ttlSeconds === undefined) {
     throw new CountingError('invalid_deadline', 'ttlIfNone needs a ttlSeconds');
   }
