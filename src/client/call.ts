@@ -9,8 +9,9 @@
  * refusal of the update as such (`DECIDES`). A refusal before the lookup, such as a wrong secret, says nothing about
  * the earlier attempt, so the call ends unknown.
  *
- * Counters that many nodes share take no keys (`needs_authority`), so none of the attempts with one was applied. An update
- * with a key that only this client knows is then sent without it, and from there on never again once it may have been applied.
+ * Counters that many nodes share take no keys (`needs_authority`). An update with a key that only this client knows is then sent
+ * without it, and from there on never again once it may have been applied. If an attempt with the key broke before, it was not
+ * applied, provided that the nodes shared counters when the call began: a server may just have been started over with a store.
  *
  * A fresh key carries this device's time. Where the server finds it too old or from the future, nothing has been counted with it: the client
  * learns how far its clock is off, and goes on with another key.
@@ -156,13 +157,14 @@ export class Caller {
     let mayBeApplied = false;
     let isBare = isOurs(request) && this.#memory.takesNoKey(names);
     let hasLearned = false;
+    const wasShared = this.#memory.hasSeenShared;
     for (let attempt = 0; ; attempt++) {
       const result = await this.#attempt(request, deadline, isBare ? undefined : key);
       if ('value' in result) return result.value;
       const failure = result.failure;
       if (!isBare && isOurs(request) && failure.code === 'needs_authority') {
-        // So the attempts before it were refused, too, whatever became of their answers.
         this.#memory.keepTakesNoKey(names, true);
+        if (mayBeApplied && !wasShared) throw ended(request, key, failure, true);
         isBare = true;
         mayBeApplied = false;
         continue;

@@ -15,9 +15,16 @@ interface Remembered {
 export class Memory {
   /** The one used last is the last. */
   readonly #names = new Map<string, Remembered>();
+  #hasSeenShared = false;
+
+  /** The server shares counters, and has since that was first seen: a directory that has met a store starts only with one. */
+  get hasSeenShared(): boolean {
+    return this.#hasSeenShared;
+  }
 
   /** An update of these counters was answered with a token. */
   keepToken(names: readonly string[], token: string): void {
+    this.#hasSeenShared = true;
     const [replica = '', version = ''] = token.split('.');
     for (const name of names) {
       const { tokens } = this.#of(name);
@@ -46,6 +53,7 @@ export class Memory {
   }
 
   keepTakesNoKey(names: readonly string[], takesNoKey: boolean): void {
+    this.#hasSeenShared ||= takesNoKey;
     for (const name of names) if (takesNoKey || this.#names.has(name)) this.#of(name).takesNoKey = takesNoKey;
   }
 
