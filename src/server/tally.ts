@@ -55,6 +55,7 @@ export interface CounterHandle {
 }
 
 const LIST_PAGE_ENTRIES = 1_000;
+const KEEP_ALIVE_MS = 60_000;
 
 export class Tally implements AsyncDisposable {
   readonly #owned: OwnedEngine;
@@ -255,7 +256,10 @@ export class Tally implements AsyncDisposable {
    */
   close(): Promise<void> {
     this.#additions.settle();
-    this.#closing ??= this.#close();
+    if (this.#closing !== undefined) return this.#closing;
+    // Between attempts to mend a journal nothing else does, and a process that ends then has told nobody what is lost.
+    const alive = setInterval(() => undefined, KEEP_ALIVE_MS);
+    this.#closing = this.#close().finally(() => clearInterval(alive));
     return this.#closing;
   }
 

@@ -75,6 +75,24 @@ describe(`an embedding process, seed ${seed}`, () => {
     expect(await tally.get('a')).toBe(3n);
   });
 
+  it('is told by close that not everything is durable, and does not end before', async () => {
+    const directory = join(root, 'full');
+    const script = `
+      const { open } = await import('tallyd');
+      const count = async () => {
+        const tally = await open({ dir: ${JSON.stringify(directory)} });
+        for (let i = 0; i < 60_000; i++) tally.add('a name of some length:' + i);
+        await tally.close().catch((error) => console.log(error.code));
+      };
+      void count();
+    `;
+    const cwd = fileURLToPath(new URL('../..', import.meta.url));
+    // No file may grow beyond what an empty directory needs.
+    const limited = ['-c', 'ulimit -f 1400 && exec "$0" "$@"', process.execPath, '--input-type=module', '-e', script];
+    const { status, stdout } = spawnSync('/bin/bash', limited, { cwd, encoding: 'utf8' });
+    expect({ status, stdout }).toEqual({ status: 0, stdout: 'outcome_unknown\n' });
+  });
+
   it('keeps its directory from others while it lives', async () => {
     const directory = join(root, 'mine');
     const child = spawn(process.execPath, [program, directory, '1'], { stdio: ['ignore', 'pipe', 'inherit'] });
