@@ -34,7 +34,8 @@ function readGenerally(bytes: Buffer): Chunk {
   const reader = new RequestReader();
   const session = new Session(1, '', '', 0, true);
   // What these commands use of a context.
-  const context = { chunk, request: reader.request, replies: new Replies(), session } as unknown as CommandContext;
+  const parts = { chunk, request: reader.request, replies: new Replies(), session, door: { trail: {} } };
+  const context = parts as unknown as CommandContext;
   for (let at = 0; reader.read(bytes, at, bytes.length, true) === Reading.whole; at = reader.end) {
     void dispatch(context, findCommand(reader.request));
   }
