@@ -74,6 +74,29 @@ it('any growth and any loss, line by line or by thousands: the longest counts, o
   );
 });
 
+it('a last line whose line end comes later, LF or CR LF, is the same line', async () => {
+  let number = 0;
+  const cut = fc.record({ lines: fc.integer({ min: 2, max: 300 }), missing: fc.integer({ min: 0, max: 2 }) });
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(cut, { minLength: 1, maxLength: 5 }),
+      fc.constantFrom('\n', '\r\n'),
+      async (cuts, end) => {
+        const name = `ends-${number++}`;
+        let longest = 0;
+        for (const { lines, missing } of cuts.sort((a, b) => a.lines - b.lines)) {
+          const text = content(name, lines).replaceAll('\n', end);
+          const { error } = await importText(text.slice(0, text.length - Math.min(missing, end.length)));
+          expect(error).toBe(undefined);
+          longest = Math.max(longest, lines);
+          expect(await countOf(name)).toBe(sumTo(longest));
+        }
+      },
+    ),
+    { numRuns: 15 },
+  );
+});
+
 it('several imports of growing content at once count each line once', async () => {
   for (let round = 0; round < 4; round++) {
     const name = `at-once-${round}`;

@@ -114,6 +114,14 @@ describe('cutting blocks into lines', () => {
     expect(splitter.end()).toBeUndefined();
   });
 
+  it('gives a last line the carriage return that the lines before it have', () => {
+    for (const last of ['b', 'b\r']) {
+      const splitter = new LineSplitter();
+      for (const block of ['a\r', '\n', last]) splitter.push(Buffer.from(block));
+      expect(splitter.end()).toMatchObject({ number: 2, bytes: Buffer.from('b\r') });
+    }
+  });
+
   it('does not gather a line without end', () => {
     const splitter = new LineSplitter();
     const endless = () => {

@@ -28,6 +28,7 @@ export interface Line {
 export const LINE_BYTES_MAX = 16 * 1024;
 
 const NEWLINE = 10;
+const RETURN = 13;
 const NAME_BYTES_MAX = 255;
 /** The end of the year 9999. */
 const UNIX_SECONDS_MAX = 253_402_300_799;
@@ -40,6 +41,8 @@ const decoder = new TextDecoder('utf-8', { fatal: true });
 export class LineSplitter {
   #number = 0;
   #rest: Uint8Array = new Uint8Array(0);
+  /** The last line had a carriage return before its newline. */
+  #hasReturn = false;
 
   /** @returns the lines that end in this block. @throws MalformedLine when the line behind them is too long to be one. */
   push(block: Uint8Array): Line[] {
@@ -51,14 +54,16 @@ export class LineSplitter {
       start = end + 1;
     }
     this.#rest = bytes.subarray(start);
+    if (lines.length > 0) this.#hasReturn = lines.at(-1)?.bytes.at(-1) === RETURN;
     if (lines.length === 0) checkLength({ number: this.#number + 1, bytes: this.#rest });
     return lines;
   }
 
-  /** The last line when no newline ended it. */
+  /** The last line when no newline ended it, as it is going to be when its line end has come. */
   end(): Line | undefined {
     if (this.#rest.length === 0) return undefined;
-    const bytes = this.#rest;
+    const lacksReturn = this.#hasReturn && this.#rest.at(-1) !== RETURN;
+    const bytes = lacksReturn ? Buffer.concat([this.#rest, Uint8Array.of(RETURN)]) : this.#rest;
     this.#rest = new Uint8Array(0);
     return { number: ++this.#number, bytes };
   }
