@@ -19,6 +19,8 @@ import { Table } from './table.ts';
 export const NO_GROUP = -1;
 /** More than what is added in one turn of the event loop takes. */
 const SPARED_BYTES = 16 * 1024 * 1024;
+/** Names; they take far less than what is spared. */
+const SUMMED_EVERY = 4_096;
 
 export class Records {
   readonly table: Table;
@@ -30,6 +32,11 @@ export class Records {
   /** Groups that are not durable, oldest first; the last one is gathering. Owned by the committer. */
   readonly #groups: readonly Group[];
   #absent = 0;
+  /** No policies, no limit of counters. */
+  readonly #isUnbounded: boolean;
+  /** As of `areUnbounded`, and when to look again. */
+  #hasRoom = true;
+  #summedAgainAt = 0;
 
   constructor(options: {
     readonly hashKey: Uint8Array;
@@ -43,6 +50,7 @@ export class Records {
     this.#policies = new PolicyTable(options.policies);
     this.#countersMax = options.countersMax;
     this.#groups = options.groups;
+    this.#isUnbounded = this.#policies.isEmpty && this.#countersMax === Number.MAX_SAFE_INTEGER;
     this.memory = options.memory;
     this.memory.count(() => this.table.byteLength);
     this.memory.count(() => this.deadlines.byteLength);
@@ -159,8 +167,12 @@ export class Records {
 
   /** Whether no add can be refused but for an overflow or a failing disk. */
   get areUnbounded(): boolean {
-    const isLimited = this.#countersMax !== Number.MAX_SAFE_INTEGER || !this.memory.hasRoom(SPARED_BYTES);
-    return this.#policies.isEmpty && !isLimited;
+    // Asked before every embedded add: what there is is summed only after some names have come.
+    if (this.table.changes >= this.#summedAgainAt) {
+      this.#summedAgainAt = this.table.changes + SUMMED_EVERY;
+      this.#hasRoom = this.memory.hasRoom(SPARED_BYTES);
+    }
+    return this.#hasRoom && this.#isUnbounded;
   }
 
   /** The policy of a name that may have no record. */
