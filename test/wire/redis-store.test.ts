@@ -347,6 +347,20 @@ describe.skipIf(!isInstalled('redis-server'))('a store in Redis', () => {
       const late = await open(cluster.url);
       expect((await late.identity()).term).toBe((await writing.identity()).term);
     });
+
+    it('is found also when the only server that the URL names is gone', async () => {
+      // The masters that the tests before this one have left: one that has a replica still.
+      const alive = cluster.nodes.slice(3).map(({ port }) => port);
+      const [asked] = alive as [number];
+      const owners = await Promise.all([0, 8_000, 16_000].map((slot) => cluster.ownerOf(slot, asked)));
+      const seed = owners.find((port) => !alive.includes(port)) as number;
+      const store = await open(`redis://127.0.0.1:${seed}`, { callMs: 1_000 });
+      const { id, term } = await store.identity();
+      await cluster.kill(seed);
+      const found = async () => store.identity(id);
+      await until(async () => (await found()).term !== term);
+      expect((await found()).id).toBe(id);
+    });
   });
 
   it('behind Sentinel fails over by itself, and the new term tells', async () => {

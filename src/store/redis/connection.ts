@@ -30,6 +30,8 @@ export class RedisConnector {
   // which would stop this process for a tenth of a second at every reconnection.
   #client: ReturnType<typeof clientTemplate> | undefined;
   #cluster: ReturnType<typeof clusterTemplate> | undefined;
+  /** Of the servers that the cluster named last: those in the URL may all be gone by now. */
+  #named: readonly RedisAddress[] = [];
 
   /** @param connectMs How long one server may take to accept a connection. */
   constructor(library: Library, url: RedisUrl, tls: SecureContext | undefined, connectMs: number) {
@@ -42,7 +44,7 @@ export class RedisConnector {
   async connect(): Promise<RedisConnection> {
     const { addresses, masterName } = this.#url;
     if (masterName !== undefined) return this.#connectByName(masterName);
-    if (addresses.length > 1) return this.#connectCluster();
+    if (addresses.length > 1 || this.#named.length > 0) return this.#connectCluster();
     const server = await this.#connectServer(addresses[0] as RedisAddress, this.#url);
     try {
       if (!/^cluster_enabled:1/m.test(String(await server.sendCommand(['INFO', 'cluster'])))) return single(server);
@@ -91,7 +93,8 @@ export class RedisConnector {
 
   async #connectCluster(): Promise<RedisConnection> {
     this.#cluster ??= clusterTemplate(this.#library, this.#url, this.#options(this.#url));
-    const cluster = this.#cluster.duplicate();
+    const rootNodes = [...this.#url.addresses, ...this.#named].map(({ host, port }) => ({ socket: { host, port } }));
+    const cluster = this.#cluster.duplicate({ rootNodes });
     let trouble: unknown;
     cluster.on('error', (error) => {
       trouble ??= error;
@@ -104,6 +107,7 @@ export class RedisConnector {
       send: (key, command) => cluster.sendCommand(key, false, [...command]),
       sendToMasters: (command) => {
         if (cluster.masters.length === 0) throw new Error('the cluster has no masters');
+        this.#named = [...cluster.masters, ...cluster.replicas].map(({ host, port }) => ({ host, port }));
         return Promise.all(cluster.masters.map(async (node) => (await cluster.nodeClient(node)).sendCommand(command)));
       },
       end: () => cluster.destroy(),
