@@ -131,6 +131,20 @@ describe.skipIf(findProgram('initdb') === undefined)('the slot store in PostgreS
       await expect(identity({ schema: 'newer' })).rejects.toThrow(/version 1000.*update it/);
     });
 
+    it('that is being loaded from a backup is waited for, and gets no second row', async () => {
+      const { id } = await identity({ schema: 'loading' });
+      // So it is while a dump has filled the tables, but that of the versions, and made no keys yet.
+      await server.sql('ALTER TABLE loading.meta DROP CONSTRAINT meta_pkey; DELETE FROM loading.migration');
+      await withStore(
+        async (store) => {
+          await expect(store.identity(id)).rejects.toThrow(/a backup is being loaded/);
+          await expect(store.identity(id)).rejects.not.toThrow(StoreRefusal);
+        },
+        { schema: 'loading' },
+      );
+      expect(await server.sql('SELECT id FROM loading.meta')).toEqual([{ id }]);
+    });
+
     it('without the right to create, in a schema that is there with its rights, and says which are missing', async () => {
       await server.sql(`CREATE ROLE weak LOGIN PASSWORD '${PASSWORD}'`);
       const weak = { url: server.url({ user: 'weak' }), schema: 'granted' };

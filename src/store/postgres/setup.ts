@@ -1,5 +1,5 @@
 /** Looks at the server, makes the tables or brings them up to date, and refuses what would not keep its word. */
-import { type StoreIdentity, StoreRefusal } from '../slot-store.ts';
+import { StoreError, type StoreIdentity, StoreRefusal } from '../slot-store.ts';
 import type { Connections, Deadline, Send } from './connections.ts';
 import { PostgresError } from './failure.ts';
 import { term } from './feed.ts';
@@ -45,7 +45,11 @@ export async function setUp(
           'name that one in --store, or restore its backup',
       );
     }
-    if (!isMade || (await versionOf(send, schema)) !== latest(migrations)) {
+    const version = isMade ? await versionOf(send, schema) : 0;
+    if (isMade && version === 0 && options.expected !== undefined) {
+      throw new StoreError(`the tables in ${schema} are not complete: a backup is being loaded`);
+    }
+    if (version !== latest(migrations)) {
       await connections.transaction((within) => migrate(within, options), deadline);
     }
     await checkRights(send, schema);
@@ -101,11 +105,11 @@ async function migrate(send: Send, { schema, retentionMs, migrations = released 
     for (const statement of migration.statements(schema)) await send(statement);
     await send(`INSERT INTO ${schema}.migration (version) VALUES ($1)`, [migration.version]);
   }
-  await send(
-    `INSERT INTO ${schema}.meta (id, feed_period_ms) VALUES (replace(gen_random_uuid()::text, '-', ''), $1)
-     ON CONFLICT DO NOTHING`,
-    [Math.ceil(retentionMs / FEED_PERIODS_SERVED)],
-  );
+  // Tables that are there have their row, or get it from a backup that is being loaded and has no keys yet.
+  if (version > 0) return;
+  await send(`INSERT INTO ${schema}.meta (id, feed_period_ms) VALUES (replace(gen_random_uuid()::text, '-', ''), $1)`, [
+    Math.ceil(retentionMs / FEED_PERIODS_SERVED),
+  ]);
 }
 
 function latest(migrations: readonly Migration[]): number {
