@@ -14,6 +14,7 @@ import { CHUNK_COMMANDS_MAX } from '../../counter/limits.ts';
 import type { Batch, BatchPool } from './batch.ts';
 import type { CommandSpec, Door } from './command.ts';
 import { dispatch, findCommand, isHttp } from './dispatch.ts';
+import type { DoorTurns } from './door-turns.ts';
 import { readSimpleRequests } from './fast-path.ts';
 import { Input } from './input.ts';
 import type { Planned } from './replies.ts';
@@ -46,6 +47,7 @@ export interface ConnectionHost {
   readonly reader: RequestReader;
   readonly writer: ReplyWriter;
   readonly batches: BatchPool;
+  readonly turns: DoorTurns;
   /** What sockets read into; undefined: each delivers buffers of its own. */
   readonly readBuffer: Buffer | undefined;
   /** Asks for `checkTime` about once a second, until `unwatch`. */
@@ -62,6 +64,8 @@ const OUTPUT_BYTES_FREE = 64 * 1024;
 const COMMAND_BYTES = 72;
 /** A batch of so few commands is not accounted for before it is handed on. */
 const BATCH_COMMANDS_FREE = 128;
+/** A batch ends with so many replies when other connections wait for their turn. */
+const SHARED_REPLIES = 256;
 
 export class Connection {
   readonly session: Session;
@@ -79,6 +83,8 @@ export class Connection {
   #hasProgressed = false;
   /** After a wrong secret. */
   #isPenalised = false;
+  /** Has its turn later: others have had the time of this one. */
+  #isDeferred = false;
   /** The client has sent its last byte, or the server wants to stop: end when everything is answered. */
   #isLast = false;
   /** Since when a request is half there, or the connection is ending; undefined: neither. */
@@ -130,7 +136,7 @@ export class Connection {
       if (waitsMs >= (this.#socket.writableFinished ? lingerMs : lastRepliesMs)) this.cut();
     } else if (!authenticated && nowMs - strangerSinceMs >= authenticationMs) {
       this.cut();
-    } else if (this.#underWay === undefined && waitsMs >= requestMs) {
+    } else if (this.#underWay === undefined && !this.#isDeferred && waitsMs >= requestMs) {
       this.#cutFor('a request was not complete in time');
     } else if (authenticated && this.#waitsSinceMs === undefined) {
       this.#host.unwatch(this);
@@ -139,7 +145,7 @@ export class Connection {
 
   /** Nothing is read as requests right now; what arrives waits. */
   get #isBusy(): boolean {
-    return this.#underWay !== undefined || this.#isPenalised;
+    return this.#underWay !== undefined || this.#isPenalised || this.#isDeferred;
   }
 
   #cutFor(reason: string): void {
@@ -160,12 +166,19 @@ export class Connection {
     }
   };
 
-  /** Reads and runs batches until one is under way or nothing whole is left. */
-  #process(): void {
+  /** Reads and runs batches until one is under way, nothing whole is left, or it is others' turn; the first, if `isItsTurn`. */
+  #process(isItsTurn = false): void {
     const input = this.#input;
-    while (!this.#isBusy && this.#state === 'open') {
+    const { turns } = this.#host;
+    for (let batches = 0; !this.#isBusy && this.#state === 'open'; batches++) {
       input.advance();
       if (input.length < this.#bytesNeeded) break;
+      const mustYield = turns.isOver || (batches > 0 && turns.isWantedByOthers);
+      if (mustYield && !(isItsTurn && batches === 0)) {
+        this.#isDeferred = true;
+        turns.later(this.#goOn);
+        break;
+      }
       const batch = this.#host.batches.take(this.session);
       const from = input.start;
       const task = this.#read(batch);
@@ -177,13 +190,20 @@ export class Connection {
     }
     input.keep();
     if (this.#state !== 'open') return;
+    if (this.#isDeferred) this.#account();
     if (this.#isBusy) this.#pace();
     else this.#rest();
   }
 
+  readonly #goOn = (): void => {
+    this.#isDeferred = false;
+    if (this.#state === 'open') this.#process(true);
+  };
+
   /** Takes more from the socket, unless enough is waiting for what is under way. */
   #pace(): void {
-    const isEnough = this.#isBusy && this.#input.unreadBytes > this.#host.limits.unreadBytesMax;
+    const enough = this.#isDeferred ? 0 : this.#host.limits.unreadBytesMax;
+    const isEnough = this.#isBusy && this.#input.unreadBytes > enough;
     if (this.#isLast || isEnough) this.#socket.pause();
     else if (this.#socket.isPaused()) this.#socket.resume();
   }
@@ -191,7 +211,7 @@ export class Connection {
   /** Fills the batch. @returns the promise of a command that takes time. */
   #read(batch: Batch): Promise<Planned> | undefined {
     const { session } = this;
-    const { reader } = this.#host;
+    const { reader, turns } = this.#host;
     const { chunk, replies } = batch;
     const { bytes, end } = this.#input;
     let at = this.#input.start;
@@ -228,6 +248,7 @@ export class Connection {
         }
         isFull = this.#ownsBatch(batch, found);
         task = dispatch(batch, found);
+        isFull ||= turns.isOver || (batch.replies.length >= SHARED_REPLIES && turns.isWantedByOthers);
       }
       at = reader.end;
     }

@@ -13,6 +13,7 @@ import type { Trail } from '../trail.ts';
 import { BatchPool } from './batch.ts';
 import type { Door, DoorFacts, Log } from './command.ts';
 import { Connection, type ConnectionHost, type ConnectionLimits } from './connection.ts';
+import { DoorTurns } from './door-turns.ts';
 import { ReplyWriter } from './reply-writer.ts';
 import { RequestReader } from './request-reader.ts';
 import { Session } from './session.ts';
@@ -93,6 +94,7 @@ export class RespGateway {
       reader,
       writer: new ReplyWriter(),
       batches: new BatchPool(this.#door, reader.request),
+      turns: new DoorTurns(clock),
       readBuffer: Transport.buffer(options.transport ?? 'direct'),
       watch: (connection) => this.#watch(connection),
       unwatch: (connection) => this.#watched.delete(connection),
