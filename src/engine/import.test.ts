@@ -131,6 +131,23 @@ describe('an import chunk', () => {
     await open();
   });
 
+  it('has nothing to do with the keys of requests, whatever its id is', async () => {
+    await open();
+    await submit((chunk) => {
+      chunk.key = { ...IMPORT, key: '>' };
+      chunk.pushName(Op.add, 'a', 1n);
+    });
+    const keyed = await submit((chunk) => {
+      chunk.key = { scope: 'request', key: 'k', fingerprint: 'aa' };
+      chunk.pushName(Op.add, 'a', 1n);
+    });
+    const first = await submit((chunk) => {
+      chunk.key = { ...IMPORT, places: [IMPORT.key] };
+      chunk.pushName(Op.add, 'a', 1n);
+    });
+    expect([keyed.refusal, first.refusal, first.valueAt(0)]).toEqual([DONE, DONE, 3n]);
+  });
+
   it('of which nothing was counted is not remembered', async () => {
     await open();
     const refused = await importNames(['a'], { ceiling: 0n });

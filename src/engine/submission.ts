@@ -126,15 +126,15 @@ export class Submission {
   }
 
   /** Whether content of an import's chunk, or other content after the same beginning, was taken before. */
-  #overlaps(chunk: Chunk, { after, places = [] }: IdempotencyKey): boolean {
-    const found = places.findLast((place) => this.#importedThrough(place) !== undefined);
-    const record =
-      this.#importedThrough(found ?? '') ?? (places.length > 0 ? this.#findImport(inside(after)) : undefined);
+  #overlaps(chunk: Chunk, { after, places }: IdempotencyKey): boolean {
+    if (places === undefined) return false;
+    const place = places.findLast((id) => this.#importedThrough(id) !== undefined);
+    const other = place === undefined && after !== undefined ? this.#findImport(inside(after)) : undefined;
+    const record = place === undefined ? other : this.#importedThrough(place);
     if (record === undefined) return false;
     this.#dependsOnNewest = true;
     chunk.refusal = record.unsettled ? ERRORS.idempotency_unsettled.id : ERRORS.import_overlaps.id;
-    chunk.overlap =
-      found !== undefined && this.#findImport(inside(found)) !== undefined ? inside(found) : (found ?? '');
+    if (place !== undefined) chunk.overlap = this.#findImport(inside(place)) === undefined ? place : inside(place);
     return true;
   }
 
@@ -212,8 +212,8 @@ export class Submission {
 }
 
 /** The import id that says: the content through `id` was taken, and more after it. */
-function inside(id: string | undefined): string {
-  return `>${id ?? ''}`;
+function inside(id: string): string {
+  return `>${id}`;
 }
 
 /** The first code of the chunk that is wanted, or `DONE`. */

@@ -2,6 +2,7 @@
  * One bound for the connections of all doors: each takes a descriptor of the process, and the journal, a snapshot or a store
  * must never find none left.
  */
+import { CONNECTIONS_MAX } from '../counter/limits.ts';
 import type { Clock } from '../host/host.ts';
 import { assert } from '../std/assert.ts';
 
@@ -23,6 +24,11 @@ export class ConnectionBudget {
     this.max = max;
     this.#clock = clock;
     this.#report = report;
+  }
+
+  /** Of a door that is alone in its process. */
+  static ofOneDoor(clock: Clock, log: { warn(data: object, message: string): void }): ConnectionBudget {
+    return new ConnectionBudget(CONNECTIONS_MAX, clock, (data) => log.warn(data, 'connections refused'));
   }
 
   /** Connections that may still be opened. */

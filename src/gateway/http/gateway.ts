@@ -12,7 +12,7 @@
  */
 import type { AddressInfo, Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
-import { AUTHENTICATION_MS, CONNECTIONS_MAX } from '../../counter/limits.ts';
+import { AUTHENTICATION_MS } from '../../counter/limits.ts';
 import type { CountingService } from '../../counter/service.ts';
 import type { Clock } from '../../host/host.ts';
 import type { Secret } from '../auth/secret.ts';
@@ -93,8 +93,7 @@ export class HttpGateway {
     const { service, clock, log, trail = {}, version, secret, allowedHosts = [], otherConnections } = options;
     const patience = secret === undefined ? {} : { headersTimeoutMs: AUTHENTICATION_MS };
     const limits = { ...HTTP_LIMITS, ...patience, ...options.limits };
-    const budget =
-      options.budget ?? new ConnectionBudget(CONNECTIONS_MAX, clock, (data) => log.warn(data, 'connections refused'));
+    const budget = options.budget ?? ConnectionBudget.ofOneDoor(clock, log);
     const turns = new Turns(clock);
     const answers = new Answers(limits.answerBytesMax, turns);
     const exchanges = new Exchanges({ service, clock, turns, answers, limits, log });

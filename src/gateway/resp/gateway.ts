@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { createServer, type Server, type Socket } from 'node:net';
-import { AUTHENTICATION_MS, CONNECTIONS_MAX, OUTPUT_BYTES_MAX } from '../../counter/limits.ts';
+import { AUTHENTICATION_MS, OUTPUT_BYTES_MAX } from '../../counter/limits.ts';
 import type { CountingService } from '../../counter/service.ts';
 import type { Clock, Timer } from '../../host/host.ts';
 import type { Secret } from '../auth/secret.ts';
@@ -84,8 +84,7 @@ export class RespGateway {
     this.#server = server;
     this.#limits = { ...RESP_LIMITS, ...options.limits };
     const { service, clock, secret, log, trail = {} } = options;
-    this.#budget =
-      options.budget ?? new ConnectionBudget(CONNECTIONS_MAX, clock, (data) => log.warn(data, 'connections refused'));
+    this.#budget = options.budget ?? ConnectionBudget.ofOneDoor(clock, log);
     this.#door = { service, clock, secret, log, trail, facts: this.#facts(clock) };
     const reader = new RequestReader();
     this.#host = {

@@ -1,7 +1,7 @@
 /** How much memory this process may use: what the machine has, or less where someone has set a limit. */
-import { readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { posix } from 'node:path';
+import { processLimit, type Read, readText } from './limits.ts';
 
 export interface MemoryLimit {
   readonly bytes: number;
@@ -10,9 +10,6 @@ export interface MemoryLimit {
   /** What this process has in memory already. */
   readonly usedBytes: number;
 }
-
-/** A file's text; undefined where there is none. */
-type Read = (path: string) => string | undefined;
 
 const KIBIBYTE = 1024;
 /** Version 1 says so where there is no limit. */
@@ -31,10 +28,10 @@ export function memoryLimit(
     ['Max address space', 'VmSize', 'RLIMIT_AS'],
     ['Max data size', 'VmData', 'RLIMIT_DATA'],
   ]) {
-    const bytes = Number(new RegExp(`^${limit} +(\\d+)`, 'm').exec(read('/proc/self/limits') ?? '')?.[1]);
+    const bytes = processLimit(limit, read);
     const reserved = Number(new RegExp(`^${inUse}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0) * KIBIBYTE;
     // Most of what a process has reserved it never uses: only what is left counts, and what is in memory.
-    if (bytes > 0) limits.push({ bytes: Math.max(0, bytes - reserved) + usedBytes, setBy });
+    if (bytes !== undefined && bytes > 0) limits.push({ bytes: Math.max(0, bytes - reserved) + usedBytes, setBy });
   }
   const tightest = limits.reduce((a, b) => (b.bytes < a.bytes ? b : a));
   return { ...tightest, usedBytes };
@@ -42,7 +39,7 @@ export function memoryLimit(
 
 /** Whether the process may reserve only so much address space: a further thread wants some 600 MiB of it, and aborts without. */
 export function isAddressSpaceLimited(read: Read = readText): boolean {
-  return /^Max address space +\d/m.test(read('/proc/self/limits') ?? '');
+  return processLimit('Max address space', read) !== undefined;
 }
 
 function residentBytes(): number {
@@ -69,14 +66,5 @@ function limitsAlong(read: Read, root: string, path: string, file: string): numb
     const bytes = Number(read(posix.join(root, at, file)) ?? Number.NaN);
     if (bytes > 0 && bytes < NO_LIMIT) found.push(bytes);
     if (at === '/') return found;
-  }
-}
-
-function readText(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    // No such system, or no such limit.
-    return undefined;
   }
 }
