@@ -19,7 +19,7 @@ import { readSimpleRequests } from './fast-path.ts';
 import { Input } from './input.ts';
 import type { Planned } from './replies.ts';
 import type { ReplyWriter } from './reply-writer.ts';
-import { Reading, type RequestReader } from './request-reader.ts';
+import { Reading, type RequestReader, Unfinished } from './request-reader.ts';
 import type { Session } from './session.ts';
 import { Transport } from './transport.ts';
 
@@ -78,8 +78,7 @@ export class Connection {
   /** Between `submit` and its return: a completion that comes then is taken when it has returned. */
   #isSubmitting = false;
   #isComplete = false;
-  /** Bytes without which there is no whole request. */
-  #bytesNeeded = 1;
+  readonly #unfinished = new Unfinished();
   #hasProgressed = false;
   /** After a wrong secret. */
   #isPenalised = false;
@@ -172,7 +171,7 @@ export class Connection {
     const { turns } = this.#host;
     for (let batches = 0; !this.#isBusy && this.#state === 'open'; batches++) {
       input.advance();
-      if (input.length < this.#bytesNeeded) break;
+      if (input.length < this.#unfinished.bytesNeeded) break;
       const mustYield = turns.isOver || (batches > 0 && turns.isWantedByOthers);
       if (mustYield && !(isItsTurn && batches === 0)) {
         this.#isDeferred = true;
@@ -218,16 +217,14 @@ export class Connection {
     let task: Promise<Planned> | undefined;
     let isFull = false;
     this.#input.lendNames(chunk);
-    this.#bytesNeeded = 1;
     while (!isFull && !session.quitting && !session.guessedWrong) {
       if (session.authenticated && session.transaction === undefined) {
-        at = readSimpleRequests(bytes, at, end, chunk, replies);
+        const behind = readSimpleRequests(bytes, at, end, chunk, replies);
+        if (behind > at) this.#unfinished.clear();
+        at = behind;
       }
-      const reading = reader.read(bytes, at, end, session.authenticated);
-      if (reading === Reading.incomplete) {
-        this.#bytesNeeded = reader.bytesNeeded;
-        break;
-      }
+      const reading = reader.read(bytes, at, end, session.authenticated, this.#unfinished);
+      if (reading === Reading.incomplete) break;
       if (reading === Reading.broken) {
         replies.error(reader.error);
         session.quitting = true;

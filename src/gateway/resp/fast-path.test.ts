@@ -6,7 +6,7 @@ import type { CommandContext } from './command.ts';
 import { dispatch, findCommand } from './dispatch.ts';
 import { readSimpleRequests } from './fast-path.ts';
 import { Replies } from './replies.ts';
-import { Reading, RequestReader } from './request-reader.ts';
+import { Reading, RequestReader, Unfinished } from './request-reader.ts';
 import { Session } from './session.ts';
 
 function encode(...args: readonly (string | Uint8Array)[]): Buffer {
@@ -36,7 +36,7 @@ function readGenerally(bytes: Buffer): Chunk {
   // What these commands use of a context.
   const parts = { chunk, request: reader.request, replies: new Replies(), session, door: { trail: {} } };
   const context = parts as unknown as CommandContext;
-  for (let at = 0; reader.read(bytes, at, bytes.length, true) === Reading.whole; at = reader.end) {
+  for (let at = 0; reader.read(bytes, at, bytes.length, true, new Unfinished()) === Reading.whole; at = reader.end) {
     void dispatch(context, findCommand(reader.request));
   }
   return chunk;

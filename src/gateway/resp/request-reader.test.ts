@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { RESP_ARGUMENT_BYTES_MAX, RESP_ARGUMENTS_MAX, RESP_COMMAND_BYTES_MAX } from '../../counter/limits.ts';
-import { Reading, RequestReader } from './request-reader.ts';
+import { Reading, RequestReader, Unfinished } from './request-reader.ts';
 
 function encode(args: readonly Uint8Array[]): Buffer {
   const parts = args.flatMap((arg) => [Buffer.from(`$${arg.length}\r\n`), Buffer.from(arg), Buffer.from('\r\n')]);
@@ -15,7 +15,26 @@ function argumentsOf(reader: RequestReader): Buffer[] {
 function read(text: string, authenticated = true): { reading: Reading; reader: RequestReader } {
   const reader = new RequestReader();
   const bytes = Buffer.from(text, 'latin1');
-  return { reading: reader.read(bytes, 0, bytes.length, authenticated), reader };
+  return { reading: reader.read(bytes, 0, bytes.length, authenticated, new Unfinished()), reader };
+}
+
+/** What comes of bytes that arrive up to each of `ends` in turn, looked at as a connection does. */
+function arrive(bytes: Buffer, ends: readonly number[], authenticated: boolean) {
+  const reader = new RequestReader();
+  const unfinished = new Unfinished();
+  const requests: string[][] = [];
+  let at = 0;
+  for (const end of ends) {
+    let reading: Reading = Reading.whole;
+    while (reading === Reading.whole && end - at >= unfinished.bytesNeeded) {
+      reading = reader.read(bytes, at, end, authenticated, unfinished);
+      if (reading === Reading.broken) return { requests, at, error: reader.error };
+      if (reading === Reading.incomplete) continue;
+      requests.push(argumentsOf(reader).map((arg) => arg.toString('latin1')));
+      at = reader.end;
+    }
+  }
+  return { requests, at, error: 'none' };
 }
 
 const requests = fc.array(fc.uint8Array({ maxLength: 40 }), { minLength: 1, maxLength: 30 });
@@ -31,7 +50,7 @@ describe('RequestReader', () => {
           const frame = encode(args);
           const bytes = Buffer.concat([before, frame, behind]);
           const reader = new RequestReader();
-          expect(reader.read(bytes, before.length, bytes.length, true)).toBe(Reading.whole);
+          expect(reader.read(bytes, before.length, bytes.length, true, new Unfinished())).toBe(Reading.whole);
           expect(reader.end).toBe(before.length + frame.length);
           expect(argumentsOf(reader)).toEqual(args.map((arg) => Buffer.from(arg)));
         },
@@ -44,23 +63,76 @@ describe('RequestReader', () => {
       fc.property(requests, fc.nat(), (args, cut) => {
         const frame = encode(args);
         const length = cut % frame.length;
-        const reader = new RequestReader();
+        const unfinished = new Unfinished();
         // What lies behind the end belongs to nobody.
-        expect(reader.read(frame, 0, length, true)).toBe(Reading.incomplete);
-        expect(reader.bytesNeeded).toBeGreaterThan(length);
-        expect(reader.bytesNeeded).toBeLessThanOrEqual(frame.length);
+        expect(new RequestReader().read(frame, 0, length, true, unfinished)).toBe(Reading.incomplete);
+        expect(unfinished.bytesNeeded).toBeGreaterThan(length);
+        expect(unfinished.bytesNeeded).toBeLessThanOrEqual(frame.length);
       }),
     );
   });
 
-  it('looks at a request that trickles in a few dozen times, not once per byte', () => {
-    const frame = encode(Array.from({ length: 10_001 }, () => Buffer.alloc(20, 'x')));
-    const reader = new RequestReader();
-    let looks = 0;
-    for (let length = 1; length < frame.length; length = reader.bytesNeeded, looks++) {
-      if (reader.read(frame, 0, length, true) === Reading.whole) break;
+  it('makes the same of requests, whole and broken, however they are split', () => {
+    const damage = fc.record({
+      at: fc.nat(),
+      cut: fc.nat({ max: 9 }),
+      put: fc.constantFrom('', 'X', '\r\n', '9', '-'),
+    });
+    const sent = fc.array(fc.oneof(requests.map(encode), fc.constant(Buffer.from('PING "a b"\r\n'))), {
+      minLength: 1,
+      maxLength: 4,
+    });
+    const cuts = fc.array(fc.nat(), { maxLength: 6 });
+    fc.assert(
+      fc.property(sent, fc.option(damage), cuts, fc.boolean(), (frames, broken, at, authenticated) => {
+        const whole = Buffer.concat(frames).toString('latin1');
+        const from = broken === null ? 0 : broken.at % whole.length;
+        const text = broken === null ? whole : whole.slice(0, from) + broken.put + whole.slice(from + broken.cut);
+        const bytes = () => Buffer.from(text, 'latin1');
+        const { length } = text;
+        const ends = [...at.map((cut) => cut % (length + 1)).sort((a, b) => a - b), length];
+        const outcome = arrive(bytes(), [length], authenticated);
+        expect(arrive(bytes(), ends, authenticated)).toEqual(outcome);
+        const each = Array.from({ length }, (_, i) => i + 1);
+        expect(arrive(bytes(), each, authenticated)).toEqual(outcome);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it.each([
+    '*3\r\n$3\r\nSET\r\nX',
+    '*3\r\n$3\r\nGET\r\n$1\r\na\r\n*1\r\n',
+    '*3\r\n$3\r\nSET\r\n$-1\r\n',
+    `*3\r\n$3\r\nSET\r\n$${RESP_ARGUMENT_BYTES_MAX + 1}\r\n`,
+    '*20001\r\n:1\r\n',
+  ])('refuses %j wherever it is split', (text) => {
+    const bytes = Buffer.from(text);
+    const outcome = arrive(bytes, [bytes.length], true);
+    expect(outcome.error).toMatch(/^ERR Protocol error/);
+    for (let cut = 1; cut < bytes.length; cut++) {
+      expect(arrive(bytes, [cut, bytes.length], true)).toEqual(outcome);
     }
-    expect(looks).toBeLessThan(50);
+  });
+
+  it('reads a request that trickles in twice, not once for each byte', () => {
+    const frame = encode(Array.from({ length: 2_001 }, () => Buffer.alloc(20, 'x')));
+    let reads = 0;
+    const counted = new Proxy(frame, {
+      get: (target, key) => {
+        reads++;
+        return Reflect.get(target, key);
+      },
+    });
+    const reader = new RequestReader();
+    const unfinished = new Unfinished();
+    let reading: Reading = Reading.incomplete;
+    for (let length = 1; reading === Reading.incomplete; length = unfinished.bytesNeeded) {
+      reading = reader.read(counted, 0, length, true, unfinished);
+    }
+    expect([reading, reader.request.count]).toEqual([Reading.whole, 2_001]);
+    // A header of five bytes is looked at when each of them arrives, and when its argument is whole.
+    expect(reads).toBeLessThan(2_001 * 60);
   });
 
   it.each([

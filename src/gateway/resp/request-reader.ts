@@ -1,8 +1,8 @@
 /**
  * Reads one request from a buffer: an array of bulk strings, as clients send it, or a line, as people type it.
- * Stateless between calls: of a request that is not whole yet it only says how many bytes there must be before
- * it is worth another look, so that a request that trickles in byte by byte is not read from its start for
- * each byte. Errors are worded as in Redis.
+ * Of a request that is not whole yet the connection keeps how far it was looked at (`Unfinished`). So each of its
+ * headers is checked as soon as it is there, however the request arrives, and none is read again for each byte
+ * that trickles in. Errors are worded as in Redis.
  */
 import {
   RESP_ARGUMENT_BYTES_MAX,
@@ -31,7 +31,7 @@ const ARGUMENT_BYTES_MIN = 6;
 const UNAUTHENTICATED_ARGUMENTS_MAX = 10;
 
 export const Reading = {
-  /** Nothing was read; see `bytesNeeded`. */
+  /** Nothing was read; see `Unfinished`. */
   incomplete: 0,
   /** `request` is filled (it has no arguments for an empty line or array) and ends at `end`. */
   whole: 1,
@@ -40,12 +40,31 @@ export const Reading = {
 } as const;
 export type Reading = (typeof Reading)[keyof typeof Reading];
 
+/** How far a request was looked at of which only a part has arrived. */
+export class Unfinished {
+  /** Bytes from the request's start without which nothing new can be said of it. */
+  bytesNeeded = 1;
+  /** Where its first argument that is not whole begins, from the request's start. */
+  at = 0;
+  /** Arguments from there on; 0: nothing was looked at. */
+  left = 0;
+
+  /** Starts over, with another request. */
+  clear(): void {
+    this.stopAt(1, 0, 0);
+  }
+
+  stopAt(bytesNeeded: number, at: number, left: number): void {
+    this.bytesNeeded = bytesNeeded;
+    this.at = at;
+    this.left = left;
+  }
+}
+
 export class RequestReader {
   readonly request = new Request();
   /** Position behind the request. */
   end = 0;
-  /** Bytes from the request's start without which it cannot be whole. */
-  bytesNeeded = 1;
   /** Text of the protocol error. */
   error = '';
   /** The end of the header line last read, -1 when it has not arrived. */
@@ -55,14 +74,18 @@ export class RequestReader {
   /** A line that was changed by reading it, as it was; see `putBack`. */
   #line: Buffer | undefined = undefined;
 
-  /** Reads the request that starts at `start` from `bytes[start, end)`. */
-  read(bytes: LentBytes, start: number, end: number, authenticated: boolean): Reading {
-    if (start === end) return this.#incomplete(1);
+  /** Reads the request that starts at `start` from `bytes[start, end)`. `unfinished` is of this request, or clear. */
+  read(bytes: LentBytes, start: number, end: number, authenticated: boolean, unfinished: Unfinished): Reading {
+    if (start === end) return Reading.incomplete;
     this.#line = undefined;
     this.request.begin(bytes);
-    return bytes[start] === STAR
-      ? this.#readArray(bytes, start, end, authenticated)
-      : this.#readLine(bytes, start, end, authenticated ? RESP_INLINE_BYTES_MAX : RESP_UNAUTHENTICATED_BYTES_MAX);
+    const reading =
+      bytes[start] === STAR
+        ? this.#readArray(bytes, start, end, authenticated, unfinished)
+        : this.#readLine(bytes, start, end, authenticated ? RESP_INLINE_BYTES_MAX : RESP_UNAUTHENTICATED_BYTES_MAX);
+    if (reading !== Reading.incomplete) unfinished.clear();
+    else if (unfinished.bytesNeeded <= end - start) unfinished.bytesNeeded = end - start + 1;
+    return reading;
   }
 
   /** The request just read will be read again from `start`: undoes what reading did to its bytes. */
@@ -73,32 +96,41 @@ export class RequestReader {
     });
   }
 
-  #readArray(bytes: LentBytes, start: number, end: number, authenticated: boolean): Reading {
-    const count = this.#readHeader(bytes, start, end);
-    if (this.#lineEnd < 0) {
-      if (end - start > HEADER_BYTES_MAX) return this.#broken('too big mbulk count string');
-      return this.#incomplete(end - start + 1);
+  #readArray(bytes: LentBytes, start: number, end: number, authenticated: boolean, unfinished: Unfinished): Reading {
+    const wasLookedAt = unfinished.left > 0;
+    let { left } = unfinished;
+    let at = start + unfinished.at;
+    if (!wasLookedAt) {
+      left = this.#readHeader(bytes, start, end);
+      if (this.#lineEnd < 0) {
+        return end - start > HEADER_BYTES_MAX ? this.#broken('too big mbulk count string') : Reading.incomplete;
+      }
+      if (!(left <= RESP_ARGUMENTS_MAX)) return this.#broken('invalid multibulk length');
+      if (left > UNAUTHENTICATED_ARGUMENTS_MAX && !authenticated) {
+        return this.#broken('unauthenticated multibulk length');
+      }
+      at = this.#lineEnd + 2;
     }
-    if (!(count <= RESP_ARGUMENTS_MAX)) return this.#broken('invalid multibulk length');
-    if (count > UNAUTHENTICATED_ARGUMENTS_MAX && !authenticated) {
-      return this.#broken('unauthenticated multibulk length');
-    }
-    let at = this.#lineEnd + 2;
-    for (let left = count; left > 0; left--) {
+    const endMax = start + (authenticated ? RESP_COMMAND_BYTES_MAX : RESP_UNAUTHENTICATED_BYTES_MAX);
+    for (; left > 0; left--) {
+      if (at + ARGUMENT_BYTES_MIN > endMax) return this.#broken('too big request');
       const length = this.#readLength(bytes, at, end, authenticated);
       if (length === Reading.broken) return length;
-      const argumentAt = this.#lineEnd < 0 ? at : this.#lineEnd + 2;
-      const behind = this.#lineEnd < 0 ? at + ARGUMENT_BYTES_MIN : argumentAt + this.#length + 2;
-      const bytesMax = authenticated ? RESP_COMMAND_BYTES_MAX : RESP_UNAUTHENTICATED_BYTES_MAX;
-      if (behind - start > bytesMax) return this.#broken('too big request');
-      if (this.#lineEnd < 0 || behind > end) {
-        const whole = behind - start + (left - 1) * ARGUMENT_BYTES_MIN;
-        return this.#incomplete(Math.max(whole, end - start + 1));
+      const argumentAt = this.#lineEnd + 2;
+      // The next header's first byte can break the request, too.
+      const behind = length === Reading.incomplete ? at : argumentAt + this.#length + 2;
+      if (behind > endMax) return this.#broken('too big request');
+      if (length === Reading.incomplete || behind > end) {
+        unfinished.stopAt(behind - start + (left > 1 ? 1 : 0), at - start, left);
+        return Reading.incomplete;
       }
       this.request.push(argumentAt, this.#length);
       at = behind;
     }
-    return this.#whole(at);
+    if (!wasLookedAt) return this.#whole(at);
+    // All of it is there now: the arguments that were only looked at are read with the rest.
+    unfinished.clear();
+    return this.read(bytes, start, end, authenticated, unfinished);
   }
 
   #readLength(bytes: LentBytes, at: number, end: number, authenticated: boolean): Reading {
@@ -144,18 +176,13 @@ export class RequestReader {
     const found = bytes.indexOf(LF, start);
     const lineFeed = found < 0 ? end : Math.min(found, end);
     if (lineFeed - start > bytesMax) return this.#broken('too big inline request');
-    if (lineFeed === end) return this.#incomplete(end - start + 1);
+    if (lineFeed === end) return Reading.incomplete;
     const lineEnd = lineFeed > start && bytes[lineFeed - 1] === CR ? lineFeed - 1 : lineFeed;
     // Quotes and escapes are taken away in place.
     if (hasQuote(bytes, start, lineEnd)) this.#line = owned(bytes, start, lineEnd);
     if (!splitLine(this.request, start, lineEnd)) return this.#broken('unbalanced quotes in request');
     if (this.request.count > RESP_ARGUMENTS_MAX) return this.#broken('too big inline request');
     return this.#whole(lineFeed + 1);
-  }
-
-  #incomplete(bytesNeeded: number): Reading {
-    this.bytesNeeded = bytesNeeded;
-    return Reading.incomplete;
   }
 
   #whole(end: number): Reading {
