@@ -2,8 +2,9 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { type Fetch, TallydClient } from '../client/client.ts';
+import { fileTrouble } from '../std/file-trouble.ts';
 import { durationMs } from './arguments.ts';
-import { FileError, fileTrouble, UsageError } from './failure.ts';
+import { FileError, UsageError } from './failure.ts';
 import type { Terminal, World } from './terminal.ts';
 
 /** A person who waits longer wants to know for what. */
@@ -59,7 +60,8 @@ function secretOf(options: ConnectionOptions, { env }: World): string | undefine
   try {
     text = readFileSync(secretFile, 'utf8');
   } catch (error) {
-    throw new FileError('file_unreadable', `cannot read the secret file ${secretFile}: ${fileTrouble(error)}`, error);
+    const what = `cannot read the secret file ${secretFile}: ${fileTrouble(error)}`;
+    throw new FileError('file_unreadable', `${what}; name another with --secret-file, or set TALLYD_SECRET`, error);
   }
   const secret = text.replace(/\r?\n$/, '');
   if (secret === '') throw new UsageError(`the secret file ${secretFile} is empty`);

@@ -1,6 +1,7 @@
 /** How a command fails: one sentence or one JSON object on stderr, and the exit code by what the caller may conclude. */
 import { CommanderError } from 'commander';
 import { RefusedError, UnknownOutcomeError } from '../client/client.ts';
+import { fileTrouble } from '../std/file-trouble.ts';
 import { OutputError, type Terminal } from './terminal.ts';
 
 /** Exit codes, documented in docs/cli.md. */
@@ -35,18 +36,6 @@ export class FileError extends Error {
   }
 }
 
-/** What went wrong with a file, without the path and call that Node's message has. */
-export function fileTrouble(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  const known: Record<string, string> = {
-    ENOENT: 'there is no such file or directory',
-    EACCES: 'permission denied',
-    EISDIR: 'it is a directory',
-    ENOSPC: 'the disk is full',
-  };
-  return known[code ?? ''] ?? message;
-}
-
 /** Does something with a file that is written. @throws FileError for whatever goes wrong. */
 export async function writing<T>(path: string, work: () => Promise<T>): Promise<T> {
   try {
@@ -54,6 +43,19 @@ export async function writing<T>(path: string, work: () => Promise<T>): Promise<
   } catch (error) {
     throw new FileError('file_unwritable', `cannot write ${path}: ${fileTrouble(error)}`, error);
   }
+}
+
+/** What the server calls by the names of HTTP, as it is called on the command line. */
+const CLI_WORDS: readonly (readonly [string, string])[] = [
+  ['pass saturate', 'pass --saturate'],
+  ['an Idempotency-Key', 'a --key'],
+  ['Idempotency-Key', '--key'],
+  ['send it as "Authorization: Bearer SECRET"', 'name its file with --secret-file, or set TALLYD_SECRET'],
+];
+
+/** A sentence of the server for people at a command line. */
+export function inCliWords(detail: string): string {
+  return CLI_WORDS.reduce((text, [there, here]) => text.replace(there, here), detail);
 }
 
 /** Says what went wrong. @returns the exit code. */
@@ -67,14 +69,16 @@ export function report(error: unknown, terminal: Terminal): number {
     return Exit.usage;
   }
   if (error instanceof RefusedError) {
-    const { code, detail, status, index, value, ttlSeconds } = error;
+    const { code, status, index, value, ttlSeconds } = error;
+    const detail = inCliWords(error.detail);
     const left = ttlSeconds === undefined ? '' : `, and expires in ${ttlSeconds} s`;
     const sentence = `${code}: ${detail}${value === undefined ? '' : `; the count is ${value}${left}`}`;
     terminal.complain(sentence, { outcome: 'refused', code, detail, status, index, value, ttl: ttlSeconds });
     return code === 'unreachable' || code === 'timeout' ? Exit.unreachable : Exit.refused;
   }
   if (error instanceof UnknownOutcomeError) {
-    const { code, detail, key } = error;
+    const { code, key } = error;
+    const detail = inCliWords(error.detail);
     const sentence = `${code}: ${detail}; it may or may not count (idempotency key ${key})`;
     terminal.complain(sentence, { outcome: 'unknown', code, detail, key });
     return Exit.unknown;

@@ -2,7 +2,8 @@
 import { open } from 'node:fs/promises';
 import { pipeline, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import { FileError, fileTrouble } from './failure.ts';
+import { fileTrouble } from '../std/file-trouble.ts';
+import { FileError } from './failure.ts';
 import type { World } from './terminal.ts';
 
 type Blocks = AsyncGenerator<Uint8Array, void, undefined>;

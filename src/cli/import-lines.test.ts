@@ -34,7 +34,7 @@ describe('a line of an import', () => {
     ['{"name":5,"by":1}', 'name'],
     ['{"name":"\\ud800","by":1}', 'name'],
     [`{"name":"${'é'.repeat(128)}","by":1}`, 'name'],
-    ['{"name":"a"}', 'by'],
+    ['{"name":"a"}', '"by" is missing'],
     ['{"name":"a","by":1.0}', 'by'],
     ['{"name":"a","by":1.5}', 'by'],
     ['{"name":"a","by":1e3}', 'by'],

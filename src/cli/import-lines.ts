@@ -125,6 +125,7 @@ function eventOf(text: string, bytes: Uint8Array): BatchUpdate & { readonly by: 
 
 /** The amount exactly as it is written: an integer literal or a decimal string. */
 function amountOf(by: unknown, text: string): bigint {
+  if (by === undefined) throw new RangeError('"by" is missing: add the amount, as "by":1');
   const source = typeof by === 'number' && MAYBE_INEXACT.test(text) ? sourceOf(text) : by;
   if ((typeof source !== 'number' && typeof source !== 'string') || !/^-?\d{1,19}$/.test(String(source))) {
     throw new RangeError('"by" must be an integer such as 5 or "-5", without fraction or exponent');

@@ -239,7 +239,7 @@ class Import {
     if (error instanceof MalformedLine) {
       const place = `${this.#content.source}:${error.line}`;
       const { lines } = this.#summary;
-      const before = lines === 0 ? 'nothing before it is imported' : `the first ${lines} lines are imported`;
+      const before = lines === 0 ? 'no line was imported' : `the first ${lines} lines are imported`;
       const state = this.#flags.dryRun === true ? '' : `; ${before}; mend it and ${goOn}`;
       return new FileError('malformed_line', `${place}: ${error.message}${state}`, error);
     }

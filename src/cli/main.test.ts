@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { answer, problem, type Respond, reply, run } from '../../test/cli/scripted-run.ts';
+import { ERRORS } from '../counter/errors.ts';
+import { inCliWords } from './failure.ts';
 
 let directory: string;
 beforeAll(async () => {
@@ -52,6 +54,14 @@ describe('a command line', () => {
     expect(stderr).toContain('; the count is 100, and expires in 42 s\n');
     const { stderr: json } = await run(['incr', 'calls', '--json'], { respond });
     expect(JSON.parse(json)).toMatchObject({ outcome: 'refused', code: 'above_ceiling', value: 100, ttl: 42 });
+  });
+
+  it("is refused in the command line's own words", async () => {
+    const respond: Respond = () => problem(409, 'below_floor', { detail: ERRORS.below_floor.message });
+    const { stderr } = await run(['decr', 'stock', '--floor', '0'], { respond });
+    expect(stderr).toContain('pass --saturate to take what is there');
+    for (const { message } of Object.values(ERRORS))
+      expect(inCliWords(message)).not.toMatch(/pass saturate|Idempotency-Key|Authorization/);
   });
 
   it('begins a window that does not move', async () => {

@@ -76,7 +76,7 @@ interface Failure {
   readonly details: RefusedDetails;
   readonly mayBeApplied: boolean;
   readonly retry: boolean;
-  /** The server's time, Unix ms, where the answer tells it. */
+  /** The server's time, Unix ms: it refused the key for the time in it. */
   readonly nowMs?: number | undefined;
 }
 
@@ -94,8 +94,6 @@ const DECIDES = new Set([
 /** Statuses worth another attempt where the answer has no code, as a proxy's. */
 const PASSING_STATUS = new Set([408, 429, 500, 502, 503, 504]);
 
-/** A fresh key was refused for the time in it. */
-const WRONG_TIME = new Set(['idempotency_expired', 'idempotency_from_future']);
 const SESSION_HEADER = 'tallyd-session';
 
 const BACKOFF_MS = 50;
@@ -170,7 +168,7 @@ export class Caller {
         continue;
       }
       mayBeApplied ||= failure.mayBeApplied;
-      if (!mayBeApplied && !hasLearned && isOurs(request) && WRONG_TIME.has(failure.code) && failure.nowMs) {
+      if (!mayBeApplied && !hasLearned && isOurs(request) && failure.nowMs !== undefined) {
         hasLearned = true;
         this.#offsetMs = failure.nowMs - Date.now();
         key = this.freshKey();

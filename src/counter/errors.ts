@@ -350,11 +350,14 @@ export type ErrorCode = keyof typeof ERRORS;
 export const DONE = 0;
 
 /** Ids of the refusals that depend on the count as it was: overflow and the bounds. */
-export const BOUND_REFUSALS: ReadonlySet<number> = new Set([
-  ERRORS.overflow.id,
-  ERRORS.below_floor.id,
-  ERRORS.above_ceiling.id,
-]);
+export const BOUND_REFUSALS = idsOf(ERRORS.overflow, ERRORS.below_floor, ERRORS.above_ceiling);
+
+/** Ids of the refusals of an idempotency key for the time in it. */
+export const KEY_TIME_REFUSALS = idsOf(ERRORS.idempotency_expired, ERRORS.idempotency_from_future);
+
+function idsOf(...entries: readonly CatalogueEntry[]): ReadonlySet<number> {
+  return new Set(entries.map(({ id }) => id));
+}
 
 const codesById: (ErrorCode | undefined)[] = [];
 for (const [code, { id }] of Object.entries(ERRORS)) codesById[id] = code as ErrorCode;

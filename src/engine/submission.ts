@@ -8,7 +8,7 @@
  * are applied one by one, to records that are in the cache.
  */
 import { type Chunk, Flag, type IdempotencyKey, Op } from '../counter/chunk.ts';
-import { BOUND_REFUSALS, DONE, ERRORS } from '../counter/errors.ts';
+import { BOUND_REFUSALS, DONE, ERRORS, KEY_TIME_REFUSALS } from '../counter/errors.ts';
 import { CHUNK_COMMANDS_MAX } from '../counter/limits.ts';
 import type { Commands } from './commands.ts';
 import type { Committer } from './committer.ts';
@@ -24,8 +24,7 @@ const REPEATED: ReadonlySet<number> = new Set([DONE, ...BOUND_REFUSALS, ERRORS.a
 const PASSING: ReadonlySet<number> = new Set([
   ERRORS.unavailable.id,
   ERRORS.idempotency_full.id,
-  ERRORS.idempotency_expired.id,
-  ERRORS.idempotency_from_future.id,
+  ...KEY_TIME_REFUSALS,
   ERRORS.too_many_counters.id,
 ]);
 

@@ -13,6 +13,8 @@ import type { SharedCounters } from './shared-counters.ts';
 
 /** Counters looked at in one turn. */
 const PAGE_COUNTERS = 1_000;
+/** A store that is being loaded or started refuses one call and answers the next: so long nothing may fail before it counts as back. */
+const HOLDS_MS = 5_000;
 
 export interface OutageOptions
   extends Pick<RegionOptions, 'host' | 'onFailure' | 'onRepaired' | 'onUnwritten' | 'onFatal'> {
@@ -25,9 +27,12 @@ export interface OutageOptions
 
 export class Outage {
   readonly #options: OutageOptions;
-  /** Since the store has last answered: something could not be done; and that the store is the reason was reported. */
+  /** Since the store has last answered: something could not be done. */
   #hasFailed = false;
+  /** That the store is the reason was reported, and not yet that it is back. */
   #isReported = false;
+  /** When something failed last, by the monotonic clock. */
+  #failedAtMs = 0;
   #isAnotherReported = false;
 
   constructor(options: OutageOptions) {
@@ -38,14 +43,16 @@ export class Outage {
     return this.#hasFailed;
   }
 
-  /** The store has answered: what could not be read meanwhile is read now. */
+  /** The store has answered, as it does many times a second: what could not be read meanwhile is read now. */
   answered(): void {
-    if (!this.#hasFailed) return;
-    this.#hasFailed = false;
-    if (this.#isReported) this.#options.onRepaired();
+    if (this.#hasFailed) {
+      this.#hasFailed = false;
+      this.loadPartial();
+    }
+    if (!this.#isReported || this.#options.host.clock.monotonicMs() - this.#failedAtMs < HOLDS_MS) return;
     this.#isReported = false;
     this.#isAnotherReported = false;
-    this.loadPartial();
+    this.#options.onRepaired();
   }
 
   /** Something failed. What cannot fail ends the process. */
@@ -60,6 +67,7 @@ export class Outage {
       return;
     }
     this.#hasFailed = true;
+    this.#failedAtMs = this.#options.host.clock.monotonicMs();
     if (this.#options.isClosing()) {
       this.#options.giveUp();
     } else if (error instanceof StoreError) {

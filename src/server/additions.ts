@@ -9,12 +9,12 @@
  * - Everything that is gathered has room in the engine: nobody else has a turn before it is settled.
  */
 import { Chunk, Op } from '../counter/chunk.ts';
-import { CountingError, DONE, type ErrorCode, errorCode } from '../counter/errors.ts';
+import { CountingError, DONE } from '../counter/errors.ts';
 import { highLane } from '../counter/int64.ts';
 import { NAME_BYTES_MAX } from '../counter/limits.ts';
 import type { Engine } from '../engine/engine.ts';
 import { assert } from '../std/assert.ts';
-import { type Count, checkedCount, checkedName } from './arguments.ts';
+import { type Count, checkedCount, checkedName, refusal } from './arguments.ts';
 
 const GATHERED_MAX = 4_096;
 /** Handles that are kept. When there are more names than that, which of them are kept is left to chance. */
@@ -48,7 +48,7 @@ export class Additions {
   #untilHandle = ADDS_PER_HANDLE;
   #isSettling = false;
   /** The first refusal of an add that had returned already. */
-  #refusal: ErrorCode | undefined;
+  #refusal: number = DONE;
 
   constructor(engine: Engine) {
     this.#engine = engine;
@@ -97,9 +97,8 @@ export class Additions {
     }
     // Otherwise adds that have returned would be lost without a word.
     assert(this.#engine.applyNow(chunk), 'what is gathered has room');
-    for (let i = 0; i < chunk.count && this.#refusal === undefined; i++) {
-      const code = chunk.refusal === DONE ? chunk.code[i] : chunk.refusal;
-      if (code !== DONE) this.#refusal = errorCode(code);
+    for (let i = 0; i < chunk.count && this.#refusal === DONE; i++) {
+      this.#refusal = chunk.refusal === DONE ? chunk.code[i] : chunk.refusal;
     }
     chunk.reset();
     this.#summed.length = 0;
@@ -108,9 +107,9 @@ export class Additions {
 
   /** @throws CountingError the first refusal of an add that had returned already */
   throwRefusal(): void {
-    const code = this.#refusal;
-    this.#refusal = undefined;
-    if (code !== undefined) throw new CountingError(code);
+    const id = this.#refusal;
+    this.#refusal = DONE;
+    if (id !== DONE) throw refusal(id);
   }
 
   /** Whether one more name may be gathered. */
@@ -146,7 +145,7 @@ export class Additions {
       throw new CountingError('overloaded', 'too much is waiting for the disk, nothing was counted: await flush()');
     }
     const code = chunk.refusal === DONE ? chunk.code[0] : chunk.refusal;
-    if (code !== DONE) throw new CountingError(errorCode(code));
+    if (code !== DONE) throw refusal(code);
   }
 }
 

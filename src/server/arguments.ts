@@ -1,5 +1,5 @@
-/** What callers in this process hand in, checked. */
-import { CountingError } from '../counter/errors.ts';
+/** What callers in this process hand in, checked, and how they are refused. */
+import { CountingError, type CountingErrorDetails, errorCode } from '../counter/errors.ts';
 import { fitsInt64 } from '../counter/int64.ts';
 import { NAME_BYTES_MAX } from '../counter/limits.ts';
 
@@ -22,4 +22,24 @@ export function checkedCount(count: Count): bigint {
   if (typeof count === 'number' && Number.isSafeInteger(count)) return BigInt(count);
   if (typeof count === 'bigint' && fitsInt64(count)) return count;
   throw new CountingError('invalid_number', `${String(count)} is neither a bigint of 64 bits nor a safe integer`);
+}
+
+/** A misspelt option would change what is counted, without a word. @throws TypeError for one that there is not */
+export function checkKnown(options: object, known: readonly string[], where = ''): void {
+  const isObject = typeof options === 'object' && options !== null && !Array.isArray(options);
+  if (!isObject) throw new TypeError(`${where}options are an object with ${known.join(', ')}`);
+  for (const name of Object.keys(options)) {
+    if (!known.includes(name)) throw new TypeError(`${where}unknown option '${name}'; there are ${known.join(', ')}`);
+  }
+}
+
+/** A refusal of the engine as it is thrown at a program: the catalogue speaks of a server. @param id other than `DONE` */
+export function refusal(id: number, details?: CountingErrorDetails): CountingError {
+  const code = errorCode(id);
+  return code === 'shutting_down' ? closed() : new CountingError(code, undefined, details);
+}
+
+/** Why nothing more is counted here. */
+export function closed(): CountingError {
+  return new CountingError('shutting_down', 'this tally was closed; nothing was changed; open its directory again');
 }

@@ -3,7 +3,7 @@
  * made beside its place, read back, and gets its name when all of it is durable.
  */
 import { randomBytes } from 'node:crypto';
-import { lstat, mkdir, open, realpath, rename, rm } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, realpath, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import { Identity, IdentityError, readIdentity } from '../exchange/identity.ts';
 import { KeptCuts } from '../exchange/kept-cuts.ts';
@@ -24,13 +24,13 @@ const TRIES = 20;
  * @throws StartError when there is nothing to copy, it is damaged, or the copy cannot be written
  */
 export async function backupCommand(directory: string, target: string, asJson: boolean): Promise<ExitCode> {
-  const from = await realpath(directory).catch((error: unknown) => {
-    throw refusal(directory, error);
-  });
+  const from = await readable(directory);
   const to = await freshPlace(from, target);
   const unfinished = join(dirname(to), `.${basename(to)}.${randomBytes(4).toString('hex')}.unfinished`);
   try {
-    await mkdir(unfinished, { mode: 0o700 });
+    await mkdir(unfinished, { mode: 0o700 }).catch((error: unknown) => {
+      throw new StartError(`${target} cannot be made: ${reasonOf(error)}; name a place where this user can write`);
+    });
     const { files, bytes, sequence } = await copyDirectory(from, unfinished);
     await rename(unfinished, to);
     await syncDirectory(dirname(to));
@@ -47,11 +47,25 @@ export async function backupCommand(directory: string, target: string, asJson: b
   }
 }
 
+/** The absolute path of a directory whose files can be listed. */
+async function readable(directory: string): Promise<string> {
+  try {
+    const path = await realpath(directory);
+    await readdir(path);
+    return path;
+  } catch (error) {
+    const advice = 'name a data directory that this user can read';
+    throw new StartError(`${directory} cannot be backed up: ${reasonOf(error)}; ${advice}`, { cause: error });
+  }
+}
+
 /** The absolute path of a directory that is not there yet. */
 async function freshPlace(from: string, target: string): Promise<string> {
   const path = resolve(target);
   const parent = await realpath(dirname(path)).catch((error: unknown) => {
-    throw new StartError(`${target}: the directory that it is to lie in cannot be used (${reasonOf(error)})`);
+    throw new StartError(
+      `${target}: the directory that it is to lie in cannot be used: ${reasonOf(error)}; make it, or name another place`,
+    );
   });
   const to = join(parent, basename(path));
   if (to === from || to.startsWith(from + sep)) {

@@ -32,10 +32,8 @@ export async function readConfigFile(path: string): Promise<ConfigFile> {
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    throw new StartError(`config file ${path} cannot be read: ${reasonOf(error)}`, {
-      exitCode: ExitCode.usage,
-      cause: error,
-    });
+    const sentence = `config file ${path} cannot be read: ${reasonOf(error)}; name another with --config, or none`;
+    throw new StartError(sentence, { exitCode: ExitCode.usage, cause: error });
   }
   try {
     return parseConfig(text);

@@ -53,6 +53,13 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** @throws StartError (usage) that names the flag, variable or key */
 export async function loadConfig(flags: Flags, environment: Environment): Promise<ServerConfig> {
+  if ('secret' in flags) {
+    throw new StartError(
+      '--secret: other users would see it in the list of processes; put it in a file of its own and name that with ' +
+        '--secret-file, or set TALLYD_SECRET',
+      { exitCode: ExitCode.usage },
+    );
+  }
   const path = flags['config'] ?? given(environment, 'TALLYD_CONFIG');
   const file = path === undefined ? NO_FILE : await readConfigFile(String(path));
   try {
@@ -207,7 +214,9 @@ async function readSecret(
     text = await readFile(path, 'utf8');
     mode = (await stat(path)).mode;
   } catch (error) {
-    throw new ValueError(`secret-file ${path} cannot be read: ${reasonOf(error)}`);
+    throw new ValueError(
+      `secret-file ${path} cannot be read: ${reasonOf(error)}; name another with --secret-file, or set TALLYD_SECRET`,
+    );
   }
   const secret = named(`secret-file ${path}`, () => parseSecret(text.replace(/\r?\n$/, '')));
   const isOpen = (mode & 0o077) !== 0;

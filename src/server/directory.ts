@@ -70,6 +70,8 @@ export function directoryRefusal(path: string, cause: unknown): StartError {
   if (cause instanceof StartError) return cause;
   const because = (what: string): StartError => new StartError(`data directory ${path}: ${what}`, { cause });
   switch (systemCode(cause)) {
+    case 'ENOENT':
+      return because('it is gone, or no directories can be made there; name another directory');
     case 'EEXIST':
       return because('there is a file of that name; name a directory, or move the file away');
     case 'ENOTDIR':
@@ -82,6 +84,6 @@ export function directoryRefusal(path: string, cause: unknown): StartError {
     case 'ENOSPC':
       return because('the disk is full; free some space');
     default:
-      return because(`cannot be used (${reasonOf(cause)})`);
+      return because(`cannot be used: ${reasonOf(cause)}; name another directory`);
   }
 }

@@ -336,7 +336,9 @@ describe('open and close', () => {
     tally.add('a', 7);
     const [closed] = [tally.close(), tally.close()];
     expect(codeOf(() => tally.add('a'))).toBe('shutting_down');
-    await expect(tally.get('a')).rejects.toMatchObject({ code: 'shutting_down' });
+    const refusal = { code: 'shutting_down', message: expect.stringMatching(/^this tally/) };
+    for (const later of [tally.get('a'), tally.list().next(), tally.snapshot()])
+      await expect(later).rejects.toMatchObject(refusal);
     await closed;
     expect(await (await start()).get('a')).toBe(7n);
   });

@@ -65,6 +65,8 @@ function commandLine(setExitCode: (code: ExitCode) => void): Command {
     .summary('run the server')
     .description('Runs the server on a data directory until SIGTERM or SIGINT.')
     .option('--config <file>', 'read settings and policies from this YAML file (TALLYD_CONFIG)')
+    // Known, so that its refusal names what to use instead.
+    .addOption(new Option('--secret [secret]').hideHelp())
     .addHelpText('after', SERVE_EXAMPLES);
   for (const { key, argument, meaning, default: fallback } of SETTINGS) {
     const flag = argument === undefined ? `--${key}` : `--${key} ${argument}`;

@@ -5,9 +5,11 @@
 import { fitsInt64, INT64_MAX, INT64_MIN } from '../counter/int64.ts';
 import { PATTERN_BYTES_MAX } from '../counter/limits.ts';
 import type { Policy } from '../counter/policy.ts';
+import { checkKnown } from './arguments.ts';
 
 type Test = (value: unknown) => boolean;
-type Rules = Readonly<Record<string, readonly [expected: string, test: Test]>>;
+type Rule = readonly [expected: string, test: Test];
+type Rules = Readonly<Record<string, Rule>>;
 
 const isWhole: Test = (value) => Number.isSafeInteger(value) && (value as number) > 0;
 const isCount: Test = (value) =>
@@ -83,15 +85,11 @@ export interface PolicyOptions extends Omit<Policy, 'floor' | 'ceiling' | 'ttlMs
 }
 
 function check(given: unknown, rules: Rules, required: string | undefined, where: string): Record<string, unknown> {
-  if (!isObject(given)) throw new TypeError(`${where}: an object is expected`);
+  checkKnown(given as object, Object.keys(rules), `${where}: `);
   const fields = given as Record<string, unknown>;
   if (required !== undefined && fields[required] === undefined) throw new TypeError(`${where}: ${required} is missing`);
   for (const [key, value] of Object.entries(fields)) {
-    const rule = Object.hasOwn(rules, key) ? rules[key] : undefined;
-    if (rule === undefined) {
-      throw new TypeError(`${where}: unknown option '${key}': known are ${Object.keys(rules).join(', ')}`);
-    }
-    const [expected, test] = rule;
+    const [expected, test] = rules[key] as Rule;
     if (value !== undefined && !test(value)) {
       throw new TypeError(`${where}.${key}: ${expected} is expected, not ${String(value)}`);
     }
@@ -99,6 +97,6 @@ function check(given: unknown, rules: Rules, required: string | undefined, where
   return fields;
 }
 
-function oneOf(...words: readonly string[]): readonly [string, Test] {
+function oneOf(...words: readonly string[]): Rule {
   return [`one of ${words.join(', ')}`, (value) => words.some((word) => word === value)];
 }

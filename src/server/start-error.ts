@@ -1,3 +1,5 @@
+import { fileTrouble } from '../std/file-trouble.ts';
+
 /** Exit codes of the server's commands; docs/operations.md lists them for operators. */
 export const ExitCode = {
   done: 0,
@@ -27,8 +29,9 @@ export function systemCode(error: unknown): string | undefined {
   return typeof error.code === 'string' ? error.code : undefined;
 }
 
-/** One sentence about something caught. */
+/** What was caught, in words. */
 export function reasonOf(error: unknown): string {
+  if (systemCode(error) !== undefined) return fileTrouble(error);
   return error instanceof Error ? error.message : String(error);
 }
 

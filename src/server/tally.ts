@@ -12,7 +12,7 @@ import { CountingError, DONE, type ErrorCode, errorCode } from '../counter/error
 import { BATCH_ENTRIES_MAX } from '../counter/limits.ts';
 import type { ServiceInfo, SnapshotSummary } from '../counter/service.ts';
 import { Additions, Handle } from './additions.ts';
-import { type Count, checkedCount, checkedName } from './arguments.ts';
+import { type Count, checkedCount, checkedName, closed, refusal } from './arguments.ts';
 import type { OwnedEngine } from './open-engine.ts';
 import {
   type BatchOptions,
@@ -220,6 +220,7 @@ export class Tally implements AsyncDisposable {
     const { match } = listOptions(options);
     let cursor: string | undefined;
     do {
+      if (this.#closing !== undefined) throw closed();
       this.#additions.settle();
       const page = await this.#owned.engine.scan({ cursor, match, count: LIST_PAGE_ENTRIES });
       for (const { name, value, deadlineMs } of page.entries) yield { name, value, deadlineMs };
@@ -239,7 +240,8 @@ export class Tally implements AsyncDisposable {
   }
 
   /** Writes a snapshot and drops the journal that it replaces. @throws CountingError unavailable */
-  snapshot(): Promise<SnapshotSummary> {
+  async snapshot(): Promise<SnapshotSummary> {
+    if (this.#closing !== undefined) throw closed();
     this.#additions.settle();
     return this.#owned.engine.snapshot();
   }
@@ -308,9 +310,9 @@ function checkedEntries(count: number): number {
 function throwRefusal(chunk: Chunk): void {
   if (chunk.refusal === DONE) return;
   const { retryAfterMs } = chunk;
-  throw new CountingError(errorCode(chunk.refusal), undefined, retryAfterMs > 0 ? { retryAfterMs } : {});
+  throw refusal(chunk.refusal, retryAfterMs > 0 ? { retryAfterMs } : {});
 }
 
 function throwOutcome(chunk: Chunk, at: number): void {
-  if (chunk.code[at] !== DONE) throw new CountingError(errorCode(chunk.code[at]), undefined, chunk.standing(at));
+  if (chunk.code[at] !== DONE) throw refusal(chunk.code[at], chunk.standing(at));
 }

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { type Chunk, type CommandOptions, type DeadlineChange, type IdempotencyKey, Op } from '../counter/chunk.ts';
 import { CountingError } from '../counter/errors.ts';
 import { IDEMPOTENCY_KEY_BYTES_MAX } from '../counter/limits.ts';
-import { type Count, checkedCount, checkedName } from './arguments.ts';
+import { type Count, checkedCount, checkedName, checkKnown } from './arguments.ts';
 
 export interface Bounds {
   /** Refuse when the result would be below. */
@@ -53,14 +53,6 @@ const UPDATE = [...BOUNDS, 'idempotencyKey'];
 const ENTRY = ['name', 'by', ...BOUNDS, 'id'];
 const BATCH = ['atomic', 'idempotencyKey'];
 const LIST = ['match'];
-
-/** A misspelt option would change what is counted, without a word. @throws TypeError for one that there is not */
-function checkKnown(options: object, known: readonly string[]): void {
-  if (typeof options !== 'object') throw new TypeError(`options are an object with ${known.join(', ')}`);
-  for (const name of Object.keys(options)) {
-    if (!known.includes(name)) throw new TypeError(`unknown option '${name}'; there are ${known.join(', ')}`);
-  }
-}
 
 /** Appends an increment. @throws TypeError, CountingError */
 export function pushIncrement(chunk: Chunk, name: string, by: Count, options: UpdateOptions): void {

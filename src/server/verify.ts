@@ -55,7 +55,7 @@ async function examine(path: string): Promise<Findings> {
     const advice =
       ownerPid !== undefined && code === 'ENOENT'
         ? 'the server that uses it replaced a file meanwhile; verify again, or stop it first'
-        : reasonOf(error);
+        : `${reasonOf(error)}; name a data directory that this user can read`;
     throw new StartError(`${path} cannot be verified: ${advice}`, { cause: error });
   }
 }

@@ -121,7 +121,7 @@ describe.skipIf(!hasStrace)('a disk that fails now and then (needs strace)', () 
     const under = ['-f', '-qq', '-e', 'trace=fsync,fdatasync,unlink', '-e', inject, '-o', join(root, 'strace')];
     const serve = [TALLYD, 'serve', '--http', 'off', '--resp', '127.0.0.1:0', '--data', data];
     const { status, stderr } = spawnSync('strace', [...under, process.execPath, ...serve], { encoding: 'utf8' });
-    expect(stderr).toMatch(/^tallyd: data directory .*: cannot be used \(EIO/);
+    expect(stderr).toMatch(/^tallyd: data directory .*: cannot be used: the disk reports an error \(EIO\)/);
     expect(status).toBe(1);
   });
 });

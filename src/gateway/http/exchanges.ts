@@ -8,7 +8,7 @@
  * before anything changed.
  */
 import { Chunk, type CommandOptions, Flag, type Op } from '../../counter/chunk.ts';
-import { CountingError, DONE, errorCode } from '../../counter/errors.ts';
+import { CountingError, DONE, errorCode, KEY_TIME_REFUSALS } from '../../counter/errors.ts';
 import { NAME_BYTES_MAX } from '../../counter/limits.ts';
 import type { CountingService, ScanPage, ScanRequest } from '../../counter/service.ts';
 import type { Clock, Timer } from '../../host/host.ts';
@@ -300,12 +300,10 @@ function answerTo(exchange: Exchange, reply: Reply): void {
     exchange.answer(exchange);
   } else {
     const { retryAfterMs, overlap, appliedAtMs } = chunk;
-    const code = errorCode(chunk.refusal);
-    const isOfWrongTime = code === 'idempotency_expired' || code === 'idempotency_from_future';
-    sendProblem(reply, code, undefined, {
+    sendProblem(reply, errorCode(chunk.refusal), undefined, {
       retryAfterMs: retryAfterMs || undefined,
       overlap: overlap || undefined,
-      nowMs: isOfWrongTime ? appliedAtMs : undefined,
+      nowMs: KEY_TIME_REFUSALS.has(chunk.refusal) ? appliedAtMs : undefined,
     });
   }
 }
