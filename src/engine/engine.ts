@@ -99,7 +99,7 @@ export class Engine implements CountingService {
   readonly #snapshots: Snapshots;
   #closing: Promise<void> | undefined;
   #isClosed = false;
-  #failure: unknown;
+  #failure: string | undefined;
   #commandCount = 0;
   #groupCount = 0;
 
@@ -268,6 +268,11 @@ export class Engine implements CountingService {
     return this.#listing.slotOrdinals();
   }
 
+  /** Resolves in a turn of the event loop that has room for work beside chunks, and takes so many steps of it: see `turns.ts`. */
+  turn(steps: number): Promise<void> {
+    return this.#turns.next(steps);
+  }
+
   /** Adds a reader of the durable stream: it gets every group that is sealed from now on. */
   subscribe(listener: DurableListener): void {
     this.#listeners.push(listener);
@@ -288,7 +293,7 @@ export class Engine implements CountingService {
       tableBytesMax: this.#records.memory.bytesMax,
       idempotencyRecords: this.#keys.count,
       idempotencyBytes: this.#keys.bytes,
-      failure: this.#failure === undefined ? undefined : describe(this.#failure),
+      failure: this.#failure,
     };
   }
 
@@ -379,7 +384,7 @@ export class Engine implements CountingService {
   }
 
   #onFailed(error: unknown): void {
-    this.#failure = error;
+    this.#failure = error instanceof Error ? error.message : String(error);
     this.#options.onFailure?.(error);
   }
 
@@ -387,10 +392,6 @@ export class Engine implements CountingService {
     this.#failure = undefined;
     this.#options.onRepaired?.();
   }
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** On the way out an unknown outcome has been told to whom it concerns already. */

@@ -53,6 +53,16 @@ export class Turns {
     else this.#waiting.push(work);
   }
 
+  /** Resolves in a turn that has room, and takes so many steps of it; in order. */
+  next(steps: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.run(() => {
+        resolve();
+        return steps;
+      });
+    });
+  }
+
   #begin(): void {
     this.#isNextComing = false;
     this.#left = TURN_STEPS;

@@ -16,6 +16,7 @@ import type { SharedCounters } from './shared-counters.ts';
 
 /** Looked at in one turn, so that nobody waits long. */
 const LOOKED_AT_MAX = 10_000;
+const LOOK_STEPS = 2;
 const DROPPED_AT_ONCE = 4_000;
 /** Evictions begin before the limit: new names need not wait for them. */
 const BEGIN_AT = 0.9;
@@ -87,8 +88,9 @@ export class Eviction {
       if (identity.record.hasEvicted !== true) await identity.change({ hasEvicted: true });
       // Twice around: the first time takes away the mark of having been used.
       for (let looked = 0; isTrusted() && counters.bytes > wantedBytes && looked <= 2 * counters.count; ) {
-        const { ordinal } = own();
         const looks = Math.min(LOOKED_AT_MAX, counters.count);
+        await engine.turn(looks * LOOK_STEPS);
+        const { ordinal } = own();
         const leaving = this.#choose(wantedBytes, looks);
         looked += looks;
         // Of one that is cold nothing is known here: what the engine has of it stays.
@@ -99,7 +101,6 @@ export class Eviction {
         this.#evicted += leaving.length;
         // Whoever wants one of them back reads the engine after this.
         await dropSlots(engine, slots);
-        await new Promise<void>((resolve) => this.#options.clock.soon(resolve));
       }
     } catch (error) {
       this.#options.failed(error);

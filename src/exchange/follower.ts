@@ -15,7 +15,7 @@ export interface FollowerOptions {
   readonly pollMs: number;
   /** Who reads: its own slots it knows. */
   readonly replica: () => ReplicaId;
-  readonly changed: (changes: Changes) => void;
+  readonly changed: (changes: Changes) => Promise<void>;
   /** There may be changes that the feed does not tell: everything held is to be read again, beside the feed. */
   readonly resync: () => void;
   /** Whether that is done. */
@@ -83,7 +83,7 @@ export class Follower {
       if (isNewTerm) this.#options.termChanged();
       else this.#options.proven(leasedThrough);
       this.#term = changes.term;
-      this.#options.changed(changes);
+      await this.#options.changed(changes);
       // The feed goes on at once, for what it brings merges in any order; a feed that waited might never catch up.
       if (changes.resync) this.#options.resync();
       this.#cursor = changes.cursor;

@@ -17,6 +17,7 @@ import { type LeaseState, readLease, writeLease } from './lease.ts';
 import { dropSlots } from './local-slots.ts';
 import type { LeaseWatch } from './membership.ts';
 import { Backoff, pause } from './pause.ts';
+import { COUNTER_STEPS } from './turns.ts';
 
 const PAGE_ENTRIES = 1_000;
 const RETRY_MS_MIN = 5;
@@ -195,6 +196,8 @@ export class Heir {
     const kind = ordinal === ALONE ? Kind.counter : Kind.slot;
     let cursor = 0;
     do {
+      // Others have their turn between two pages, also between empty ones.
+      await this.#options.engine.turn(PAGE_ENTRIES * COUNTER_STEPS);
       const page = this.#options.engine.durablePage(kind, cursor, PAGE_ENTRIES);
       const slots = page.entries
         .filter(
@@ -203,8 +206,6 @@ export class Heir {
         .map(({ name, value }) => ({ name, net: value }));
       if (slots.length > 0) await visit(slots);
       cursor = page.cursor;
-      // Others have their turn between two pages, also between empty ones.
-      await new Promise<void>((resolve) => this.#options.host.clock.soon(resolve));
       if (this.#isStopped) throw new CountingError('shutting_down');
     } while (cursor !== 0);
   }

@@ -10,6 +10,7 @@ import { crc32 } from 'node:zlib';
 import { type Cut, newerCut } from '../crdt/cut.ts';
 import type { Slot } from '../crdt/slot.ts';
 import type { Disk, DiskFile } from '../host/host.ts';
+import { PartedMap } from '../std/parted-map.ts';
 import { isName, isReplica, readAuthor, readBase, readNet, readVersion } from '../store/input.ts';
 import type { NamedCut, ReplicaId } from '../store/slot-store.ts';
 import { IdentityWriteError } from './identity.ts';
@@ -26,13 +27,14 @@ const NEWLINE = 10;
 
 export class KeptCuts {
   readonly #disk: Disk;
-  readonly #cuts = new Map<string, Cut<ReplicaId>>();
+  readonly #cuts = new PartedMap<Cut<ReplicaId>>();
   /** Names whose line is not in the file as it should be. */
   #unsaved = new Set<string>();
   #file: DiskFile | undefined;
   #bytes = 0;
   #lines = 0;
   #saving: Promise<void> = Promise.resolve();
+  /** The last write failed: the file is to be replaced. */
   #hasFailed = false;
 
   private constructor(disk: Disk) {
@@ -90,7 +92,7 @@ export class KeptCuts {
 
   /** Brings to the disk what is not there yet. @throws IdentityWriteError; it is tried again with the next call */
   save(): Promise<void> {
-    const saved = this.#saving.then(() => (this.#unsaved.size === 0 ? undefined : this.#save()));
+    const saved = this.#saving.then(() => (this.#unsaved.size === 0 && !this.#hasFailed ? undefined : this.#save()));
     this.#saving = saved.catch(() => {
       // Whoever asked for it is told.
     });
@@ -109,10 +111,9 @@ export class KeptCuts {
     try {
       const isStale = this.#lines + names.size > 2 * this.#cuts.size + STALE_MAX;
       if (this.#file === undefined || isStale) await this.#replace();
-      else await this.#append(this.#file, [...names]);
+      else await this.#append(this.#file, names);
       this.#hasFailed = false;
     } catch (error) {
-      for (const name of names) this.#unsaved.add(name);
       await this.#file?.close().catch(() => {
         // It is replaced by another one.
       });
@@ -123,13 +124,15 @@ export class KeptCuts {
     }
   }
 
-  async #append(file: DiskFile, names: readonly string[]): Promise<void> {
-    for (let from = 0; from < names.length; from += LINES_AT_ONCE) {
-      await this.#write(
-        file,
-        names.slice(from, from + LINES_AT_ONCE).map((name) => this.#line(name)),
-      );
+  async #append(file: DiskFile, names: Iterable<string>): Promise<void> {
+    let lines: string[] = [];
+    for (const name of names) {
+      lines.push(this.#line(name));
+      if (lines.length < LINES_AT_ONCE) continue;
+      await this.#write(file, lines);
+      lines = [];
     }
+    if (lines.length > 0) await this.#write(file, lines);
     await file.sync();
   }
 
@@ -141,7 +144,7 @@ export class KeptCuts {
     this.#bytes = 0;
     this.#lines = 0;
     await this.#write(file, [lineOf(HEADER)]);
-    await this.#append(file, [...this.#cuts.keys()]);
+    await this.#append(file, this.#cuts.keys());
     await this.#disk.rename(TEMPORARY, FILE);
     await this.#disk.syncDirectory();
     this.#file = file;

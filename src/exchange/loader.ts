@@ -5,10 +5,10 @@
  * A counter is in the map, and takes part in what the feed says, from before its state is read: so nothing that changes
  * meanwhile is missed.
  */
-import type { CountingService } from '../counter/service.ts';
 import { type Cut, newerCut, noCut } from '../crdt/cut.ts';
 import type { CounterState } from '../crdt/merge.ts';
 import { NO_SLOT, noSlots } from '../crdt/slot.ts';
+import type { Engine } from '../engine/engine.ts';
 import type { Host } from '../host/host.ts';
 import type { NamedCut, ReplicaId, SlotStore, StoredState } from '../store/slot-store.ts';
 import type { Damage } from './damage.ts';
@@ -16,6 +16,7 @@ import type { Identity } from './identity.ts';
 import type { KeptCuts } from './kept-cuts.ts';
 import { type LocalSlot, readNets, restoreNets } from './local-slots.ts';
 import type { SharedCounter } from './shared-counter.ts';
+import { COUNTER_STEPS } from './turns.ts';
 
 const BATCH_NAMES = 1_000;
 const READS_AT_ONCE = 4;
@@ -27,7 +28,7 @@ export interface Own {
 
 export interface LoaderOptions {
   readonly store: SlotStore;
-  readonly engine: CountingService;
+  readonly engine: Engine;
   readonly host: Host;
   readonly identity: Identity;
   readonly own: () => Own;
@@ -116,6 +117,7 @@ export class Loader {
   async #read(counters: readonly SharedCounter[]): Promise<void> {
     const states = await this.#options.store.read(counters.map((counter) => counter.name));
     this.#loads += counters.length;
+    await this.#options.engine.turn(counters.length * COUNTER_STEPS);
     const whole = counters.map((_, i) => i).filter((i) => states[i]?.damage === undefined);
     const pick = <Item>(items: readonly Item[]): Item[] => whole.map((i) => items[i] as Item);
     await this.#takeNets(pick(counters), pick(states));
@@ -178,10 +180,7 @@ export class Loader {
       if (stored.version > engine.info().sequence) forked();
       const net = nets[i] ?? stored.net;
       if (nets[i] === undefined && stored.version > 0n) lost.push({ name: counter.name, ordinal, net });
-      if (counter.ownVersion < stored.version) counter.ownVersion = stored.version;
-      if (counter.warmth !== 'cold') return;
-      counter.setOwn(Number(BigInt.asIntN(32, net)), Number(BigInt.asIntN(32, net >> 32n)));
-      counter.durableNet = net;
+      counter.loadOwn(stored.version, counter.warmth === 'cold' ? net : undefined);
     });
     if (lost.length > 0) await restoreNets(engine, lost);
   }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { NameMap } from './name-map.ts';
-import { SharedCounter, UNWATCHED } from './shared-counter.ts';
+import { OwnId, SharedCounter, UNWATCHED } from './shared-counter.ts';
 
 const NAMES = [
   'a',
@@ -15,7 +15,7 @@ const NAMES = [
 describe('counters by name', () => {
   it('are found by name and by bytes, each its own, until they are taken out', () => {
     const map = new NameMap();
-    const counters = NAMES.map((name) => new SharedCounter(name, 'x', UNWATCHED));
+    const counters = NAMES.map((name) => new SharedCounter(name, new OwnId('x'), UNWATCHED));
     for (const counter of counters) map.set(counter);
     const found = (counter: SharedCounter): unknown[] => {
       const bytes = Buffer.from(`<${counter.name}>`);

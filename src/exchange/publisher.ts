@@ -13,6 +13,7 @@ import type { Clock, Host } from '../host/host.ts';
 import { type NamedCut, type NamedSlot, type SlotStore, StoreError } from '../store/slot-store.ts';
 import { Backoff, Pauses } from './pause.ts';
 import { SlotMap } from './slot-map.ts';
+import { COUNTER_STEPS, type Turns } from './turns.ts';
 
 /** Slots per call, adapted between these: a call should take about as long as the pause between two flushes. */
 const BATCH_SLOTS_MIN = 50;
@@ -38,6 +39,7 @@ export interface PublisherOptions {
   readonly flushMs: number;
   /** Makes everything that was applied durable, whatever the durability mode. Rejects when the journal fails. */
   readonly flushJournal: () => Promise<void>;
+  readonly turns: Turns;
   /** The newest group that the durable stream has brought. */
   readonly durableVersion: () => bigint;
   /** Resolves to whether slots may be published now: the lease is held. */
@@ -178,7 +180,7 @@ export class Publisher {
   }
 
   get #isIdle(): boolean {
-    const hasNothing = this.#pending.size === 0 && this.#cuts.size === 0;
+    const hasNothing = this.backlog === 0;
     return hasNothing && this.#waiters.length === 0 && !this.#isGathering;
   }
 
@@ -217,18 +219,14 @@ export class Publisher {
   }
 
   async #sendSlots(): Promise<void> {
-    [this.#underWay, this.#pending] = [this.#pending, new SlotMap()];
-    try {
-      while (this.#underWay.size > 0) await this.#sendBatch();
-    } finally {
-      for (const slot of this.#underWay.values()) {
-        if (this.#pending.get(slot) === undefined) this.#pending.set(slot);
-      }
-      this.#underWay.clear();
-    }
+    // What a call that failed has left comes first; of slots that have changed since that is sent once more than needed.
+    while (this.#underWay.size > 0) await this.#sendBatch();
+    [this.#underWay, this.#pending] = [this.#pending, this.#underWay];
+    while (this.#underWay.size > 0) await this.#sendBatch();
   }
 
   async #sendBatch(): Promise<void> {
+    await this.#options.turns.turn(Math.min(this.#batchSlots, this.#underWay.size) * COUNTER_STEPS);
     const slots: NamedSlot[] = [];
     for (const slot of this.#underWay.values()) {
       if (slots.length === this.#batchSlots) break;

@@ -21,6 +21,7 @@ import type { Own } from './loader.ts';
 import type { Publisher } from './publisher.ts';
 import type { SharedCounter } from './shared-counter.ts';
 import type { SharedCounters } from './shared-counters.ts';
+import { COUNTER_STEPS } from './turns.ts';
 
 const PAGE_COUNTERS = 1_000;
 /** So many slots and cuts may wait for the store before the next page. */
@@ -144,6 +145,7 @@ export class Reassertion {
 
   /** @returns whether it was the last one */
   async #comparePage(): Promise<boolean> {
+    await this.#options.engine.turn(PAGE_COUNTERS * COUNTER_STEPS);
     const round = this.#round;
     if (this.#left > 0) {
       const left = await this.#compareCounters();
@@ -165,14 +167,13 @@ export class Reassertion {
 
   /** Those that are held: cuts, and the slots of the others; and the own one where that is known. Backwards: see `SharedCounters`. */
   async #compareCounters(): Promise<number> {
-    const { counters, clock } = this.#options;
+    const { counters } = this.#options;
     const left = Math.max(0, this.#left - PAGE_COUNTERS);
     const page: SharedCounter[] = [];
     for (let i = this.#left - 1; i >= left; i--) {
       const counter = counters.at(i);
       if (counter !== undefined && this.#isWanted(counter)) page.push(counter);
     }
-    if (page.length === 0) await new Promise<void>((resolve) => clock.soon(resolve));
     await this.#compare(
       page.map(({ name }) => name),
       (i, stored) => this.#tellCounter(page[i] as SharedCounter, stored),
@@ -225,6 +226,7 @@ export class Reassertion {
   async #compare(names: readonly string[], tell: (i: number, stored: StoredState) => void): Promise<void> {
     if (names.length === 0) return;
     const states = await this.#options.store.read(names);
+    await this.#options.engine.turn(names.length * COUNTER_STEPS);
     for (let i = 0; i < names.length; i++) tell(i, states[i] as StoredState);
   }
 

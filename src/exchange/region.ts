@@ -5,7 +5,7 @@
 
 import { CountingError } from '../counter/errors.ts';
 import type { StoreInfo } from '../counter/service.ts';
-import type { Slot } from '../crdt/slot.ts';
+import { noSlots, type Slot } from '../crdt/slot.ts';
 import type { Host } from '../host/host.ts';
 import type { GroupBuffer } from '../journal/group.ts';
 import type { Changes, NamedCut, ReplicaId, SlotStore } from '../store/slot-store.ts';
@@ -31,6 +31,7 @@ import type { RegionOptions } from './region-options.ts';
 import { retireAbandoned } from './retire.ts';
 import type { SharedCounter } from './shared-counter.ts';
 import { SharedCounters } from './shared-counters.ts';
+import { inTurns } from './turns.ts';
 
 const REASSERT_MS = 50;
 
@@ -92,6 +93,7 @@ export class Region {
       host,
       flushMs: options.flushMs,
       flushJournal: () => engine.flush(),
+      turns: engine,
       durableVersion,
       mayPublish: () => this.#incarnations.holdsLease(),
       failed,
@@ -188,9 +190,15 @@ export class Region {
   }
 
   /** What others have counted, as the feed says it. */
-  #changed(changes: Changes): void {
-    this.counters.mergeChanges(changes, this.#nowSeconds);
-    for (const { name, cut } of changes.cuts) if (this.#kept.get(name) !== undefined) this.#kept.keep(name, cut);
+  async #changed(changes: Changes): Promise<void> {
+    const { engine } = this.#options;
+    await inTurns(engine, changes.slots, (slots) => this.counters.mergeSlots(slots, this.#nowSeconds));
+    await inTurns(engine, changes.cuts, (cuts) => {
+      for (const { name, cut } of cuts) {
+        this.counters.merge(name, { slots: noSlots(), cut }, this.#nowSeconds);
+        if (this.#kept.get(name) !== undefined) this.#kept.keep(name, cut);
+      }
+    });
     for (const record of changes.damaged ?? []) this.#damage.unreadable(record);
   }
 
@@ -287,8 +295,7 @@ export class Region {
       counter.mergeSlot(replica, slot);
       return;
     }
-    counter.ownVersion = slot.version;
-    counter.durableNet = slot.net;
+    counter.tookOwn(slot);
   }
 
   /** Something was counted, and `isGathering`. */

@@ -3,8 +3,10 @@ import { CountingError } from '../counter/errors.ts';
 import { Glob } from '../counter/glob.ts';
 import { fitsInt64 } from '../counter/int64.ts';
 import type { PolicyTable } from '../counter/policy.ts';
-import type { CountingService, ScanEntry, ScanPage, ScanRequest } from '../counter/service.ts';
+import type { ScanEntry, ScanPage, ScanRequest } from '../counter/service.ts';
+import type { Engine } from '../engine/engine.ts';
 import type { SharedCounters } from './shared-counters.ts';
+import { COUNTER_STEPS, type Turns } from './turns.ts';
 
 const encoder = new TextEncoder();
 /** Cursors of shared counters are odd: 2 n + 1 goes on before position n; those of the engine are doubled. */
@@ -16,15 +18,16 @@ const LOOKED_MAX = 2_000;
 
 /** @throws CountingError invalid_cursor, unavailable */
 export async function scanShared(
-  engine: CountingService,
+  engine: Pick<Engine, 'scan' | 'turn'>,
   counters: SharedCounters,
   request: ScanRequest,
   policies: PolicyTable,
 ): Promise<ScanPage> {
   const cursor = request.cursor === undefined ? undefined : parseCursor(request.cursor);
-  if (cursor !== undefined && (cursor & 1n) === SHARED) return pageOfShared(counters, request, Number(cursor >> 1n));
+  if (cursor !== undefined && (cursor & 1n) === SHARED)
+    return pageOfShared(engine, counters, request, Number(cursor >> 1n));
   // What the engine then has is not listed: slots, and what was counted before there was a store.
-  if (policies.localPatterns.length === 0) return pageOfShared(counters, request, counters.count);
+  if (policies.localPatterns.length === 0) return pageOfShared(engine, counters, request, counters.count);
   let from = cursor === undefined ? undefined : `${cursor >> 1n}`;
   for (let pages = 1; ; pages++) {
     const page = await engine.scan({ ...request, cursor: from });
@@ -36,11 +39,18 @@ export async function scanShared(
 }
 
 /** Backwards: see `SharedCounters`. */
-function pageOfShared(counters: SharedCounters, { match, count }: ScanRequest, from: number): ScanPage {
+async function pageOfShared(
+  turns: Turns,
+  counters: SharedCounters,
+  { match, count }: ScanRequest,
+  from: number,
+): Promise<ScanPage> {
   const glob = match === undefined || match === '*' ? undefined : new Glob(match);
+  const looks = Math.min(count, LOOKED_MAX, counters.count);
+  await turns.turn(looks * (COUNTER_STEPS + (glob?.steps ?? 0)));
   const entries: ScanEntry[] = [];
   let at = Math.min(from, counters.count) - 1;
-  for (let looked = 0; at >= 0 && looked < Math.min(count, LOOKED_MAX); looked++, at--) {
+  for (let looked = 0; at >= 0 && looked < looks; looked++, at--) {
     const counter = counters.at(at);
     if (counter === undefined || counter.warmth !== 'warm' || !counter.exists || !fitsInt64(counter.value)) continue;
     const bytes = encoder.encode(counter.name);

@@ -47,6 +47,31 @@ export const UNWATCHED: CounterWatch = {
   forked: () => undefined,
 };
 
+/**
+ * The id under which a replica counts: one object for all its counters. So when the replica goes on under another one, all of them
+ * do at once, however many there are; each puts aside what it has counted under the past id when it is next touched.
+ */
+export class OwnId {
+  readonly replica: ReplicaId;
+  #next: { readonly own: OwnId; readonly version: bigint } | undefined;
+
+  constructor(replica: ReplicaId) {
+    this.replica = replica;
+  }
+
+  /** The id after this one, and the newest group that was durable then. */
+  get next(): { readonly own: OwnId; readonly version: bigint } | undefined {
+    return this.#next;
+  }
+
+  /** The replica goes on under another id. @param version the newest durable group */
+  end(replica: ReplicaId, version: bigint): OwnId {
+    const own = new OwnId(replica);
+    this.#next = { own, version };
+    return own;
+  }
+}
+
 export class SharedCounter {
   readonly name: string;
   warmth: Warmth = 'cold';
@@ -58,16 +83,17 @@ export class SharedCounter {
   isUsed = true;
   /** Where it lies in the list that evictions and listings go through; -1: not there (any more). */
   position = -1;
-  /** What this incarnation has counted, as the journal holds it. */
-  durableNet = 0n;
   /** Of adds near the ends of 64 bits whose outcome is not known yet. */
   underWay = 0n;
-  /** The group that made the last change of it durable, or what the store had confirmed of it. */
-  ownVersion = 0n;
   /** Unix seconds of the last change that was seen here. */
   updatedAtSeconds = 0;
   readonly #watch: CounterWatch;
-  #own: ReplicaId;
+  /** Where it has a next one, `#catchUp` is due before anything that is the incarnation's own is read or changed. */
+  #own: OwnId;
+  /** What this incarnation has counted, as the journal holds it. */
+  #durableNet = 0n;
+  /** The group that made the last change of that durable, or what the store had confirmed of it. */
+  #ownVersion = 0n;
   #slots: Slots<ReplicaId> = noSlots();
   #cut: Cut<ReplicaId> = noCut();
   /** What this incarnation has counted, as of the last outcome: two lanes, for an increment makes no `bigint`. */
@@ -82,7 +108,7 @@ export class SharedCounter {
   #folded: Slot = NO_SLOT;
   #left: { readonly replica: ReplicaId; readonly net: bigint } | undefined;
 
-  constructor(name: string, own: ReplicaId, watch: CounterWatch) {
+  constructor(name: string, own: OwnId, watch: CounterWatch) {
     this.name = name;
     this.#own = own;
     this.#watch = watch;
@@ -94,17 +120,32 @@ export class SharedCounter {
     return COUNTER_BYTES + this.name.length * NAME_CHARACTER_BYTES + bytesOf(this.#slots) + cutBytes;
   }
 
+  /** What this incarnation has counted, as of the last outcome. */
   get ownNet(): bigint {
-    return int64OfLanes(this.#ownLow, this.#ownHigh);
+    this.#catchUp();
+    return this.#appliedNet;
   }
 
+  /** What it has counted, as the journal holds it. */
+  get durableNet(): bigint {
+    this.#catchUp();
+    return this.#durableNet;
+  }
+
+  /** The group that made the last change of that durable, or what the store had confirmed of it. */
+  get ownVersion(): bigint {
+    this.#catchUp();
+    return this.#ownVersion;
+  }
+
+  /** The sum of all, under whichever id. */
   get value(): bigint {
-    return this.#others + this.ownNet;
+    return this.#others + this.#appliedNet;
   }
 
   /** As it stands in the journal. */
   get durableValue(): bigint {
-    return this.#others + this.durableNet;
+    return this.#others + this.#durableNet;
   }
 
   get cut(): Cut<ReplicaId> {
@@ -113,6 +154,7 @@ export class SharedCounter {
 
   /** Those of the others. */
   get slots(): Slots<ReplicaId> {
+    this.#catchUp();
     return this.#slots;
   }
 
@@ -131,13 +173,13 @@ export class SharedCounter {
   get exists(): boolean {
     if (this.#othersExist) return true;
     // On the path of an increment, which makes no `bigint`.
-    if (this.#folded === NO_SLOT) return this.#ownLow !== 0 || this.#ownHigh !== 0 || this.ownVersion > 0n;
-    return this.ownNet !== this.#folded.net;
+    if (this.#folded === NO_SLOT) return this.#ownLow !== 0 || this.#ownHigh !== 0 || this.#ownVersion > 0n;
+    return this.#appliedNet !== this.#folded.net;
   }
 
   /** Nobody has ever counted on it, as far as is known here. */
   get isVoid(): boolean {
-    const isUncounted = this.ownVersion === 0n && this.ownNet === 0n && this.durableNet === 0n;
+    const isUncounted = this.#ownVersion === 0n && this.#appliedNet === 0n && this.#durableNet === 0n;
     return isUncounted && this.#slots.size === 0 && this.#cut.version === 0n;
   }
 
@@ -147,9 +189,27 @@ export class SharedCounter {
     return this.#othersFit && high > -ROOMY_HIGH_LANE && high < ROOMY_HIGH_LANE;
   }
 
+  /** What this incarnation has counted now, as two lanes. */
   setOwn(low: number, high: number): void {
+    this.#catchUp();
     this.#ownLow = low;
     this.#ownHigh = high;
+  }
+
+  /** What this incarnation has counted is durable. */
+  tookOwn({ version, net }: Slot): void {
+    this.#catchUp();
+    this.#ownVersion = version;
+    this.#durableNet = net;
+  }
+
+  /** What the store had confirmed of this incarnation, and the journal has of it. @param net undefined: it stays as it is known here */
+  loadOwn(version: bigint, net: bigint | undefined): void {
+    this.#catchUp();
+    if (this.#ownVersion < version) this.#ownVersion = version;
+    if (net === undefined) return;
+    this.#durableNet = net;
+    this.setOwn(Number(BigInt.asIntN(32, net)), Number(BigInt.asIntN(32, net >> 32n)));
   }
 
   /** Writes the value as two lanes. @returns false when it does not fit. */
@@ -164,7 +224,8 @@ export class SharedCounter {
 
   /** Whether a replica's slot is known here at this version, or a later one. */
   knows(replica: ReplicaId, version: bigint): boolean {
-    if (replica === this.#own) return true;
+    this.#catchUp();
+    if (replica === this.#own.replica) return true;
     const known = this.#slots.get(replica)?.version ?? 0n;
     return known >= version || (this.#cut.folded.get(replica)?.version ?? 0n) >= version;
   }
@@ -174,13 +235,18 @@ export class SharedCounter {
    * @returns whether the value is another one now
    */
   merge(state: CounterState<ReplicaId>): boolean {
+    this.#catchUp();
+    return this.#merge(state);
+  }
+
+  #merge(state: CounterState<ReplicaId>): boolean {
     const before = this.bytes;
     for (const [replica, slot] of state.slots) this.#checkFork(replica, slot);
     const { slots, cut } = merge({ slots: this.#slots, cut: this.#cut }, state);
     if (cut.version > 0n) this.#giveBack(cut === this.#cut ? state.cut : this.#cut, cut);
     // Folded slots count nothing; only their entries in the cut are kept.
     const others = slots as Map<ReplicaId, Slot>;
-    others.delete(this.#own);
+    others.delete(this.#own.replica);
     for (const [replica, { version }] of others) {
       if (version <= (cut.folded.get(replica)?.version ?? 0n)) others.delete(replica);
     }
@@ -194,8 +260,9 @@ export class SharedCounter {
 
   /** The same with one slot. */
   mergeSlot(replica: ReplicaId, slot: Slot): boolean {
+    this.#catchUp();
     const known = this.#slots.get(replica);
-    if (known === undefined) return this.merge({ slots: new Map([[replica, slot]]), cut: noCut() });
+    if (known === undefined) return this.#merge({ slots: new Map([[replica, slot]]), cut: noCut() });
     this.#checkFork(replica, slot);
     // What nearly all of the feed is takes no copies.
     const newer = newerSlot(known, slot);
@@ -205,24 +272,36 @@ export class SharedCounter {
   }
 
   /**
-   * This replica goes on under another id: what it has counted so far is a slot like those of the others.
-   * @param version the newest durable group: that is how the slot stands in it. What is not durable yet comes with its group.
+   * What it has counted under a past id is a slot like those of the others, as it stood in the group that was durable when that
+   * ended. What was not durable then comes with its group, and nothing has touched the counter since.
    */
-  startAnew(own: ReplicaId, version: bigint): void {
-    const [past, net, applied] = [this.#own, this.durableNet, this.ownNet];
-    const hasCounted = net !== 0n || this.ownVersion > 0n;
-    this.#own = own;
-    this.setOwn(0, 0);
-    this.durableNet = 0n;
-    this.ownVersion = 0n;
-    this.merge({ slots: hasCounted ? new Map([[past, { version, net }]]) : noSlots(), cut: noCut() });
-    if (applied !== net) this.left(past, applied);
+  #catchUp(): void {
+    for (let next = this.#own.next; next !== undefined; next = this.#own.next) {
+      const [past, net, applied] = [this.#own.replica, this.#durableNet, this.#appliedNet];
+      const hasCounted = net !== 0n || this.#ownVersion > 0n;
+      this.#own = next.own;
+      this.#ownLow = 0;
+      this.#ownHigh = 0;
+      this.#durableNet = 0n;
+      this.#ownVersion = 0n;
+      this.#merge({ slots: hasCounted ? new Map([[past, { version: next.version, net }]]) : noSlots(), cut: noCut() });
+      if (applied !== net) this.#keepLeft(past, applied);
+    }
   }
 
   /** What was counted here under an earlier id and answered: reads show it also before it is durable, and comes there as a slot. */
   left(replica: ReplicaId, net: bigint): void {
+    this.#catchUp();
+    this.#keepLeft(replica, net);
+  }
+
+  #keepLeft(replica: ReplicaId, net: bigint): void {
     this.#left = { replica, net };
     this.#compute();
+  }
+
+  get #appliedNet(): bigint {
+    return int64OfLanes(this.#ownLow, this.#ownHigh);
   }
 
   /** How much of that is not among the slots yet. */
@@ -248,7 +327,7 @@ export class SharedCounter {
   /** @returns whether the value is another one */
   #compute(): boolean {
     const before = this.#others;
-    this.#folded = this.#cut.folded.get(this.#own) ?? NO_SLOT;
+    this.#folded = this.#cut.folded.get(this.#own.replica) ?? NO_SLOT;
     this.#others = total(this.#slots, this.#cut) - this.#folded.net + this.#unsynced();
     this.#othersExist = exists({ slots: this.#slots, cut: this.#cut });
     this.#othersFit = fitsInt64(this.#others);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { noCut, reset } from '../crdt/cut.ts';
 import type { ReplicaId } from '../store/slot-store.ts';
+import type { SharedCounter } from './shared-counter.ts';
 import { SharedCounters } from './shared-counters.ts';
 
 const id = (digit: number): ReplicaId => String(digit).repeat(32);
@@ -34,10 +35,35 @@ describe('the memory of shared counters', () => {
     const counter = counters.take('a');
     const before = counters.bytes;
     counter.setOwn(7, 0);
-    counter.durableNet = 7n;
+    counter.tookOwn({ version: 3n, net: 7n });
     counters.startAnew(id(9), 4n);
     expect(counter.value).toBe(7n);
-    expect(counters.bytes).toBeGreaterThan(before);
     expect([counter.knows(id(0), 4n), counter.knows(id(0), 5n)]).toEqual([true, false]);
+    expect(counters.bytes).toBeGreaterThan(before);
+  });
+
+  it('goes on under another id without going through all of its counters', () => {
+    const counters = new SharedCounters(id(0));
+    const held = Array.from({ length: 1_000 }, (_, i) => counters.take(`c:${i}`));
+    for (const counter of held) {
+      counter.setOwn(7, 0);
+      counter.tookOwn({ version: 3n, net: 5n });
+    }
+    const before = counters.bytes;
+    counters.startAnew(id(1), 4n);
+    counters.startAnew(id(2), 9n);
+    expect(counters.bytes, 'none of them was touched').toBe(before);
+    const [read, counted, durable, merged] = held as [SharedCounter, SharedCounter, SharedCounter, SharedCounter];
+    const past = [[id(0), { version: 4n, net: 5n }]];
+    expect([read.value, read.exists, read.ownNet, read.ownVersion, [...read.slots]]).toEqual([7n, true, 0n, 0n, past]);
+    counted.setOwn(1, 0);
+    expect([counted.value, counted.ownNet, [...counted.slots]]).toEqual([8n, 1n, past]);
+    // The group comes that was not durable then, and another outcome of a run that began under the first id.
+    durable.mergeSlot(id(0), { version: 5n, net: 7n });
+    durable.left(id(0), 8n);
+    durable.mergeSlot(id(0), { version: 6n, net: 8n });
+    expect([durable.value, durable.durableNet]).toEqual([8n, 0n]);
+    merged.merge({ slots: new Map([[id(2), { version: 1n, net: 99n }]]), cut: noCut() });
+    expect([merged.value, merged.knows(id(2), 9n), [...merged.slots]]).toEqual([7n, true, past]);
   });
 });

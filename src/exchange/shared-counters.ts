@@ -5,11 +5,10 @@
  */
 
 import type { CounterState } from '../crdt/merge.ts';
-import { noSlots } from '../crdt/slot.ts';
 import { assert } from '../std/assert.ts';
-import type { Changes, ReplicaId } from '../store/slot-store.ts';
+import type { NamedSlot, ReplicaId } from '../store/slot-store.ts';
 import { NameMap } from './name-map.ts';
-import { type CounterWatch, SharedCounter, UNWATCHED } from './shared-counter.ts';
+import { type CounterWatch, OwnId, SharedCounter, UNWATCHED } from './shared-counter.ts';
 
 const KEEPS_VOIDS_UP_TO = 100_000;
 
@@ -17,11 +16,11 @@ export class SharedCounters {
   readonly #byName = new NameMap();
   readonly #list: SharedCounter[] = [];
   readonly #watch: CounterWatch;
-  #own: ReplicaId;
+  #own: OwnId;
   #bytes = 0;
 
   constructor(own: ReplicaId, watch: Omit<CounterWatch, 'resized'> = UNWATCHED) {
-    this.#own = own;
+    this.#own = new OwnId(own);
     const resized = (bytes: number): void => {
       this.#bytes += bytes;
     };
@@ -91,18 +90,16 @@ export class SharedCounters {
   }
 
   /** Takes what is newer, of counters that are held here. */
-  mergeChanges({ slots, cuts }: Pick<Changes, 'slots' | 'cuts'>, nowSeconds: number): void {
+  mergeSlots(slots: readonly NamedSlot[], nowSeconds: number): void {
     for (const { name, replica, version, net } of slots) {
-      if (replica === this.#own) continue;
+      if (replica === this.#own.replica) continue;
       const counter = this.find(name);
       if (counter?.mergeSlot(replica, { version, net }) === true) counter.updatedAtSeconds = nowSeconds;
     }
-    for (const { name, cut } of cuts) this.merge(name, { slots: noSlots(), cut }, nowSeconds);
   }
 
   /** This replica goes on under another id. @param version the newest durable group */
   startAnew(own: ReplicaId, version: bigint): void {
-    this.#own = own;
-    for (const counter of this.#list) counter.startAnew(own, version);
+    this.#own = this.#own.end(own, version);
   }
 }

@@ -1,10 +1,11 @@
-/** Slots by replica and name, in the order in which they came. */
+/** Slots by replica and name. */
+import { PartedMap } from '../std/parted-map.ts';
 import type { NamedSlot, ReplicaId } from '../store/slot-store.ts';
 
 type SlotKey = Pick<NamedSlot, 'name' | 'replica'>;
 
 export class SlotMap {
-  readonly #byReplica = new Map<ReplicaId, Map<string, NamedSlot>>();
+  readonly #byReplica = new Map<ReplicaId, PartedMap<NamedSlot>>();
   #size = 0;
 
   get size(): number {
@@ -23,7 +24,7 @@ export class SlotMap {
   set(slot: NamedSlot): void {
     let names = this.#byReplica.get(slot.replica);
     if (names === undefined) {
-      names = new Map();
+      names = new PartedMap();
       this.#byReplica.set(slot.replica, names);
     }
     const before = names.size;
@@ -36,11 +37,6 @@ export class SlotMap {
     if (names?.delete(name) !== true) return;
     this.#size--;
     if (names.size === 0) this.#byReplica.delete(replica);
-  }
-
-  clear(): void {
-    this.#byReplica.clear();
-    this.#size = 0;
   }
 
   *values(): Generator<NamedSlot> {

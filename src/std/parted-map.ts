@@ -1,0 +1,96 @@
+/**
+ * A map by strings that grows in small steps. A `Map` that grows moves all that it has in one turn of the event loop: half a
+ * second with four million names. This one is made of many; each time it has grown by what one of them is meant to hold, one of
+ * them is split (linear hashing).
+ *
+ * - A split moves entries to the end, so what is there from the beginning to the end of a walk is seen at least once.
+ * - Who makes keys that fall into one part makes that one grow as a `Map` does, and nothing else.
+ */
+const PART_ENTRIES = 2_048;
+const FNV_OFFSET = 0x811c9dc5;
+const FNV_PRIME = 0x01000193;
+const MIXER = 0x2c1b3c6d;
+
+export class PartedMap<Value> {
+  #parts = [new Map<string, Value>()];
+  /** The largest power of two up to the number of parts. */
+  #power = 1;
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get(key: string): Value | undefined {
+    return this.#partOf(key).get(key);
+  }
+
+  has(key: string): boolean {
+    return this.#partOf(key).has(key);
+  }
+
+  set(key: string, value: Value): void {
+    const part = this.#partOf(key);
+    const before = part.size;
+    part.set(key, value);
+    this.#size += part.size - before;
+    if (this.#size > this.#parts.length * PART_ENTRIES) this.#split();
+  }
+
+  /** @returns whether it was there */
+  delete(key: string): boolean {
+    const isThere = this.#partOf(key).delete(key);
+    if (isThere) this.#size--;
+    return isThere;
+  }
+
+  clear(): void {
+    this.#parts = [new Map()];
+    this.#power = 1;
+    this.#size = 0;
+  }
+
+  *entries(): Generator<[string, Value]> {
+    for (let i = 0; i < this.#parts.length; i++) yield* this.#parts[i] as Map<string, Value>;
+  }
+
+  *keys(): Generator<string> {
+    for (let i = 0; i < this.#parts.length; i++) yield* (this.#parts[i] as Map<string, Value>).keys();
+  }
+
+  *values(): Generator<Value> {
+    for (let i = 0; i < this.#parts.length; i++) yield* (this.#parts[i] as Map<string, Value>).values();
+  }
+
+  #partOf(key: string): Map<string, Value> {
+    return this.#parts[this.#parts.length === 1 ? 0 : this.#indexOf(key)] as Map<string, Value>;
+  }
+
+  /** By one bit more of the hash where that part is there already. */
+  #indexOf(key: string): number {
+    const at = hashOf(key) & (2 * this.#power - 1);
+    return at < this.#parts.length ? at : at - this.#power;
+  }
+
+  /** The parts are split in order, whichever has grown, so that their number tells where a key is. */
+  #split(): void {
+    const to = this.#parts.length;
+    const part = this.#parts[to - this.#power] as Map<string, Value>;
+    const moved = new Map<string, Value>();
+    this.#parts.push(moved);
+    for (const [key, value] of part) {
+      if (this.#indexOf(key) !== to) continue;
+      part.delete(key);
+      moved.set(key, value);
+    }
+    if (this.#parts.length === 2 * this.#power) this.#power *= 2;
+  }
+}
+
+/** FNV-1a, mixed once more, for its low bits know little of the high bits of the characters. */
+function hashOf(key: string): number {
+  let hash = FNV_OFFSET;
+  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), FNV_PRIME);
+  hash = Math.imul(hash ^ (hash >>> 15), MIXER);
+  return hash ^ (hash >>> 12);
+}
