@@ -1,10 +1,17 @@
 /** From records to the journal's entries: for a group, what it touched; for a snapshot, everything, in record order. */
-import { Block } from '../journal/blocks.ts';
+import { Block, putBlocks } from '../journal/entries/blocks.ts';
+import { putDeadline } from '../journal/entries/deadline.ts';
+import { putDelete } from '../journal/entries/delete.ts';
+import { putForgotten } from '../journal/entries/forgotten.ts';
+import { putIdempotency } from '../journal/entries/idempotency.ts';
+import { putImportId } from '../journal/entries/import-id.ts';
+import { putIndexSegment } from '../journal/entries/index-segment.ts';
+import { putTable } from '../journal/entries/table.ts';
 import type { GroupBuffer } from '../journal/group.ts';
 import { SNAPSHOT_PART_BYTES, type SnapshotSource } from '../journal/snapshot.ts';
 import { assert } from '../std/assert.ts';
 import type { Births } from './births.ts';
-import { type Group, putValue } from './group.ts';
+import { type Group, putRecordValue } from './group.ts';
 import type { IdempotencyStore, StoredRecord } from './idempotency.ts';
 import type { Records } from './records.ts';
 import { FIRST_UNIT, KEY_LANE, Meta, Slab, WALK_BLOCKS_MAX } from './slab.ts';
@@ -24,12 +31,12 @@ export function completeGroup(group: Group, records: Records): void {
 }
 
 function encodeKey(buffer: GroupBuffer, record: StoredRecord): void {
-  if (record.scope === 'import') buffer.putImportId(record.id);
-  else buffer.putIdempotency(record);
+  if (record.scope === 'import') putImportId(buffer, record.id);
+  else putIdempotency(buffer, record);
 }
 
 function encodeForgotten(buffer: GroupBuffer, { spans }: Births): void {
-  for (const { from, to } of spans) buffer.putForgotten(from, to);
+  for (const { from, to } of spans) putForgotten(buffer, from, to);
 }
 
 function encodeRecord(buffer: GroupBuffer, records: Records, ref: number): void {
@@ -37,10 +44,10 @@ function encodeRecord(buffer: GroupBuffer, records: Records, ref: number): void 
   const at = Slab.lane(ref);
   const meta = lanes[at + 3];
   if ((meta & Meta.deleted) !== 0) {
-    buffer.putDelete(records.kind(ref), meta & Meta.nameLengthMask, lanes, at + KEY_LANE);
+    putDelete(buffer, records.kind(ref), meta & Meta.nameLengthMask, lanes, at + KEY_LANE);
     return;
   }
-  putValue(buffer, lanes, at);
+  putRecordValue(buffer, lanes, at);
   if ((meta & Meta.deadline) !== 0) encodeDeadline(buffer, records, ref);
 }
 
@@ -48,7 +55,7 @@ function encodeDeadline(buffer: GroupBuffer, records: Records, ref: number): voi
   const lanes = records.slab.lanes[Slab.piece(ref)];
   const nameLength = records.meta(ref) & Meta.nameLengthMask;
   const deadlineMs = records.deadlines.get(ref) ?? 0;
-  buffer.putDeadline(deadlineMs, records.kind(ref), nameLength, lanes, Slab.lane(ref) + KEY_LANE);
+  putDeadline(buffer, deadlineMs, records.kind(ref), nameLength, lanes, Slab.lane(ref) + KEY_LANE);
 }
 
 /**
@@ -111,7 +118,11 @@ export class SnapshotParts implements SnapshotSource {
     this.#isHeadTold = true;
     if (!this.#copiesBlocks) return;
     const { table } = this.#records;
-    part.putTable(table.count, this.#hasIndex ? table.index.depth : 0, this.#hasIndex ? table.hashKey : NO_HASH_KEY);
+    putTable(part, {
+      records: table.count,
+      indexDepth: this.#hasIndex ? table.index.depth : 0,
+      hashKey: this.#hasIndex ? table.hashKey : NO_HASH_KEY,
+    });
   }
 
   /** Segments of the index, to the end of the part. @returns whether the part is full */
@@ -119,9 +130,9 @@ export class SnapshotParts implements SnapshotSource {
     const { table } = this.#records;
     while (this.#indexPlace < 2 ** table.index.depth) {
       if (part.bytes >= SNAPSHOT_PART_BYTES) return true;
-      const { depth, used, words, from, to, next } = table.index.segmentAt(this.#indexPlace);
-      part.putIndexSegment(depth, used, words, from, to);
-      this.#indexPlace = next;
+      const segment = table.index.segmentAt(this.#indexPlace);
+      putIndexSegment(part, segment);
+      this.#indexPlace = segment.next;
     }
     return false;
   }
@@ -146,7 +157,7 @@ export class SnapshotParts implements SnapshotSource {
       at = behind;
     }
     if (at === from) return at;
-    part.putBlocks(lanes, Slab.lane(from), Slab.lane(from) + (at - from) * Block.unitWords);
+    putBlocks(part, lanes, Slab.lane(from), Slab.lane(from) + (at - from) * Block.unitWords);
     for (const ref of withDeadline) encodeDeadline(part, this.#records, ref);
     return at;
   }

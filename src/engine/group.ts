@@ -11,6 +11,7 @@
  */
 import type { Chunk } from '../counter/chunk.ts';
 import { GROUP_IDEMPOTENCY_BYTES_MAX, GROUP_RECORDS_MAX } from '../counter/limits.ts';
+import { changeValue, putValue } from '../journal/entries/value.ts';
 import type { GroupBuffer } from '../journal/group.ts';
 import { assert } from '../std/assert.ts';
 import { grown } from '../std/columns.ts';
@@ -93,9 +94,9 @@ export class Group {
       this.#entries[place] = LATE;
       this.late.push(ref);
     } else if (entry === NO_ENTRY) {
-      this.#entries[place] = putValue(this.encoding, lanes, at);
+      this.#entries[place] = putRecordValue(this.encoding, lanes, at);
     } else {
-      this.encoding.changeValue(entry, lanes[at], lanes[at + 1], lanes[at + 2]);
+      changeValue(this.encoding, entry, lanes[at], lanes[at + 1], lanes[at + 2]);
     }
   }
 
@@ -139,9 +140,9 @@ export class Group {
 }
 
 /** The record's value. @returns where it is in the buffer. */
-export function putValue(buffer: GroupBuffer, lanes: Int32Array, at: number): number {
+export function putRecordValue(buffer: GroupBuffer, lanes: Int32Array, at: number): number {
   const meta = lanes[at + 3];
   const kind = (meta >>> Meta.kindShift) & Meta.kindMask;
   const nameLength = meta & Meta.nameLengthMask;
-  return buffer.putValue(lanes[at], lanes[at + 1], lanes[at + 2], kind, nameLength, lanes, at + KEY_LANE);
+  return putValue(buffer, lanes[at], lanes[at + 1], lanes[at + 2], kind, nameLength, lanes, at + KEY_LANE);
 }

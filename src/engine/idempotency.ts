@@ -15,7 +15,7 @@
 import type { IdempotencyKey } from '../counter/chunk.ts';
 import { DONE, ERRORS } from '../counter/errors.ts';
 import type { Clock } from '../host/host.ts';
-import type { IdempotencyRecord } from '../journal/replay.ts';
+import type { IdempotencyRecord } from '../journal/entries/idempotency.ts';
 import { Births } from './births.ts';
 import { ImportIds, type ImportRecord } from './import-ids.ts';
 import type { Memory } from './memory.ts';

@@ -12,7 +12,7 @@
  */
 import { hash } from 'node:crypto';
 import type { IdempotencyKey } from '../counter/chunk.ts';
-import type { ImportId } from '../journal/replay.ts';
+import type { ImportId } from '../journal/entries/import-id.ts';
 import { NameHash } from './hash.ts';
 import { NameIndex } from './name-index.ts';
 

@@ -2,8 +2,13 @@
  * What recovery reads goes into the table and the idempotency store. The same key may come many times, in the
  * snapshot as well as behind it: the last state counts.
  */
-import { Block, type Blocks, type IndexSegment, type TableHead } from '../journal/blocks.ts';
-import { type IdempotencyRecord, type ImportId, type Replay, ValueEntry, type Values } from '../journal/replay.ts';
+import { Block, type Blocks } from '../journal/entries/blocks.ts';
+import type { IdempotencyRecord } from '../journal/entries/idempotency.ts';
+import type { ImportId } from '../journal/entries/import-id.ts';
+import type { IndexSegment } from '../journal/entries/index-segment.ts';
+import type { TableHead } from '../journal/entries/table.ts';
+import { ValueEntry, type Values } from '../journal/entries/value.ts';
+import type { Replay } from '../journal/replay.ts';
 import type { IdempotencyStore } from './idempotency.ts';
 import type { Records } from './records.ts';
 import { SlotOrdinals } from './slot-ordinals.ts';

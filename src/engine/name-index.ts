@@ -15,7 +15,7 @@
  * - All directory entries with the same top `depth` bits of a segment point to it.
  * - A look-up may find a record of another hash with the same tag: the caller compares keys.
  */
-import type { IndexSegment } from '../journal/blocks.ts';
+import type { IndexSegment } from '../journal/entries/index-segment.ts';
 import { assert } from '../std/assert.ts';
 import { cacheAlignedWords } from '../std/cache-lines.ts';
 

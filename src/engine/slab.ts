@@ -16,7 +16,7 @@
  */
 import { SUFFIX_BYTES } from '../counter/key.ts';
 import { NAME_BYTES_MAX } from '../counter/limits.ts';
-import { Block, unitsOf } from '../journal/blocks.ts';
+import { Block, unitsOf } from '../journal/entries/blocks.ts';
 import { assert } from '../std/assert.ts';
 import { cacheAlignedWords } from '../std/cache-lines.ts';
 

@@ -8,8 +8,10 @@
  * - Records of one key have one hash, so they come into the index in the order in which they were read: a snapshot,
  *   which is written beside running traffic, may hold a key twice, and the last one counts.
  */
-import { Block, type Blocks, type IndexSegment, type TableHead } from '../journal/blocks.ts';
-import { ValueEntry, type Values } from '../journal/replay.ts';
+import { Block, type Blocks } from '../journal/entries/blocks.ts';
+import type { IndexSegment } from '../journal/entries/index-segment.ts';
+import type { TableHead } from '../journal/entries/table.ts';
+import { ValueEntry, type Values } from '../journal/entries/value.ts';
 import { assert } from '../std/assert.ts';
 import type { Records } from './records.ts';
 import { FIRST_UNIT, Meta } from './slab.ts';

@@ -8,8 +8,8 @@ import { readInt64 } from '../counter/int64.ts';
 import { Kind } from '../counter/key.ts';
 import { CHUNK_COMMANDS_MAX } from '../counter/limits.ts';
 import type { CountingService } from '../counter/service.ts';
+import { VALUE, ValueEntry } from '../journal/entries/value.ts';
 import type { GroupBuffer } from '../journal/group.ts';
-import { ValueEntry } from '../journal/replay.ts';
 import { ALONE } from './identity.ts';
 
 export interface LocalSlot {
@@ -65,7 +65,7 @@ export type SlotVisitor = (names: Buffer, start: number, end: number, ordinal: n
 export function slotsOfGroup(group: GroupBuffer, visit: SlotVisitor): void {
   let words: Int32Array | undefined;
   let bytes: Buffer = Buffer.alloc(0);
-  group.forEachValue((piece, at) => {
+  group.forEach(VALUE.number, (piece, at) => {
     const kindAndLength = piece[at + ValueEntry.kindAndLength] as number;
     if ((kindAndLength & 0xff) !== Kind.slot) return;
     if (piece !== words) {

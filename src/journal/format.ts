@@ -41,35 +41,6 @@ export const ENTRY_TYPE_SHIFT = 24;
 export const ENTRY_TYPE_MASK = 0x7f;
 export const ENTRY_MUST_UNDERSTAND = 0x80000000;
 
-export const Entry = {
-  value: 1,
-  deadline: 2,
-  delete: 3,
-  idempotency: 4,
-  /** Of earlier versions: `forgotten` has taken its place. */
-  horizon: 5,
-  /** Only in a snapshot, the last one. */
-  snapshotEnd: 6,
-  /** Only in snapshots, where the table is copied as it lies in memory: its head, then its index if that is there, then its blocks. */
-  table: 7,
-  indexSegment: 8,
-  blocks: 9,
-  importId: 10,
-  forgotten: 11,
-} as const;
-
-/** Fixed bytes before an entry's variable part. */
-export const VALUE_FIXED_BYTES = 16;
-export const DEADLINE_FIXED_BYTES = 12;
-export const DELETE_FIXED_BYTES = 4;
-export const IDEMPOTENCY_FIXED_BYTES = 12;
-export const HORIZON_BYTES = 8;
-export const SNAPSHOT_END_BYTES = 16;
-export const TABLE_BYTES = 24;
-export const IMPORT_ID_BYTES = 32;
-export const FORGOTTEN_BYTES = 16;
-export const INDEX_SEGMENT_FIXED_BYTES = 8;
-
 /** The next multiple of a sector. */
 export function wholeSectors(bytes: number): number {
   return Math.ceil(bytes / SECTOR_BYTES) * SECTOR_BYTES;

@@ -7,6 +7,10 @@ import { SimulatedDisk } from '../../test/simulation/disk.ts';
 import { SimulatedClock } from '../../test/simulation/host.ts';
 import { put, Recorder } from '../../test/simulation/journal-model.ts';
 import type { Host } from '../host/host.ts';
+import { putBlocks } from './entries/blocks.ts';
+import { putIdempotency } from './entries/idempotency.ts';
+import { putIndexSegment } from './entries/index-segment.ts';
+import { putTable } from './entries/table.ts';
 import { GroupBuffer } from './group.ts';
 import { decodeReach, encodeReach } from './header.ts';
 import { Journal } from './journal.ts';
@@ -177,7 +181,7 @@ async function write(): Promise<Map<string, Uint8Array>> {
   put(group, { entry: 'deadline', key: LIKES, ms: 1_800_000_000_456 });
   put(group, { entry: 'value', key: WINDOW, low: 1, high: 2, at: 1_700_000_000 });
   const outcomes = Uint8Array.of(1, 2, 3);
-  group.putIdempotency({ scope: 'import', key: 'a-key', fingerprint: 'c0ffee', appliedAtMs: TIME_MS, outcomes });
+  putIdempotency(group, { scope: 'import', key: 'a-key', fingerprint: 'c0ffee', appliedAtMs: TIME_MS, outcomes });
   await journal.write([group]);
   await journal.sync();
   group.begin();
@@ -218,9 +222,9 @@ async function writeTable(): Promise<Uint8Array> {
   const key = [0x656b696c, 0x32343a73];
   const record = [low, high, updated, 8 | (1 << 12) | (3 << 16), ...key, 0, 0];
   const next = (part: GroupBuffer): boolean => {
-    part.putTable(1, 1, Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8));
-    part.putIndexSegment(1, 2, Int32Array.of(0, 4, 0x99, 0), 1, 3);
-    part.putBlocks(Int32Array.of(0, ...record, 2, 0, 0, 0, 0, 0, 0, 0), 1, 17);
+    putTable(part, { records: 1, indexDepth: 1, hashKey: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8) });
+    putIndexSegment(part, { depth: 1, used: 2, words: Int32Array.of(0, 4, 0x99, 0), from: 1, to: 3 });
+    putBlocks(part, Int32Array.of(0, ...record, 2, 0, 0, 0, 0, 0, 0, 0), 1, 17);
     put(part, { entry: 'deadline', key: LIKES, ms: 1_800_000_000_456 });
     return false;
   };

@@ -5,11 +5,17 @@ import { type ModelEntry, type ModelKey, put, Recorder } from '../../test/simula
 import { GROUP_BYTES_MAX, GROUP_ENTRY_BYTES_MAX } from '../counter/limits.ts';
 import type { DiskFile } from '../host/host.ts';
 import { replayFrame } from './decode.ts';
+import { FORGOTTEN, putForgotten } from './entries/forgotten.ts';
+import { HORIZON } from './entries/horizon.ts';
+import type { IdempotencyRecord } from './entries/idempotency.ts';
+import { putIdempotency } from './entries/idempotency.ts';
+import { IMPORT_ID } from './entries/import-id.ts';
+import { putValue } from './entries/value.ts';
 import { DamageError, UnsupportedFormatError } from './errors.ts';
-import { Entry, FILE_HEADER_BYTES, Frame, SECTOR_BYTES } from './format.ts';
+import { FILE_HEADER_BYTES, Frame, SECTOR_BYTES } from './format.ts';
 import { FrameReader, Window } from './frame.ts';
 import { frameChecksum, GroupBuffer } from './group.ts';
-import type { IdempotencyRecord, Replay } from './replay.ts';
+import type { Replay } from './replay.ts';
 
 const ID = Uint8Array.from({ length: 16 }, (_, i) => i + 1);
 const PLACE = { file: 'journal-00000001.log', offset: FILE_HEADER_BYTES };
@@ -121,7 +127,7 @@ it('gives an idempotency record back with everything in it', async () => {
   const group = new GroupBuffer();
   group.begin();
   group.stamp(1n, 1);
-  for (const record of records) group.putIdempotency(record);
+  for (const record of records) putIdempotency(group, record);
   const found: IdempotencyRecord[] = [];
   const replay = new Recorder();
   replay.idempotency = (record) => found.push(record);
@@ -168,17 +174,17 @@ it('refuses what no reader could tell again', () => {
   group.stamp(1n, 1);
   const bytes = new Int32Array(150);
   const record = { scope: 'request', key: 'k', fingerprint: '', appliedAtMs: 1, outcomes: new Uint8Array() } as const;
-  expect(() => group.putValue(0, 0, 0, 0, 0, bytes, 0)).toThrow('broken invariant');
-  expect(() => group.putValue(0, 0, 0, 0, 256, bytes, 0)).toThrow('broken invariant');
-  expect(() => group.putValue(0, 0, 0, 3, 1, bytes, 0)).toThrow('broken invariant');
-  expect(() => group.putForgotten(0, 2 ** 53)).toThrow('broken invariant');
-  expect(() => group.putForgotten(1.5, 2)).toThrow('broken invariant');
-  expect(() => group.putIdempotency({ ...record, key: '' })).toThrow('broken invariant');
-  expect(() => group.putIdempotency({ ...record, key: 'ä' })).toThrow('broken invariant');
-  expect(() => group.putIdempotency({ ...record, fingerprint: 'AB' })).toThrow('broken invariant');
+  expect(() => putValue(group, 0, 0, 0, 0, 0, bytes, 0)).toThrow('broken invariant');
+  expect(() => putValue(group, 0, 0, 0, 0, 256, bytes, 0)).toThrow('broken invariant');
+  expect(() => putValue(group, 0, 0, 0, 3, 1, bytes, 0)).toThrow('broken invariant');
+  expect(() => putForgotten(group, 0, 2 ** 53)).toThrow('broken invariant');
+  expect(() => putForgotten(group, 1.5, 2)).toThrow('broken invariant');
+  expect(() => putIdempotency(group, { ...record, key: '' })).toThrow('broken invariant');
+  expect(() => putIdempotency(group, { ...record, key: 'ä' })).toThrow('broken invariant');
+  expect(() => putIdempotency(group, { ...record, fingerprint: 'AB' })).toThrow('broken invariant');
   expect(() => group.stamp(0n, 1)).toThrow('broken invariant');
   const outcomes = new Uint8Array(GROUP_ENTRY_BYTES_MAX);
-  expect(() => group.putIdempotency({ ...record, outcomes })).toThrow('broken invariant');
+  expect(() => putIdempotency(group, { ...record, outcomes })).toThrow('broken invariant');
 });
 
 it('refuses a frame that is longer than recovery reads', () => {
@@ -187,7 +193,7 @@ it('refuses a frame that is longer than recovery reads', () => {
   group.stamp(1n, 1);
   const outcomes = new Uint8Array(GROUP_ENTRY_BYTES_MAX - 1024);
   const record = { scope: 'request', key: 'k', fingerprint: '', appliedAtMs: 1, outcomes } as const;
-  while (group.bytes <= GROUP_BYTES_MAX) group.putIdempotency(record);
+  while (group.bytes <= GROUP_BYTES_MAX) putIdempotency(group, record);
   expect(() => sealed(group)).toThrow('broken invariant');
 });
 
@@ -226,9 +232,9 @@ describe('a frame with a valid checksum that cannot have been written so', () =>
     ['an entry that leads beyond the frame', Frame.payload, 200],
     ['a name that is shorter than its entry', Frame.payload + 4 + 13, 2],
     ['a name of no bytes', Frame.payload + 4 + 13, 0],
-    ['a horizon of another length', Frame.payload + 3, 0x80 | Entry.horizon],
-    ['births that are forgotten, of another length', Frame.payload + 3, 0x80 | Entry.forgotten],
-    ['the id of an import, of another length', Frame.payload + 3, 0x80 | Entry.importId],
+    ['a horizon of another length', Frame.payload + 3, 0x80 | HORIZON.number],
+    ['births that are forgotten, of another length', Frame.payload + 3, 0x80 | FORGOTTEN.number],
+    ['the id of an import, of another length', Frame.payload + 3, 0x80 | IMPORT_ID.number],
     ['another number of entries', Frame.entries, 2],
   ])('is refused as damage: %s', async (_, at, byte) => {
     const { bytes, view } = oneValue();

@@ -3,7 +3,8 @@
  * frame that ends it.
  */
 import type { Disk } from '../host/host.ts';
-import { replayFrame, type SnapshotEnd } from './decode.ts';
+import { replayFrame } from './decode.ts';
+import type { SnapshotEnd } from './entries/snapshot-end.ts';
 import { DamageError } from './errors.ts';
 import { FILE_HEADER_BYTES, type FileName, SECTOR_BYTES } from './format.ts';
 import { FrameReader, type Window } from './frame.ts';

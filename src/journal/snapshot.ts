@@ -6,6 +6,7 @@
 
 import type { DiskFile, Random } from '../host/host.ts';
 import { within } from './deadline.ts';
+import { putSnapshotEnd } from './entries/snapshot-end.ts';
 import { JournalFailure } from './errors.ts';
 import { ID_BYTES, snapshotName, TEMPORARY_SUFFIX } from './format.ts';
 import { GroupBuffer } from './group.ts';
@@ -118,7 +119,7 @@ class PartWriter {
     }
     this.endSequence = request.currentSequence();
     this.#beginPart();
-    this.#part.putSnapshotEnd(this.endSequence, this.#entries);
+    putSnapshotEnd(this.#part, { sequence: this.endSequence, entries: this.#entries });
     await this.#writePart();
     await this.#sync();
   }

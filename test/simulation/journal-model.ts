@@ -1,13 +1,16 @@
 /** What the journal is held against: entries as plain data, and the state that they add up to. */
+
 import { SUFFIX_BYTES } from '../../src/counter/key.ts';
+import { putDeadline } from '../../src/journal/entries/deadline.ts';
+import { putDelete } from '../../src/journal/entries/delete.ts';
+import { putForgotten } from '../../src/journal/entries/forgotten.ts';
+import type { IdempotencyRecord } from '../../src/journal/entries/idempotency.ts';
+import { putIdempotency } from '../../src/journal/entries/idempotency.ts';
+import type { ImportId } from '../../src/journal/entries/import-id.ts';
+import { putImportId } from '../../src/journal/entries/import-id.ts';
+import { putValue, ValueEntry, type Values } from '../../src/journal/entries/value.ts';
 import type { GroupBuffer } from '../../src/journal/group.ts';
-import {
-  type IdempotencyRecord,
-  type ImportId,
-  type Replay,
-  ValueEntry,
-  type Values,
-} from '../../src/journal/replay.ts';
+import type { Replay } from '../../src/journal/replay.ts';
 
 /** A record's key: kind, and name with suffix as Latin-1. */
 export interface ModelKey {
@@ -64,14 +67,14 @@ export function put(buffer: GroupBuffer, entry: ModelEntry): void {
     case 'idempotency': {
       const outcomes = Buffer.from(entry.answer);
       const fingerprint = outcomes.subarray(0, 32).toString('hex');
-      buffer.putIdempotency({ scope: 'request', key: entry.key, fingerprint, appliedAtMs: entry.ms, outcomes });
+      putIdempotency(buffer, { scope: 'request', key: entry.key, fingerprint, appliedAtMs: entry.ms, outcomes });
       return;
     }
     case 'import':
-      buffer.putImportId({ digest: entry.digest, content: entry.content, appliedAtMs: entry.ms });
+      putImportId(buffer, { digest: entry.digest, content: entry.content, appliedAtMs: entry.ms });
       return;
     case 'forgotten':
-      buffer.putForgotten(entry.from, entry.through);
+      putForgotten(buffer, entry.from, entry.through);
       return;
     case 'horizon':
       throw new Error('nobody writes it any more');
@@ -83,9 +86,9 @@ export function put(buffer: GroupBuffer, entry: ModelEntry): void {
   Buffer.from(key.buffer).write(entry.key.bytes, start * 4, 'latin1');
   const { kind } = entry.key;
   const nameLength = entry.key.bytes.length - SUFFIX_BYTES[kind];
-  if (entry.entry === 'value') buffer.putValue(entry.low, entry.high, entry.at, kind, nameLength, key, start);
-  else if (entry.entry === 'deadline') buffer.putDeadline(entry.ms, kind, nameLength, key, start);
-  else buffer.putDelete(kind, nameLength, key, start);
+  if (entry.entry === 'value') putValue(buffer, entry.low, entry.high, entry.at, kind, nameLength, key, start);
+  else if (entry.entry === 'deadline') putDeadline(buffer, entry.ms, kind, nameLength, key, start);
+  else putDelete(buffer, kind, nameLength, key, start);
 }
 
 /** Keeps what recovery feeds. */

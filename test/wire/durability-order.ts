@@ -6,10 +6,10 @@
 
 import type { DiskFile } from '../../src/host/host.ts';
 import { replayFrame } from '../../src/journal/decode.ts';
+import { ValueEntry } from '../../src/journal/entries/value.ts';
 import { FILE_HEADER_BYTES } from '../../src/journal/format.ts';
 import { FrameReader, Window } from '../../src/journal/frame.ts';
 import { readSegmentHeader } from '../../src/journal/header.ts';
-import { ValueEntry } from '../../src/journal/replay.ts';
 import { NOTHING } from '../../src/journal/snapshot-reader.ts';
 import type { CallEvent, SystemCall } from './system-calls.ts';
 

@@ -5,8 +5,10 @@
  * A block is whole units of 16 bytes: value, last update, meta, and then the record's key. A record that is gone, or a
  * block whose name length is 0, is free.
  */
-import { KIND_COUNT, SUFFIX_BYTES } from '../counter/key.ts';
-import { ValueEntry, type Values } from './replay.ts';
+import { KIND_COUNT, SUFFIX_BYTES } from '../../counter/key.ts';
+import type { GroupBuffer } from '../group.ts';
+import type { EntryType } from './entry.ts';
+import { ValueEntry, type ValueReplay, type Values } from './value.ts';
 
 export const Block = {
   unitBytes: 16,
@@ -23,25 +25,6 @@ export const Block = {
   deadline: 1 << 12,
 } as const;
 
-/** What is known of a table before its blocks. */
-export interface TableHead {
-  /** About. */
-  readonly records: number;
-  /** The directory of its index has 2^so many entries; 0: the index is not in the file. */
-  readonly indexDepth: number;
-  /** What the index was made with. */
-  readonly hashKey: Uint8Array;
-}
-
-/** A segment of an index, where it was read: the words `[from, to)`. */
-export interface IndexSegment {
-  readonly words: Int32Array;
-  readonly from: number;
-  readonly to: number;
-  readonly depth: number;
-  readonly used: number;
-}
-
 /** A stretch of blocks, where it was read. */
 export interface Blocks {
   readonly words: Int32Array;
@@ -54,13 +37,44 @@ export interface Blocks {
   readonly count: number;
 }
 
+export interface BlocksReplay extends ValueReplay {
+  /**
+   * Blocks with the states of records. The deadlines of those that have one follow, in their order.
+   * @returns false when their states are to be fed as `values` instead
+   */
+  blocks(blocks: Blocks): boolean;
+}
+
+export const BLOCKS: EntryType<BlocksReplay> = {
+  number: 9,
+  replay({ words, view }, at, length, replay) {
+    const from = at >> 2;
+    const to = from + (length >> 2);
+    const found = { words, view, from, to, at: new Int32Array(length >> 4) };
+    const count = length % Block.unitBytes === 0 ? findBlocks(words, from, to, found.at) : MALFORMED_BLOCKS;
+    if (count < 0) return false;
+    if (!replay.blocks({ ...found, count })) replay.values(toValues({ ...found, count }));
+    return true;
+  },
+  hasUnknownKind(words, at, length) {
+    const found = new Int32Array(length >> 4);
+    return findBlocks(words, at >> 2, (at + length) >> 2, found) === UNKNOWN_KIND;
+  },
+};
+
+/** The words `[from, to)` of a table's memory: whole blocks, back to back. */
+export function putBlocks(group: GroupBuffer, words: Int32Array, from: number, to: number): void {
+  const at = group.open(BLOCKS.number, (to - from) * 4);
+  group.pieceWords.set(words.subarray(from, to), at >> 2);
+}
+
 /** Length of a record's block. */
 export function unitsOf(meta: number): number {
   const keyBytes = (meta & Block.nameLengthMask) + SUFFIX_BYTES[(meta >>> Block.kindShift) & Block.kindMask];
   return 1 + ((keyBytes + Block.unitBytes - 1) >>> 4);
 }
 
-export const MALFORMED_BLOCKS = -1;
+const MALFORMED_BLOCKS = -1;
 const UNKNOWN_KIND = -2;
 
 /**
@@ -81,11 +95,6 @@ export function findBlocks(words: Int32Array, from: number, to: number, at: Int3
     next += units * Block.unitWords;
   }
   return count;
-}
-
-/** Whether a newer version may have written the blocks: with records of a kind that is not known here. */
-export function haveUnknownKind(words: Int32Array, from: number, to: number): boolean {
-  return findBlocks(words, from, to, new Int32Array((to - from) / Block.unitWords)) === UNKNOWN_KIND;
 }
 
 /** The records of the blocks, as entries: they differ in one word, which is changed where it was read. */

@@ -1,13 +1,16 @@
 /** Blocks in a snapshot that no table can have written are refused, in words that say what to do. */
+
 import { describe, expect, it } from 'vitest';
-import { SimulatedDisk } from '../../test/simulation/disk.ts';
-import { simulatedHost } from '../../test/simulation/host.ts';
-import { Recorder } from '../../test/simulation/journal-model.ts';
-import { commit, durableAlready, group, open } from '../../test/simulation/journal-steps.ts';
-import { Block, findBlocks, toValues } from './blocks.ts';
-import { ENTRY_MUST_UNDERSTAND, ENTRY_TYPE_SHIFT, Entry } from './format.ts';
-import { GroupBuffer } from './group.ts';
-import { Journal } from './journal.ts';
+import { SimulatedDisk } from '../../../test/simulation/disk.ts';
+import { simulatedHost } from '../../../test/simulation/host.ts';
+import { Recorder } from '../../../test/simulation/journal-model.ts';
+import { commit, durableAlready, group, open } from '../../../test/simulation/journal-steps.ts';
+import { ENTRY_MUST_UNDERSTAND, ENTRY_TYPE_SHIFT } from '../format.ts';
+import { GroupBuffer } from '../group.ts';
+import { Journal } from '../journal.ts';
+import { BLOCKS, Block, findBlocks, putBlocks, toValues } from './blocks.ts';
+import { INDEX_SEGMENT, putIndexSegment } from './index-segment.ts';
+import { putTable, TABLE } from './table.ts';
 
 /** A record of three units, one that is gone, a free block of two units, and a record with a suffix. */
 const WORDS = Int32Array.of(
@@ -35,7 +38,7 @@ async function startWith(words: Int32Array): Promise<Recorder> {
   const journal = await open(disk);
   await commit(journal, group(1n, 'a'));
   const next = (part: GroupBuffer): boolean => {
-    part.putBlocks(words, 0, words.length);
+    putBlocks(part, words, 0, words.length);
     return false;
   };
   await journal.snapshot({ next }, () => 1n, durableAlready);
@@ -81,15 +84,15 @@ describe('blocks', () => {
     const part = new GroupBuffer();
     part.begin();
     part.stamp(1n, 1);
-    part.putTable(0, 0, new Uint8Array(8));
-    part.putIndexSegment(0, 0, WORDS, 0, 4);
-    part.putBlocks(WORDS, 0, WORDS.length);
+    putTable(part, { records: 0, indexDepth: 0, hashKey: new Uint8Array(8) });
+    putIndexSegment(part, { depth: 0, used: 0, words: WORDS, from: 0, to: 4 });
+    putBlocks(part, WORDS, 0, WORDS.length);
     const [bytes] = part.seal(new Uint8Array(16), 0, 0);
     const view = new DataView(bytes.buffer);
     for (const [at, type] of [
-      [64, Entry.table],
-      [92, Entry.indexSegment],
-      [120, Entry.blocks],
+      [64, TABLE.number],
+      [92, INDEX_SEGMENT.number],
+      [120, BLOCKS.number],
     ]) {
       expect((view.getUint32(at, true) & ~0xffffff) >>> 0).toBe(
         (ENTRY_MUST_UNDERSTAND | (type << ENTRY_TYPE_SHIFT)) >>> 0,

@@ -1,0 +1,121 @@
+/**
+ * The state of a record: its value and last update. It also says that the record has no deadline, unless one follows.
+ *
+ * Nearly all entries are of this type. `putValue` and `changeValue` are on the path of an increment and allocate nothing;
+ * a replay takes many at once.
+ */
+import type { FrameReader, Window } from '../frame.ts';
+import type { GroupBuffer } from '../group.ts';
+import type { EntryType } from './entry.ts';
+import { hasKey, keyBytesOf, unknownKindBefore } from './key.ts';
+
+/** Words before the key. */
+const FIXED_BYTES = 16;
+/** Fed at once: what belongs to so many stays in the nearest caches, and their pages in the processor's list of pages. */
+const VALUES_MAX = 256;
+
+/** The words of a value entry, from its first on. */
+export const ValueEntry = {
+  low: 0,
+  high: 1,
+  /** Unix seconds. */
+  updatedAt: 2,
+  /** The kind in the lowest byte, the length of the name in the next. */
+  kindAndLength: 3,
+  /** The key's bytes, padded to a whole word. */
+  key: 4,
+} as const;
+
+/** Entries with the states of records, where they were read. */
+export interface Values {
+  /** The window, as words and to be read at any byte. */
+  readonly words: Int32Array;
+  readonly view: DataView;
+  /** Of each entry the word that it begins at: see `ValueEntry`. */
+  readonly at: Int32Array;
+  readonly count: number;
+}
+
+export interface ValueReplay {
+  /** States of records, in order: many at once, so that their cache misses can overlap. */
+  values(values: Values): void;
+}
+
+export const VALUE: EntryType<ValueReplay> = {
+  number: 1,
+  replay({ words, view }, at, length, replay) {
+    if (!hasKey(length - FIXED_BYTES, words[(at >> 2) + ValueEntry.kindAndLength])) return false;
+    replay.values({ words, view, at: Int32Array.of(at >> 2), count: 1 });
+    return true;
+  },
+  hasUnknownKind: unknownKindBefore(FIXED_BYTES),
+};
+
+/**
+ * The key's bytes, name and suffix, begin with the word `key[start]`, little-endian.
+ * @returns where the entry is, for `changeValue`
+ */
+export function putValue(
+  group: GroupBuffer,
+  low: number,
+  high: number,
+  updatedAtSeconds: number,
+  kind: number,
+  nameLength: number,
+  key: Int32Array,
+  start: number,
+): number {
+  const keyBytes = keyBytesOf(kind, nameLength);
+  const at = group.open(VALUE.number, FIXED_BYTES + keyBytes);
+  const words = group.pieceWords;
+  const word = at >> 2;
+  words[word] = low;
+  words[word + 1] = high;
+  words[word + 2] = updatedAtSeconds;
+  words[word + 3] = kind | (nameLength << 8);
+  group.putKey(key, start, keyBytes, at + FIXED_BYTES);
+  return group.placeOf(word);
+}
+
+/** The record has changed again: its entry, at `place`, tells the new state. */
+export function changeValue(
+  group: GroupBuffer,
+  place: number,
+  low: number,
+  high: number,
+  updatedAtSeconds: number,
+): void {
+  const words = group.wordsAt(place);
+  const word = group.wordOf(place);
+  words[word] = low;
+  words[word + 1] = high;
+  words[word + 2] = updatedAtSeconds;
+}
+
+/** Value entries one behind the other, gathered to be fed at once. */
+export class ValueRun implements Values {
+  readonly words: Int32Array;
+  readonly view: DataView;
+  readonly at: Int32Array;
+  count = 0;
+
+  constructor({ window, entries }: FrameReader) {
+    this.words = window.words;
+    this.view = window.view;
+    this.at = new Int32Array(Math.min(entries, VALUES_MAX));
+  }
+
+  /** Takes the entry with this payload. @returns false when it is no whole value */
+  take({ words }: Window, type: number, at: number, length: number, replay: ValueReplay): boolean {
+    const word = at >> 2;
+    if (type !== VALUE.number || !hasKey(length - FIXED_BYTES, words[word + ValueEntry.kindAndLength])) return false;
+    if (this.count === this.at.length) this.feed(replay);
+    this.at[this.count++] = word;
+    return true;
+  }
+
+  feed(replay: ValueReplay): void {
+    if (this.count > 0) replay.values(this);
+    this.count = 0;
+  }
+}
