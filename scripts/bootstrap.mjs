@@ -82,7 +82,9 @@ async function test(filters) {
       tally = report.tally;
       return report.code;
     });
-    await stage('package', () => run(node, [join(root, 'node_modules/publint/src/cli.js'), '--strict'], { cwd: root }));
+    const publint = [join(root, 'node_modules/publint/src/cli.js'), '--strict'];
+    for (const folder of ['.', 'packages/client'])
+      await stage(`package in ${folder}`, () => run(node, publint, { cwd: join(root, folder) }));
   } finally {
     if (tally !== '') process.stdout.write(`${tally}\n`);
   }

@@ -84,6 +84,7 @@ const BROKEN: readonly [CheckName, string, string, string, string][] = [
   ['words', PAGE, '`redis-create`', '`redis-make`', 'does not name redis-create'],
   ['image', DOCKERFILE, 'COPY tsconfig.json', 'COPY tsconfig.build.json', 'no tsconfig.build.json'],
   ['image', 'deploy/Dockerfile.dockerignore', '!bin\n', '', 'bin is not let in'],
+  ['image', DOCKERFILE, 'COPY --from=build /build/packages ./packages\n', '', 'packages does not come into the image'],
   ['image', DOCKERFILE, '/build/dist', '/src/dist', 'does not make /src/dist'],
   ['image', DOCKERFILE, 'COPY bin ./bin\n', '', 'bin does not come'],
   ['image', DOCKERFILE, 'bin/tallyd.js', 'bin/tallyd', 'is not linked'],

@@ -40,6 +40,7 @@ const samples: Record<keyof typeof rules, Samples> = {
       ...places('src/client/client.ts', '../std/assert.ts', '../counter/limits.ts', 'node:http', 'undici'),
       ...places('src/cli/main.ts', '../counter/limits.ts', '../server/main.ts', '../engine/engine.ts'),
       ...places('src/server/main.ts', '../cli/main.ts', '../../package.json', './open.test.ts'),
+      ...places('src/cli/main.ts', '../client/errors.ts', '@tallyd/client'),
       ...places('src/attic/attic.ts', '../std/assert.ts'),
       ['src/counter/a.ts', "export { b } from '../engine/b.ts';"],
       ['src/counter/a.ts', "export * from '../engine/b.ts';"],
@@ -185,11 +186,24 @@ const samples: Record<keyof typeof rules, Samples> = {
   },
   'the lock names the public registry only': {
     refused: [['package-lock.json', '"resolved": "https://registry.example.org/yaml.tgz"']],
-    accepted: [['package-lock.json', '"resolved": "https://registry.npmjs.org/yaml.tgz"']],
+    accepted: [
+      ['package-lock.json', '"resolved": "https://registry.npmjs.org/yaml.tgz"'],
+      ['package-lock.json', '"resolved": "packages/client"'],
+    ],
   },
   'no big file': {
     refused: [['test/golden.bin', 'x'.repeat(1024 * 1024 + 1)]],
     accepted: [['test/golden.bin', 'x'.repeat(1024 * 1024)]],
+  },
+  'pages say where the command comes from': {
+    refused: [
+      ['docs/cli.md', '```sh\ntallyd get a\n```\n'],
+      ['docs/import.md', '```sh\nzcat a | tallyd import -\n```\n'],
+    ],
+    accepted: [
+      ['docs/cli.md', '[Installing](../README.md#installing)\n```sh\ntallyd get a\n```\n'],
+      ['docs/operations.md', '```\ntallyd ready\n```\nas `tallyd serve` says'],
+    ],
   },
 };
 

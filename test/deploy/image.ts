@@ -40,7 +40,12 @@ function program(texts: Texts, final: readonly Instruction[], pack: Package): st
   if (!last(final, 'RUN').includes(`ln -s ${script} /usr/local/bin/tallyd`)) found.push(`${script} is not linked`);
   if (last(final, 'ENTRYPOINT') !== '["tallyd"]') found.push('the entry point is not the program');
   const brought = final.filter(({ name }) => name === 'COPY').flatMap(({ rest }) => rest.split(' ').slice(0, -1));
-  for (const file of [...pack.files.filter((one) => !/[!.]|^docs$/.test(one)), 'package.json', 'node_modules']) {
+  for (const file of [
+    ...pack.files.filter((one) => !/[!.]|^docs$/.test(one)),
+    'package.json',
+    'packages',
+    'node_modules',
+  ]) {
     if (!brought.some((path) => posix.basename(path) === file)) found.push(`${file} does not come into the image`);
   }
   const nodes = nodesOf(readCompose(texts));

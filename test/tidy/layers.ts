@@ -36,6 +36,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   dashboard: [],
 };
 
+/** What the build makes a package of its own, so that other layers reach its entry only. */
+const CLIENT_PACKAGE = '@tallyd/client';
+const CLIENT_ENTRY = 'src/client/client.ts';
+
 /** Pure layers, and the client that browsers load: no packages, nothing of Node's. */
 const SELF_CONTAINED = ['std', 'counter', 'crdt', 'client'];
 /** Layers that a simulated world must be able to carry: time, disk and network come through the ports of `host`. */
@@ -67,6 +71,9 @@ function complainInside(path: string, unit: string, allowed: readonly string[], 
   if (target.endsWith('.test.ts'))
     return `'${specifier}' is a test and not built: move what is needed into its own file`;
   const other = unitOf(target);
+  if (other === 'client' && unit !== 'client' && target !== CLIENT_ENTRY) {
+    return `'${specifier}' is inside of the package ${CLIENT_PACKAGE}: import ${CLIENT_ENTRY}, which is all that it exports`;
+  }
   if (other === unit || (other !== undefined && allowed.includes(other))) return undefined;
   const list = allowed.length === 0 ? 'nothing' : allowed.join(', ');
   return (
@@ -76,6 +83,7 @@ function complainInside(path: string, unit: string, allowed: readonly string[], 
 }
 
 function complainOutside(unit: string, specifier: string): string | undefined {
+  if (specifier === CLIENT_PACKAGE) return `${unit} must not import '${specifier}': import ${CLIENT_ENTRY}, its source`;
   if (SELF_CONTAINED.includes(unit)) {
     return `${unit} must not import '${specifier}': use the language and web standards, or take a port from host`;
   }

@@ -38,6 +38,7 @@ export const rules = {
   'no path of a machine': machinePaths,
   'the lock names the public registry only': privateRegistry,
   'no big file': bigFile,
+  'pages say where the command comes from': unexplainedCommand,
 } satisfies Record<string, Rule>;
 
 function longFile(source: Source): Finding[] {
@@ -185,11 +186,19 @@ function machinePaths(source: Source): Finding[] {
 function privateRegistry(source: Source): Finding[] {
   if (posix.basename(source.path) !== 'package-lock.json') return [];
   return source.text.split('\n').flatMap((text, at) => {
-    if (!text.includes('"resolved"') || text.includes(`"${PUBLIC_REGISTRY}`)) return [];
+    const isElsewhere = text.includes('"resolved": "http') && !text.includes(`"${PUBLIC_REGISTRY}`);
+    if (!isElsewhere) return [];
     return [
       { line: at + 1, complaint: `a registry of one machine: write the lock with omit-lockfile-registry-resolved` },
     ];
   });
+}
+
+function unexplainedCommand(source: Source): Finding[] {
+  if (!/^docs\/[^/]+\.md$/.test(source.path) || source.text.includes('(../README.md#installing)')) return [];
+  const scripts = source.text.match(/^```sh\n[\s\S]*?^```$/gm) ?? [];
+  if (!scripts.some((script) => /(^|[|(]) *tallyd [a-z]/m.test(script))) return [];
+  return [{ line: 1, complaint: 'uses `tallyd`: link to ../README.md#installing, which puts it on the path' }];
 }
 
 function bigFile(source: Source): Finding[] {

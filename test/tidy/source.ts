@@ -15,7 +15,7 @@ export interface Reference {
   readonly line: number;
 }
 
-const NOT_OURS = new Set(['.git', 'node_modules', 'dist', 'data', 'coverage']);
+const NOT_OURS = new Set(['.git', 'node_modules', 'dist', 'packages/client/dist', 'data', 'coverage']);
 const CODE = /\.(ts|mts|js|mjs)$/;
 
 /** A file as the rules see it. `path` is relative to the repository, with `/`. */

@@ -17,6 +17,8 @@ export interface StartOptions {
   /** Further flags; the doors take free ports unless these say otherwise. */
   readonly flags?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
+  /** The command line's script; by default that of this checkout. */
+  readonly script?: string;
   /** A program with its arguments that runs the server, as strace does. */
   readonly under?: readonly string[];
 }
@@ -57,7 +59,7 @@ export class ServerProcess {
   /** Resolves when the server is ready; rejects with what it wrote when it ends before. */
   static async start(options: StartOptions): Promise<ServerProcess> {
     const flags = ['--http', '127.0.0.1:0', '--resp', '127.0.0.1:0', '--data', options.data, ...(options.flags ?? [])];
-    const command = [...(options.under ?? []), process.execPath, TALLYD, 'serve', ...flags];
+    const command = [...(options.under ?? []), process.execPath, options.script ?? TALLYD, 'serve', ...flags];
     const { child, output, ended } = run(command, options.environment);
     let ready: RegExpExecArray | null = null;
     let isOver = false;
