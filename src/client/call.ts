@@ -85,7 +85,7 @@ const UNKNOWN = new Set(['outcome_unknown', 'timeout', 'internal', 'idempotency_
 /** Codes worth another attempt; those of `UNKNOWN` are too. */
 const PASSING = new Set([
   ...['unavailable', 'overloaded', 'shutting_down', 'idempotency_full', 'request_timeout'],
-  ...['store_away', 'not_yet_visible'],
+  ...['store_away', 'store_went_back', 'not_yet_visible'],
 ]);
 /** Refusals that come after the lookup of the key: no attempt with this key has been applied. */
 const DECIDES = new Set([

@@ -9,25 +9,7 @@
  * which callers see, ever change or come to mean something else. (12 was never used.)
  */
 
-export interface CatalogueEntry {
-  readonly id: number;
-  readonly outcome: 'refused' | 'unknown';
-  readonly httpStatus: number;
-  /** RESP error text, as Redis words it where Redis has it; without a leading minus. */
-  readonly resp: string;
-  /** What happened and what to do, one sentence for people. */
-  readonly message: string;
-}
-
-function entry(
-  id: number,
-  outcome: 'refused' | 'unknown',
-  httpStatus: number,
-  resp: string,
-  message: string,
-): CatalogueEntry {
-  return { id, outcome, httpStatus, resp, message };
-}
+import { type CatalogueEntry, entry } from './error-entry.ts';
 
 const NOT_AN_INTEGER = 'ERR value is not an integer or out of range';
 
@@ -319,6 +301,13 @@ export const ERRORS = {
     503,
     "TRYAGAIN the store's record of this counter is damaged, nothing was changed",
     "the record of this counter in the store that the nodes share is damaged; nothing was changed; nodes that know it bring back what they have, the log says what is wrong: see 'A damaged record' in docs/what-happens-when.md",
+  ),
+  store_went_back: entry(
+    62,
+    'refused',
+    503,
+    'TRYAGAIN the store went back in time and not all nodes have restored what they know, nothing was changed',
+    'the store that the nodes share went back in time, and not all of them have restored yet what they know; nothing was changed; try again later',
   ),
   import_overlaps: entry(
     50,

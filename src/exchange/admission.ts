@@ -85,8 +85,8 @@ export class Admission {
 
   #missed(chunk: Chunk, i: number, counter: SharedCounter, cold: Set<SharedCounter>, codes: Uint8Array): void {
     this.misses++;
-    // While the store is away, one attempt per call and counter would be a queue of calls that wait for nothing.
-    const isKnownAway = counter.warmth === 'partial' && !this.#region.isAnswering;
+    // While the store is away, or not whole, one attempt per call and counter would be a queue of calls that wait for nothing.
+    const isKnownAway = counter.warmth === 'partial' && !(this.#region.isAnswering && this.#region.whole.isWhole);
     if (isKnownAway) codes[i] = this.#codeOf(chunk, i, counter);
     else cold.add(counter);
   }
@@ -95,7 +95,8 @@ export class Admission {
     if (counter.isDamaged) return ERRORS.store_damaged.id;
     const takesPartial = chunk.acceptsPartial || this.#policyOf(chunk, i)?.partial === true;
     const isCut = chunk.op[i] === Op.set || chunk.op[i] === Op.delete;
-    return counter.warmth === 'partial' && takesPartial && !isCut ? DONE : ERRORS.store_away.id;
+    if (counter.warmth === 'partial' && takesPartial && !isCut) return DONE;
+    return this.#region.whole.isWhole ? ERRORS.store_away.id : ERRORS.store_went_back.id;
   }
 
   #find(chunk: Chunk, names: Buffer, i: number, { codes, crowded }: Admitted): SharedCounter | undefined {

@@ -11,7 +11,7 @@ import type { Host } from '../host/host.ts';
 import { type SlotStore, StoreError, type StoreIdentity } from '../store/slot-store.ts';
 import { ALONE, type Identity, type Incarnation, newId } from './identity.ts';
 import { type Place, readLease, writeLease } from './lease.ts';
-import { Membership } from './membership.ts';
+import { Membership, type MetStore } from './membership.ts';
 import { Backoff, pause } from './pause.ts';
 
 const PAGE_ENTRIES = 10_000;
@@ -25,7 +25,7 @@ export class AttachError extends Error {
 
 export interface AttachOptions {
   /** Says who it is only if it is the right one: see `recognise`. */
-  readonly store: SlotStore;
+  readonly store: MetStore;
   readonly engine: Engine;
   readonly identity: Identity;
   readonly host: Host;

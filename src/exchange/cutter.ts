@@ -21,7 +21,7 @@ export interface CutterOptions {
   /** The cuts of one call end within this, ms. */
   readonly timeoutMs: number;
   readonly replica: () => ReplicaId;
-  /** Brings what was counted here to the store. @returns whether that succeeded in time */
+  /** Brings what was counted here to the store, and waits until that has all that the others know. @returns whether that succeeded in time */
   readonly publish: (timeoutMs: number) => Promise<boolean>;
   /** Told of what the store has. */
   readonly learned: (name: string, state: CounterState<ReplicaId>) => void;

@@ -27,9 +27,12 @@ import { Region } from './region.ts';
 import type { RegionOptions } from './region-options.ts';
 import { scanShared } from './scan.ts';
 import { sessionToken, waitForSession } from './session.ts';
+import type { SharedCounter } from './shared-counter.ts';
 
 /** What was counted lately can leave memory when the store has confirmed it: for that a call waits so long. */
 const ROOM_MS = 2_000;
+/** A restart of the store keeps it from being whole for a moment. */
+const WHOLE_MS = 2_000;
 
 export class Exchange implements CountingService {
   readonly #region: Region;
@@ -153,7 +156,9 @@ export class Exchange implements CountingService {
   }
 
   async #load(chunk: Chunk, admitted: Admitted): Promise<void> {
-    if (admitted.cold.size === 0) return;
+    // Reading the region anew loads them, too.
+    if (admitted.cold.size === 0 || chunk.consistency === 'region') return;
+    await this.#region.whole.becomes(this.#region.host.clock.monotonicMs() + WHOLE_MS);
     await new Promise<void>((resolve) => this.#region.loader.load([...admitted.cold], resolve));
     this.#admission.judge(chunk, admitted);
   }
@@ -181,10 +186,13 @@ export class Exchange implements CountingService {
   }
 
   /** What the caller wants reads to contain. @returns false when that cannot be had: the chunk is refused */
-  async #refresh(chunk: Chunk, { counters }: Admitted): Promise<boolean> {
-    const shared = [...new Set(counters.filter((counter) => counter !== undefined))];
+  async #refresh(chunk: Chunk, admitted: Admitted): Promise<boolean> {
+    const shared = [...new Set(admitted.counters.filter((counter) => counter !== undefined))];
     try {
-      if (chunk.consistency === 'region') await this.#region.loader.refresh(shared);
+      if (chunk.consistency === 'region') {
+        await this.#readWhole(shared);
+        this.#admission.judge(chunk, admitted);
+      }
       if (chunk.session !== '') await waitForSession(chunk.session, shared, this.#region);
       return true;
     } catch (error) {
@@ -192,6 +200,18 @@ export class Exchange implements CountingService {
       else if (error instanceof CountingError) chunk.refusal = error.entry.id;
       else throw error;
       return false;
+    }
+  }
+
+  /** Reads counters anew, when the store has all that the replicas know. @throws StoreError, CountingError store_went_back */
+  async #readWhole(shared: readonly SharedCounter[]): Promise<void> {
+    const { whole, loader, host } = this.#region;
+    const endMs = host.clock.monotonicMs() + this.#acksMs;
+    for (;;) {
+      const { isWhole, round } = whole;
+      await loader.refresh(shared);
+      if (isWhole && whole.round === round) return;
+      if (!(await whole.becomes(endMs))) throw new CountingError('store_went_back');
     }
   }
 

@@ -18,10 +18,10 @@ export interface FollowerOptions {
   readonly changed: (changes: Changes) => Promise<void>;
   /** There may be changes that the feed does not tell: everything held is to be read again, beside the feed. */
   readonly resync: () => void;
-  /** Whether that is done. */
+  /** Whether that is done, and the store has everything that it had confirmed. */
   readonly isComplete: () => boolean;
-  /** The store may have lost what it had confirmed. */
-  readonly termChanged: () => void;
+  /** The store's term: the one under which it has just answered. */
+  readonly term: () => string | undefined;
   /** The version up to which the store has confirmed everything, as our lease says it; told again when the term then is what it was. */
   readonly leasedThrough: () => bigint;
   readonly proven: (through: bigint) => void;
@@ -35,7 +35,6 @@ export class Follower {
   readonly #backoff: Backoff;
   readonly #pauses: Pauses;
   #cursor: string | undefined;
-  #term: string | undefined;
   #asOfMs = 0;
   #isAnswering = false;
   #isClosed = false;
@@ -61,6 +60,11 @@ export class Follower {
     this.#running ??= this.#run();
   }
 
+  /** Asks again at once. */
+  hurry(): void {
+    this.#pauses.skip();
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#pauses.end();
@@ -77,17 +81,15 @@ export class Follower {
   async #poll(): Promise<boolean> {
     try {
       const beganMs = this.#options.host.clock.nowMs();
-      const leasedThrough = this.#options.leasedThrough();
+      const { term, isComplete } = this.#options;
+      const [before, wasComplete, leasedThrough] = [term(), isComplete(), this.#options.leasedThrough()];
       const changes = await this.#options.store.changes(this.#cursor, this.#options.replica());
-      const isNewTerm = this.#term !== undefined && this.#term !== changes.term;
-      if (isNewTerm) this.#options.termChanged();
-      else this.#options.proven(leasedThrough);
-      this.#term = changes.term;
+      if (term() === before) this.#options.proven(leasedThrough);
       await this.#options.changed(changes);
       // The feed goes on at once, for what it brings merges in any order; a feed that waited might never catch up.
       if (changes.resync) this.#options.resync();
       this.#cursor = changes.cursor;
-      if (this.#options.isComplete()) this.#asOfMs = beganMs;
+      if (wasComplete && isComplete()) this.#asOfMs = beganMs;
       this.#isAnswering = true;
       this.#backoff.reset();
       this.#options.answered();

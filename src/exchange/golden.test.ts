@@ -84,6 +84,7 @@ it('a lease is as docs/formats.md has it', async () => {
     place: { host: 'n1', path: '/srv/a', http: '[::1]:7070', resp: undefined },
     leaseMs: 1_000,
   });
+  membership.reasserted('7-1');
   await membership.renew(9_007_199_254_740_993n);
   await membership.leaveBaton('d4', 9_007_199_254_740_994n);
   expect(store.leases()).toEqual([
@@ -92,8 +93,8 @@ it('a lease is as docs/formats.md has it', async () => {
       version: 2,
       document:
         '{"format":1,"state":"baton","directory":"a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1",' +
-        '"nonce":"b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2","through":"9007199254740994","at":1700000000000,"token":"d4",' +
-        '"place":{"host":"n1","path":"/srv/a","http":"[::1]:7070"}}',
+        '"nonce":"b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2","through":"9007199254740994","at":1700000000000,"reasserted":"7-1",' +
+        '"token":"d4","place":{"host":"n1","path":"/srv/a","http":"[::1]:7070"}}',
     },
   ]);
   const [written] = store.leases();
@@ -102,6 +103,8 @@ it('a lease is as docs/formats.md has it', async () => {
   const hostile = early.replace('}', ',"place":{"host":"n\\u001b[2J","path":"/"}}');
   for (const document of [early, hostile])
     expect(readLease({ replica: '', version: 1, document })).toMatchObject({ state: 'running', place: undefined });
+  const untold = { replica: '', version: 1, document: early };
+  expect(readLease(untold)?.reasserted).toBe(undefined);
   const later = '{"format":2,"state":"running","directory":"","nonce":"","through":"0","at":0}';
   for (const document of [later, later.replace('2', '1').replace('running', 'resting'), '', '{', 'null', '[1]']) {
     expect(readLease({ replica: '', version: 1, document })).toBe(undefined);

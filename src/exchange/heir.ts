@@ -74,17 +74,24 @@ export class Heir {
     this.#isLost = true;
   }
 
+  /** Whether the store has had all of it from here since it last went back; but for what somebody counts on under the same id, who lives. */
+  get isThrough(): boolean {
+    return this.#past().every(
+      (one) => this.#isDone(one) || this.#published.has(one.id) || this.#options.watch.isAlive(one.id),
+    );
+  }
+
   /** Does what can be done now. @throws StoreError, CountingError */
   async step(): Promise<void> {
     const all = this.#past();
     if (all.length === 0) return;
     this.#term ??= (await this.#options.store.identity()).term;
-    const past = all.filter((one) => !this.#folded.has(one.id) && (this.#isLost || one.foldedTerm !== this.#term));
+    const past = all.filter((one) => !this.#isDone(one));
     await this.#forget(all.filter((one) => !past.includes(one)));
     const ended: Past[] = [];
     for (const incarnation of past) {
       const lease = await this.#options.store.lease(incarnation.id);
-      if (!this.#isOver(lease)) continue;
+      if (!this.#isOver(incarnation, lease)) continue;
       if (!this.#published.has(incarnation.id)) await this.#publish(incarnation);
       if (await this.#finalise(incarnation, lease)) ended.push(incarnation);
     }
@@ -96,13 +103,19 @@ export class Heir {
     return incarnations.filter((one): one is Past => one.through !== undefined && one.isForked !== true);
   }
 
+  /** Whether it is folded, as the store has it. */
+  #isDone({ id, foldedTerm }: Past): boolean {
+    const isFolded = !this.#isLost && foldedTerm !== undefined && foldedTerm === this.#term;
+    return isFolded || this.#folded.has(id);
+  }
+
   /**
    * Whether nobody can go on under it any more. Not before that is anything published in its name: where a machine was copied
    * while it ran, its owner may live, and have counted what this directory has not.
    */
-  #isOver(lease: Lease | undefined): boolean {
-    // It never got to have one, so it has published nothing by itself.
-    if (lease === undefined) return true;
+  #isOver({ foldedAt }: Past, lease: Lease | undefined): boolean {
+    // It never got to have one, so it has published nothing by itself; or it was over before the store went back.
+    if (lease === undefined || foldedAt !== undefined) return true;
     return (readLease(lease)?.state ?? 'running') !== 'running' || this.#options.watch.hasExpired(lease);
   }
 

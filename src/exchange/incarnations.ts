@@ -4,17 +4,17 @@
  */
 import type { Engine } from '../engine/engine.ts';
 import type { Host } from '../host/host.ts';
-import type { ReplicaId, SlotStore } from '../store/slot-store.ts';
+import type { ReplicaId } from '../store/slot-store.ts';
 import { type Attached, freshIncarnation, membershipOf } from './attach.ts';
 import { type Change, type Identity, type IdentityRecord, newId } from './identity.ts';
 import type { Place } from './lease.ts';
 import type { Own } from './loader.ts';
 import { readNets } from './local-slots.ts';
-import type { Membership } from './membership.ts';
+import type { Membership, MetStore } from './membership.ts';
 import type { SharedCounters } from './shared-counters.ts';
 
 export interface IncarnationsOptions {
-  readonly store: SlotStore;
+  readonly store: MetStore;
   readonly engine: Engine;
   readonly host: Host;
   readonly identity: Identity;
@@ -70,6 +70,12 @@ export class Incarnations {
       this.#renewing = undefined;
     });
     return this.#renewing;
+  }
+
+  /** Has our lease say that under this term of the store all that is known here was asserted to it. @throws as `renew` */
+  announce(term: string): Promise<boolean> {
+    this.#membership.reasserted(term);
+    return this.renew();
   }
 
   /**

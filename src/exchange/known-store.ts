@@ -15,6 +15,8 @@ import { AttachError } from './attach.ts';
 export class KnownStore implements SlotStore {
   readonly #inner: SlotStore;
   readonly #meet: () => Promise<StoreIdentity>;
+  #term: string | undefined;
+  #onTerm: () => void = () => undefined;
   #isKnown = false;
   #wasKnown = false;
   #asking: Promise<StoreIdentity> | undefined;
@@ -29,6 +31,16 @@ export class KnownStore implements SlotStore {
     return this.#inner.guarantees;
   }
 
+  /** The store's term, as it was last found. Undefined: it was not met yet. */
+  get term(): string | undefined {
+    return this.#term;
+  }
+
+  /** Calls back whenever it has another term, before anything that was read under that is given to anybody. */
+  onTerm(changed: () => void): void {
+    this.#onTerm = changed;
+  }
+
   identity(): Promise<StoreIdentity> {
     this.#asking ??= this.#ask().finally(() => {
       this.#asking = undefined;
@@ -38,7 +50,11 @@ export class KnownStore implements SlotStore {
 
   readonly merge: SlotStore['merge'] = (assertion) => this.#again((store) => store.merge(assertion));
   readonly read: SlotStore['read'] = (names) => this.#again((store) => store.read(names));
-  readonly changes: SlotStore['changes'] = (...since) => this.#again((store) => store.changes(...since));
+  readonly changes: SlotStore['changes'] = async (...since) => {
+    const changes = await this.#again((store) => store.changes(...since));
+    this.#found(changes.term);
+    return changes;
+  };
   readonly slotsOf: SlotStore['slotsOf'] = (...page) => this.#again((store) => store.slotsOf(...page));
   readonly lease: SlotStore['lease'] = (replica) => this.#again((store) => store.lease(replica));
   readonly leases: SlotStore['leases'] = () => this.#again((store) => store.leases());
@@ -69,9 +85,16 @@ export class KnownStore implements SlotStore {
     }
   }
 
+  #found(term: string): void {
+    const isOther = this.#term !== undefined && this.#term !== term;
+    this.#term = term;
+    if (isOther) this.#onTerm();
+  }
+
   async #ask(): Promise<StoreIdentity> {
     try {
       const identity = await this.#meet();
+      this.#found(identity.term);
       this.#isKnown = true;
       this.#wasKnown = true;
       return identity;

@@ -34,6 +34,11 @@ export interface LeaseDocument {
   readonly through: string;
   /** When it was written, by the writer's clock, Unix ms. For people, and for what died long ago. */
   readonly at: number;
+  /**
+   * The store's term under which all that is known here was asserted to it; empty, or another one: that is still to be done. An earlier
+   * version does not say.
+   */
+  readonly reasserted?: string | undefined;
   /** What redeems a baton. */
   readonly token?: string | undefined;
   readonly place?: Place | undefined;
@@ -50,7 +55,7 @@ export function writeLease(
   { replica, version }: Pick<Lease, 'replica' | 'version'>,
   content: Omit<LeaseDocument, 'format' | 'at'>,
 ): Promise<boolean> {
-  const { state, directory, nonce, through, token, place } = content;
+  const { state, directory, nonce, through, reasserted, token, place } = content;
   const document: LeaseDocument = {
     format: LEASE_FORMAT,
     state,
@@ -58,6 +63,7 @@ export function writeLease(
     nonce,
     through,
     at: clock.nowMs(),
+    ...(reasserted === undefined ? {} : { reasserted }),
     ...(token === undefined ? {} : { token }),
     ...(place === undefined ? {} : { place }),
   };
@@ -67,10 +73,10 @@ export function writeLease(
 /** Undefined: it is none, or one of a later version. A document is input, like all that a store has. */
 export function readLease({ document }: Lease): LeaseDocument | undefined {
   const value = parseObject(document);
-  const { format, state, directory, nonce, through, at, token, place } = value;
+  const { format, state, directory, nonce, through, at, reasserted, token, place } = value;
   if (format !== LEASE_FORMAT || !STATES.has(state as LeaseState) || typeof at !== 'number') return undefined;
   if (typeof directory !== 'string' || typeof nonce !== 'string' || !DIGITS.test(String(through))) return undefined;
-  if (token !== undefined && typeof token !== 'string') return undefined;
+  if (![token, reasserted].every((text) => text === undefined || typeof text === 'string')) return undefined;
   return { ...(value as unknown as LeaseDocument), place: isPlace(place) ? place : undefined };
 }
 

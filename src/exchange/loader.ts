@@ -36,6 +36,8 @@ export interface LoaderOptions {
   readonly ended: () => Promise<void>;
   /** A slot of ours is newer in the store than what has been written here: someone else writes under our id. */
   readonly forked: () => void;
+  /** Whether the store has all that it had confirmed: otherwise what it says is a part. */
+  readonly isWhole: () => boolean;
   readonly damage: Damage;
   readonly kept: KeptCuts;
   readonly putCut: (cut: NamedCut) => void;
@@ -115,6 +117,7 @@ export class Loader {
   }
 
   async #read(counters: readonly SharedCounter[]): Promise<void> {
+    const wasWhole = this.#options.isWhole();
     const states = await this.#options.store.read(counters.map((counter) => counter.name));
     this.#loads += counters.length;
     await this.#options.engine.turn(counters.length * COUNTER_STEPS);
@@ -125,7 +128,7 @@ export class Loader {
       const state = states[i] as StoredState;
       counter.merge(state);
       this.#takeKept(counter, state.cut);
-      if (state.damage === undefined) this.#loaded(counter);
+      if (state.damage === undefined) this.#loaded(counter, wasWhole && this.#options.isWhole());
       else this.#options.damage.unreadable({ name: counter.name, why: state.damage });
     });
   }
@@ -138,8 +141,9 @@ export class Loader {
     this.#options.putCut({ name: counter.name, cut });
   }
 
-  #loaded(counter: SharedCounter): void {
-    counter.warm();
+  #loaded(counter: SharedCounter, isWhole: boolean): void {
+    if (isWhole) counter.warm();
+    else if (counter.warmth === 'cold') counter.warmth = 'partial';
     this.#options.damage.mended(counter.name);
   }
 

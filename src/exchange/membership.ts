@@ -11,16 +11,23 @@ import { newId } from './identity.ts';
 import { type LeaseState, type Place, readLease, writeLease } from './lease.ts';
 
 /** Renewals whose answer may have been lost: so many nonces are known again. */
-const NONCES_KEPT = 64;
+const NONCES_KEPT = 256;
 /** A swap that fails although the lease is ours was overtaken by an earlier one of ours; there are not many of those. */
 const SWAPS_MAX = 4;
+/** In the place of a term: the store has lost the lease, and has not been told again what is known here. */
+const LOST = 'lost';
+
+const CHANGES_OF_THE_LIVING = 5;
+
+/** A store that knows its term; `undefined`: it was not asked yet. */
+export type MetStore = SlotStore & { readonly term?: string | undefined };
 
 /** `held`: it is ours. `final`: an heir has taken us for dead. `taken`: someone else renews it, so there are two of us. */
 export type Tenure = 'held' | 'final' | 'taken';
 
 export class Membership {
   readonly replica: ReplicaId;
-  readonly #store: SlotStore;
+  readonly #store: MetStore;
   readonly #host: Host;
   readonly #directory: string;
   readonly #place: Place | undefined;
@@ -32,10 +39,13 @@ export class Membership {
   #nonceVersion = -1;
   #through = 0n;
   #losses = 0;
+  #reasserted = '';
+  /** The store's term, as it was known when the lease was last renewed. */
+  #term: string | undefined;
 
   constructor(options: {
     readonly replica: ReplicaId;
-    readonly store: SlotStore;
+    readonly store: MetStore;
     readonly host: Host;
     readonly directory: string;
     readonly place?: Place | undefined;
@@ -57,6 +67,11 @@ export class Membership {
   /** Up to where everything had been confirmed when the lease was last renewed. */
   get through(): bigint {
     return this.#through;
+  }
+
+  /** Under this term of the store all that is known here was asserted to it. The next renewal says so. */
+  reasserted(term: string): void {
+    this.#reasserted = term;
   }
 
   /** How often the store was found not to have the lease any more as it was last written. */
@@ -83,8 +98,12 @@ export class Membership {
     for (let attempt = 0; attempt < SWAPS_MAX; attempt++) {
       if (await this.#swap('running', through)) return 'held';
       const lease = await this.#store.lease(this.replica);
-      if ((lease?.version ?? 0) < this.#version) this.#losses++;
-      const tenure = lease === undefined ? 'held' : this.#judge(lease);
+      if ((lease?.version ?? 0) < this.#version) {
+        this.#losses++;
+        // The term may be what it was.
+        this.#reasserted = LOST;
+      }
+      const tenure = lease === undefined ? 'held' : await this.#judge(lease);
       if (tenure !== 'held') return tenure;
       // It is ours: a swap that went through without our knowing, or the store has lost it, wholly or its last versions.
       this.#version = lease?.version ?? 0;
@@ -93,14 +112,17 @@ export class Membership {
   }
 
   /** What a lease means whose version is not the one that we expected. */
-  #judge(lease: Lease): Tenure {
+  async #judge(lease: Lease): Promise<Tenure> {
     const document = readLease(lease);
     // A damaged one says nothing about anybody: it is written anew.
     if (document === undefined) return 'held';
     const { state, nonce } = document;
     if (state === 'final' || state === 'folded') return 'final';
     const isRolledBack = lease.version < this.#version;
-    return isRolledBack || this.#nonces.includes(nonce) ? 'held' : 'taken';
+    if (isRolledBack || this.#nonces.includes(nonce)) return 'held';
+    // It may be one of ours from so long ago that we have forgotten it: a store that lost everything was restored from a backup.
+    const { term } = await this.#store.identity();
+    return term === this.#term ? 'taken' : 'held';
   }
 
   /** Leaves a token for the next start on this directory. @returns whether it is there. @throws StoreError */
@@ -121,22 +143,39 @@ export class Membership {
   async #swap(state: LeaseState, through: bigint, token?: string): Promise<boolean> {
     const { clock, random } = this.#host;
     const beganMs = clock.monotonicMs();
+    const { term } = this.#store;
     const nonce = this.#nonceOf(this.#version, random);
     const lease = { replica: this.replica, version: this.#version };
-    const content = { state, directory: this.#directory, nonce, through: `${through}`, token, place: this.#place };
+    const content = {
+      state,
+      directory: this.#directory,
+      nonce,
+      through: `${through}`,
+      reasserted: this.#reasserted,
+      token,
+      place: this.#place,
+    };
     if (!(await writeLease(this.#store, clock, lease, content))) return false;
     this.#version++;
     this.#renewedAtMs = beganMs;
+    this.#term = term;
     this.#through = through;
     return true;
   }
+}
+
+interface Sighting {
+  readonly version: number;
+  readonly sinceMs: number;
+  /** Versions that were seen. */
+  readonly changes: number;
 }
 
 /** Watches leases of others: which of them have not changed for so long that their owners must have stopped. */
 export class LeaseWatch {
   readonly #host: Host;
   readonly #patienceMs: number;
-  readonly #seen = new Map<ReplicaId, { readonly version: number; readonly sinceMs: number }>();
+  readonly #seen = new Map<ReplicaId, Sighting>();
 
   /** @param patienceMs longer than a lease: a renewal may take as long as a call to the store does. */
   constructor(host: Host, patienceMs: number) {
@@ -149,7 +188,12 @@ export class LeaseWatch {
     const nowMs = this.#host.clock.monotonicMs();
     const seen = this.#seen.get(lease.replica);
     if (seen?.version === lease.version) return nowMs - seen.sinceMs >= this.#patienceMs;
-    this.#seen.set(lease.replica, { version: lease.version, sinceMs: nowMs });
+    this.#seen.set(lease.replica, { version: lease.version, sinceMs: nowMs, changes: (seen?.changes ?? 0) + 1 });
     return false;
+  }
+
+  /** Whether its owner lives: one renewal, or a store that has gone back, is no sign of life. */
+  isAlive(replica: ReplicaId): boolean {
+    return (this.#seen.get(replica)?.changes ?? 0) >= CHANGES_OF_THE_LIVING;
   }
 }

@@ -65,6 +65,7 @@ export class Publisher {
   /** Something was counted that the journal may still gather. */
   #isGathering = false;
   #isDoubted = false;
+  #isAssured = true;
   #wake: (() => void) | undefined;
   #running: Promise<void> | undefined;
   #calls = 0;
@@ -113,7 +114,13 @@ export class Publisher {
   /** The store may have lost what it had confirmed: nothing counts as confirmed until that has come in here again. */
   doubt(): void {
     this.#isDoubted = true;
+    this.#isAssured = false;
     this.#confirmedThrough = 0n;
+  }
+
+  /** Whether nothing that the store may have lost waits for its confirmation. */
+  get isAssured(): boolean {
+    return this.#isAssured;
   }
 
   /** It has. */
@@ -180,7 +187,7 @@ export class Publisher {
   }
 
   get #isIdle(): boolean {
-    const hasNothing = this.backlog === 0;
+    const hasNothing = this.backlog === 0 && (this.#isAssured || this.#isDoubted);
     return hasNothing && this.#waiters.length === 0 && !this.#isGathering;
   }
 
@@ -253,6 +260,7 @@ export class Publisher {
   }
 
   #confirm(version: bigint): void {
+    this.#isAssured = true;
     if (version > this.#confirmedThrough) this.#confirmedThrough = version;
     const waiting = this.#waiters.splice(0);
     for (const waiter of waiting) {

@@ -8,7 +8,7 @@ import type { StoreInfo } from '../counter/service.ts';
 import { noSlots, type Slot } from '../crdt/slot.ts';
 import type { Host } from '../host/host.ts';
 import type { GroupBuffer } from '../journal/group.ts';
-import type { Changes, NamedCut, ReplicaId, SlotStore } from '../store/slot-store.ts';
+import type { Changes, NamedCut, ReplicaId } from '../store/slot-store.ts';
 import { type Attached, attach, recognise } from './attach.ts';
 import type { CallContext } from './call.ts';
 import { Cutter } from './cutter.ts';
@@ -21,9 +21,9 @@ import { KeptCuts } from './kept-cuts.ts';
 import { KnownStore } from './known-store.ts';
 import { Loader, type Own } from './loader.ts';
 import { slotsOfGroup } from './local-slots.ts';
+import { Loops } from './loops.ts';
 import { LeaseWatch } from './membership.ts';
 import { Outage } from './outage.ts';
-import { Pauses } from './pause.ts';
 import { Publisher } from './publisher.ts';
 import { Reassertion } from './reassertion.ts';
 import { Refresh } from './refresh.ts';
@@ -32,6 +32,7 @@ import { retireAbandoned } from './retire.ts';
 import type { SharedCounter } from './shared-counter.ts';
 import { SharedCounters } from './shared-counters.ts';
 import { inTurns } from './turns.ts';
+import { Whole } from './whole.ts';
 
 const REASSERT_MS = 50;
 
@@ -40,7 +41,8 @@ export class Region {
   readonly loader: Loader;
   readonly eviction: Eviction;
   readonly context: CallContext;
-  readonly store: SlotStore;
+  readonly whole: Whole;
+  readonly store: KnownStore;
   readonly host: Host;
   /** The journal syncs when it sees fit; in mode `always` it does at once, and its stream brings what was counted. */
   readonly isGathering: boolean;
@@ -55,10 +57,8 @@ export class Region {
   readonly #damage: Damage;
   readonly #kept: KeptCuts;
   readonly #outage: Outage;
-  readonly #loops: Promise<void>[] = [];
-  readonly #pauses: Pauses;
+  readonly #loops: Loops;
   #isClosing = false;
-  #isClosed = false;
 
   /** @throws AttachError, StoreRefusal, StoreError */
   static async open(options: RegionOptions): Promise<Region> {
@@ -69,24 +69,28 @@ export class Region {
     return new Region({ ...options, store }, attached, await KeptCuts.open(identity.disk));
   }
 
-  private constructor(options: RegionOptions, attached: Attached, kept: KeptCuts) {
+  private constructor(options: RegionOptions & { readonly store: KnownStore }, attached: Attached, kept: KeptCuts) {
     const { store, engine, host, callMs } = options;
     this.#options = options;
     this.#kept = kept;
     this.store = store;
     this.host = host;
-    this.#pauses = new Pauses(host.clock);
     this.isGathering = engine.info().durability !== 'always';
     const counters = this.#countersOf(attached.membership.replica);
     this.counters = counters;
     const confirmedThrough = (): bigint => this.#publisher.confirmedThrough;
-    const wentBack = (): void => this.#reassertion.lost();
+    // The store has not what it had confirmed: all loops look at once what that means for them.
+    const wentBack = (): void => {
+      this.#reassertion.lost();
+      this.whole.lost();
+      this.#loops.hurry();
+    };
     this.#incarnations = new Incarnations({ ...options, counters, confirmedThrough, wentBack }, attached);
     this.#outage = this.#outageOf(counters);
     const failed = (error: unknown): void => this.#outage.failed(error);
+    this.#loops = new Loops(host.clock, failed);
     const own = (): Own => this.#incarnations.own;
     this.#damage = this.#damageOf(own, failed);
-    const durableVersion = (): bigint => engine.durableSequence;
     this.#publisher = new Publisher({
       confirmedThrough: attached.confirmedThrough,
       store,
@@ -94,23 +98,15 @@ export class Region {
       flushMs: options.flushMs,
       flushJournal: () => engine.flush(),
       turns: engine,
-      durableVersion,
+      durableVersion: () => engine.durableSequence,
       mayPublish: () => this.#incarnations.holdsLease(),
       failed,
     });
     const forked = (): void => void this.#incarnations.endAsForked().catch(failed);
     const ended = (): Promise<void> => this.#endPast();
     const putCut = (cut: NamedCut): void => this.#publisher.putCut(cut);
-    this.loader = new Loader({
-      ...options,
-      own,
-      ended,
-      forked,
-      damage: this.#damage,
-      kept,
-      putCut,
-      failed,
-    });
+    const isWhole = (): boolean => this.whole.isWhole;
+    this.loader = new Loader({ ...options, own, ended, forked, isWhole, damage: this.#damage, kept, putCut, failed });
     this.eviction = this.#evictionOf(own, failed);
     this.#refresh = new Refresh(counters, this.loader);
     this.context = this.#contextOf(own);
@@ -127,6 +123,31 @@ export class Region {
       clock: host.clock,
       renew: () => this.#incarnations.renew(),
       sweepMs: options.leaseMs / 4,
+    });
+    this.whole = this.#wholeOf(options.leaseMs + 2 * callMs);
+    store.onTerm(() => {
+      this.#reassertion.termChanged();
+      this.whole.termChanged();
+    });
+  }
+
+  #wholeOf(patienceMs: number): Whole {
+    const { host, leaseMs } = this.#options;
+    return new Whole({
+      store: this.store,
+      host,
+      watch: this.#watch,
+      patienceMs,
+      renewMs: leaseMs / 20,
+      lookMs: leaseMs / 2,
+      replica: () => this.replica,
+      term: () => this.store.term,
+      isReasserted: () => this.#reassertion.isDone && this.#publisher.isAssured && this.#heir.isThrough,
+      announce: (term) => this.#incarnations.announce(term),
+      whole: () => {
+        this.#outage.loadPartial();
+        this.#follower.hurry();
+      },
     });
   }
 
@@ -157,8 +178,8 @@ export class Region {
       replica: () => this.replica,
       changed: (changes) => this.#changed(changes),
       resync: () => this.#refresh.again(),
-      isComplete: () => this.#refresh.isDone,
-      termChanged: () => this.#reassertion.termChanged(),
+      isComplete: () => this.#refresh.isDone && this.whole.isWhole,
+      term: () => this.store.term,
       leasedThrough: () => this.#incarnations.leasedThrough,
       proven: (through) => this.#reassertion.proven(through),
       answered: () => this.#outage.answered(),
@@ -209,7 +230,10 @@ export class Region {
       host,
       timeoutMs: callMs * 2,
       replica: () => this.replica,
-      publish: (timeoutMs) => this.#publisher.flush(timeoutMs),
+      publish: async (timeoutMs) => {
+        const endMs = host.clock.monotonicMs() + timeoutMs;
+        return (await this.#publisher.flush(timeoutMs)) && (await this.whole.becomes(endMs));
+      },
       learned: (name, state) => this.counters.merge(name, state, this.#nowSeconds),
     });
     return { engine, cutter, own, nowMs: () => host.clock.nowMs(), spare: [] };
@@ -238,20 +262,17 @@ export class Region {
     this.#follower.start();
     // What the store had confirmed before a stop it may have lost since.
     if (!this.store.guarantees.durable) this.#reassertion.again();
-    this.#loops.push(
-      this.#every(leaseMs / 20, () => this.#incarnations.renew()),
-      this.#every(leaseMs / 20, async () => {
-        this.eviction.step();
-      }),
-      this.#every(leaseMs / 4, async () => {
-        await this.#incarnations.endPast();
-        await this.#heir.step();
-      }),
-      this.#every(REASSERT_MS, () => this.#reassertion.step()),
-      this.#every(REASSERT_MS, () => this.#refresh.step()),
-      this.#every(REASSERT_MS, () => this.#kept.save()),
-      this.#every(leaseMs * 2, () => this.#retireAbandoned()),
-    );
+    this.#loops.every(leaseMs / 20, () => this.#incarnations.renew());
+    this.#loops.every(leaseMs / 20, () => this.eviction.step());
+    this.#loops.every(leaseMs / 4, async () => {
+      await this.#incarnations.endPast();
+      await this.#heir.step();
+    });
+    this.#loops.every(REASSERT_MS, () => this.#reassertion.step());
+    this.#loops.every(REASSERT_MS, () => this.whole.step());
+    this.#loops.every(REASSERT_MS, () => this.#refresh.step());
+    this.#loops.every(REASSERT_MS, () => this.#kept.save());
+    this.#loops.every(leaseMs * 2, () => this.#retireAbandoned());
   }
 
   /** How it stands between this replica and the store. */
@@ -304,13 +325,11 @@ export class Region {
   }
 
   /** Resolves to whether the store has confirmed everything that was counted before, in time. */
-  async confirmAll(timeoutMs: number): Promise<boolean> {
-    try {
-      return await this.#publisher.flush(timeoutMs);
-    } catch (error) {
-      if (!(error instanceof CountingError)) throw error;
-      return false;
-    }
+  confirmAll(timeoutMs: number): Promise<boolean> {
+    return this.#publisher.flush(timeoutMs).catch((error: unknown) => {
+      if (error instanceof CountingError) return false;
+      throw error;
+    });
   }
 
   /** Something happened that cannot: this process must end. */
@@ -335,16 +354,16 @@ export class Region {
     const isHandedOn = isConfirmed && (await this.#leaveBaton());
     timer.cancel();
     this.#giveUp();
-    await Promise.all([this.store.close(), this.#publisher.close(), this.#follower.close(), ...this.#loops]);
+    await Promise.all([this.store.close(), this.#publisher.close(), this.#follower.close(), this.#loops.ended()]);
     await this.#kept.save().catch((error: unknown) => this.#outage.failed(error));
     await this.#kept.close();
     return isHandedOn;
   }
 
   #stopLoops(): void {
-    this.#isClosed = true;
     this.#heir.stop();
-    this.#pauses.end();
+    this.#loops.end();
+    this.whole.stop();
   }
 
   /** Whatever waits for the store ends. */
@@ -363,16 +382,6 @@ export class Region {
       // Then the next start counts as one more incarnation.
       this.#outage.failed(error);
       return false;
-    }
-  }
-
-  /** Repeats until this is closed; what fails is told, and tried again at the next time. */
-  async #every(periodMs: number, step: () => Promise<unknown>): Promise<void> {
-    while (!this.#isClosed) {
-      await step().catch((error: unknown) => {
-        if (!this.#isClosed) this.#outage.failed(error);
-      });
-      await this.#pauses.take(periodMs);
     }
   }
 

@@ -75,3 +75,39 @@ it.skipIf(!isInstalled('redis-server'))(
     }
   },
 );
+
+it.skipIf(!isInstalled('redis-server'))(
+  'nothing is presented as whole before every node that ran has brought back what it knows',
+  { timeout: 60_000 },
+  async () => {
+    const root = await mkdtemp(join(tmpdir(), 'tallyd-chaos-'));
+    try {
+      const redis = await RedisProcess.start(root);
+      const { port } = redis.address;
+      const options = { store: `redis://127.0.0.1:${port}` };
+      const [a] = (await RegionNode.startAll(root, ['a'], options)) as [RegionNode];
+      expect(await send(a, 'POST', 'x/increment', { by: 7 })).toBe(200);
+      // It has seen the other one run.
+      const [b] = (await RegionNode.startAll(root, ['b'], options)) as [RegionNode];
+      await eventually('the store has it', async () => (await a.storeState()).backlog === 0);
+      a.pause();
+      await command(port, 'FLUSHALL');
+      await eventually('the node notices', async () => (await b.storeState()).wentBack === 1);
+      const asOf = async (name: string): Promise<unknown> =>
+        ((await (await fetch(`${b.url}/v1/counters/${name}`)).json()) as { asOf?: string }).asOf;
+      const before = await asOf('z');
+      const [part] = await b.read(['x']);
+      expect(part).toMatchObject({ value: null, own: 0n });
+      const refused = await fetch(`${b.url}/v1/counters/x?consistency=region`);
+      expect([refused.status, ((await refused.json()) as { code: string }).code]).toEqual([503, 'store_went_back']);
+      expect(await asOf('z')).toBe(before);
+      a.resume();
+      await eventually('all of it is back', async () => (await b.read(['x']))[0]?.value === 7n);
+      expect((await b.values(['x'], 'region')).get('x')).toBe(7n);
+    } finally {
+      await stopServers();
+      await stopRedisProcesses();
+      await rm(root, { recursive: true, force: true });
+    }
+  },
+);

@@ -32,8 +32,10 @@ export class RegionClient {
     const { directory, running } = random.pick(available);
     const choice = random.below(20);
     if (choice < 12) this.#add(directory, running, random.pick(this.#world.names));
-    else if (choice < 18) this.#read(running, random.pick(this.#world.names), random.chance(0.2) ? 'region' : 'local');
-    else this.#world.cuts.step(this.#world, running);
+    else if (choice < 18) {
+      const isRegional = random.chance(this.#world.options.readsAll === true ? 0.9 : 0.2);
+      this.#read(running, random.pick(this.#world.names), isRegional ? 'region' : 'local');
+    } else this.#world.cuts.step(this.#world, running);
   }
 
   #add(directory: Directory, running: Running, name: string): void {
@@ -57,6 +59,8 @@ export class RegionClient {
     const seen = [...running.seen.of(name)];
     const least = running.floor.of(name).map((count, c) => Math.max(count, seen[c] as number));
     const own = [...running.own.of(name)];
+    const isOfAll = consistency === 'region' && world.options.readsAll === true;
+    const all = [...world.accounts.acknowledged.of(name)];
     const acceptsPartial = world.random.chance(0.3);
     this.#call(running, Op.get, name, 0n, { consistency, acceptsPartial }, (outcome) => {
       if (outcome.kind !== 'done') return;
@@ -66,8 +70,9 @@ export class RegionClient {
         `client ${this.#index} reads (${consistency})`,
         name,
         outcome.value,
-        outcome.isPartial ? own : least,
+        outcome.isPartial ? own : isOfAll ? all : least,
       );
+      if (isOfAll && !outcome.isPartial) world.count('wholeReads');
       if (complaint !== undefined) world.complain(complaint);
       // Later reads there must not show less.
       if (!outcome.isPartial) running.seen.raise(name, digitsOf(outcome.value).slice(0, CLIENTS).map(Number));

@@ -30,6 +30,8 @@ export interface RegionWorldOptions {
   readonly names?: number;
   /** What may happen, and how often per step. */
   readonly faults?: Partial<FaultRates>;
+  /** A read of the region has all that the store had acknowledged: so it is where every node runs and reaches the store. */
+  readonly readsAll?: boolean;
   /** For mutations. */
   readonly store?: (options: { id: string; durable: boolean }) => MemoryStore;
   readonly between?: NodeOptions['between'];

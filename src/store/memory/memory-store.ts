@@ -240,6 +240,7 @@ class MemoryConnection implements SlotStore {
   readonly #store: MemoryStore;
   readonly #line: Line;
   #met: string | undefined;
+  #term: string | undefined;
 
   constructor(store: MemoryStore, line: Line) {
     this.#store = store;
@@ -250,6 +251,7 @@ class MemoryConnection implements SlotStore {
   async identity(expected?: string): Promise<StoreIdentity> {
     const identity = await this.#line(() => this.#store.identity(expected));
     this.#met = expected ?? identity.id;
+    this.#term = identity.term;
     return identity;
   }
 
@@ -258,7 +260,7 @@ class MemoryConnection implements SlotStore {
   }
 
   read(names: readonly string[]): Promise<CounterState<ReplicaId>[]> {
-    return this.#ask(() => this.#store.read(names));
+    return this.#ask(() => this.#store.read(names), true);
   }
 
   changes(cursor: string | undefined, reader?: ReplicaId): Promise<Changes> {
@@ -287,10 +289,12 @@ class MemoryConnection implements SlotStore {
 
   async close(): Promise<void> {}
 
-  async #ask<Answer>(call: () => Answer): Promise<Answer> {
-    const answer = await this.#line(() =>
-      this.#met === undefined || this.#store.id === this.#met ? { of: call() } : undefined,
-    );
+  async #ask<Answer>(call: () => Answer, isUnderTerm = false): Promise<Answer> {
+    const answer = await this.#line(() => {
+      const isMet = this.#met === undefined || this.#store.id === this.#met;
+      const isAsMet = !isUnderTerm || this.#term === undefined || this.#store.term === this.#term;
+      return isMet && isAsMet ? { of: call() } : undefined;
+    });
     if (answer === undefined) throw new UnknownStore('another store is there, or it has lost its data');
     return answer.of;
   }

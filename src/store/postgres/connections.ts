@@ -9,10 +9,12 @@
  * - A call ends after `callMs` here, and after as long on the server, whatever became of the one who asked.
  */
 import type { Client, ClientConfig, Pool, PoolClient } from 'pg';
-import { StoreError, StoreRefusal } from '../slot-store.ts';
+import { StoreError, type StoreIdentity, StoreRefusal } from '../slot-store.ts';
 import { ANOTHER_STORE, asStoreError, isServerAnswer, PostgresError } from './failure.ts';
+import { term as termOf } from './feed.ts';
 
 const ID = /^[0-9a-f]{32}$/;
+const TERM = /^[0-9-]+$/;
 
 export type Value = string | number | boolean | readonly (string | boolean)[];
 
@@ -31,6 +33,8 @@ export class Connections {
   readonly #limits: string;
   /** What every transaction checks first. */
   #check = '';
+  /** What those check that read what others have counted. */
+  #termCheck = '';
   readonly #closing = new AbortController();
   /** Not yet connected: the pool cannot end these. */
   readonly #connecting: ReadonlySet<Client>;
@@ -42,11 +46,17 @@ export class Connections {
     this.#limits = begin(Math.ceil(callMs));
   }
 
-  /** From now on a transaction is for the store with this id, or fails with `UnknownStore`. @param schema quoted */
-  keepTo(schema: string, id: string): void {
+  /**
+   * From now on a transaction is for the store with this id, or fails with `UnknownStore`; and one `underTerm` for the store as it was
+   * when it had this term. @param schema quoted
+   */
+  keepTo(schema: string, { id, term }: StoreIdentity): void {
     if (!ID.test(id)) throw new StoreRefusal(`${schema}.meta holds an id that is none: restore its row from a backup`);
     const found = `(SELECT id FROM ${schema}.meta)`;
     this.#check = `; SELECT CASE WHEN ${found} = '${id}' THEN 0 ELSE ('${ANOTHER_STORE}: ' || coalesce(${found}, ''))::integer END`;
+    if (!TERM.test(term)) throw new StoreError('PostgreSQL: the server does not say since when it runs');
+    const now = termOf(schema);
+    this.#termCheck = `${this.#check}; SELECT CASE WHEN ${now} = '${term}' THEN 0 ELSE ('${ANOTHER_STORE}: ' || ${now})::integer END`;
   }
 
   /** Loads the driver; does not connect yet. @throws StoreRefusal when the driver is missing or the URL is none. */
@@ -103,6 +113,11 @@ export class Connections {
   /** Runs one statement as one transaction. A deadlock or the like is tried again while there is time. */
   run<Row>(text: string, values: readonly Value[] = [], deadline?: Deadline): Promise<readonly Row[]> {
     return this.#run(this.#limits + this.#check, text, values, deadline);
+  }
+
+  /** The same, unless the store has another term by now. */
+  runUnderTerm<Row>(text: string, values: readonly Value[]): Promise<readonly Row[]> {
+    return this.#run(this.#limits + this.#termCheck, text, values, undefined);
   }
 
   /** The same, whichever store it is. */

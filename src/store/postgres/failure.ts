@@ -34,7 +34,7 @@ export class PostgresError extends StoreError {
 export function asStoreError(error: unknown): StoreError {
   if (error instanceof StoreError) return error;
   if (isServerAnswer(error) && describe(error).includes(`"${ANOTHER_STORE}: `)) {
-    return new UnknownStore('PostgreSQL: another store is there');
+    return new UnknownStore('PostgreSQL: another store is there, or it has restarted');
   }
   return new PostgresError(`PostgreSQL: ${describe(error)}`, sqlStateOf(error));
 }

@@ -83,7 +83,7 @@ export class PostgresStore implements SlotStore {
   async identity(expected?: string): Promise<StoreIdentity> {
     const options = { schema: this.#schema, retentionMs: this.#retentionMs, expected };
     const identity = await this.#connections.inTime((deadline) => setUp(this.#connections, deadline, options));
-    this.#connections.keepTo(this.#schema, expected ?? identity.id);
+    this.#connections.keepTo(this.#schema, { ...identity, id: expected ?? identity.id });
     return identity;
   }
 
@@ -109,7 +109,8 @@ export class PostgresStore implements SlotStore {
 
   async read(names: readonly string[]): Promise<readonly StoredState[]> {
     if (names.length === 0) return [];
-    const found = await this.#connections.run<rows.StateRow>(readStates(this.#schema), [rows.nameArray(names)]);
+    const text = readStates(this.#schema);
+    const found = await this.#connections.runUnderTerm<rows.StateRow>(text, [rows.nameArray(names)]);
     return rows.statesOf(names, found);
   }
 
