@@ -123,8 +123,9 @@ describe.each(['postgres', 'redis'])('with the store %s', (profile) => {
       expect(stderr).toBe('');
       const secretFile = { TALLYD_SECRET_FILE: join(secrets, 'tallyd_secret') };
       const config = await loadConfig({}, { ...environment, ...secretFile, TALLYD_STORE: store });
-      expect(config).toMatchObject({ store, ack: 'journal', memoryBytes: 512 * 2 ** 20, warnings: [] });
-      expect(config.secret?.matches(Buffer.from(PASSWORD))).toBe(true);
+      const region = { url: store, ack: 'journal', memoryBytes: 512 * 2 ** 20 };
+      expect(config).toMatchObject({ region, warnings: [] });
+      expect(config.doors.secret?.matches(Buffer.from(PASSWORD))).toBe(true);
       expect(store).toContain(`:${PASSWORD}@`);
       const hosts =
         profile === 'redis' ? parseRedisUrl(store).addresses.map(({ host }) => host) : [new URL(store).hostname];

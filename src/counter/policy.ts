@@ -4,6 +4,12 @@
  */
 import { Glob } from './glob.ts';
 
+export const SCOPES = ['shared', 'local'] as const;
+export const ACKS = ['journal', 'store'] as const;
+export const READS = ['durable', 'dirty'] as const;
+/** What an update of a shared counter waits for: that it is durable here, or that the store has confirmed it. */
+export type Ack = (typeof ACKS)[number];
+
 export interface Policy {
   /** Redis-style glob over the counter's name. */
   readonly match: string;
@@ -16,13 +22,13 @@ export interface Policy {
   /** A counter lives this long after its creation, or after a set, in ms, unless a request gives it another deadline. */
   readonly ttlMs?: number | undefined;
   /** With a store: `local` counters stay on the node that took their updates (default `shared`). */
-  readonly scope?: 'shared' | 'local' | undefined;
+  readonly scope?: (typeof SCOPES)[number] | undefined;
   /** With a store: `store`: an update of a shared counter is answered when the store has confirmed it. */
-  readonly ack?: 'journal' | 'store' | undefined;
+  readonly ack?: Ack | undefined;
   /** While the store is away: RESP, too, is answered with what this node alone has counted, instead of an error. */
   readonly partial?: boolean | undefined;
   /** `dirty`: reads show what is not yet durable (default `durable`). */
-  readonly reads?: 'durable' | 'dirty' | undefined;
+  readonly reads?: (typeof READS)[number] | undefined;
 }
 
 const encoder = new TextEncoder();

@@ -2,7 +2,7 @@
 import { type Chunk, type CommandOptions, Op } from '../counter/chunk.ts';
 import { DONE, ERRORS } from '../counter/errors.ts';
 import { NAME_BYTES_MAX } from '../counter/limits.ts';
-import type { Policy, PolicyTable } from '../counter/policy.ts';
+import type { Ack, Policy, PolicyTable } from '../counter/policy.ts';
 import type { Region } from './region.ts';
 import type { SharedCounter } from './shared-counter.ts';
 
@@ -25,11 +25,11 @@ export interface Admitted {
 export class Admission {
   readonly #region: Region;
   readonly #policies: PolicyTable;
-  readonly #ack: 'journal' | 'store';
+  readonly #ack: Ack;
   hits = 0;
   misses = 0;
 
-  constructor(region: Region, policies: PolicyTable, ack: 'journal' | 'store') {
+  constructor(region: Region, policies: PolicyTable, ack: Ack) {
     this.#region = region;
     this.#policies = policies;
     this.#ack = ack;

@@ -1,5 +1,5 @@
 /** What a replica is told at its start about its part in a region, and whom it tells what happens there. */
-import type { PolicyTable } from '../counter/policy.ts';
+import type { Ack, PolicyTable } from '../counter/policy.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Host } from '../host/host.ts';
 import type { ReplicaId, SlotStore } from '../store/slot-store.ts';
@@ -12,8 +12,7 @@ export interface RegionOptions {
   readonly host: Host;
   readonly identity: Identity;
   readonly policies: PolicyTable;
-  /** What an update of a shared counter waits for. */
-  readonly ack: 'journal' | 'store';
+  readonly ack: Ack;
   /** For shared counters that are held here. Undefined: no limit. */
   readonly memoryBytes?: number | undefined;
   readonly flushMs: number;

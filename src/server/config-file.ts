@@ -6,19 +6,10 @@
 import { readFile } from 'node:fs/promises';
 import { parseDocument } from 'yaml';
 import type { Policy } from '../counter/policy.ts';
-import {
-  parseBoolean,
-  parseDuration,
-  parseInt64Value,
-  parsePattern,
-  parseWord,
-  shown,
-  ValueError,
-} from './setting-values.ts';
+import { parsePolicies } from './policy-fields.ts';
+import { asMap, ValueError } from './setting-values.ts';
 import { SETTINGS } from './settings.ts';
 import { ExitCode, reasonOf, StartError } from './start-error.ts';
-
-type YamlMap = Readonly<Record<string, unknown>>;
 
 export interface ConfigFile {
   /** Values as written, by setting key. */
@@ -74,53 +65,4 @@ function refuseUnknownKey(key: string): void {
   if (setting !== undefined) return;
   const known = SETTINGS.filter((candidate) => candidate.notInFile !== true).map((candidate) => candidate.key);
   throw new ValueError(`unknown key '${key}': known are ${[...known, 'policies'].join(', ')}`);
-}
-
-const POLICY_FIELDS: Readonly<Record<string, (value: unknown) => Partial<Policy>>> = {
-  match: (value) => ({ match: parsePattern(value) }),
-  floor: (value) => ({ floor: parseInt64Value(value) }),
-  ceiling: (value) => ({ ceiling: parseInt64Value(value) }),
-  saturate: (value) => ({ saturate: parseBoolean(value) }),
-  ttl: (value) => ({ ttlMs: parseDuration(value) }),
-  reads: (value) => ({ reads: parseWord(['durable', 'dirty'])(value) }),
-  scope: (value) => ({ scope: parseWord(['shared', 'local'])(value) }),
-  ack: (value) => ({ ack: parseWord(['journal', 'store'])(value) }),
-  partial: (value) => ({ partial: parseBoolean(value) }),
-};
-
-function parsePolicies(value: unknown): readonly Policy[] {
-  if (!Array.isArray(value)) throw new ValueError('policies: not a list; begin each policy with "- match: PATTERN"');
-  return value.map((item, at) => parsePolicy(item, `policies[${at}]`));
-}
-
-function parsePolicy(value: unknown, path: string): Policy {
-  let policy: Partial<Policy> = {};
-  for (const [key, field] of Object.entries(asMap(value, path))) {
-    const parse = Object.hasOwn(POLICY_FIELDS, key) ? POLICY_FIELDS[key] : undefined;
-    if (parse === undefined) {
-      throw new ValueError(`${path}: unknown key '${key}': known are ${Object.keys(POLICY_FIELDS).join(', ')}`);
-    }
-    policy = { ...policy, ...named(`${path}.${key}`, () => parse(field)) };
-  }
-  const { match, floor, ceiling } = policy;
-  if (match === undefined) throw new ValueError(`${path}: the key 'match' is missing; it says which names are meant`);
-  if (floor !== undefined && ceiling !== undefined && floor > ceiling) {
-    throw new ValueError(`${path}: the floor ${floor} is above the ceiling ${ceiling}`);
-  }
-  return { ...policy, match };
-}
-
-/** Runs a parser and puts the setting's name in front of its refusal. */
-export function named<T>(name: string, parse: () => T): T {
-  try {
-    return parse();
-  } catch (error) {
-    if (!(error instanceof ValueError)) throw error;
-    throw new ValueError(`${name}: ${error.message}`);
-  }
-}
-
-function asMap(value: unknown, path: string): YamlMap {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as YamlMap;
-  throw new ValueError(`${path}: ${shown(value)} is not a map of keys and values`);
 }

@@ -35,22 +35,25 @@ async function refused(loading: Promise<ServerConfig>, sentence: RegExp): Promis
 describe('settings', () => {
   it('have their defaults', async () => {
     expect(await loadConfig({}, {})).toMatchObject({
-      http: { host: '127.0.0.1', port: 7070 },
-      resp: { host: '127.0.0.1', port: 7379 },
-      data: './data',
-      durability: 'always',
-      secret: undefined,
-      cors: { origins: undefined, methods: undefined },
-      allowedHosts: undefined,
+      engine: { directory: './data', durability: 'always', takeOver: false, policies: [] },
+      region: undefined,
+      doors: {
+        http: { host: '127.0.0.1', port: 7070 },
+        resp: { host: '127.0.0.1', port: 7379 },
+        secret: undefined,
+        cors: { origins: undefined, methods: undefined },
+        allowedHosts: undefined,
+        accessLog: 'off',
+        auditLog: 'off',
+      },
       logLevel: 'info',
-      policies: [],
     });
   });
 
   it('have defaults in the help that are those of the engine', () => {
     const shownDefault = (key: SettingKey): unknown => {
       const setting = SETTINGS.find((candidate) => candidate.key === key);
-      return setting?.parse(setting.default);
+      return setting?.parse(setting.default ?? setting.otherwise);
     };
     expect(shownDefault('idempotency-retention')).toBe(IDEMPOTENCY_DEFAULTS.retentionMs);
     expect(shownDefault('idempotency-bytes')).toBe(IDEMPOTENCY_DEFAULTS.bytesMax);
@@ -61,37 +64,38 @@ describe('settings', () => {
     const yaml = 'http: 127.0.0.1:1\nresp: 127.0.0.1:1\ndata: from-file\n';
     const environment = { TALLYD_RESP: '127.0.0.1:2', TALLYD_HTTP: '127.0.0.1:2', TALLYD_LOG_LEVEL: '' };
     const config = await fromYaml(yaml, { http: '127.0.0.1:3' }, environment);
-    expect(config).toMatchObject({ http: { port: 3 }, resp: { port: 2 }, data: 'from-file', logLevel: 'info' });
+    expect(config.doors).toMatchObject({ http: { port: 3 }, resp: { port: 2 } });
+    expect([config.engine.directory, config.logLevel]).toEqual(['from-file', 'info']);
   });
 
   it('take IPv6 addresses, any port, and off', async () => {
-    expect(await loadConfig({ http: '[::1]:0', resp: 'off' }, {})).toMatchObject({
+    expect((await loadConfig({ http: '[::1]:0', resp: 'off' }, {})).doors).toMatchObject({
       http: { host: '::1', port: 0 },
       resp: undefined,
     });
-    expect(await fromYaml('http: off\n')).toMatchObject({ http: undefined });
+    expect((await fromYaml('http: off\n')).doors).toMatchObject({ http: undefined });
   });
 
   it('take origins as a list, with blanks or commas, and all', async () => {
     const environment = { TALLYD_CORS: 'https://a.example, http://localhost:3000' };
-    const { origins } = (await loadConfig({}, environment)).cors;
+    const { origins } = (await loadConfig({}, environment)).doors.cors;
     expect(origins).toEqual(['https://a.example', 'http://localhost:3000']);
-    expect((await fromYaml('cors: [https://a.example]\n')).cors.origins).toEqual(['https://a.example']);
-    expect((await loadConfig({ cors: ['*'] }, {})).cors.origins).toEqual(['*']);
+    expect((await fromYaml('cors: [https://a.example]\n')).doors.cors.origins).toEqual(['https://a.example']);
+    expect((await loadConfig({ cors: ['*'] }, {})).doors.cors.origins).toEqual(['*']);
   });
 
   it('take methods and names of hosts in the same way', async () => {
     const flags = { 'cors-methods': ['GET', 'PUT,DELETE'], 'allowed-hosts': ['Tally.Example.com'] };
-    expect(await loadConfig(flags, {})).toMatchObject({
+    expect((await loadConfig(flags, {})).doors).toMatchObject({
       cors: { methods: ['GET', 'PUT', 'DELETE'] },
       allowedHosts: ['tally.example.com'],
     });
-    expect((await fromYaml('allowed-hosts: [tallyd-1, "*"]\n')).allowedHosts).toEqual(['tallyd-1', '*']);
+    expect((await fromYaml('allowed-hosts: [tallyd-1, "*"]\n')).doors.allowedHosts).toEqual(['tallyd-1', '*']);
   });
 
   it('take units', async () => {
     const yaml = 'idempotency-retention: 90\nidempotency-bytes: 1GiB\nidempotency-clock-skew: 500ms\n';
-    expect((await fromYaml(yaml)).idempotency).toEqual({
+    expect((await fromYaml(yaml)).engine.idempotency).toEqual({
       retentionMs: 90_000,
       bytesMax: 2 ** 30,
       clockSkewMs: 500,
@@ -130,14 +134,14 @@ policies:
     ttl: 5m
     reads: dirty
 `;
-    expect((await fromYaml(yaml)).policies).toEqual([
+    expect((await fromYaml(yaml)).engine.policies).toEqual([
       { match: 'likes:*', floor: 0n },
       { match: 'wide', floor: INT64_MIN, ceiling: INT64_MAX, saturate: true, ttlMs: 300_000, reads: 'dirty' },
     ]);
   });
 
   it('may be empty', async () => {
-    expect((await fromYaml('# nothing yet\n')).policies).toEqual([]);
+    expect((await fromYaml('# nothing yet\n')).engine.policies).toEqual([]);
   });
 
   it.each<[string, string, RegExp]>([
@@ -163,13 +167,16 @@ policies:
 
 describe('the secret', () => {
   it('has at most 1,024 characters, so that it can be shown before anything else is read', async () => {
-    expect((await loadConfig({}, { TALLYD_SECRET: 'x'.repeat(1024) })).secret?.matches('x'.repeat(1024))).toBe(true);
+    expect((await loadConfig({}, { TALLYD_SECRET: 'x'.repeat(1024) })).doors.secret?.matches('x'.repeat(1024))).toBe(
+      true,
+    );
     await expect(loadConfig({}, { TALLYD_SECRET: 'x'.repeat(1025) })).rejects.toThrow(/longer than 1024 characters/);
   });
 
   it('comes from a file, without its last line break', async () => {
     const path = await file('secret', 's3cret\n');
-    const { secret, warnings } = await loadConfig({ 'secret-file': path }, {});
+    const { doors, warnings } = await loadConfig({ 'secret-file': path }, {});
+    const { secret } = doors;
     expect(secret?.matches('s3cret')).toBe(true);
     expect(secret?.matches('s3cret\n')).toBe(false);
     expect(warnings).toEqual([]);
@@ -178,8 +185,8 @@ describe('the secret', () => {
   it('comes from the flag over the variable over the file', async () => {
     const path = await file('secret-a', 'a');
     const environment = { TALLYD_SECRET: 'b' };
-    expect((await loadConfig({ 'secret-file': path }, environment)).secret?.matches('a')).toBe(true);
-    expect((await fromYaml(`secret-file: ${path}`, {}, environment)).secret?.matches('b')).toBe(true);
+    expect((await loadConfig({ 'secret-file': path }, environment)).doors.secret?.matches('a')).toBe(true);
+    expect((await fromYaml(`secret-file: ${path}`, {}, environment)).doors.secret?.matches('b')).toBe(true);
   });
 
   it('shows nowhere in the configuration', async () => {
@@ -235,14 +242,18 @@ describe('memory for shared counters', () => {
 
   it('is half of the heap unless told, and of no interest without a store', async () => {
     const heapBytes = getHeapStatistics().heap_size_limit;
-    expect((await loadConfig({}, {})).memoryBytes).toBeUndefined();
-    expect((await loadConfig(store, {})).memoryBytes).toBe(Math.floor(heapBytes / 2));
-    const { memoryBytes, warnings } = await loadConfig({ ...store, memory: '64MiB' }, {});
-    expect([memoryBytes, warnings]).toEqual([64 * 2 ** 20, []]);
+    expect((await loadConfig({}, {})).engine.memoryBytesMax).toBeUndefined();
+    expect((await loadConfig(store, {})).region?.memoryBytes).toBe(Math.floor(heapBytes / 2));
+    const { engine, region, warnings } = await loadConfig({ ...store, memory: '64MiB' }, {});
+    expect([engine.memoryBytesMax, region?.memoryBytes, warnings]).toEqual([undefined, 64 * 2 ** 20, []]);
   });
 
   it('warns where the heap has no room for it', async () => {
-    const { memoryBytes, warnings } = await loadConfig({ ...store, memory: '630GiB' }, {});
-    expect([memoryBytes, warnings]).toEqual([630 * 2 ** 30, [expect.stringContaining('--max-old-space-size=1024000')]]);
+    const { engine, region, warnings } = await loadConfig({ ...store, memory: '630GiB' }, {});
+    expect([engine.memoryBytesMax, region?.memoryBytes, warnings]).toEqual([
+      undefined,
+      630 * 2 ** 30,
+      [expect.stringContaining('--max-old-space-size=1024000')],
+    ]);
   });
 });

@@ -7,44 +7,37 @@ import { BlockList, isIP } from 'node:net';
 import { getHeapStatistics } from 'node:v8';
 import { SECRET_BYTES_MAX } from '../counter/limits.ts';
 import type { Policy } from '../counter/policy.ts';
-import type { Durability } from '../counter/service.ts';
 import { Secret } from '../gateway/auth/secret.ts';
-import { type ConfigFile, named, readConfigFile } from './config-file.ts';
-import { type ListenAddress, parseText, showAddress, ValueError } from './setting-values.ts';
+import { type ConfigFile, readConfigFile } from './config-file.ts';
+import type { DirectoryOptions } from './open-engine.ts';
+import type { RegionSettings } from './open-region.ts';
+import { type ListenAddress, named, parseText, showAddress, ValueError } from './setting-values.ts';
 import { type LogLevel, SETTINGS, type SettingKey, type Settings, type TrailLevel, variableOf } from './settings.ts';
 import { ExitCode, reasonOf, StartError } from './start-error.ts';
 
+/** What `Server.start` takes, in the parts that it makes. */
 export interface ServerConfig {
+  readonly engine: Omit<DirectoryOptions, 'isShared' | 'onFailure' | 'onRepaired'> & {
+    readonly policies: readonly Policy[];
+  };
+  /** Undefined: this node counts alone. */
+  readonly region: Pick<RegionSettings, 'url' | 'ack' | 'memoryBytes' | 'retireAfterMs' | 'keepFoldedMs'> | undefined;
+  readonly doors: DoorsConfig;
+  readonly logLevel: LogLevel;
+  /** What is allowed but deserves a word in the log. */
+  readonly warnings: readonly string[];
+}
+
+export interface DoorsConfig {
   /** Undefined: the door is off. */
   readonly http: ListenAddress | undefined;
   readonly resp: ListenAddress | undefined;
-  readonly data: string;
-  readonly durability: Durability;
   readonly secret: Secret | undefined;
   /** Undefined: the door's default. */
   readonly cors: { readonly origins: readonly string[] | undefined; readonly methods: readonly string[] | undefined };
   readonly allowedHosts: readonly string[] | undefined;
-  readonly takeOver: boolean;
-  readonly logLevel: LogLevel;
   readonly accessLog: TrailLevel;
   readonly auditLog: TrailLevel;
-  readonly policies: readonly Policy[];
-  /** Undefined: the engine's default. */
-  readonly idempotency: {
-    readonly retentionMs: number | undefined;
-    readonly bytesMax: number | undefined;
-    readonly clockSkewMs: number | undefined;
-  };
-  readonly snapshotJournalBytes: number | undefined;
-  readonly countersMax: number | undefined;
-  /** The URL of the store that nodes share; it may hold a password. Undefined: this node counts alone. */
-  readonly store: string | undefined;
-  readonly ack: 'journal' | 'store';
-  readonly memoryBytes: number | undefined;
-  readonly retireAfterMs: number;
-  readonly keepFoldedMs: number;
-  /** What is allowed but deserves a word in the log. */
-  readonly warnings: readonly string[];
 }
 
 /** Flags as the command line gives them, by setting key, and `config`. */
@@ -70,8 +63,6 @@ export async function loadConfig(flags: Flags, environment: Environment): Promis
   }
 }
 
-const RETIRE_AFTER_MS = 7 * 86_400_000;
-const KEEP_FOLDED_MS = 86_400_000;
 /** Of the heap's limit, for shared counters: unless told, and without a warning. Their garbage needs room, too. */
 const HEAP_PART = 0.5;
 const HEAP_PART_MAX = 0.63;
@@ -85,48 +76,49 @@ function given(environment: Environment, variable: string): string | undefined {
 
 async function resolve(flags: Flags, environment: Environment, file: ConfigFile): Promise<ServerConfig> {
   const { settings, sources } = collect(flags, environment, file);
-  const http = 'http' in settings ? settings.http : { host: '127.0.0.1', port: 7070 };
-  const resp = 'resp' in settings ? settings.resp : { host: '127.0.0.1', port: 7379 };
+  const { http, resp } = settings;
   if (http === undefined && resp === undefined) throw new ValueError('http and resp are both off: leave one on');
   const { secret, warnings } = await readSecret(settings, sources, environment);
   for (const [door, address] of Object.entries({ http, resp })) {
     if (address === undefined || isLoopback(address.host) || secret !== undefined) continue;
-    if (settings.insecure !== true) throw openDoor(door, address);
+    if (!settings.insecure) throw openDoor(door, address);
     warnings.push(`${door} on ${showAddress(address)} takes commands from everyone who can reach it: no secret is set`);
   }
   checkShared(settings, file.policies);
   return {
-    http,
-    resp,
-    data: settings.data ?? './data',
-    durability: settings.durability ?? 'always',
-    secret,
-    cors: { origins: settings.cors, methods: settings['cors-methods'] },
-    allowedHosts: settings['allowed-hosts'],
-    takeOver: settings['take-over'] ?? false,
-    logLevel: settings['log-level'] ?? 'info',
-    accessLog: settings['access-log'] ?? 'off',
-    auditLog: settings['audit-log'] ?? 'off',
-    policies: file.policies,
-    idempotency: {
-      retentionMs: settings['idempotency-retention'],
-      bytesMax: settings['idempotency-bytes'],
-      clockSkewMs: settings['idempotency-clock-skew'],
+    engine: {
+      directory: settings.data,
+      takeOver: settings['take-over'],
+      durability: settings.durability,
+      policies: file.policies,
+      idempotency: {
+        retentionMs: settings['idempotency-retention'],
+        bytesMax: settings['idempotency-bytes'],
+        clockSkewMs: settings['idempotency-clock-skew'],
+      },
+      snapshotJournalBytes: settings['snapshot-journal-bytes'],
+      countersMax: settings['counters-max'],
+      // With a store it is for shared counters.
+      memoryBytesMax: settings.store === undefined ? settings.memory : undefined,
     },
-    snapshotJournalBytes: settings['snapshot-journal-bytes'],
-    countersMax: settings['counters-max'],
-    store: settings.store,
-    ack: settings.ack ?? 'journal',
-    memoryBytes: memoryOf(settings, warnings),
-    retireAfterMs: settings['retire-after'] ?? RETIRE_AFTER_MS,
-    keepFoldedMs: settings['keep-folded'] ?? KEEP_FOLDED_MS,
+    region: settings.store === undefined ? undefined : regionOf(settings.store, settings, warnings),
+    doors: {
+      http,
+      resp,
+      secret,
+      cors: { origins: settings.cors, methods: settings['cors-methods'] },
+      allowedHosts: settings['allowed-hosts'],
+      accessLog: settings['access-log'],
+      auditLog: settings['audit-log'],
+    },
+    logLevel: settings['log-level'],
     warnings,
   };
 }
 
-/** How much memory shared counters may take, bytes: what was not used lately leaves it before the heap is full. */
-function memoryOf({ store, memory }: Settings, warnings: string[]): number | undefined {
-  if (store === undefined) return memory;
+/** Shared counters that were not used lately leave memory before the heap is full. */
+function regionOf(url: string, settings: Settings, warnings: string[]): ServerConfig['region'] {
+  const { memory, ack } = settings;
   const heapBytes = getHeapStatistics().heap_size_limit;
   if (memory !== undefined && memory > heapBytes * HEAP_PART_MAX) {
     const mebibytes = Math.ceil(memory / HEAP_PART_MAX / 2 ** 20);
@@ -134,7 +126,8 @@ function memoryOf({ store, memory }: Settings, warnings: string[]): number | und
       `memory is more than the heap of Node.js has room for: set NODE_OPTIONS=--max-old-space-size=${mebibytes}`,
     );
   }
-  return memory ?? Math.floor(heapBytes * HEAP_PART);
+  const memoryBytes = memory ?? Math.floor(heapBytes * HEAP_PART);
+  return { url, ack, memoryBytes, retireAfterMs: settings['retire-after'], keepFoldedMs: settings['keep-folded'] };
 }
 
 /** What a shared counter cannot have yet is refused here, and not at the first update. */
@@ -161,7 +154,8 @@ function collect(
 ): { settings: Settings; sources: ReadonlyMap<SettingKey, Source> } {
   const settings: Partial<Record<SettingKey, unknown>> = {};
   const sources = new Map<SettingKey, Source>();
-  for (const { key, parse } of SETTINGS) {
+  for (const { key, parse, default: fallback } of SETTINGS) {
+    settings[key] = fallback === undefined ? undefined : parse(fallback);
     // From the weakest to the strongest: the last one that is there stays.
     const layers: readonly [Source, string, unknown][] = [
       ['file', `config file: ${key}`, file.values.get(key)],

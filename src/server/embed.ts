@@ -4,8 +4,9 @@
  */
 import type { Durability } from '../counter/service.ts';
 import type { IdempotencyOptions } from '../engine/idempotency.ts';
-import { definedOnly, openEngine } from './open-engine.ts';
-import { checkOptions, type PolicyOptions, policyOf } from './open-options.ts';
+import { openEngine } from './open-engine.ts';
+import { checkOptions } from './open-options.ts';
+import { type PolicyOptions, policyOf } from './policy-fields.ts';
 import { checkNode } from './start-error.ts';
 import { Tally } from './tally.ts';
 
@@ -15,7 +16,7 @@ export { CountingError } from '../counter/errors.ts';
 export type { Policy } from '../counter/policy.ts';
 export type { Durability, ServiceInfo, SnapshotSummary } from '../counter/service.ts';
 export type { Count } from './arguments.ts';
-export type { PolicyOptions } from './open-options.ts';
+export type { PolicyOptions } from './policy-fields.ts';
 export { StartError } from './start-error.ts';
 export type { BatchOutcome, CounterHandle, Listed } from './tally.ts';
 export type { BatchOptions, BatchUpdate, ListOptions, SetOptions, UpdateOptions } from './update-options.ts';
@@ -51,8 +52,7 @@ export interface OpenOptions {
 export async function open(options: OpenOptions): Promise<Tally> {
   checkNode(process.versions.node);
   checkOptions(options);
-  const { dir, durability = 'always', takeOver = false, policies = [], idempotency, ...rest } = options;
-  const engineOptions = definedOnly({ ...rest, idempotency: idempotency && definedOnly(idempotency) });
+  const { dir, durability = 'always', takeOver = false, policies = [], ...rest } = options;
   const rules = policies.map(policyOf);
-  return new Tally(await openEngine({ ...engineOptions, policies: rules, directory: dir, durability, takeOver }));
+  return new Tally(await openEngine({ ...rest, policies: rules, directory: dir, durability, takeOver }));
 }

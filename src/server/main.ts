@@ -68,9 +68,9 @@ function commandLine(setExitCode: (code: ExitCode) => void): Command {
     // Known, so that its refusal names what to use instead.
     .addOption(new Option('--secret [secret]').hideHelp())
     .addHelpText('after', SERVE_EXAMPLES);
-  for (const { key, argument, meaning, default: fallback } of SETTINGS) {
+  for (const { key, argument, meaning, default: value, otherwise = value } of SETTINGS) {
     const flag = argument === undefined ? `--${key}` : `--${key} ${argument}`;
-    const origin = fallback === undefined ? variableOf(key) : `${variableOf(key)}, default ${fallback}`;
+    const origin = otherwise === undefined ? variableOf(key) : `${variableOf(key)}, default ${otherwise}`;
     // Without commander's own default: whether a flag was given decides what outranks what.
     serve.addOption(new Option(flag, `${meaning} (${origin})`));
   }

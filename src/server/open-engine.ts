@@ -3,6 +3,7 @@
  * then. A start that is refused leaves nothing owned.
  */
 import { Engine, type EngineOptions } from '../engine/engine.ts';
+import type { IdempotencyOptions } from '../engine/idempotency.ts';
 import { Identity, IdentityError } from '../exchange/identity.ts';
 import { NodeDisk } from '../host/node/disk.ts';
 import { nodeHost } from '../host/node/node.ts';
@@ -27,16 +28,20 @@ export interface OwnedEngine {
   readonly identity: Identity;
 }
 
-export interface DirectoryOptions extends Omit<EngineOptions, 'disk' | 'host'> {
+/** What is undefined is left to the engine, or to the memory that the process may use. */
+export interface DirectoryOptions extends Omit<EngineOptions, 'disk' | 'host' | 'idempotency'> {
   readonly directory: string;
   readonly takeOver: boolean;
+  readonly idempotency?:
+    | { readonly [Option in keyof IdempotencyOptions]?: IdempotencyOptions[Option] | undefined }
+    | undefined;
   /** Whether its counters are shared: a directory that met a store can't count without it. */
   readonly isShared?: boolean;
 }
 
 /** @throws StartError when the directory is in use, unusable or damaged */
 export async function openEngine(options: DirectoryOptions): Promise<OwnedEngine> {
-  const { directory, takeOver, isShared = false, ...engineOptions } = options;
+  const { directory, takeOver, durability, isShared = false, idempotency = {}, ...engineOptions } = options;
   const ownership = await takeOwnership(directory, { takeOver });
   try {
     const disk = new NodeDisk(ownership.directory);
@@ -45,9 +50,10 @@ export async function openEngine(options: DirectoryOptions): Promise<OwnedEngine
     const { countersBytes, keysBytes } = memoryBudget();
     const engine = await Engine.open({
       allocateBytes: ALLOCATE_BYTES,
+      durability,
       memoryBytesMax: countersBytes,
-      ...engineOptions,
-      idempotency: { bytesMax: keysBytes, ...engineOptions.idempotency },
+      ...definedOnly(engineOptions),
+      idempotency: { bytesMax: keysBytes, ...definedOnly(idempotency) },
       disk,
       host,
     });
@@ -78,8 +84,8 @@ function openRefusal(directory: string, error: unknown): unknown {
   return systemCode(cause) === undefined ? error : directoryRefusal(directory, cause);
 }
 
-/** Leaves out what is undefined, so that the engine's own defaults hold. */
-export function definedOnly<T extends object>(options: T): { [Key in keyof T]?: Exclude<T[Key], undefined> } {
+/** Leaves out what is undefined. */
+function definedOnly<T extends object>(options: T): { [Key in keyof T]?: Exclude<T[Key], undefined> } {
   const entries = Object.entries(options).filter(([, value]) => value !== undefined);
   return Object.fromEntries(entries) as { [Key in keyof T]?: Exclude<T[Key], undefined> };
 }

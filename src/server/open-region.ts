@@ -1,6 +1,6 @@
 /** An engine whose counters are shared with other nodes through a store. */
 import { setFlagsFromString } from 'node:v8';
-import { type Policy, PolicyTable } from '../counter/policy.ts';
+import { type Ack, type Policy, PolicyTable } from '../counter/policy.ts';
 import { AttachError } from '../exchange/attach.ts';
 import { Exchange } from '../exchange/exchange.ts';
 import { IdentityWriteError } from '../exchange/identity.ts';
@@ -25,7 +25,7 @@ const GARBAGE_PERCENT = 50;
 
 export interface RegionSettings {
   readonly url: string;
-  readonly ack: 'journal' | 'store';
+  readonly ack: Ack;
   readonly memoryBytes: number | undefined;
   readonly retireAfterMs: number;
   readonly keepFoldedMs: number;

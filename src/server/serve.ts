@@ -18,7 +18,7 @@ import { Watchdog } from '../host/node/watchdog.ts';
 import type { ServerConfig } from './config.ts';
 import { connectionsMax } from './descriptors.ts';
 import { memoryBudget } from './memory-budget.ts';
-import { definedOnly, host, type OwnedEngine, openEngine } from './open-engine.ts';
+import { host, type OwnedEngine, openEngine } from './open-engine.ts';
 import { openRegion } from './open-region.ts';
 import type { Ownership } from './owner.ts';
 import { type ListenAddress, showAddress } from './setting-values.ts';
@@ -99,18 +99,18 @@ export class Server {
     const opened: Door[] = [];
     let exchange: Exchange | undefined;
     try {
-      exchange = config.store === undefined ? undefined : await share(owned, config.store, config, log);
+      exchange = config.region === undefined ? undefined : await share(owned, config.region, config, log);
       const budget = new ConnectionBudget(connectionsMax(), host.clock, (data) =>
         log.warn(data, 'connections refused: raise the limit of open files (ulimit -n), or close idle connections'),
       );
-      const trail = { access: lines(log, config.accessLog), audit: lines(log, config.auditLog) };
-      const common = { service: exchange ?? engine, clock: host.clock, secret: config.secret, budget, log, trail };
-      const resp = await openDoor('resp', config.resp, opened, (at) =>
+      const { secret, cors, allowedHosts, accessLog, auditLog } = config.doors;
+      const trail = { access: lines(log, accessLog), audit: lines(log, auditLog) };
+      const common = { service: exchange ?? engine, clock: host.clock, secret, budget, log, trail };
+      const resp = await openDoor('resp', config.doors.resp, opened, (at) =>
         RespGateway.open({ ...common, ...at, limits: limits.resp }),
       );
-      const { cors, allowedHosts } = config;
       const otherConnections = (): Record<string, number> => (resp === undefined ? {} : { resp: resp.connections });
-      const http = await openDoor('http', config.http, opened, (at) =>
+      const http = await openDoor('http', config.doors.http, opened, (at) =>
         HttpGateway.open({
           ...common,
           ...at,
@@ -121,7 +121,7 @@ export class Server {
           otherConnections,
         }),
       );
-      return new Server({ data: config.data, ownership, engine, exchange, doors: { http, resp }, log });
+      return new Server({ data: config.engine.directory, ownership, engine, exchange, doors: { http, resp }, log });
     } catch (error) {
       await Promise.all(opened.map((door) => door.close(0)));
       await exchange?.close(STORE_BY_MS);
@@ -190,15 +190,8 @@ function lines(log: Logger, level: TrailLevel): WriteDown | undefined {
 async function openDirectory(config: ServerConfig, log: Logger): Promise<OwnedEngine> {
   const since = performance.now();
   const owned = await openEngine({
-    directory: config.data,
-    takeOver: config.takeOver,
-    isShared: config.store !== undefined,
-    durability: config.durability,
-    policies: config.policies,
-    idempotency: definedOnly(config.idempotency),
-    snapshotJournalBytes: config.snapshotJournalBytes,
-    countersMax: config.countersMax,
-    ...(config.store === undefined ? definedOnly({ memoryBytesMax: config.memoryBytes }) : {}),
+    ...config.engine,
+    isShared: config.region !== undefined,
     onFailure: (error) => log.error({ err: error }, 'the journal or a snapshot cannot be written; trying again'),
     onRepaired: () => log.info('the journal can be written again'),
   });
@@ -210,15 +203,15 @@ async function openDirectory(config: ServerConfig, log: Logger): Promise<OwnedEn
 }
 
 /** Meets the store. Whatever cannot be is thrown where nobody catches it: the process ends, and its next start is its heir. */
-async function share(owned: OwnedEngine, url: string, config: ServerConfig, log: Logger): Promise<Exchange> {
-  const { ack, memoryBytes, policies, retireAfterMs, keepFoldedMs, http, resp } = config;
+async function share(
+  owned: OwnedEngine,
+  region: NonNullable<ServerConfig['region']>,
+  { engine, doors: { http, resp } }: ServerConfig,
+  log: Logger,
+): Promise<Exchange> {
   const exchange = await openRegion(owned, {
-    url,
-    ack,
-    memoryBytes,
-    policies,
-    retireAfterMs,
-    keepFoldedMs,
+    ...region,
+    policies: engine.policies,
     place: {
       host: hostname(),
       path: owned.ownership.directory,

@@ -56,7 +56,7 @@ export function showAddress(address: ListenAddress): string {
 }
 
 /** One of the given words. */
-export function parseWord<Word extends string>(words: readonly Word[]): (value: unknown) => Word {
+export function parseWord<const Word extends string>(words: readonly Word[]): (value: unknown) => Word {
   return (value) => {
     const found = words.find((word) => word === value);
     if (found === undefined) throw new ValueError(`${shown(value)} is none of ${words.join(', ')}`);
@@ -151,4 +151,20 @@ export function parseHostNames(value: unknown): readonly string[] {
 function parseList(value: unknown, parseItem: (text: string) => string): readonly string[] {
   const items: readonly unknown[] = Array.isArray(value) ? value : [value];
   return items.flatMap((item) => parseText(item).split(/[\s,]+/)).map(parseItem);
+}
+
+/** Runs a parser and puts the setting's name in front of its refusal. */
+export function named<T>(name: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (!(error instanceof ValueError)) throw error;
+    throw new ValueError(`${name}: ${error.message}`);
+  }
+}
+
+/** A map of the config file. @param path what it is, for the refusal */
+export function asMap(value: unknown, path: string): Readonly<Record<string, unknown>> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw new ValueError(`${path}: ${shown(value)} is not a map of keys and values`);
 }
