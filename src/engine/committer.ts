@@ -14,6 +14,7 @@
 import { ERRORS } from '../counter/errors.ts';
 import { SEALED_GROUPS_MAX, UNSYNCED_BYTES_MAX } from '../counter/limits.ts';
 import type { Durability } from '../counter/service.ts';
+import { throwSoon } from '../host/fault.ts';
 import type { Clock, Timer } from '../host/host.ts';
 import { JournalFailure } from '../journal/errors.ts';
 import type { Journal } from '../journal/journal.ts';
@@ -175,11 +176,7 @@ export class Committer {
 
   /** What nobody waits for: a fault must not stay in its promise. */
   #background(work: Promise<void>): void {
-    work.catch((fault: unknown) =>
-      this.#clock.soon(() => {
-        throw fault;
-      }),
-    );
+    work.catch((fault: unknown) => throwSoon(this.#clock, fault));
   }
 
   /** Calls back when everything gathered so far is durable, in any mode. */

@@ -364,19 +364,6 @@ describe('listing and snapshots', () => {
   });
 });
 
-describe('the durable stream', () => {
-  it('tells every group once, in order, only after its sync', async () => {
-    const sequences: bigint[] = [];
-    engine.subscribe((group) => {
-      sequences.push(group.sequence);
-      expect(engine.info().durableSequence).toBe(group.sequence);
-    });
-    for (let i = 0; i < 20; i++) await add('a', 1n);
-    expect(sequences.length).toBeGreaterThan(0);
-    expect(sequences).toEqual(sequences.map((_, i) => sequences[0] + BigInt(i)));
-  });
-});
-
 describe.each(['interval', 'off'] as const)('durability %s', (durability) => {
   it('answers, flushes and survives a clean stop', async () => {
     options = { durability };

@@ -20,12 +20,13 @@ import type {
   ServiceState,
   SnapshotSummary,
 } from '../counter/service.ts';
+import { throwSoon } from '../host/fault.ts';
 import type { Disk, Host } from '../host/host.ts';
 import type { JournalFailure } from '../journal/errors.ts';
-import type { GroupBuffer } from '../journal/group.ts';
 import { Journal } from '../journal/journal.ts';
 import { Commands } from './commands.ts';
 import { Committer } from './committer.ts';
+import { type DurableReader, DurableStream } from './durable-stream.ts';
 import { completeGroup, SnapshotParts } from './encoding.ts';
 import type { Group } from './group.ts';
 import { IDEMPOTENCY_DEFAULTS, type IdempotencyOptions, IdempotencyStore } from './idempotency.ts';
@@ -64,9 +65,6 @@ export interface EngineOptions {
   readonly onRepaired?: (() => void) | undefined;
 }
 
-/** Reads the durable stream: every group once, in order, after its sync, with absolute values. */
-export type DurableListener = (group: GroupBuffer) => void;
-
 const SNAPSHOT_JOURNAL_BYTES = 256 * 1024 * 1024;
 /** It must not keep the process from ending in time; the journal holds everything anyway. */
 const CLOSE_SNAPSHOT_MS = 4_000;
@@ -91,7 +89,7 @@ export class Engine implements CountingService {
   readonly #listing: Listing;
   /** Chunks that found no room, in order. Bounded by what the doors have under way. */
   readonly #waiting: Chunk[] = [];
-  readonly #listeners: DurableListener[] = [];
+  readonly #stream: DurableStream;
   readonly #turns: Turns;
   readonly #scans: Scans;
   readonly #leaving: Leaving;
@@ -155,13 +153,14 @@ export class Engine implements CountingService {
       groups,
       events: {
         encode: (group) => completeGroup(group, records),
-        isStreamed: () => this.#listeners.length > 0,
+        isStreamed: () => this.#stream.isRead,
         durable: (group) => this.#onDurable(group),
         room: () => this.#drain(),
         failed: (error) => this.#onFailed(error),
         repaired: () => this.#onRepaired(),
       },
     });
+    this.#stream = new DurableStream((fault) => throwSoon(options.host.clock, fault));
     this.#turns = new Turns(options.host.clock, () => this.#drain());
     this.#submission = new Submission(records, this.#commands, this.#committer, keys);
     this.#listing = new Listing(records, this.#committer, readsWait, options.host.random.bytes(HASH_KEY_BYTES));
@@ -273,9 +272,9 @@ export class Engine implements CountingService {
     return this.#turns.next(steps);
   }
 
-  /** Adds a reader of the durable stream: it gets every group that is sealed from now on. */
-  subscribe(listener: DurableListener): void {
-    this.#listeners.push(listener);
+  /** Adds a reader of the durable stream; one that throws leaves it, and ends the process. @returns leaves the stream */
+  readDurable(reader: DurableReader): () => void {
+    return this.#stream.read(reader);
   }
 
   info(): ServiceInfo {
@@ -343,9 +342,7 @@ export class Engine implements CountingService {
     } catch (fault) {
       // Carried out in part, without its key: nothing of it may become durable, and the process ends, whoever catches this one.
       this.#committer.close();
-      clock.soon(() => {
-        throw fault;
-      });
+      throwSoon(clock, fault);
       throw fault;
     }
     this.#turns.spendCommands(chunk.count, this.#commands.slow);
@@ -378,9 +375,7 @@ export class Engine implements CountingService {
   #onDurable(group: Group): void {
     this.#groupCount++;
     this.#leaving.settle(group);
-    const { buffer } = group;
-    if (buffer === undefined) return;
-    for (const listener of this.#listeners) listener(buffer);
+    if (group.buffer !== undefined) this.#stream.feed(group.buffer);
   }
 
   #onFailed(error: unknown): void {

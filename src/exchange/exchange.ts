@@ -58,7 +58,16 @@ export class Exchange implements CountingService {
     this.#policies = options.policies;
     this.#acksMs = options.callMs * 2;
     this.#admission = new Admission(region, options.policies, options.ack);
-    options.engine.subscribe((group) => region.tookGroup(group));
+    let sequence = 0n;
+    options.engine.readDurable({
+      group(of) {
+        sequence = of;
+      },
+      values: (values) => region.tookSlots(sequence, values),
+      // Slots have no deadlines, and leave the engine only when the store has them in its keeping.
+      deadline: () => undefined,
+      delete: () => undefined,
+    });
     region.start();
   }
 

@@ -8,8 +8,7 @@ import { readInt64 } from '../counter/int64.ts';
 import { Kind } from '../counter/key.ts';
 import { CHUNK_COMMANDS_MAX } from '../counter/limits.ts';
 import type { CountingService } from '../counter/service.ts';
-import { VALUE, ValueEntry } from '../journal/entries/value.ts';
-import type { GroupBuffer } from '../journal/group.ts';
+import { ValueEntry, type Values } from '../journal/entries/value.ts';
 import { ALONE } from './identity.ts';
 
 export interface LocalSlot {
@@ -58,24 +57,19 @@ export function dropSlots(engine: CountingService, slots: readonly LocalSlot[]):
   return inChunks(engine, Op.delete, slots, () => undefined);
 }
 
-/** A slot of a group that has become durable: where its name lies, whose it is, and its net. */
+/** A slot that has become durable: where its name lies, whose it is, and its net. */
 export type SlotVisitor = (names: Buffer, start: number, end: number, ordinal: number, net: bigint) => void;
 
-/** Calls back for each slot of a group that has become durable. */
-export function slotsOfGroup(group: GroupBuffer, visit: SlotVisitor): void {
-  let words: Int32Array | undefined;
-  let bytes: Buffer = Buffer.alloc(0);
-  group.forEach(VALUE.number, (piece, at) => {
-    const kindAndLength = piece[at + ValueEntry.kindAndLength] as number;
-    if ((kindAndLength & 0xff) !== Kind.slot) return;
-    if (piece !== words) {
-      words = piece;
-      bytes = Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength);
-    }
-    const start = (at + ValueEntry.key) * 4;
+/** Calls back for each slot among these states of records. */
+export function slotsAmong({ words, view, at, count }: Values, visit: SlotVisitor): void {
+  const names = Buffer.from(words.buffer, words.byteOffset, words.byteLength);
+  for (const entry of at.subarray(0, count)) {
+    const kindAndLength = words[entry + ValueEntry.kindAndLength] as number;
+    if ((kindAndLength & 0xff) !== Kind.slot) continue;
+    const start = (entry + ValueEntry.key) * 4;
     const end = start + ((kindAndLength >>> 8) & 0xff);
-    visit(bytes, start, end, bytes.readUInt32LE(end), readInt64(piece, at + ValueEntry.low));
-  });
+    visit(names, start, end, view.getUint32(end, true), readInt64(words, entry + ValueEntry.low));
+  }
 }
 
 async function inChunks(

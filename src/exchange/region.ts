@@ -7,7 +7,7 @@ import { CountingError } from '../counter/errors.ts';
 import type { StoreInfo } from '../counter/service.ts';
 import { noSlots, type Slot } from '../crdt/slot.ts';
 import type { Host } from '../host/host.ts';
-import type { GroupBuffer } from '../journal/group.ts';
+import type { Values } from '../journal/entries/value.ts';
 import type { Changes, NamedCut, ReplicaId } from '../store/slot-store.ts';
 import { type Attached, attach, recognise } from './attach.ts';
 import type { CallContext } from './call.ts';
@@ -20,7 +20,7 @@ import { Incarnations } from './incarnations.ts';
 import { KeptCuts } from './kept-cuts.ts';
 import { KnownStore } from './known-store.ts';
 import { Loader, type Own } from './loader.ts';
-import { slotsOfGroup } from './local-slots.ts';
+import { slotsAmong } from './local-slots.ts';
 import { Loops } from './loops.ts';
 import { LeaseWatch } from './membership.ts';
 import { Outage } from './outage.ts';
@@ -295,10 +295,9 @@ export class Region {
     };
   }
 
-  /** Slots of this directory's incarnations are durable. */
-  tookGroup(group: GroupBuffer): void {
-    const { sequence } = group;
-    slotsOfGroup(group, (names, start, end, ordinal, net) => {
+  /** Slots of this directory's incarnations are durable, by this group. */
+  tookSlots(sequence: bigint, values: Values): void {
+    slotsAmong(values, (names, start, end, ordinal, net) => {
       const counter = this.counters.findBytes(names, start, end);
       const name = counter?.name ?? names.toString('utf8', start, end);
       this.tookSlot(counter, name, ordinal, { version: sequence, net });

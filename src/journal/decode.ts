@@ -18,7 +18,8 @@ import { VALUE, ValueRun } from './entries/value.ts';
 import { DamageError, UnsupportedFormatError } from './errors.ts';
 import { ENTRY_LENGTH_MASK, ENTRY_MUST_UNDERSTAND, ENTRY_TYPE_MASK, ENTRY_TYPE_SHIFT, Frame } from './format.ts';
 import type { FrameReader } from './frame.ts';
-import type { Replay } from './replay.ts';
+import type { GroupBuffer } from './group.ts';
+import type { RecordReplay, Replay } from './replay.ts';
 
 const MALFORMED = 'an entry is malformed';
 const UNKNOWN = 'it names a record of a kind that is not known here';
@@ -66,7 +67,7 @@ export function replayFrame(reader: FrameReader, place: FramePlace, replay: Repl
       snapshotEnd = found;
     },
   };
-  const values = new ValueRun(reader);
+  const values = new ValueRun(window, reader.entries);
   while (at < end) {
     const header = words[at >> 2];
     const length = header & ENTRY_LENGTH_MASK;
@@ -85,6 +86,19 @@ export function replayFrame(reader: FrameReader, place: FramePlace, replay: Repl
   values.feed(replay);
   if (count !== reader.entries) throw new DamageError(place.file, place.offset, 'the number of its entries is wrong');
   return snapshotEnd;
+}
+
+/** Feeds what a group that was written here says of records: the rest of it is left out. */
+export function replayRecords(group: GroupBuffer, replay: RecordReplay): void {
+  let values: ValueRun | undefined;
+  group.forEach((memory, type, at, length) => {
+    values ??= new ValueRun(memory, group.entries);
+    if (values.take(memory, type, at, length, replay)) return;
+    values.feed(replay);
+    if (type === DEADLINE.number) DEADLINE.replay(memory, at, length, replay);
+    else if (type === DELETE.number) DELETE.replay(memory, at, length, replay);
+  });
+  values?.feed(replay);
 }
 
 /** Feeds an entry that is neither a value nor the end of a snapshot. @param place of the entry */

@@ -12,6 +12,7 @@ import { crc32 } from 'node:zlib';
 import { highLane } from '../counter/int64.ts';
 import { GROUP_BYTES_MAX, GROUP_ENTRY_BYTES_MAX } from '../counter/limits.ts';
 import { assert } from '../std/assert.ts';
+import type { EntryMemory } from './entries/entry.ts';
 import {
   ENTRY_LENGTH_MASK,
   ENTRY_MUST_UNDERSTAND,
@@ -37,9 +38,7 @@ assert(GROUP_ENTRY_BYTES_MAX <= PIECE_USABLE_BYTES - Frame.payload, 'every entry
 assert(GROUP_ENTRY_BYTES_MAX <= ENTRY_LENGTH_MASK, 'every entry has a length that its header can tell');
 assert(GROUP_BYTES_MAX < TWO_TO_32, 'a frame has a length that its header can tell');
 
-interface Piece {
-  readonly bytes: Uint8Array;
-  readonly words: Int32Array;
+interface Piece extends EntryMemory {
   used: number;
 }
 
@@ -89,15 +88,16 @@ export class GroupBuffer {
     return this.#bytesBefore + this.#used;
   }
 
-  /** Calls back for each entry of a type, in order: its payload begins at the word `at`. */
-  forEach(type: number, visit: (words: Int32Array, at: number) => void): void {
+  /** Calls back for each entry, in order: its payload is `[at, at + length)` of the memory. */
+  forEach(visit: (memory: EntryMemory, type: number, at: number, length: number) => void): void {
     for (let i = 0; i <= this.#last; i++) {
-      const { words } = this.#pieces[i];
-      const end = i === this.#last ? this.#used : this.#pieces[i].used;
+      const piece = this.#pieces[i];
+      const end = i === this.#last ? this.#used : piece.used;
       for (let at: number = i === 0 ? Frame.payload : 0; at < end; ) {
-        const header = words[at >> 2];
-        if (((header >>> ENTRY_TYPE_SHIFT) & ENTRY_TYPE_MASK) === type) visit(words, (at >> 2) + 1);
-        at += 4 + (((header & ENTRY_LENGTH_MASK) + 3) & ~3);
+        const header = piece.words[at >> 2];
+        const length = header & ENTRY_LENGTH_MASK;
+        visit(piece, (header >>> ENTRY_TYPE_SHIFT) & ENTRY_TYPE_MASK, at + 4, length);
+        at += 4 + ((length + 3) & ~3);
       }
     }
   }
@@ -205,7 +205,7 @@ export class GroupBuffer {
 
 function newPiece(): Piece {
   const buffer = new ArrayBuffer(PIECE_BYTES);
-  return { bytes: new Uint8Array(buffer), words: new Int32Array(buffer), used: 0 };
+  return { bytes: new Uint8Array(buffer), words: new Int32Array(buffer), view: new DataView(buffer), used: 0 };
 }
 
 /** CRC-32 of a frame without the checksum itself; the first part holds at least the header. */

@@ -14,11 +14,14 @@ import type { IdempotencyReplay } from './entries/idempotency.ts';
 import type { ImportIdReplay } from './entries/import-id.ts';
 import type { IndexSegmentReplay } from './entries/index-segment.ts';
 import type { TableReplay } from './entries/table.ts';
+import type { ValueReplay } from './entries/value.ts';
+
+/** What becomes of records. A record has no deadline unless one follows its value. */
+export interface RecordReplay extends ValueReplay, DeadlineReplay, DeleteReplay {}
 
 export interface Replay
-  extends BlocksReplay,
-    DeadlineReplay,
-    DeleteReplay,
+  extends RecordReplay,
+    BlocksReplay,
     ForgottenReplay,
     HorizonReplay,
     IdempotencyReplay,

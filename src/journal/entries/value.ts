@@ -4,9 +4,8 @@
  * Nearly all entries are of this type. `putValue` and `changeValue` are on the path of an increment and allocate nothing;
  * a replay takes many at once.
  */
-import type { FrameReader, Window } from '../frame.ts';
 import type { GroupBuffer } from '../group.ts';
-import type { EntryType } from './entry.ts';
+import type { EntryMemory, EntryType } from './entry.ts';
 import { hasKey, keyBytesOf, unknownKindBefore } from './key.ts';
 
 /** Words before the key. */
@@ -94,22 +93,31 @@ export function changeValue(
 
 /** Value entries one behind the other, gathered to be fed at once. */
 export class ValueRun implements Values {
-  readonly words: Int32Array;
-  readonly view: DataView;
   readonly at: Int32Array;
   count = 0;
+  #memory: EntryMemory;
 
-  constructor({ window, entries }: FrameReader) {
-    this.words = window.words;
-    this.view = window.view;
+  /** @param entries how many there are at most */
+  constructor(memory: EntryMemory, entries: number) {
+    this.#memory = memory;
     this.at = new Int32Array(Math.min(entries, VALUES_MAX));
   }
 
+  get words(): Int32Array {
+    return this.#memory.words;
+  }
+
+  get view(): DataView {
+    return this.#memory.view;
+  }
+
   /** Takes the entry with this payload. @returns false when it is no whole value */
-  take({ words }: Window, type: number, at: number, length: number, replay: ValueReplay): boolean {
+  take(memory: EntryMemory, type: number, at: number, length: number, replay: ValueReplay): boolean {
     const word = at >> 2;
-    if (type !== VALUE.number || !hasKey(length - FIXED_BYTES, words[word + ValueEntry.kindAndLength])) return false;
-    if (this.count === this.at.length) this.feed(replay);
+    const kindAndLength = memory.words[word + ValueEntry.kindAndLength];
+    if (type !== VALUE.number || !hasKey(length - FIXED_BYTES, kindAndLength)) return false;
+    if (this.count === this.at.length || memory !== this.#memory) this.feed(replay);
+    this.#memory = memory;
     this.at[this.count++] = word;
     return true;
   }
