@@ -16,6 +16,7 @@ import type { IdempotencyKey } from '../counter/chunk.ts';
 import { DONE, ERRORS } from '../counter/errors.ts';
 import type { Clock } from '../host/host.ts';
 import type { IdempotencyRecord } from '../journal/entries/idempotency.ts';
+import { PartedMap } from '../std/parted-map.ts';
 import { Births } from './births.ts';
 import { ImportIds, type ImportRecord } from './import-ids.ts';
 import type { Memory } from './memory.ts';
@@ -46,6 +47,9 @@ export interface RequestRecord {
   unsettled: boolean;
   /** When its time ends, by the monotonic clock. */
   endsMs: number;
+  /** Those of its sort that were added before it and after it. */
+  older: RequestRecord | undefined;
+  younger: RequestRecord | undefined;
 }
 
 export type StoredRecord = RequestRecord | ImportRecord;
@@ -91,7 +95,7 @@ export class IdempotencyStore {
   find(key: IdempotencyKey): StoredRecord | undefined {
     if (key.scope === 'import') return this.imports.find(key.key);
     this.#dropEnded();
-    return this.#opaque.get(key.key) ?? this.#timed.get(key.key);
+    return this.#recordsOf(key.key).get(key.key);
   }
 
   /**
@@ -126,20 +130,42 @@ export class IdempotencyStore {
     if (key.scope === 'import') return this.imports.add(key, appliedAtMs);
     const { scope, fingerprint } = key;
     const endsMs = this.#clock.monotonicMs() + this.#lifetimeMs;
-    return this.#put({ scope, key: key.key, fingerprint, appliedAtMs, outcomes, unsettled: false, endsMs });
+    return this.#put({
+      scope,
+      key: key.key,
+      fingerprint,
+      appliedAtMs,
+      outcomes,
+      unsettled: false,
+      endsMs,
+      older: undefined,
+      younger: undefined,
+    });
   }
 
   /** Takes back a record that was added in this turn. */
   remove(record: StoredRecord): void {
-    for (const records of [this.#opaque, this.#timed])
-      if (record.scope === 'request' && records.get(record.key) === record) this.#drop(records, record);
+    if (record.scope !== 'request') return;
+    const records = this.#recordsOf(record.key);
+    if (records.get(record.key) === record) this.#drop(records, record);
   }
 
   /** Keeps what a journal has kept; the owner of its memory is the record. Its time ends when `finishLoading` says. */
   load({ scope, key, fingerprint, appliedAtMs, outcomes }: IdempotencyRecord): void {
     // An earlier version kept ids of imports so.
     if (scope === 'import') this.imports.add({ scope, key, fingerprint }, appliedAtMs);
-    else this.#put({ scope, key, fingerprint, appliedAtMs, outcomes, unsettled: false, endsMs: 0 });
+    else
+      this.#put({
+        scope,
+        key,
+        fingerprint,
+        appliedAtMs,
+        outcomes,
+        unsettled: false,
+        endsMs: 0,
+        older: undefined,
+        younger: undefined,
+      });
   }
 
   /**
@@ -174,27 +200,31 @@ export class IdempotencyStore {
   }
 
   #put(record: RequestRecord): RequestRecord {
-    const records = birthOf(record.key) === undefined ? this.#opaque : this.#timed;
-    const before = records.get(record.key);
-    if (before !== undefined) this.#drop(records, before);
-    records.set(record.key, record);
+    const records = this.#recordsOf(record.key);
+    const before = records.add(record);
+    if (before !== undefined) {
+      this.#drop(records, before);
+      records.add(record);
+    }
     this.#bytes += recordBytes(record);
     return record;
+  }
+
+  #recordsOf(key: string): AgingMap {
+    return birthOf(key) === undefined ? this.#opaque : this.#timed;
   }
 
   /** Drops what has outlived its time. */
   #dropEnded(): void {
     const nowMs = this.#clock.monotonicMs();
-    const hasEnded = (record: RequestRecord | undefined): record is RequestRecord =>
-      record !== undefined && record.endsMs <= nowMs;
     for (let dropped = 0; dropped < DROPPED_MAX; dropped++) {
       const { oldest } = this.#opaque;
-      if (!hasEnded(oldest)) break;
+      if (oldest === undefined || oldest.endsMs > nowMs) break;
       this.#drop(this.#opaque, oldest);
     }
     for (let dropped = 0; dropped < DROPPED_MAX; dropped++) {
       const { oldest } = this.#timed;
-      if (!hasEnded(oldest)) break;
+      if (oldest === undefined || oldest.endsMs > nowMs) break;
       this.#dropTimed(oldest);
     }
   }
@@ -208,26 +238,53 @@ export class IdempotencyStore {
   }
 
   #drop(records: AgingMap, record: RequestRecord): void {
-    records.delete(record.key);
+    records.delete(record);
     this.#bytes -= recordBytes(record);
   }
 }
 
-/**
- * Records by key, in the order in which they were added. A fresh iterator over a Map walks over the holes of what
- * was deleted before it comes to the first entry; with one that is kept, the oldest costs nothing to find.
- */
-class AgingMap extends Map<string, RequestRecord> {
-  #ages = this.values();
+/** Records by key, and in the order in which they were added, each linked to the next: nothing is moved when it grows. */
+class AgingMap {
+  readonly #byKey = new PartedMap<RequestRecord>();
   #oldest: RequestRecord | undefined;
+  #youngest: RequestRecord | undefined;
+
+  get size(): number {
+    return this.#byKey.size;
+  }
 
   get oldest(): RequestRecord | undefined {
-    while (this.size > 0 && (this.#oldest === undefined || this.get(this.#oldest.key) !== this.#oldest)) {
-      const next = this.#ages.next();
-      if (next.done === true) this.#ages = this.values();
-      this.#oldest = next.value;
+    return this.#oldest;
+  }
+
+  get(key: string): RequestRecord | undefined {
+    return this.#byKey.get(key);
+  }
+
+  /** Adds the youngest, unless there is one of its key. @returns that one */
+  add(record: RequestRecord): RequestRecord | undefined {
+    const known = this.#byKey.add(record.key, record);
+    if (known !== undefined) return known;
+    record.older = this.#youngest;
+    if (record.older === undefined) this.#oldest = record;
+    else record.older.younger = record;
+    this.#youngest = record;
+    return undefined;
+  }
+
+  delete({ key, older, younger }: RequestRecord): void {
+    this.#byKey.delete(key);
+    if (older === undefined) this.#oldest = younger;
+    else older.younger = younger;
+    if (younger === undefined) this.#youngest = older;
+    else younger.older = older;
+  }
+
+  /** By age; records may come and go meanwhile. */
+  *values(): Generator<RequestRecord> {
+    for (let record = this.#oldest; record !== undefined; record = record.younger) {
+      if (this.#byKey.get(record.key) === record) yield record;
     }
-    return this.size > 0 ? this.#oldest : undefined;
   }
 }
 

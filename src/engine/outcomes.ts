@@ -1,27 +1,30 @@
 /** A chunk's outcomes as bytes, as an idempotency record keeps them. Little-endian. */
 import type { Chunk } from '../counter/chunk.ts';
-import { OUTCOME_BYTES } from '../counter/limits.ts';
+import { CHUNK_COMMANDS_MAX, OUTCOME_BYTES } from '../counter/limits.ts';
+import { viewOf } from '../std/columns.ts';
+
+/** What is packed lies here first: a view of its own for each of many small results would take longer than all the rest. */
+const scratch = new Uint8Array(CHUNK_COMMANDS_MAX * OUTCOME_BYTES);
+const scratchView = viewOf(scratch);
 
 /** Packs the outcomes of the commands [from, to): code and flags (u8 each), updated at (u32), value and other (i64 each). */
 export function packOutcomes(chunk: Chunk, from: number, to: number): Uint8Array {
-  const packed = new Uint8Array((to - from) * OUTCOME_BYTES);
-  const view = new DataView(packed.buffer);
   for (let i = from; i < to; i++) {
     const at = (i - from) * OUTCOME_BYTES;
-    packed[at] = chunk.code[i];
-    packed[at + 1] = chunk.flags[i];
-    view.setUint32(at + 2, chunk.updatedAt[i], true);
-    view.setInt32(at + 6, chunk.value[2 * i], true);
-    view.setInt32(at + 10, chunk.value[2 * i + 1], true);
-    view.setInt32(at + 14, chunk.other[2 * i], true);
-    view.setInt32(at + 18, chunk.other[2 * i + 1], true);
+    scratch[at] = chunk.code[i];
+    scratch[at + 1] = chunk.flags[i];
+    scratchView.setUint32(at + 2, chunk.updatedAt[i], true);
+    scratchView.setInt32(at + 6, chunk.value[2 * i], true);
+    scratchView.setInt32(at + 10, chunk.value[2 * i + 1], true);
+    scratchView.setInt32(at + 14, chunk.other[2 * i], true);
+    scratchView.setInt32(at + 18, chunk.other[2 * i + 1], true);
   }
-  return packed;
+  return scratch.slice(0, (to - from) * OUTCOME_BYTES);
 }
 
 /** Fills the outcome columns of the commands [from, to) with what was packed; adds `flag` to each. */
 export function unpackOutcomes(packed: Uint8Array, chunk: Chunk, from: number, to: number, flag: number): void {
-  const view = new DataView(packed.buffer, packed.byteOffset, packed.byteLength);
+  const view = viewOf(packed);
   for (let i = from; i < to; i++) {
     const at = (i - from) * OUTCOME_BYTES;
     chunk.code[i] = packed[at];

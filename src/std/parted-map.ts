@@ -37,6 +37,17 @@ export class PartedMap<Value> {
     if (this.#size > this.#parts.length * PART_ENTRIES) this.#split();
   }
 
+  /** Sets it where there is none. @returns the one that was there */
+  add(key: string, value: Value): Value | undefined {
+    const part = this.#partOf(key);
+    const known = part.get(key);
+    if (known !== undefined) return known;
+    part.set(key, value);
+    this.#size++;
+    if (this.#size > this.#parts.length * PART_ENTRIES) this.#split();
+    return undefined;
+  }
+
   /** @returns whether it was there */
   delete(key: string): boolean {
     const isThere = this.#partOf(key).delete(key);
