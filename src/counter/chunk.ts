@@ -1,7 +1,7 @@
 /**
  * A chunk: the commands that a door hands to the counting service at once, as columns, and their outcomes.
- * Chunk in, completion out: the service applies all commands of a chunk in order, in one group, fills the
- * outcome columns and calls `complete()` exactly once, when everything the outcomes tell is durable (as the
+ * Chunk in, completion out: the service applies all commands of a chunk in order, with no others in between (in one group, if
+ * it is all or nothing, has a key, or transactions), fills the outcome columns and calls `complete()` exactly once, when everything the outcomes tell is durable (as the
  * durability mode asks). Until then the chunk belongs to the service; the bytes its names lie in only until `submit`
  * returns, so a service that needs them longer calls `keepNames`.
  *

@@ -143,6 +143,11 @@ export class Committer {
     return group;
   }
 
+  /** The same, unless that is durable, or there is none. */
+  undurable(order: number): Group | undefined {
+    return order === NO_GROUP ? undefined : this.groups[order - this.groups[0].order];
+  }
+
   /** The order of the newest group that holds anything and is not durable, or -1. */
   get newestTouched(): number {
     const group = this.gathering.isEmpty ? this.groups.at(-2) : this.gathering;

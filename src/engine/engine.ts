@@ -24,6 +24,7 @@ import { throwSoon } from '../host/fault.ts';
 import type { Disk, Host } from '../host/host.ts';
 import type { JournalFailure } from '../journal/errors.ts';
 import { Journal } from '../journal/journal.ts';
+import { Arrivals } from './arrivals.ts';
 import { Commands } from './commands.ts';
 import { Committer } from './committer.ts';
 import { type DurableReader, DurableStream } from './durable-stream.ts';
@@ -34,7 +35,7 @@ import { Leaving } from './leaving.ts';
 import { type DurablePage, Listing } from './listing.ts';
 import { Loading } from './loading.ts';
 import { Memory } from './memory.ts';
-import { NO_GROUP, Records } from './records.ts';
+import { Records } from './records.ts';
 import { Scans } from './scans.ts';
 import { Snapshots } from './snapshots.ts';
 import { Submission } from './submission.ts';
@@ -83,12 +84,9 @@ export class Engine implements CountingService {
   readonly #journal: Journal;
   readonly #committer: Committer;
   readonly #records: Records;
-  readonly #commands: Commands;
   readonly #keys: IdempotencyStore;
-  readonly #submission: Submission;
   readonly #listing: Listing;
-  /** Chunks that found no room, in order. Bounded by what the doors have under way. */
-  readonly #waiting: Chunk[] = [];
+  readonly #arrivals: Arrivals;
   readonly #stream: DurableStream;
   readonly #turns: Turns;
   readonly #scans: Scans;
@@ -98,7 +96,6 @@ export class Engine implements CountingService {
   #closing: Promise<void> | undefined;
   #isClosed = false;
   #failure: string | undefined;
-  #commandCount = 0;
   #groupCount = 0;
 
   /**
@@ -145,7 +142,7 @@ export class Engine implements CountingService {
     this.#records = records;
     this.#keys = keys;
     const readsWait = options.durability === 'always';
-    this.#commands = new Commands(records, readsWait);
+    const commands = new Commands(records, readsWait);
     this.#committer = new Committer({
       journal,
       clock: options.host.clock,
@@ -162,7 +159,14 @@ export class Engine implements CountingService {
     });
     this.#stream = new DurableStream((fault) => throwSoon(options.host.clock, fault));
     this.#turns = new Turns(options.host.clock, () => this.#drain());
-    this.#submission = new Submission(records, this.#commands, this.#committer, keys);
+    this.#arrivals = new Arrivals({
+      submission: new Submission(records, commands, this.#committer, keys),
+      commands,
+      committer: this.#committer,
+      turns: this.#turns,
+      clock: options.host.clock,
+      durability: options.durability,
+    });
     this.#listing = new Listing(records, this.#committer, readsWait, options.host.random.bytes(HASH_KEY_BYTES));
     this.#scans = new Scans(this.#listing, this.#committer, this.#turns, options.host.clock);
     this.#leaving = new Leaving(records, this.#committer, this.#turns);
@@ -176,7 +180,7 @@ export class Engine implements CountingService {
       mayRun: () => this.state === 'open',
       onFailure: (error) => options.onFailure?.(error),
     });
-    const mayRun = () => this.state === 'open' && this.#waiting.length === 0;
+    const mayRun = () => this.state === 'open' && this.#arrivals.isEmpty;
     this.#sweep = new Sweep(records, this.#committer, options.host.clock, mayRun);
   }
 
@@ -190,12 +194,8 @@ export class Engine implements CountingService {
     if (this.#closing !== undefined) {
       chunk.refusal = ERRORS.shutting_down.id;
       chunk.complete();
-    } else if (!this.#hasRoom(chunk.count) || !this.#turns.takesCommands(chunk.count)) {
-      chunk.keepNames();
-      this.#waiting.push(chunk);
-      this.#committer.kick();
     } else {
-      this.#apply(chunk);
+      this.#arrivals.take(chunk);
     }
   }
 
@@ -209,22 +209,17 @@ export class Engine implements CountingService {
       chunk.refusal = ERRORS.shutting_down.id;
       return true;
     }
-    if (!this.#hasRoom(chunk.count)) {
+    if (!this.#arrivals.hasRoom(chunk.count)) {
       this.#committer.kick();
       return false;
     }
-    this.#applyCommands(chunk);
+    this.#arrivals.apply(chunk, 0, chunk.count);
     return true;
   }
 
   /** Whether so many adds could be applied now, and none of them be refused but for an overflow. */
   takesAdds(count: number): boolean {
-    return this.state === 'open' && this.#hasRoom(count) && this.#records.areUnbounded;
-  }
-
-  /** Whether so many commands can be applied now, without going ahead of others. */
-  #hasRoom(commands: number): boolean {
-    return this.#waiting.length === 0 && this.#committer.hasRoom(commands);
+    return this.state === 'open' && this.#arrivals.hasRoom(count) && this.#records.areUnbounded;
   }
 
   async scan(request: ScanRequest): Promise<ScanPage> {
@@ -286,7 +281,7 @@ export class Engine implements CountingService {
       durableSequence: this.#committer.durableSequence,
       groups: this.#groupCount,
       syncs: this.#committer.syncs,
-      commands: this.#commandCount,
+      commands: this.#arrivals.commands,
       journalBytes: this.#journal.bytesSinceSnapshot,
       tableBytes: this.#records.memory.bytes,
       tableBytesMax: this.#records.memory.bytesMax,
@@ -325,50 +320,15 @@ export class Engine implements CountingService {
     const { clock } = this.#options.host;
     for (;;) {
       const isDurable = await this.flush().then(() => true, ignoreUnknown);
-      if (isDurable === true && this.#waiting.length === 0) return true;
+      if (isDurable === true && this.#arrivals.isEmpty) return true;
       if (!this.#committer.isFailing) continue;
       if (clock.monotonicMs() >= endMs) return false;
       await new Promise<void>((resolve) => clock.schedule(REPAIR_POLL_MS, resolve));
     }
   }
 
-  /** Applies the chunk, and starts the commit of what it changed. @returns the order of the group to wait for. */
-  #applyCommands(chunk: Chunk): number {
-    this.#commandCount += chunk.count;
-    const { clock } = this.#options.host;
-    let dependency: number;
-    try {
-      dependency = this.#submission.apply(chunk, clock.nowMs());
-    } catch (fault) {
-      // Carried out in part, without its key: nothing of it may become durable, and the process ends, whoever catches this one.
-      this.#committer.close();
-      throwSoon(clock, fault);
-      throw fault;
-    }
-    this.#turns.spendCommands(chunk.count, this.#commands.slow);
-    if (!this.#committer.gathering.isEmpty) this.#committer.kick();
-    return dependency;
-  }
-
-  #apply(chunk: Chunk): void {
-    const dependency = this.#applyCommands(chunk);
-    const group = dependency === NO_GROUP ? undefined : this.#committer.group(dependency);
-    // Of one that is not sealed, what it gets then. If the journal fails before, a group with a lower number restates what is in it.
-    if (group !== undefined) chunk.sequence = group.sequence > 0n ? group.sequence : this.#committer.newestSequence;
-    if (group === undefined || this.#options.durability === 'off') chunk.complete();
-    else if (this.#options.durability === 'interval' && group.written) chunk.complete();
-    else group.chunks.push(chunk);
-  }
-
-  /** Gives the waiting chunks their turn, as long as there is room. */
   #drain(): void {
-    let taken = 0;
-    for (const chunk of this.#waiting) {
-      if (!this.#committer.hasRoom(chunk.count) || !this.#turns.takesCommands(chunk.count)) break;
-      this.#apply(chunk);
-      taken++;
-    }
-    this.#waiting.splice(0, taken);
+    this.#arrivals.drain();
     this.#snapshots.whenDue();
   }
 

@@ -40,6 +40,8 @@ export class Submission {
   readonly #refs = new Int32Array(CHUNK_COMMANDS_MAX);
   readonly #hashes = new Int32Array(CHUNK_COMMANDS_MAX);
   #dependsOnNewest = false;
+  /** Idempotency keys that the last commands are remembered by. */
+  keys = 0;
 
   constructor(records: Records, commands: Commands, committer: Committer, keys: IdempotencyStore) {
     this.#records = records;
@@ -49,30 +51,33 @@ export class Submission {
   }
 
   /**
-   * Applies the chunk and fills its outcomes.
+   * Applies the commands `[from, to)` of the chunk and fills their outcomes; all of them, if it is all or nothing or has a key.
    * @returns the order of the group that the outcomes depend on, or `NO_GROUP`.
    */
-  apply(chunk: Chunk, nowMs: number): number {
+  apply(chunk: Chunk, from: number, to: number, nowMs: number): number {
     this.#dependsOnNewest = false;
+    this.keys = 0;
     this.#commands.begin(nowMs, this.#committer.gathering.order);
-    chunk.refusal = DONE;
-    chunk.replayed = false;
-    chunk.appliedAtMs = nowMs;
+    if (from === 0) {
+      chunk.refusal = DONE;
+      chunk.replayed = false;
+      chunk.appliedAtMs = nowMs;
+    }
     const { key } = chunk;
-    if (key === undefined || !this.#answerFromRecord(chunk, key)) this.#applyCommands(chunk, nowMs);
+    if (key === undefined || !this.#answerFromRecord(chunk, key)) this.#applyCommands(chunk, from, to, nowMs);
     return this.#dependsOnNewest ? this.#committer.newestTouched : this.#commands.dependency;
   }
 
-  #applyCommands(chunk: Chunk, nowMs: number): void {
+  #applyCommands(chunk: Chunk, from: number, to: number, nowMs: number): void {
     const refs = this.#refs;
     const hashes = this.#hashes;
     const isImport = chunk.key?.scope === 'import';
     const undo = chunk.atomic || isImport ? new Undo(this.#records) : undefined;
     const isFailing = this.#committer.isFailing;
     const added: StoredRecord[] = [];
-    for (let i = 0; i < chunk.count; i++) {
-      if (i % STRIP_COMMANDS === 0) {
-        this.#commands.findMany(chunk, i, Math.min(i + STRIP_COMMANDS, chunk.count), refs, hashes);
+    for (let i = from; i < to; i++) {
+      if ((i - from) % STRIP_COMMANDS === 0) {
+        this.#commands.findMany(chunk, i, Math.min(i + STRIP_COMMANDS, to), refs, hashes);
       }
       if (isFailing && !this.#mayApplyWhileFailing(chunk, i, refs[i])) continue;
       const id = chunk.options.length === 0 ? undefined : chunk.options[i]?.id;
@@ -193,6 +198,7 @@ export class Submission {
   #record(key: IdempotencyKey, nowMs: number, outcomes: Uint8Array, added: StoredRecord[]): void {
     const record = this.#keys.add(key, nowMs, outcomes);
     added.push(record);
+    this.keys++;
     const group = this.#committer.gathering;
     group.records.push(record);
     group.recordBytes += recordBytes(record);

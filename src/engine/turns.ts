@@ -10,6 +10,8 @@ import type { Clock } from '../host/host.ts';
 export const TURN_STEPS = 60_000;
 /** A command that is more than a plain add, or makes a counter. */
 export const SLOW_STEPS = 8;
+/** An idempotency key that is remembered. */
+const KEY_STEPS = 24;
 
 export class Turns {
   readonly #clock: Clock;
@@ -34,9 +36,9 @@ export class Turns {
     return this.takes(count * (1 + SLOW_STEPS));
   }
 
-  /** So many commands have been applied, of which some were no plain adds. */
-  spendCommands(count: number, slow: number): void {
-    this.spend(count + slow * SLOW_STEPS);
+  /** So many commands have been applied, of which some were no plain adds, and so many keys are remembered for them. */
+  spendCommands(count: number, slow: number, keys: number): void {
+    this.spend(count + slow * SLOW_STEPS + keys * KEY_STEPS);
   }
 
   /** So many have been done. */
