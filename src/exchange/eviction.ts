@@ -11,6 +11,7 @@ import type { Own } from './loader.ts';
 import { dropSlots, type LocalSlot } from './local-slots.ts';
 import { pause } from './pause.ts';
 import type { Publisher } from './publisher.ts';
+import { Rest } from './rest.ts';
 import type { SharedCounter } from './shared-counter.ts';
 import type { SharedCounters } from './shared-counters.ts';
 
@@ -30,24 +31,29 @@ export interface EvictionOptions {
   readonly publisher: Publisher;
   readonly own: () => Own;
   /** Undefined: no limit. */
-  readonly memoryBytes: number | undefined;
+  readonly memoryBytes?: number | undefined;
   readonly isDurable: boolean;
   /** Whether the store does: while it is away, what was counted since cannot leave. */
   readonly isAnswering: () => boolean;
   /** Whether it has what it had confirmed: otherwise nothing leaves. */
   readonly isTrusted: () => boolean;
+  /** How often it has gone back in time, and how far back it may go, ms. */
+  readonly wentBack: () => number;
+  readonly keepFoldedMs: number;
   readonly clock: Clock;
   readonly failed: (error: unknown) => void;
 }
 
 export class Eviction {
   readonly #options: EvictionOptions;
+  readonly #rest: Rest;
   #hand = 0;
   #evicted = 0;
   #running: Promise<void> | undefined;
 
   constructor(options: EvictionOptions) {
     this.#options = options;
+    this.#rest = new Rest(options, (counter) => this.#letGo(counter));
   }
 
   /** Counters that have left since the start. */
@@ -82,6 +88,22 @@ export class Eviction {
     return true;
   }
 
+  /** Lets counters go that were deleted long ago. To be called again and again. */
+  rest(): void {
+    this.#rest.step();
+  }
+
+  /** What this directory has counted on it stays in the engine: it goes on from there, also while the store is away. */
+  #letGo(counter: SharedCounter): void {
+    if (counter.pins === 0 && counter.warmth === 'warm' && this.#isSafe(counter)) this.#leave(counter);
+  }
+
+  #leave(counter: SharedCounter): void {
+    if (counter.warmth === 'warm') this.#options.kept.drop(counter.name);
+    this.#options.counters.forget(counter);
+    this.#evicted++;
+  }
+
   async #makeRoom(wantedBytes: number): Promise<void> {
     try {
       const { counters, engine, identity, own, isTrusted } = this.#options;
@@ -96,9 +118,7 @@ export class Eviction {
         // Of one that is cold nothing is known here: what the engine has of it stays.
         const known = leaving.filter(({ warmth }) => warmth === 'warm');
         const slots = known.map(({ name }): LocalSlot => ({ name, ordinal, net: 0n }));
-        for (const counter of leaving) counters.forget(counter);
-        for (const { name } of known) this.#options.kept.drop(name);
-        this.#evicted += leaving.length;
+        for (const counter of leaving) this.#leave(counter);
         // Whoever wants one of them back reads the engine after this.
         await dropSlots(engine, slots);
       }

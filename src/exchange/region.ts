@@ -188,18 +188,17 @@ export class Region {
   }
 
   #evictionOf(own: () => Own, failed: (error: unknown) => void): Eviction {
-    const { engine, identity, memoryBytes, store, host } = this.#options;
+    const { store, host } = this.#options;
     return new Eviction({
+      ...this.#options,
       counters: this.counters,
-      engine,
-      identity,
       kept: this.#kept,
       publisher: this.#publisher,
       own,
-      memoryBytes,
       isDurable: store.guarantees.durable,
       isAnswering: () => this.isAnswering,
       isTrusted: () => this.isAnswering && this.#reassertion.isDone,
+      wentBack: () => this.#reassertion.wentBack,
       clock: host.clock,
       failed,
     });
@@ -264,6 +263,7 @@ export class Region {
     if (!this.store.guarantees.durable) this.#reassertion.again();
     this.#loops.every(leaseMs / 20, () => this.#incarnations.renew());
     this.#loops.every(leaseMs / 20, () => this.eviction.step());
+    this.#loops.every(leaseMs / 20, () => this.eviction.rest());
     this.#loops.every(leaseMs / 4, async () => {
       await this.#incarnations.endPast();
       await this.#heir.step();

@@ -26,6 +26,7 @@ export interface RegionWorldOptions {
   readonly durability?: NodeOptions['durability'];
   readonly ack?: 'journal' | 'store';
   readonly memoryBytes?: number;
+  readonly keepFoldedMs?: number;
   /** Counters that are only added to. */
   readonly names?: number;
   /** What may happen, and how often per step. */
@@ -257,6 +258,7 @@ export class RegionWorld {
       durability,
       ack,
       memoryBytes,
+      keepFoldedMs,
       between = (inner) => inner,
       opened,
       diskBetween = (disk: Disk) => disk,
@@ -269,6 +271,7 @@ export class RegionWorld {
       ...(durability === undefined ? {} : { durability }),
       ...(ack === undefined ? {} : { ack }),
       ...(memoryBytes === undefined ? {} : { memoryBytes }),
+      ...(keepFoldedMs === undefined ? {} : { keepFoldedMs }),
       between: (inner, engine) => this.#watched(between(inner, engine), engine, running),
       ...(opened === undefined ? {} : { opened }),
       onFatal: (error) =>
