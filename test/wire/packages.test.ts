@@ -12,6 +12,8 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { ServerProcess, stopServers } from './server-process.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+/** Of a busy machine: npm and the compiler take seconds on a quiet one. */
+const PATIENCE_MS = 240_000;
 const TSC = join(ROOT, 'node_modules/typescript/bin/tsc');
 
 interface Packed {
@@ -38,7 +40,7 @@ beforeAll(async () => {
   const script = join(both, 'node_modules/.bin/tallyd');
   const server = await ServerProcess.start({ data: join(root, 'data'), script, flags: ['--resp', 'off'] });
   url = `http://${server.http?.host}:${server.http?.port}`;
-});
+}, PATIENCE_MS);
 afterAll(async () => {
   await stopServers();
   rmSync(root, { recursive: true, force: true });
@@ -50,16 +52,17 @@ function npm(cwd: string, ...args: string[]): string {
   return execFileSync('npm', args, { cwd, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
-/** Where tallyd's own dependencies lie in this checkout. */
+/** Where tallyd's own dependencies lie in this checkout, and the links to their programs, without which npm asks for them again. */
 function dependencies(): string[] {
   const lock = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
     readonly packages: Readonly<
       Record<string, { readonly [reason in 'dev' | 'devOptional' | 'peer' | 'link']?: boolean }>
     >;
   };
-  return Object.entries(lock.packages).flatMap(([path, { dev, devOptional, peer, link }]) =>
+  const paths = Object.entries(lock.packages).flatMap(([path, { dev, devOptional, peer, link }]) =>
     path.startsWith('node_modules/') && !(dev || devOptional || peer || link) ? [path] : [],
   );
+  return [...paths, 'node_modules/.bin'];
 }
 
 /** A package of a user's that has these tarballs, and the packages that they need, from here: no registry is asked. */
@@ -67,8 +70,9 @@ function consumer(name: string, present: readonly string[], ...tarballs: string[
   const directory = join(root, name);
   mkdirSync(directory);
   writeFileSync(join(directory, 'package.json'), JSON.stringify({ name, private: true }));
-  for (const path of present) cpSync(join(ROOT, path), join(directory, path), { recursive: true });
-  npm(directory, 'install', '--offline', '--no-audit', '--no-fund', ...tarballs);
+  for (const path of present)
+    cpSync(join(ROOT, path), join(directory, path), { recursive: true, verbatimSymlinks: true });
+  npm(directory, 'install', '--offline', '--cache', join(root, 'empty'), '--no-audit', '--no-fund', ...tarballs);
   return directory;
 }
 
@@ -115,35 +119,43 @@ it('are of one version, need each other exactly, and the client nothing at all',
   expect(client?.size).toBeLessThan(40_000);
 });
 
-it('serve TypeScript in ES modules and CommonJS, under node16 and bundler, and run in both', () => {
-  for (const extension of ['mts', 'cts']) writeFileSync(join(both, `use.${extension}`), PROGRAM);
-  writeFileSync(join(both, 'use.ts'), PROGRAM);
-  const node = ['--types', 'node', '--typeRoots', join(ROOT, 'node_modules/@types')];
-  tsc(both, ...node, '--module', 'node16', '--moduleResolution', 'node16', 'use.mts', 'use.cts');
-  tsc(both, ...node, '--noEmit', '--module', 'esnext', '--moduleResolution', 'bundler', 'use.ts');
-  expect(readFileSync(join(both, 'use.cjs'), 'utf8')).toContain('require("@tallyd/client")');
-  for (const format of ['mjs', 'cjs']) {
-    const args = [join(both, `use.${format}`), join(both, format), format, url];
-    expect(execFileSync(process.execPath, args, { encoding: 'utf8' })).toBe('2,5,5,true\n');
-  }
-});
+it(
+  'serve TypeScript in ES modules and CommonJS, under node16 and bundler, and run in both',
+  () => {
+    for (const extension of ['mts', 'cts']) writeFileSync(join(both, `use.${extension}`), PROGRAM);
+    writeFileSync(join(both, 'use.ts'), PROGRAM);
+    const node = ['--types', 'node', '--typeRoots', join(ROOT, 'node_modules/@types')];
+    tsc(both, ...node, '--module', 'node16', '--moduleResolution', 'node16', 'use.mts', 'use.cts');
+    tsc(both, ...node, '--noEmit', '--module', 'esnext', '--moduleResolution', 'bundler', 'use.ts');
+    expect(readFileSync(join(both, 'use.cjs'), 'utf8')).toContain('require("@tallyd/client")');
+    for (const format of ['mjs', 'cjs']) {
+      const args = [join(both, `use.${format}`), join(both, format), format, url];
+      expect(execFileSync(process.execPath, args, { encoding: 'utf8' })).toBe('2,5,5,true\n');
+    }
+  },
+  PATIENCE_MS,
+);
 
-it('let a browser count: a bundle of the client needs nothing but the web', async () => {
-  writeFileSync(
-    join(alone, 'page.ts'),
-    `import { TallydClient } from '@tallyd/client';
+it(
+  'let a browser count: a bundle of the client needs nothing but the web',
+  async () => {
+    writeFileSync(
+      join(alone, 'page.ts'),
+      `import { TallydClient } from '@tallyd/client';
      export const counted = (url: string): Promise<bigint | undefined> => new TallydClient({ url }).increment('page', 3);`,
-  );
-  const web = ['--types', '', '--lib', 'es2022,dom', '--module', 'esnext', '--moduleResolution', 'bundler'];
-  tsc(alone, ...web, 'page.ts');
-  const bundle = await rolldown({ input: join(alone, 'page.js'), platform: 'browser', logLevel: 'silent' });
-  const { output } = await bundle.generate({ format: 'iife', name: 'page' });
-  await bundle.close();
-  const [chunk] = output;
-  expect([output.length, chunk.imports, chunk.dynamicImports]).toEqual([1, [], []]);
-  const { fetch, URL, TextEncoder, AbortController, Headers, crypto, performance, setTimeout, clearTimeout } =
-    globalThis;
-  const page = { fetch, URL, TextEncoder, AbortController, Headers, crypto, performance, setTimeout, clearTimeout };
-  const counted: unknown = runInContext(`${chunk.code}; page.counted(${JSON.stringify(url)})`, createContext(page));
-  expect(await counted).toBe(3n);
-});
+    );
+    const web = ['--types', '', '--lib', 'es2022,dom', '--module', 'esnext', '--moduleResolution', 'bundler'];
+    tsc(alone, ...web, 'page.ts');
+    const bundle = await rolldown({ input: join(alone, 'page.js'), platform: 'browser', logLevel: 'silent' });
+    const { output } = await bundle.generate({ format: 'iife', name: 'page' });
+    await bundle.close();
+    const [chunk] = output;
+    expect([output.length, chunk.imports, chunk.dynamicImports]).toEqual([1, [], []]);
+    const { fetch, URL, TextEncoder, AbortController, Headers, crypto, performance, setTimeout, clearTimeout } =
+      globalThis;
+    const page = { fetch, URL, TextEncoder, AbortController, Headers, crypto, performance, setTimeout, clearTimeout };
+    const counted: unknown = runInContext(`${chunk.code}; page.counted(${JSON.stringify(url)})`, createContext(page));
+    expect(await counted).toBe(3n);
+  },
+  PATIENCE_MS,
+);
