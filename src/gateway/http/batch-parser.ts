@@ -126,7 +126,8 @@ function* parseArray(walk: Walk): Work<{ entries: unknown[]; count: number }> {
   for (;;) {
     const from = walk.at;
     const text = walk.value();
-    if (count++ < BATCH_ENTRIES_MAX) entries.push(parseExact(text, COMPLAINT));
+    if (count < BATCH_ENTRIES_MAX) entries.push(parseExact(text, `the entry with index ${count} is not JSON`));
+    count++;
     walk.skipSpace();
     if (walk.take(CLOSE_ARRAY)) return { entries, count };
     walk.expect(COMMA);

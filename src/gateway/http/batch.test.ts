@@ -98,6 +98,14 @@ describe('the body of a batch', () => {
     expect((await batch(body)).refused).toBe(0);
   });
 
+  it.each([
+    ['{"name":"a"}\n{"name":"b" "by":1}\n', 'line 2 is not JSON', 12],
+    ['[{"name":"a"},\n {"name":"b" "by":1}]', 'the entry with index 1 is not JSON', 12],
+  ])('says once where it is broken: %j', async (body, part, position) => {
+    const { detail } = JSON.parse(await door.text(400, 'POST', '/v1/batch', body)) as { detail: string };
+    expect(detail).toMatch(new RegExp(`^${part}: [^:]* at position ${position}$`));
+  });
+
   it('changes nothing when its last line is broken', async () => {
     const name = fresh();
     const answer = await door.send('POST', '/v1/batch', `{"name":"${name}"}\n{"name":"${name}"}\n{"name":`);
@@ -309,7 +317,14 @@ describe('keys', () => {
     expect(await door.code('POST', '/v1/batch', body, { ...headers, 'idempotency-key': 'x' })).toBe(
       'invalid_idempotency_key',
     );
-    expect(await door.code('POST', '/v1/batch', body, { 'tallyd-import-chunk': '' })).toBe('invalid_idempotency_key');
+    for (const chunk of ['', '>ab12']) {
+      const refused = await door.code('POST', '/v1/batch', body, { 'tallyd-import-chunk': chunk });
+      expect(refused).toBe('invalid_idempotency_key');
+    }
+    for (const header of ['tallyd-import-after', 'tallyd-import-places']) {
+      const refused = await door.code('POST', '/v1/batch', body, { 'tallyd-import-chunk': 'new', [header]: '>ab12' });
+      expect(refused).toBe('invalid_idempotency_key');
+    }
   });
 });
 

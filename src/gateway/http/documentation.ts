@@ -30,6 +30,7 @@ export async function documentationRoutes(app: FastifyInstance, answers: Answers
     await scope.register(helmet, { contentSecurityPolicy: false, hsts: false });
     await scope.register(swaggerUi, {
       routePrefix: '/docs',
+      theme: { title: 'Tallyd' },
       staticCSP: true,
       // Over plain http, by another name than localhost, a browser would load nothing of the page.
       transformStaticCSP: (policy) => policy.replace(/\s*upgrade-insecure-requests;?/, ''),

@@ -73,9 +73,9 @@ export function batchKeyOf(request: FastifyRequest, chunk: Chunk): IdempotencyKe
   const { 'tallyd-import-after': after, 'tallyd-import-places': places } = request.headers;
   return {
     scope: 'import',
-    key: validKey(String(header)),
+    key: importId(String(header)),
     fingerprint: contentOf(chunk),
-    after: after === undefined ? undefined : validKey(String(after)),
+    after: after === undefined ? undefined : importId(String(after)),
     places: places === undefined ? undefined : placesOf(String(places)),
   };
 }
@@ -86,7 +86,7 @@ function placesOf(header: string): string[] {
   if (ids.length > PLACES_MAX) {
     throw new CountingError('invalid_idempotency_key', `Tallyd-Import-Places names at most ${PLACES_MAX} places`);
   }
-  return ids.map((id) => validKey(id.trim()));
+  return ids.map((id) => importId(id.trim()));
 }
 
 /** Digest of what is counted: names and amounts, with their bounds and times to live. Ids do not count: an import may leave them out. */
@@ -120,6 +120,12 @@ function askedOf(options: CommandOptions | undefined): string {
 export function entryKey(id: string, asked: string): IdempotencyKey {
   const fingerprint = hash('sha256', asked).slice(0, FINGERPRINT_DIGITS);
   return { scope: 'request', key: validKey(id), fingerprint };
+}
+
+/** An id of an import. The store of keys marks ids inside of a chunk with `>`. @throws CountingError invalid_idempotency_key */
+function importId(id: string): string {
+  if (!id.startsWith('>')) return validKey(id);
+  throw new CountingError('invalid_idempotency_key', 'the id of an import begins with no ">"');
 }
 
 function validKey(key: string): string {

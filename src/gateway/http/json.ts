@@ -29,6 +29,8 @@ export class NotAnInteger {
 const INTEGER_FIELDS: ReadonlySet<string> = new Set(['by', 'value', 'floor', 'ceiling', 'ttl', 'at']);
 /** A number, as the value of a field, that plain `JSON.parse` may not read as it is meant. May match inside a string. */
 const RISKY_NUMBER = /"\s*:\s*(?:-0|-?(?:\d{16}|\d+[.eE]))/;
+/** Of the text alone, which may be one line of a body: its position says as much. */
+const LINE_OF_TEXT = / \(line \d+ column \d+\)$/;
 const INTEGER = /^(?:0|-?[1-9][0-9]*)$/;
 /** No route takes more than a list of flat objects in an object. */
 export const NESTING_MAX = 9;
@@ -68,7 +70,7 @@ export function parseExact(bytes: Buffer, complaint: string): unknown {
       ? JSON.parse(text, revive as (key: string, value: unknown) => unknown)
       : JSON.parse(text);
   } catch (error) {
-    throw new CountingError('invalid_body', `${complaint}: ${(error as Error).message}`);
+    throw new CountingError('invalid_body', `${complaint}: ${(error as Error).message.replace(LINE_OF_TEXT, '')}`);
   }
   if (quotes !== 2 * (stringsIn(value) - longLiterals)) {
     throw new CountingError('invalid_body', 'an object in the body has the same field twice');

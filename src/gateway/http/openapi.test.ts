@@ -182,6 +182,7 @@ describe('every operation, executed as the page fills it in', () => {
 describe('the page', () => {
   it('has no foreign assets', async () => {
     const page = await door.send('GET', '/docs/');
+    expect(page.text).toContain('<title>Tallyd</title>');
     expect(page.text).toContain('swagger-ui');
     expect(page.text).not.toMatch(/(src|href)="(https?:)?\/\//);
     expect(page.headers['content-security-policy']).toBeDefined();

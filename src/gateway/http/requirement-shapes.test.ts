@@ -46,6 +46,8 @@ describe('the shapes of the requirement documents', () => {
     expect(shape.exec(update)?.[1]).toBe('-1');
     expect(await door.text(200, 'GET', path)).toMatch(shape);
     expect(await door.text(200, 'GET', `/v1/counters/post-${kind}:${kind}`)).toContain('"value":-1');
+    const unknown = await door.text(400, 'PUT', path, '{"action":"inc"}');
+    expect(JSON.parse(unknown).detail).toBe('field "action": must be one of increment, decrement');
     for (const body of [undefined, '{}', '{"action":"double"}', '{"action":"increment","by":2}']) {
       expect(await door.code('PUT', path, body)).toBe('invalid_body');
     }

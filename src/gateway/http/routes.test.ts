@@ -204,6 +204,15 @@ describe('listing', () => {
     },
   );
 
+  it.each([
+    ['/v1/counters?limit=0', 'parameter "limit": Counters in a page at most, 1 to 10000; 100 without it.'],
+    ['/v1/counters?limit=10001', 'parameter "limit": 1 to 10000'],
+    ['/v1/counters/a?consistency=foo', 'parameter "consistency": must be one of local, region, strong'],
+    ['/v1/counters/a?numbers=1', 'parameter "numbers": must be one of literal, string'],
+  ])('says what a parameter takes: %s', async (path, detail) => {
+    expect(JSON.parse(await door.text(400, 'GET', path)).detail).toBe(detail);
+  });
+
   it('refuses a cursor that it did not give', async () => {
     for (const cursor of ['1', 'x', '99999999999999999999']) {
       expect(await door.code('GET', `/v1/counters?cursor=${cursor}`)).toBe('invalid_cursor');

@@ -25,7 +25,7 @@ interface SchemaError {
 /** Compiles a schema once, at opening. */
 export function compileCheck(schema: TSchema, part: RequestPart): Check {
   const compiled = Compile(schema);
-  return (value) => (compiled.Check(value) ? undefined : complaint(compiled.Errors(value), part));
+  return (value) => (compiled.Check(value) ? undefined : complaint(compiled.Errors(value), schema, part));
 }
 
 /** For Fastify, which wants it in this shape. Never changes the value. */
@@ -49,7 +49,7 @@ export function invalidCount(field: string): CountingError {
   return new CountingError('invalid_number', `${field}: ${ERRORS.invalid_number.message}`);
 }
 
-function complaint(errors: readonly SchemaError[], part: RequestPart): CountingError {
+function complaint(errors: readonly SchemaError[], schema: TSchema, part: RequestPart): CountingError {
   const otherwise: ErrorCode = part === 'body' ? 'invalid_body' : 'invalid_query';
   const kind = part === 'body' ? 'field' : 'parameter';
   const unknown = errors.find(({ keyword }) => keyword === 'additionalProperties');
@@ -69,7 +69,21 @@ function complaint(errors: readonly SchemaError[], part: RequestPart): CountingE
   if (field === '') return new CountingError(otherwise, 'the body must be a JSON object');
   if (part === 'body' && COUNTS.has(field)) return invalidCount(field);
   if (part === 'body' && field === 'ttl') return invalidTtl();
-  return new CountingError(otherwise, `${kind} "${field}": ${error?.message ?? 'not allowed'}`);
+  return new CountingError(
+    otherwise,
+    `${kind} "${field}": ${error === undefined ? 'not allowed' : demandOf(error, schema, field)}`,
+  );
+}
+
+/** What the field takes. */
+function demandOf({ keyword, params, message }: SchemaError, schema: TSchema, field: string): string {
+  const { allowedValues } = params as { readonly allowedValues?: readonly unknown[] };
+  if (allowedValues !== undefined) return `must be one of ${allowedValues.join(', ')}`;
+  const { properties } = schema as {
+    readonly properties?: Readonly<Record<string, { readonly description?: string }>>;
+  };
+  // The description says in words what a pattern means.
+  return (keyword === 'pattern' ? properties?.[field]?.description : undefined) ?? message;
 }
 
 function fieldOf(path: string): string {
