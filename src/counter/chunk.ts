@@ -131,6 +131,8 @@ export class Chunk {
   nameLength: Int32Array;
   /** Two lanes per command. */
   amount: Int32Array;
+  /** Of a service some of whose counters are shared: a `Route` per command. */
+  route: Uint8Array;
   /** Sparse: empty while no command has options. */
   readonly options: (CommandOptions | undefined)[] = [];
 
@@ -193,6 +195,7 @@ export class Chunk {
     this.nameStart = new Int32Array(capacity);
     this.nameLength = new Int32Array(capacity);
     this.amount = new Int32Array(capacity * 2);
+    this.route = new Uint8Array(capacity);
     this.code = new Uint8Array(capacity);
     this.flags = new Uint8Array(capacity);
     this.value = new Int32Array(capacity * 2);
@@ -380,6 +383,7 @@ export class Chunk {
     this.nameStart = grown(this.nameStart, new Int32Array(capacity));
     this.nameLength = grown(this.nameLength, new Int32Array(capacity));
     this.amount = grown(this.amount, new Int32Array(capacity * 2));
+    this.route = grown(this.route, new Uint8Array(capacity));
     this.code = grown(this.code, new Uint8Array(capacity));
     this.flags = grown(this.flags, new Uint8Array(capacity));
     this.value = grown(this.value, new Int32Array(capacity * 2));

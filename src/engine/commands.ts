@@ -10,6 +10,8 @@ import { DONE, ERRORS } from '../counter/errors.ts';
 import { addInt64, readInt64, writeInt64 } from '../counter/int64.ts';
 import { Kind } from '../counter/key.ts';
 import { DEADLINE_MS_MAX, NAME_BYTES_MAX } from '../counter/limits.ts';
+import { isRead } from '../counter/route.ts';
+import { unreachable } from '../std/assert.ts';
 import { boundedAdd, boundedSet, tighter } from './bounds.ts';
 import { NO_GROUP, type Records } from './records.ts';
 import { Meta, Slab } from './slab.ts';
@@ -86,8 +88,9 @@ export class Commands {
       refuse(chunk, i, ERRORS.invalid_name.id);
       return;
     }
-    if (chunk.op[i] !== Op.get && chunk.op[i] !== Op.deadline) this.slow++;
-    switch (chunk.op[i]) {
+    const op = chunk.op[i] as Op;
+    if (!isRead(op)) this.slow++;
+    switch (op) {
       case Op.get:
         this.#get(chunk, i, record);
         break;
@@ -103,8 +106,11 @@ export class Commands {
       case Op.expire:
         this.#expire(chunk, i, record);
         break;
-      default:
+      case Op.deadline:
         this.#deadline(chunk, i, record);
+        break;
+      default:
+        unreachable(op);
     }
   }
 

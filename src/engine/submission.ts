@@ -7,9 +7,10 @@
  * little between two memory accesses that the processor has many of them under way at once. Then the strip's commands
  * are applied one by one, to records that are in the cache.
  */
-import { type Chunk, Flag, type IdempotencyKey, Op } from '../counter/chunk.ts';
+import { type Chunk, Flag, type IdempotencyKey, type Op } from '../counter/chunk.ts';
 import { BOUND_REFUSALS, DONE, ERRORS, KEY_TIME_REFUSALS } from '../counter/errors.ts';
 import { CHUNK_COMMANDS_MAX } from '../counter/limits.ts';
+import { isRead } from '../counter/route.ts';
 import type { Commands } from './commands.ts';
 import type { Committer } from './committer.ts';
 import { type IdempotencyStore, recordBytes, type StoredRecord } from './idempotency.ts';
@@ -104,8 +105,7 @@ export class Submission {
 
   /** While the journal is being replaced: reads of what is durable, nothing else. Fills the outcome otherwise. */
   #mayApplyWhileFailing(chunk: Chunk, i: number, ref: number): boolean {
-    const isRead = chunk.op[i] === Op.get || chunk.op[i] === Op.deadline;
-    if (isRead && !this.#committer.isUntold(ref)) return true;
+    if (isRead(chunk.op[i] as Op) && !this.#committer.isUntold(ref)) return true;
     chunk.code[i] = ERRORS.unavailable.id;
     chunk.flags[i] = 0;
     return false;

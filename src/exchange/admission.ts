@@ -3,6 +3,8 @@ import { type Chunk, type CommandOptions, Op } from '../counter/chunk.ts';
 import { DONE, ERRORS } from '../counter/errors.ts';
 import { NAME_BYTES_MAX } from '../counter/limits.ts';
 import type { Ack, Policy, PolicyTable } from '../counter/policy.ts';
+import { Route } from '../counter/route.ts';
+import { unreachable } from '../std/assert.ts';
 import type { Region } from './region.ts';
 import type { SharedCounter } from './shared-counter.ts';
 
@@ -63,8 +65,11 @@ export class Admission {
   #admit(chunk: Chunk, names: Buffer, i: number, admitted: Admitted): void {
     const { counters, codes, cold } = admitted;
     const policy = this.#policyOf(chunk, i);
-    if (policy?.scope === 'local') return;
-    codes[i] = needsAuthority(chunk.op[i] as number, chunk.options[i]) ? ERRORS.needs_authority.id : DONE;
+    const route = routeOf(chunk, i, policy);
+    chunk.route[i] = route;
+    if (route === Route.local) return;
+    const needsMore = route === Route.decided && needsAuthority(chunk.op[i] as Op, chunk.options[i]);
+    codes[i] = needsMore ? ERRORS.needs_authority.id : DONE;
     const counter = codes[i] === DONE ? this.#find(chunk, names, i, admitted) : undefined;
     if (counter === undefined) return;
     counter.pins++;
@@ -94,8 +99,7 @@ export class Admission {
   #codeOf(chunk: Chunk, i: number, counter: SharedCounter): number {
     if (counter.isDamaged) return ERRORS.store_damaged.id;
     const takesPartial = chunk.acceptsPartial || this.#policyOf(chunk, i)?.partial === true;
-    const isCut = chunk.op[i] === Op.set || chunk.op[i] === Op.delete;
-    if (counter.warmth === 'partial' && takesPartial && !isCut) return DONE;
+    if (counter.warmth === 'partial' && takesPartial && chunk.route[i] === Route.slot) return DONE;
     return this.#region.whole.isWhole ? ERRORS.store_away.id : ERRORS.store_went_back.id;
   }
 
@@ -121,8 +125,26 @@ export class Admission {
   }
 }
 
-/** What one record of one replica can't decide for all of them. */
-function needsAuthority(op: number, options: CommandOptions | undefined): boolean {
+/** What one record of one replica can't decide for all of them, is decided. */
+function routeOf(chunk: Chunk, i: number, policy: Policy | undefined): Route {
+  if (policy?.scope === 'local') return Route.local;
+  const op = chunk.op[i] as Op;
+  switch (op) {
+    case Op.set:
+    case Op.delete:
+    case Op.expire:
+      return Route.decided;
+    case Op.add:
+    case Op.get:
+    case Op.deadline:
+      return needsAuthority(op, chunk.options[i]) ? Route.decided : Route.slot;
+    default:
+      return unreachable(op);
+  }
+}
+
+/** What nobody decides yet: the store can compare and set, and no more. */
+function needsAuthority(op: Op, options: CommandOptions | undefined): boolean {
   if (op === Op.expire) return true;
   if (options === undefined) return false;
   const { floor, ceiling, saturate, deadline, onlyIf, id } = options;

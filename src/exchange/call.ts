@@ -8,6 +8,7 @@
 import { Chunk, Flag, Op } from '../counter/chunk.ts';
 import { CountingError, DONE, ERRORS, errorCode } from '../counter/errors.ts';
 import { clampInt64, fitsInt64, readInt64, writeInt64 } from '../counter/int64.ts';
+import { Route } from '../counter/route.ts';
 import type { CountingService } from '../counter/service.ts';
 import { assert } from '../std/assert.ts';
 import type { ReplicaId } from '../store/slot-store.ts';
@@ -44,19 +45,19 @@ export async function carryOut(chunk: Chunk, counters: Counters, codes: Codes, c
   // Runs need not wait for each other, for the engine takes them in order; only cuts wait for what is before them.
   const runs: Promise<void>[] = [];
   for (let from = 0; from < chunk.count; ) {
-    const counter = counters[from];
     if (codes[from] === NOT_NOW) {
       from++;
     } else if (codes[from] !== DONE) {
       refuse(chunk, from, codes[from] as number);
       from++;
-    } else if (counter !== undefined && (chunk.op[from] === Op.set || chunk.op[from] === Op.delete)) {
+    } else if (chunk.route[from] === Route.decided) {
       await Promise.all(runs.splice(0));
+      const counter = counters[from] as SharedCounter;
       if (chunk.refusal === DONE) await carryOutCut(chunk, from, counter, cuts, context);
       if (chunk.refusal !== DONE) return;
       from++;
     } else {
-      const to = endOfRun(chunk, counters, codes, from);
+      const to = endOfRun(chunk, codes, from);
       runs.push(carryOutRun(chunk, counters, from, to, context));
       cuts.isPublished = false;
       from = to;
@@ -66,8 +67,8 @@ export async function carryOut(chunk: Chunk, counters: Counters, codes: Codes, c
 }
 
 /** Whether all commands can go to the engine together, so that nobody has to wait for another command. */
-export function isOneRun(chunk: Chunk, counters: Counters, codes: Codes): boolean {
-  return endOfRun(chunk, counters, codes, 0) === chunk.count;
+export function isOneRun(chunk: Chunk, codes: Codes): boolean {
+  return endOfRun(chunk, codes, 0) === chunk.count;
 }
 
 /** Gives the commands `[from, to)` to the engine, and calls back with their outcomes in the chunk. */
@@ -80,7 +81,9 @@ export function submitRun(
   done: () => void,
 ): void {
   const run =
-    counters[from] === undefined ? new LocalRun(chunk, from, to) : new SharedRun(chunk, counters, from, to, context);
+    chunk.route[from] === Route.local
+      ? new LocalRun(chunk, from, to)
+      : new SharedRun(chunk, counters, from, to, context);
   const { inner } = run;
   inner.complete = () => {
     chunk.appliedAtMs = inner.appliedAtMs;
@@ -99,14 +102,12 @@ function carryOutRun(chunk: Chunk, counters: Counters, from: number, to: number,
   return new Promise((resolve) => submitRun(chunk, counters, from, to, context, resolve));
 }
 
-/** The end of the row of commands that the engine can take together with the first one. */
-function endOfRun(chunk: Chunk, counters: Counters, codes: Codes, from: number): number {
-  const isShared = counters[from] !== undefined;
+/** The end of the row of commands that the engine can take together with the first one; `from` when it takes none. */
+function endOfRun(chunk: Chunk, codes: Codes, from: number): number {
+  const route = chunk.route[from];
   let to = from;
-  while (to < chunk.count && codes[to] === DONE && (counters[to] !== undefined) === isShared) {
-    if (isShared && (chunk.op[to] === Op.set || chunk.op[to] === Op.delete)) break;
-    to++;
-  }
+  if (route === Route.decided) return to;
+  while (to < chunk.count && codes[to] === DONE && chunk.route[to] === route) to++;
   return to;
 }
 

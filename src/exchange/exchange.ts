@@ -8,9 +8,10 @@
  *
  * Nothing that the store does or fails to do holds up an update of a counter that is warm.
  */
-import { type Chunk, Flag, Op } from '../counter/chunk.ts';
+import { type Chunk, Flag, type Op } from '../counter/chunk.ts';
 import { CountingError, DONE, ERRORS } from '../counter/errors.ts';
 import type { PolicyTable } from '../counter/policy.ts';
+import { isRead } from '../counter/route.ts';
 import type {
   CountingService,
   ScanPage,
@@ -131,10 +132,10 @@ export class Exchange implements CountingService {
     };
     const isKnown = admitted.cold.size === 0 && admitted.crowded.length === 0;
     const isSimple = isKnown && chunk.consistency === 'local' && chunk.session === '' && !admitted.acksStore;
-    if (isSimple && isOneRun(chunk, counters, codes)) {
+    if (isSimple && isOneRun(chunk, codes)) {
       const { replica } = this.#region;
       submitRun(chunk, counters, 0, chunk.count, this.#region.context, () => {
-        this.#tellSession(chunk, admitted, replica);
+        this.#tellSession(chunk, replica);
         end();
       });
       return;
@@ -158,7 +159,7 @@ export class Exchange implements CountingService {
     if (!(await this.#refresh(chunk, admitted))) return;
     const { replica } = this.#region;
     await carryOut(chunk, counters, codes, this.#region.context);
-    this.#tellSession(chunk, admitted, replica);
+    this.#tellSession(chunk, replica);
     if (admitted.acksStore && hasChanged(chunk) && !(await this.#region.confirmAll(this.#acksMs))) {
       chunk.refusal = ERRORS.timeout.id;
     }
@@ -225,9 +226,9 @@ export class Exchange implements CountingService {
   }
 
   /** @param replica as which the chunk began */
-  #tellSession(chunk: Chunk, { counters }: Admitted, replica: ReplicaId): void {
+  #tellSession(chunk: Chunk, replica: ReplicaId): void {
     // Otherwise it may have counted under either id, which no token tells.
-    if (this.#region.replica === replica) chunk.sessionToken = sessionToken(chunk, counters, replica);
+    if (this.#region.replica === replica) chunk.sessionToken = sessionToken(chunk, replica);
   }
 }
 
@@ -251,7 +252,7 @@ function refuseTransactions({ transactions }: Chunk, admitted: Admitted): void {
 
 /** Whether nothing in it counts or cuts, so that no command minds the order. */
 function isReading(chunk: Chunk): boolean {
-  for (let i = 0; i < chunk.count; i++) if (chunk.op[i] !== Op.get) return false;
+  for (let i = 0; i < chunk.count; i++) if (!isRead(chunk.op[i] as Op)) return false;
   return true;
 }
 

@@ -6,10 +6,10 @@
  * leaves the replica only when it is. Where a cut was made `.cut` follows: a cut is in the store before it is answered. Version 0:
  * nothing was counted. A session that has updated through several nodes sends their tokens with commas between them.
  */
-import { type Chunk, Flag, Op } from '../counter/chunk.ts';
+import { type Chunk, Flag } from '../counter/chunk.ts';
 import { CountingError } from '../counter/errors.ts';
+import { Route } from '../counter/route.ts';
 import type { ReplicaId } from '../store/slot-store.ts';
-import type { Counters } from './call.ts';
 import { readLease } from './lease.ts';
 import { pause } from './pause.ts';
 import type { Region } from './region.ts';
@@ -21,11 +21,10 @@ const ASK_AGAIN_MS = 50;
 const PATIENCE_MS = 2_000;
 
 /** What a chunk that was carried out gives to later ones; empty when it has changed nothing that is shared. */
-export function sessionToken(chunk: Chunk, counters: Counters, replica: ReplicaId): string {
+export function sessionToken(chunk: Chunk, replica: ReplicaId): string {
   let hasCut = false;
   for (let i = 0; i < chunk.count && !hasCut; i++) {
-    const isCut = chunk.op[i] === Op.set || chunk.op[i] === Op.delete;
-    hasCut = isCut && counters[i] !== undefined && chunk.hasFlag(i, Flag.changed);
+    hasCut = chunk.route[i] === Route.decided && chunk.hasFlag(i, Flag.changed);
   }
   return hasCut || chunk.sequence > 0n ? `${replica}.${chunk.sequence}${hasCut ? '.cut' : ''}` : '';
 }
