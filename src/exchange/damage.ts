@@ -61,6 +61,15 @@ export class Damage {
     this.#isNew(this.#forked, replica, what);
   }
 
+  /** The store has newer slots of this replica than it has ever written. */
+  ahead(replica: ReplicaId): void {
+    this.#found++;
+    const what =
+      `the store has a newer count of this replica (${replica}) than it ever wrote: it goes on under another id; ` +
+      'what it counted before stays as the store has it where that is newer';
+    this.#isNew(this.#forked, replica, what);
+  }
+
   #isNew(reported: Set<string>, key: string, what: string): boolean {
     if (reported.has(key)) return false;
     if (reported.size === REPORTED_MAX) reported.clear();

@@ -168,8 +168,15 @@ export class Exchange implements CountingService {
   async #load(chunk: Chunk, admitted: Admitted): Promise<void> {
     // Reading the region anew loads them, too.
     if (admitted.cold.size === 0 || chunk.consistency === 'region') return;
-    await this.#region.whole.becomes(this.#region.host.clock.monotonicMs() + WHOLE_MS);
-    await new Promise<void>((resolve) => this.#region.loader.load([...admitted.cold], resolve));
+    const { whole, loader, host } = this.#region;
+    const endMs = host.clock.monotonicMs() + WHOLE_MS;
+    let wentBack = true;
+    while (wentBack) {
+      const isWhole = await whole.becomes(endMs);
+      const { round } = whole;
+      await new Promise<void>((resolve) => loader.load([...admitted.cold], resolve));
+      wentBack = isWhole && whole.round !== round;
+    }
     this.#admission.judge(chunk, admitted);
   }
 

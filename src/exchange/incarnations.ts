@@ -72,6 +72,24 @@ export class Incarnations {
     return this.#renewing;
   }
 
+  /** Shows what the store has of our lease now: one that is under way may have got there earlier. @throws as `renew` */
+  async prove(): Promise<boolean> {
+    await this.#renewing?.catch(() => {
+      // Whoever asked for it is told.
+    });
+    return this.renew();
+  }
+
+  /**
+   * The store has a newer slot of ours than was ever written here. Where somebody else counts under our id, the lease shows it, and this
+   * process ends; otherwise what the store has is wrong, and this replica goes on under another id. @throws as `renew`
+   */
+  async leaveId(): Promise<void> {
+    const { replica } = this.#own;
+    const isHeld = await this.prove();
+    if (isHeld && this.#own.replica === replica) await this.#leaveId();
+  }
+
   /** Has our lease say that under this term of the store all that is known here was asserted to it. @throws as `renew` */
   announce(term: string): Promise<boolean> {
     this.#membership.reasserted(term);
@@ -116,16 +134,27 @@ export class Incarnations {
   async #renewOnce(): Promise<boolean> {
     const membership = this.#membership;
     const tenure = await membership.renew(this.#options.confirmedThrough());
-    if (membership.losses > this.#losses) {
+    const isLost = membership.losses > this.#losses;
+    if (isLost) {
       this.#losses = membership.losses;
       this.#options.wentBack();
     }
     if (tenure === 'taken') await this.endAsForked();
     if (tenure === 'final') await this.#startAnew();
+    // What has left for the store is there as it was long ago, or not at all. Counted on under this id it would be newer than what others
+    // know of it, and take its place.
+    if (tenure === 'held' && isLost && this.#options.identity.record.hasEvicted === true) await this.#leaveId();
     return tenure === 'held';
   }
 
-  /** We were taken for dead: what we have counted is folded, or will be; from now on we count under a fresh id. */
+  /** The lease is ours, and is left as by a clean stop, so that the heir need not wait until it expires. */
+  async #leaveId(): Promise<void> {
+    const membership = this.#membership;
+    await this.#startAnew();
+    await membership.leaveBaton(newId(this.#options.host.random), this.#options.engine.durableSequence);
+  }
+
+  /** What we have counted is folded, or will be; from now on we count under a fresh id. */
   async #startAnew(): Promise<void> {
     const { identity, host, engine, counters } = this.#options;
     const { id, ordinal } = await freshIncarnation(identity, host, undefined);

@@ -5,9 +5,10 @@
  * A counter is in the map, and takes part in what the feed says, from before its state is read: so nothing that changes
  * meanwhile is missed.
  */
+import { CountingError } from '../counter/errors.ts';
 import { type Cut, newerCut, noCut } from '../crdt/cut.ts';
 import type { CounterState } from '../crdt/merge.ts';
-import { NO_SLOT, noSlots } from '../crdt/slot.ts';
+import { NO_SLOT, noSlots, type Slot } from '../crdt/slot.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Host } from '../host/host.ts';
 import type { NamedCut, ReplicaId, SlotStore, StoredState } from '../store/slot-store.ts';
@@ -34,8 +35,10 @@ export interface LoaderOptions {
   readonly own: () => Own;
   /** Resolves when the slots of all earlier incarnations are final. */
   readonly ended: () => Promise<void>;
-  /** A slot of ours is newer in the store than what has been written here: someone else writes under our id. */
-  readonly forked: () => void;
+  /** Resolves when it is known whether the store, if it has another term, has lost anything: then we may count under another id. */
+  readonly prove: () => Promise<unknown>;
+  /** A slot of ours is newer in the store than what has been written here. Resolves when we count under another id. */
+  readonly leaveId: () => Promise<void>;
   /** Whether the store has all that it had confirmed: otherwise what it says is a part. */
   readonly isWhole: () => boolean;
   readonly damage: Damage;
@@ -120,6 +123,7 @@ export class Loader {
     const wasWhole = this.#options.isWhole();
     const states = await this.#options.store.read(counters.map((counter) => counter.name));
     this.#loads += counters.length;
+    if (this.#options.identity.record.hasEvicted === true) await this.#options.prove();
     await this.#options.engine.turn(counters.length * COUNTER_STEPS);
     const whole = counters.map((_, i) => i).filter((i) => states[i]?.damage === undefined);
     const pick = <Item>(items: readonly Item[]): Item[] => whole.map((i) => items[i] as Item);
@@ -162,7 +166,7 @@ export class Loader {
     states: readonly CounterState<ReplicaId>[] | undefined,
   ): Promise<void> {
     const names = counters.map((counter) => counter.name);
-    const { engine, identity, own, ended, forked } = this.#options;
+    const { engine, identity, own, ended } = this.#options;
     await ended();
     const { replica, ordinal } = own();
     for (const { id, ordinal: past, through, foldedAt } of identity.record.incarnations) {
@@ -176,20 +180,34 @@ export class Loader {
     const nets = await readNets(engine, names, ordinal);
     // Under another id by now: this was one of the earlier ones.
     if (own().ordinal !== ordinal) return this.#takeNets(counters, states);
+    const allStored = counters.map((_, i) =>
+      newest(states?.[i]?.slots.get(replica), states?.[i]?.cut.folded.get(replica)),
+    );
+    if (await this.#leavesId(allStored)) return this.#takeNets(counters, states);
     const lost: LocalSlot[] = [];
     counters.forEach((counter, i) => {
-      const state = states?.[i];
-      const stored = newest(state?.slots.get(replica), state?.cut.folded.get(replica));
-      // Not the newest durable group: an heir on a copy of this directory may have read from it what is not synced yet.
-      if (stored.version > engine.info().sequence) forked();
+      const stored = allStored[i] as Slot;
       const net = nets[i] ?? stored.net;
       if (nets[i] === undefined && stored.version > 0n) lost.push({ name: counter.name, ordinal, net });
       counter.loadOwn(stored.version, counter.warmth === 'cold' ? net : undefined);
     });
     if (lost.length > 0) await restoreNets(engine, lost);
   }
+
+  /** Whether the store has newer slots of ours than were written here, so that we now count under another id. */
+  async #leavesId(stored: readonly Slot[]): Promise<boolean> {
+    const { engine, own, leaveId, damage } = this.#options;
+    const { ordinal, replica } = own();
+    // Not the newest durable group: an heir on a copy of this directory may have read from it what is not synced yet.
+    const { sequence } = engine.info();
+    if (!stored.some(({ version }) => version > sequence)) return false;
+    damage.ahead(replica);
+    await leaveId();
+    if (own().ordinal === ordinal) throw new CountingError('shutting_down');
+    return true;
+  }
 }
 
-function newest(a = NO_SLOT, b = NO_SLOT): { readonly version: bigint; readonly net: bigint } {
+function newest(a = NO_SLOT, b = NO_SLOT): Slot {
   return a.version >= b.version ? a : b;
 }

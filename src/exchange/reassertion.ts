@@ -54,6 +54,7 @@ export class Reassertion {
   #provenThrough = 0n;
   /** The term has changed, and the lease has not been looked at since. */
   #isUnproven = false;
+  #proving: Promise<void> | undefined;
   /** Counters below this position of the list are still to be compared. */
   #left = 0;
   /** Then kept cuts of counters that nobody has asked for since the start: their slots follow. */
@@ -105,10 +106,19 @@ export class Reassertion {
     this.#options.heir.forgetPublished();
   }
 
+  /** Resolves when it is known whether the store, if it has another term, has lost anything. @throws StoreError */
+  prove(): Promise<void> {
+    if (!this.#isUnproven) return Promise.resolve();
+    this.#proving ??= this.#prove().finally(() => {
+      this.#proving = undefined;
+    });
+    return this.#proving;
+  }
+
   /** Does what the store can take now. To be called again and again, also after a failure. @throws StoreError */
   async step(): Promise<void> {
     const { publisher, clock, store, sweepMs } = this.#options;
-    if (this.#isUnproven) await this.#prove();
+    await this.prove();
     while (this.#scope !== 'nothing' && publisher.backlog < BACKLOG_MAX) {
       if (await this.#comparePage()) this.#end();
     }

@@ -8,9 +8,10 @@ import type { StoreInfo } from '../counter/service.ts';
 import { noSlots, type Slot } from '../crdt/slot.ts';
 import type { Host } from '../host/host.ts';
 import type { Values } from '../journal/entries/value.ts';
-import type { Changes, NamedCut, ReplicaId } from '../store/slot-store.ts';
+import { type Changes, type NamedCut, type ReplicaId, StoreError } from '../store/slot-store.ts';
 import { type Attached, attach, recognise } from './attach.ts';
 import type { CallContext } from './call.ts';
+import { Closing } from './closing.ts';
 import { Cutter } from './cutter.ts';
 import { Damage } from './damage.ts';
 import { Eviction } from './eviction.ts';
@@ -58,7 +59,7 @@ export class Region {
   readonly #kept: KeptCuts;
   readonly #outage: Outage;
   readonly #loops: Loops;
-  #isClosing = false;
+  readonly #closing: Closing;
 
   /** @throws AttachError, StoreRefusal, StoreError */
   static async open(options: RegionOptions): Promise<Region> {
@@ -92,21 +93,31 @@ export class Region {
     const own = (): Own => this.#incarnations.own;
     this.#damage = this.#damageOf(own, failed);
     this.#publisher = new Publisher({
+      ...options,
       confirmedThrough: attached.confirmedThrough,
-      store,
-      host,
-      flushMs: options.flushMs,
       flushJournal: () => engine.flush(),
       turns: engine,
       durableVersion: () => engine.durableSequence,
       mayPublish: () => this.#incarnations.holdsLease(),
       failed,
     });
-    const forked = (): void => void this.#incarnations.endAsForked().catch(failed);
-    const ended = (): Promise<void> => this.#endPast();
+    const leaveId = (): Promise<void> => this.#orUnavailable(this.#incarnations.leaveId());
+    const prove = (): Promise<void> => this.#orUnavailable(this.#reassertion.prove());
+    const ended = (): Promise<void> => this.#orUnavailable(this.#incarnations.endPast());
     const putCut = (cut: NamedCut): void => this.#publisher.putCut(cut);
     const isWhole = (): boolean => this.whole.isWhole;
-    this.loader = new Loader({ ...options, own, ended, forked, isWhole, damage: this.#damage, kept, putCut, failed });
+    this.loader = new Loader({
+      ...options,
+      own,
+      ended,
+      prove,
+      leaveId,
+      isWhole,
+      damage: this.#damage,
+      kept,
+      putCut,
+      failed,
+    });
     this.eviction = this.#evictionOf(own, failed);
     this.#refresh = new Refresh(counters, this.loader);
     this.context = this.#contextOf(own);
@@ -121,18 +132,39 @@ export class Region {
       kept,
       own,
       clock: host.clock,
-      renew: () => this.#incarnations.renew(),
+      renew: () => this.#incarnations.prove(),
       sweepMs: options.leaseMs / 4,
     });
     this.whole = this.#wholeOf(options.leaseMs + 2 * callMs);
-    store.onTerm(() => {
-      this.#reassertion.termChanged();
-      this.whole.termChanged();
+    this.#closing = this.#closingOf(failed);
+  }
+
+  #closingOf(failed: (error: unknown) => void): Closing {
+    return new Closing({
+      clock: this.host.clock,
+      store: this.store,
+      publisher: this.#publisher,
+      follower: this.#follower,
+      heir: this.#heir,
+      whole: this.whole,
+      loops: this.#loops,
+      cutter: this.context.cutter,
+      kept: this.#kept,
+      incarnations: this.#incarnations,
+      // Soon after a start it has not been asked for anything yet.
+      isAway: () => this.#outage.hasFailed && !this.isAnswering,
+      confirmAll: (timeoutMs) => this.confirmAll(timeoutMs),
+      isReasserted: () => this.#isReasserted,
+      failed,
     });
   }
 
   #wholeOf(patienceMs: number): Whole {
     const { host, leaseMs } = this.#options;
+    this.store.onTerm(() => {
+      this.#reassertion.termChanged();
+      this.whole.termChanged();
+    });
     return new Whole({
       store: this.store,
       host,
@@ -142,7 +174,7 @@ export class Region {
       lookMs: leaseMs / 2,
       replica: () => this.replica,
       term: () => this.store.term,
-      isReasserted: () => this.#reassertion.isDone && this.#publisher.isAssured && this.#heir.isThrough,
+      isReasserted: () => this.#isReasserted && this.#heir.isThrough,
       announce: (term) => this.#incarnations.announce(term),
       whole: () => {
         this.#outage.loadPartial();
@@ -156,8 +188,8 @@ export class Region {
       ...this.#options,
       counters,
       loader: () => this.loader,
-      isClosing: () => this.#isClosing,
-      giveUp: () => this.#giveUp(),
+      isClosing: () => this.#closing.hasBegun,
+      giveUp: () => this.#closing.giveUp(),
     });
   }
 
@@ -275,6 +307,11 @@ export class Region {
     this.#loops.every(leaseMs * 2, () => this.#retireAbandoned());
   }
 
+  /** Whether the store has confirmed all that it may have lost and this replica knows, but for what crashes have left here. */
+  get #isReasserted(): boolean {
+    return this.#reassertion.isDone && this.#publisher.isAssured;
+  }
+
   /** How it stands between this replica and the store. */
   info(): Omit<StoreInfo, 'hits' | 'misses'> {
     const { calls, slots } = this.#publisher.traffic;
@@ -342,46 +379,8 @@ export class Region {
    * @param idle resolves when no call is under way any more
    * @returns whether the store has everything, and the baton
    */
-  async close(timeoutMs: number, idle: Promise<void>): Promise<boolean> {
-    this.#isClosing = true;
-    // Soon after a start it has not been asked for anything yet.
-    const isAway = this.#outage.hasFailed && !this.isAnswering;
-    const timer = this.host.clock.schedule(isAway ? 0 : timeoutMs, () => this.#giveUp());
-    await idle;
-    const isConfirmed = await this.confirmAll(timeoutMs);
-    this.#stopLoops();
-    const isHandedOn = isConfirmed && (await this.#leaveBaton());
-    timer.cancel();
-    this.#giveUp();
-    await Promise.all([this.store.close(), this.#publisher.close(), this.#follower.close(), this.#loops.ended()]);
-    await this.#kept.save().catch((error: unknown) => this.#outage.failed(error));
-    await this.#kept.close();
-    return isHandedOn;
-  }
-
-  #stopLoops(): void {
-    this.#heir.stop();
-    this.#loops.end();
-    this.whole.stop();
-  }
-
-  /** Whatever waits for the store ends. */
-  #giveUp(): void {
-    this.#stopLoops();
-    this.context.cutter.stop();
-    void this.#publisher.close();
-    void this.store.close();
-  }
-
-  async #leaveBaton(): Promise<boolean> {
-    try {
-      await this.#publisher.close();
-      return await this.#incarnations.leaveBaton();
-    } catch (error) {
-      // Then the next start counts as one more incarnation.
-      this.#outage.failed(error);
-      return false;
-    }
+  close(timeoutMs: number, idle: Promise<void>): Promise<boolean> {
+    return this.#closing.close(timeoutMs, idle);
   }
 
   async #retireAbandoned(): Promise<void> {
@@ -389,11 +388,11 @@ export class Region {
     for (const replica of retired) this.#options.onRetired(replica);
   }
 
-  /** For whoever reads what the earlier incarnations have counted, and can't where the disk does not take how they stand. */
-  async #endPast(): Promise<void> {
-    await this.#incarnations.endPast().catch((error: unknown) => {
+  /** For whoever reads what this directory has counted, and can't where the disk does not take how its incarnations stand. */
+  async #orUnavailable(work: Promise<void>): Promise<void> {
+    await work.catch((error: unknown) => {
       this.#outage.failed(error);
-      throw new CountingError('unavailable');
+      throw error instanceof StoreError ? error : new CountingError('unavailable');
     });
   }
 }

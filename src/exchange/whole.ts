@@ -14,12 +14,11 @@ import type { Host } from '../host/host.ts';
 import type { Lease, ReplicaId, SlotStore } from '../store/slot-store.ts';
 import { type LeaseDocument, readLease } from './lease.ts';
 import type { LeaseWatch } from './membership.ts';
-import { pause } from './pause.ts';
+import { becomesTrue } from './pause.ts';
 
 /** So many instead of one. */
 const LOOKS_WHILE_WAITING = 25;
 const RENEWALS = 2;
-const ASK_AGAIN_MS = 5;
 
 export interface WholeOptions {
   readonly store: SlotStore;
@@ -94,8 +93,7 @@ export class Whole {
 
   /** Resolves to whether it is whole now, or before this moment by the monotonic clock. */
   async becomes(endMs: number): Promise<boolean> {
-    const { clock } = this.#options.host;
-    while (!this.isWhole && !this.#isStopped && clock.monotonicMs() < endMs) await pause(clock, ASK_AGAIN_MS);
+    await becomesTrue(this.#options.host.clock, () => this.isWhole || this.#isStopped, endMs);
     return this.isWhole;
   }
 

@@ -80,3 +80,28 @@ it('damaged leases end nobody, and are written anew', async () => {
   expect(value(await world.inTime(heir.get('a')))).toBe(5n);
   expect(heir.identity.record.incarnations[0]?.foldedAt).toBeTypeOf('number');
 });
+
+it('a record that says more of a node than that ever wrote ends nobody, and loses nothing that is counted after it', async () => {
+  const world = new HandRegion();
+  const reports: string[] = [];
+  const disk = world.disk();
+  const first = await world.open(disk);
+  await world.inTime(first.node.add('a', 5n));
+  await world.inTime(first.node.add('b', 3n));
+  await world.inTime(first.node.close());
+  const { replica } = first.node.exchange.storeInfo();
+  world.store.merge({ slots: [{ name: 'a', replica, version: 10n ** 15n, net: 100n }], cuts: [] });
+  // Goes on under the same id, and finds it there.
+  const { node } = await world.open(disk.kill(), { onDamaged: (what) => void reports.push(what) });
+  expect(node.exchange.storeInfo().replica).toBe(replica);
+  expect(value(await world.inTime(node.add('a', 1n)))).toBe(101n);
+  expect(value(await world.inTime(node.add('b', 1n)))).toBe(4n);
+  expect(node.exchange.storeInfo().replica).not.toBe(replica);
+  expect(reports).toEqual([expect.stringContaining(`a newer count of this replica (${replica}) than it ever wrote`)]);
+  await world.passes(AFTER_A_CRASH_MS);
+  const { node: other } = await world.open(world.disk(2));
+  for (const one of [node, other]) {
+    expect(value(await world.inTime(one.get('a', 'region')))).toBe(101n);
+    expect(value(await world.inTime(one.get('b', 'region')))).toBe(4n);
+  }
+});

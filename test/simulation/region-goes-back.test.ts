@@ -78,6 +78,49 @@ describe.each([undefined, 'keeps term'] as const)('a store that is restored whil
   });
 });
 
+describe('a store that goes back behind what has left a node for it', () => {
+  it('does not have the node count on from there, where others know more', async () => {
+    const world = new HandRegion();
+    const disk = world.disk(1);
+    const a = await world.open(disk, { memoryBytes: MEMORY_BYTES });
+    const b = await world.open(world.disk(2));
+    await world.inTime(a.node.add('x', 100n));
+    await world.passes(SOON_MS);
+    const goBack = world.store.image();
+    await world.inTime(a.node.add('x', 1_000n));
+    await world.passes(SOON_MS);
+    expect(value(await world.inTime(b.node.get('x')))).toBe(1_100n);
+    for (const prefix of ['other', 'another']) await crowd(world, a.node, prefix);
+    expect(a.node.exchange.storeInfo().evicted).toBeGreaterThan(MANY);
+    goBack();
+    expect(value(await world.inTime(a.node.add('x', 1n)))).toBe(1_101n);
+    await world.passes(2 * AFTER_A_CRASH_MS);
+    const fresh = await world.open(world.disk(3));
+    for (const { node } of [a, b, fresh]) expect(value(await world.inTime(node.get('x', 'region')))).toBe(1_101n);
+    // What it has still is brought as ever, under the id that it had.
+    expect(value(await world.inTime(fresh.node.get(`another:${MANY - 1}`)))).toBe(1n);
+    await world.inTime(a.node.close());
+    const again = await world.open(disk.kill(), { memoryBytes: MEMORY_BYTES });
+    expect(value(await world.inTime(again.node.get('x')))).toBe(1_101n);
+  });
+
+  it('is told what a node knows before that stops', async () => {
+    const world = new HandRegion();
+    const a = await world.open(world.disk(1));
+    const b = await world.open(world.disk(2));
+    const goBack = world.store.image();
+    await world.inTime(a.node.add('x', 7n));
+    await world.passes(SOON_MS);
+    // It has counted nothing itself.
+    expect(value(await world.inTime(b.node.get('x')))).toBe(7n);
+    a.cut();
+    goBack();
+    await world.passes(21);
+    await world.inTime(b.node.close());
+    expect(world.store.read(['x'])[0]?.slots.size).toBe(1);
+  });
+});
+
 describe('a store that restarts and has lost nothing', () => {
   it('is sent nothing, and nobody says that it went back', async () => {
     const world = new HandRegion();

@@ -354,7 +354,7 @@ describe.skipIf(!isInstalled('redis-server'))('a store in Redis', () => {
       const [asked] = alive as [number];
       const owners = await Promise.all([0, 8_000, 16_000].map((slot) => cluster.ownerOf(slot, asked)));
       const seed = owners.find((port) => !alive.includes(port)) as number;
-      const store = await open(`redis://127.0.0.1:${seed}`, { callMs: 1_000 });
+      const store = await open(`redis://127.0.0.1:${seed}`, { callMs: 5_000 });
       const { id, term } = await store.identity();
       await cluster.kill(seed);
       const found = async () => store.identity(id);
