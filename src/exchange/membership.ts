@@ -93,13 +93,16 @@ export class Membership {
     return (await this.#swap('running', through)) ? through : undefined;
   }
 
-  /** Renews the lease, or makes it. @param through confirmed up to here. @throws StoreError */
-  async renew(through: bigint): Promise<Tenure> {
+  /** Renews the lease, or makes it. @param confirmedThrough confirmed up to here. @throws StoreError */
+  async renew(confirmedThrough: bigint): Promise<Tenure> {
+    let through = confirmedThrough;
     for (let attempt = 0; attempt < SWAPS_MAX; attempt++) {
       if (await this.#swap('running', through)) return 'held';
       const lease = await this.#store.lease(this.replica);
       if ((lease?.version ?? 0) < this.#version) {
         this.#losses++;
+        // What it had confirmed it may not have any more.
+        through = 0n;
         // The term may be what it was.
         this.#reasserted = LOST;
       }

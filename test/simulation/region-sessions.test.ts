@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { Op } from '../../src/counter/chunk.ts';
 import { retire } from '../../src/exchange/retire.ts';
+import { type Assertion, type SlotStore, StoreError } from '../../src/store/slot-store.ts';
 import { AFTER_A_CRASH_MS, HandRegion, SOON_MS, value } from './region-hand.ts';
 import { type CallOutcome, LEASE_MS, type RegionNode } from './region-node.ts';
 
@@ -125,4 +126,36 @@ it('what changes nothing gives no token, and what is none is refused', async () 
   for (const token of ['x', `${'a'.repeat(32)}.`, `${'a'.repeat(32)}.-1`, `${'a'.repeat(32)}.1.set`]) {
     expect(value(await world.inTime(read(node, 'x', token)))).toBe('invalid_session');
   }
+});
+
+it('a store that went back has no update that its lease had said to be there, until it is told again', async () => {
+  const world = new HandRegion();
+  let isFull = false;
+  const between = (store: SlotStore): SlotStore => {
+    const merge = store.merge.bind(store);
+    return Object.assign(store, {
+      merge: async (assertion: Assertion) => {
+        if (isFull) throw new StoreError('its disk is full');
+        return merge(assertion);
+      },
+    });
+  };
+  const { node: a } = await world.open(world.disk(1), { between });
+  const { node: b } = await world.open(world.disk(2));
+  await world.passes(SOON_MS);
+  const goBack = world.store.image();
+  const token = session(await world.inTime(a.add('x', 1n)));
+  await world.passes(SOON_MS);
+  isFull = true;
+  goBack('keeps term');
+  // The first renewal finds the loss.
+  const before = a.exchange.storeInfo().wentBack;
+  while (a.exchange.storeInfo().wentBack === before) await world.passes(1);
+  const { replica } = a.exchange.storeInfo();
+  const lease = world.store.leases().find((one) => one.replica === replica);
+  expect(JSON.parse(lease?.document ?? '{}')).toMatchObject({ state: 'running', through: '0' });
+  expect(value(await world.inTime(read(b, 'x', token)))).toBe('not_yet_visible');
+  isFull = false;
+  await world.passes(AFTER_A_CRASH_MS);
+  expect(value(await world.inTime(read(b, 'x', token)))).toBe(1n);
 });
