@@ -15,6 +15,7 @@ const worlds: Readonly<Record<string, { readonly seeds: number; readonly options
     },
     'that lose disks with what only they had': { seeds: 4, options: { faults: { loseDisk: 0.01 } } },
     'that evict': { seeds: 8, options: { memoryBytes: 4_000, names: 12 } },
+    'that soon let go of what is deleted': { seeds: 4, options: { keepFoldedMs: 60 } },
     'in mode interval whose processes are killed': { seeds: 4, options: { durability: 'interval' } },
     'in mode off that stop cleanly': {
       seeds: 4,
