@@ -33,6 +33,9 @@ export interface CommitterEvents {
   readonly isStreamed: () => boolean;
   /** The group is durable and out of `groups`; whoever waited has not been told yet. */
   readonly durable: (group: Group) => void;
+  /** What these records are, which were in doubt, is durable; then `restated`, with the group that told it, until it was read. */
+  readonly told: (refs: readonly number[]) => void;
+  readonly restated: (group: Group) => Promise<void>;
   /** There is room in the gathering group again, or everything is refused now. */
   readonly room: () => void;
   readonly failed: (error: JournalFailure) => void;
@@ -54,7 +57,6 @@ export class Committer {
   #durableSequence: bigint;
   #isRunning = false;
   #isSyncDue = false;
-  /** Written and not durable. */
   #unsyncedBytes = 0;
   #gatherTimer: Timer | undefined;
   #syncTimer: Timer | undefined;
@@ -138,8 +140,8 @@ export class Committer {
 
   /** The group with this order, which is not durable yet. */
   group(order: number): Group {
-    const group = this.groups[order - this.groups[0].order];
-    assert(group !== undefined && group.order === order, 'whoever waits waits for a group that is not durable');
+    const group = this.undurable(order);
+    assert(group !== undefined, 'whoever waits waits for a group that is not durable');
     return group;
   }
 
@@ -245,9 +247,9 @@ export class Committer {
     const unwritten = this.#unwritten();
     const isSyncDue = this.#durability === 'always' || this.#isSyncDue || this.#unsyncedBytes > UNSYNCED_BYTES_MAX;
     if (unwritten.length === 0 && !isSyncDue && this.#syncFailure === undefined) return false;
+    this.#markTimer?.cancel();
     // Before the write: a flush that is asked for meanwhile may be about a later group.
     this.#isSyncDue = false;
-    this.#markTimer?.cancel();
     try {
       if (this.#syncFailure !== undefined) throw this.#syncFailure;
       if (unwritten.length > 0) await this.#write(unwritten);
@@ -321,9 +323,14 @@ export class Committer {
   }
 
   #seal(group: Group): void {
-    group.sequence = this.#nextSequence++;
-    group.encoding.stamp(group.sequence, this.#clock.nowMs());
+    this.#number(group);
     this.#events.encode(group);
+  }
+
+  #number(group: Group, sequence = this.#nextSequence): void {
+    this.#nextSequence = sequence + 1n;
+    group.sequence = sequence;
+    group.encoding.stamp(sequence, this.#clock.nowMs());
   }
 
   #gather(): void {
@@ -375,20 +382,17 @@ export class Committer {
       for (const waiter of group.waiters) waiter.failed();
     }
     this.#events.room();
-    const told = await this.#doubt.settle({
+    const restatement = await this.#doubt.settle({
+      ...this.#events,
       journal: this.#journal,
       clock: this.#clock,
-      seal: (group, sequence) => {
-        this.#nextSequence = sequence;
-        this.#seal(group);
-      },
+      number: (group, sequence) => this.#number(group, sequence),
       isGivenUp: () => this.#isClosed,
-      onFailure: (again) => this.#events.failed(again),
     });
-    if (told === undefined) return;
+    if (restatement === undefined) return;
     this.#syncs++;
-    this.#durableSequence = told.sequence;
-    this.#events.durable(told);
+    this.#durableSequence = restatement.sequence;
+    await this.#events.restated(restatement);
     this.#isRepairing = false;
     this.#events.repaired();
     this.#events.room();

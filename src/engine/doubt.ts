@@ -2,6 +2,8 @@
  * What failed groups touched and no durable group has told since: nobody knows what a crash would leave of it.
  * Grows by whole groups; empty again when one group has told all of it, durably, as the first of a new segment. Until then the
  * segment that failed counts with all that the system has of it.
+ *
+ * Nothing of it changes meanwhile, for updates are refused; so it is encoded once, some of it in a turn of the event loop.
  */
 import type { Clock } from '../host/host.ts';
 import { JournalFailure } from '../journal/errors.ts';
@@ -11,22 +13,29 @@ import { Births } from './births.ts';
 import { Group } from './group.ts';
 import type { StoredRecord } from './idempotency.ts';
 import { NO_GROUP } from './records.ts';
+import { RefSet } from './ref-set.ts';
 
 const REPAIR_DELAY_MS_MIN = 50;
 const REPAIR_DELAY_MS_MAX = 1000;
+/** Records and keys that are encoded, or told, in a turn: some milliseconds. */
+const PORTION = 8_192;
 
 export interface Repair {
   readonly journal: Journal;
   readonly clock: Clock;
-  /** Completes the group, which gets this number. */
-  readonly seal: (group: Group, sequence: bigint) => void;
+  /** Encodes what the group has besides its encoding. */
+  readonly encode: (group: Group) => void;
+  /** The group gets this number. */
+  readonly number: (group: Group, sequence: bigint) => void;
+  /** What these records are is durable. */
+  readonly told: (refs: readonly number[]) => void;
   readonly isGivenUp: () => boolean;
   /** An attempt has failed; another one follows. */
-  readonly onFailure: (error: JournalFailure) => void;
+  readonly failed: (error: JournalFailure) => void;
 }
 
 export class Doubt {
-  readonly #refs = new Set<number>();
+  readonly #refs = new RefSet();
   readonly #unsettled: StoredRecord[] = [];
   readonly #forgotten = new Births();
 
@@ -48,38 +57,65 @@ export class Doubt {
    * Goes on in a new segment that begins with all of it: tries until that has succeeded.
    * @returns the group that tells it, durable by then; undefined when it is given up
    */
-  async settle({ journal, clock, seal, isGivenUp, onFailure }: Repair): Promise<Group | undefined> {
+  async settle(repair: Repair): Promise<Group | undefined> {
+    const { journal, clock, number, isGivenUp, failed } = repair;
+    const group = await this.#restatement(repair);
     for (let delayMs = REPAIR_DELAY_MS_MIN; !isGivenUp(); delayMs = Math.min(delayMs * 2, REPAIR_DELAY_MS_MAX)) {
-      const group = this.#restatement();
       try {
         await journal.replace((sequence) => {
-          seal(group, sequence);
+          number(group, sequence);
           return group.encoding;
         });
-        this.#clear();
+        await this.#clear(repair);
         return group;
       } catch (error) {
         if (!(error instanceof JournalFailure)) throw error;
-        onFailure(error);
+        failed(error);
       }
       await new Promise<void>((resolve) => clock.schedule(delayMs, resolve));
     }
     return undefined;
   }
 
-  #restatement(): Group {
+  async #restatement({ clock, encode, isGivenUp }: Repair): Promise<Group> {
     const group = new Group();
     group.reset(NO_GROUP, new GroupBuffer());
-    for (const ref of this.#refs) group.late.push(ref);
-    for (const record of this.#unsettled) group.records.push(record);
+    for (const refs of this.#portions()) {
+      if (isGivenUp()) return group;
+      group.late.push(...refs);
+      encode(group);
+      group.late.length = 0;
+      await nextTurn(clock);
+    }
+    for (let from = 0; from < this.#unsettled.length && !isGivenUp(); from += PORTION) {
+      group.records.push(...this.#unsettled.slice(from, from + PORTION));
+      encode(group);
+      group.records.length = 0;
+      await nextTurn(clock);
+    }
     group.forgotten.addAll(this.#forgotten);
+    encode(group);
     return group;
   }
 
-  #clear(): void {
+  async #clear({ clock, told }: Repair): Promise<void> {
+    for (const refs of this.#portions()) {
+      told(refs);
+      await nextTurn(clock);
+    }
     for (const record of this.#unsettled) record.unsettled = false;
     this.#refs.clear();
     this.#unsettled.length = 0;
     this.#forgotten.clear();
   }
+
+  *#portions(): Generator<number[]> {
+    for (const refs of this.#refs.pages()) {
+      for (let from = 0; from < refs.length; from += PORTION) yield refs.slice(from, from + PORTION);
+    }
+  }
+}
+
+function nextTurn(clock: Clock): Promise<void> {
+  return new Promise((resolve) => clock.soon(resolve));
 }

@@ -32,11 +32,12 @@ export class DurableStream {
     return () => this.#readers.delete(reader);
   }
 
-  feed(group: GroupBuffer): void {
+  /** @param piece of a group that is fed piece by piece, in order; by default all of it */
+  feed(group: GroupBuffer, piece?: number): void {
     for (const reader of this.#readers) {
       try {
-        reader.group(group.sequence, group.timeMs);
-        replayRecords(group, reader);
+        if (piece === undefined || piece === 0) reader.group(group.sequence, group.timeMs);
+        replayRecords(group, reader, piece);
       } catch (fault) {
         this.#readers.delete(reader);
         this.#failed(fault);

@@ -40,7 +40,7 @@ import { Scans } from './scans.ts';
 import { Snapshots } from './snapshots.ts';
 import { Submission } from './submission.ts';
 import { Sweep } from './sweep.ts';
-import { Turns } from './turns.ts';
+import { TURN_STEPS, Turns } from './turns.ts';
 
 export interface EngineOptions {
   readonly disk: Disk;
@@ -152,6 +152,8 @@ export class Engine implements CountingService {
         encode: (group) => completeGroup(group, records),
         isStreamed: () => this.#stream.isRead,
         durable: (group) => this.#onDurable(group),
+        told: (refs) => this.#leaving.settle(refs),
+        restated: (group) => this.#onRestated(group),
         room: () => this.#drain(),
         failed: (error) => this.#onFailed(error),
         repaired: () => this.#onRepaired(),
@@ -334,8 +336,17 @@ export class Engine implements CountingService {
 
   #onDurable(group: Group): void {
     this.#groupCount++;
-    this.#leaving.settle(group);
+    this.#leaving.settle(group.late);
     if (group.buffer !== undefined) this.#stream.feed(group.buffer);
+  }
+
+  /** It can be large: read piece by piece, beside requests. */
+  async #onRestated({ encoding }: Group): Promise<void> {
+    this.#groupCount++;
+    for (let piece = 0; piece < encoding.pieces && this.#stream.isRead; piece++) {
+      await this.turn(TURN_STEPS);
+      this.#stream.feed(encoding, piece);
+    }
   }
 
   #onFailed(error: unknown): void {

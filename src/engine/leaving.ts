@@ -1,6 +1,5 @@
 /** Deleted records leave the table when their deletion is durable: a few in a turn, for there can be many at once. */
 import type { Committer } from './committer.ts';
-import type { Group } from './group.ts';
 import type { Records } from './records.ts';
 import { SLOW_STEPS, type Turns } from './turns.ts';
 
@@ -21,10 +20,9 @@ export class Leaving {
     this.#turns = turns;
   }
 
-  /** The group is durable. */
-  settle(group: Group): void {
-    // Deleted records are among those that were encoded late.
-    for (const ref of group.late) if (this.#records.isDeleted(ref)) this.#refs.push(ref);
+  /** What these records are is durable. Deleted ones are among those that a group encodes late. */
+  settle(refs: readonly number[]): void {
+    for (const ref of refs) if (this.#records.isDeleted(ref)) this.#refs.push(ref);
     if (this.#refs.length <= LEAVE_MAX) this.#leave(LEAVE_MAX);
     else this.#goOn();
   }

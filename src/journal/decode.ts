@@ -88,8 +88,8 @@ export function replayFrame(reader: FrameReader, place: FramePlace, replay: Repl
   return snapshotEnd;
 }
 
-/** Feeds what a group that was written here says of records: the rest of it is left out. */
-export function replayRecords(group: GroupBuffer, replay: RecordReplay): void {
+/** Feeds what a group that was written here, or a piece of it, says of records: the rest of it is left out. */
+export function replayRecords(group: GroupBuffer, replay: RecordReplay, piece?: number): void {
   let values: ValueRun | undefined;
   group.forEach((memory, type, at, length) => {
     values ??= new ValueRun(memory, group.entries);
@@ -97,7 +97,7 @@ export function replayRecords(group: GroupBuffer, replay: RecordReplay): void {
     values.feed(replay);
     if (type === DEADLINE.number) DEADLINE.replay(memory, at, length, replay);
     else if (type === DELETE.number) DELETE.replay(memory, at, length, replay);
-  });
+  }, piece);
   values?.feed(replay);
 }
 

@@ -32,6 +32,8 @@ const PIECE_BYTES = PIECE_WORDS * 4;
 const PIECE_USABLE_BYTES = PIECE_BYTES - SECTOR_BYTES;
 /** What a group keeps for the next one; a rare large one gives the rest back. */
 const PIECES_KEPT_MAX = 8;
+/** Of a large one, summed up in a turn: some milliseconds. */
+const PIECES_A_TURN = 8;
 const TWO_TO_32 = 4294967296;
 
 assert(GROUP_ENTRY_BYTES_MAX <= PIECE_USABLE_BYTES - Frame.payload, 'every entry fits in a piece');
@@ -88,9 +90,14 @@ export class GroupBuffer {
     return this.#bytesBefore + this.#used;
   }
 
-  /** Calls back for each entry, in order: its payload is `[at, at + length)` of the memory. */
-  forEach(visit: (memory: EntryMemory, type: number, at: number, length: number) => void): void {
-    for (let i = 0; i <= this.#last; i++) {
+  /** How many pieces it has: each holds at most 1 MiB of entries. */
+  get pieces(): number {
+    return this.#last + 1;
+  }
+
+  /** Calls back for each entry, or for those of one piece, in order: its payload is `[at, at + length)` of the memory. */
+  forEach(visit: (memory: EntryMemory, type: number, at: number, length: number) => void, of?: number): void {
+    for (let i = of ?? 0; i <= (of ?? this.#last); i++) {
       const piece = this.#pieces[i];
       const end = i === this.#last ? this.#used : piece.used;
       for (let at: number = i === 0 ? Frame.payload : 0; at < end; ) {
@@ -110,6 +117,30 @@ export class GroupBuffer {
    * @returns the frame's parts in order; valid until the next `begin`.
    */
   seal(id: Uint8Array, offset: number, durableOffset: number): Uint8Array[] {
+    const parts = this.#complete(id, offset, durableOffset);
+    this.#sign(frameChecksum(parts));
+    return parts;
+  }
+
+  /** The same for a large one, a few pieces at a time. @param turn resolves when others have had theirs */
+  async sealInTurns(
+    id: Uint8Array,
+    offset: number,
+    durableOffset: number,
+    turn: () => Promise<void>,
+  ): Promise<Uint8Array[]> {
+    const parts = this.#complete(id, offset, durableOffset);
+    let checksum = frameChecksum(parts.slice(0, 1));
+    for (let i = 1; i < parts.length; i++) {
+      if (i % PIECES_A_TURN === 0) await turn();
+      checksum = crc32(parts[i], checksum);
+    }
+    this.#sign(checksum);
+    return parts;
+  }
+
+  /** Header and padding, but for the checksum. */
+  #complete(id: Uint8Array, offset: number, durableOffset: number): Uint8Array[] {
     assert(id.length === ID_BYTES, 'a file id has 16 bytes');
     assert(this.#sequence > 0n, 'a group has its number before it is sealed');
     assert(this.bytes <= GROUP_BYTES_MAX, 'a frame is at most GROUP_BYTES_MAX long');
@@ -128,8 +159,11 @@ export class GroupBuffer {
     this.#piece.bytes.fill(0, this.#used, end);
     const parts = this.#pieces.slice(0, this.#last + 1).map((piece) => piece.bytes.subarray(0, piece.used));
     parts[this.#last] = this.#piece.bytes.subarray(0, end);
-    header.setUint32(Frame.crc, frameChecksum(parts), true);
     return parts;
+  }
+
+  #sign(checksum: number): void {
+    new DataView(this.#pieces[0].bytes.buffer).setUint32(Frame.crc, checksum, true);
   }
 
   /** The piece that holds the entry opened last. */

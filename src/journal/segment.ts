@@ -32,6 +32,8 @@ export interface SegmentSite {
 }
 
 const SMALL_GROUP_BYTES = 64 * 1024;
+/** What groups of ordinary traffic hardly have: their checksums take a few milliseconds. */
+const LARGE_GROUP_BYTES = 16 * 1024 * 1024;
 
 export class Segment {
   readonly header: SegmentHeader;
@@ -126,7 +128,7 @@ export class Segment {
     if (this.#allocating !== undefined && offset + wholeSectors(group.bytes) > this.#allocated) {
       await within(clock, writeDeadlineMs, `allocating ${this.name}`, this.#allocating);
     }
-    for (const part of group.seal(this.header.id, this.#offset, stated)) {
+    for (const part of await this.#seal(group, stated)) {
       await within(clock, writeDeadlineMs, `writing ${this.name}`, this.#file.write(part, offset));
       offset += part.length;
     }
@@ -137,6 +139,13 @@ export class Segment {
     this.#allocated = Math.max(this.#allocated, offset);
     const { allocateBytes } = this.#site;
     if (group.bytes <= SMALL_GROUP_BYTES && this.#allocated - offset < allocateBytes / 2) this.#allocate(allocateBytes);
+  }
+
+  #seal(group: GroupBuffer, stated: number): Uint8Array[] | Promise<Uint8Array[]> {
+    const { id } = this.header;
+    if (group.bytes <= LARGE_GROUP_BYTES) return group.seal(id, this.#offset, stated);
+    const { clock } = this.#site;
+    return group.sealInTurns(id, this.#offset, stated, () => new Promise((resolve) => clock.soon(resolve)));
   }
 
   #allocate(bytes: number): void {
