@@ -7,6 +7,7 @@ import type { CountingError } from '../../counter/errors.ts';
 import type { Trail } from '../trail.ts';
 import { batchRoutes } from './batch-routes.ts';
 import type { Bodies } from './bodies.ts';
+import { Connections } from './connections.ts';
 import type { CorsRules } from './cors.ts';
 import { counterRoutes } from './counter-routes.ts';
 import { documentationRoutes } from './documentation.ts';
@@ -14,20 +15,19 @@ import type { Door } from './door.ts';
 import { HEADER_BYTES_MAX, type HttpLimits, SMALL_BODY_BYTES_MAX } from './door-limits.ts';
 import { type Guard, NO_BODY } from './guard.ts';
 import { fingerprintOf, isKeyed } from './idempotency.ts';
-import { Intakes } from './intake.ts';
 import { parseJson } from './json.ts';
 import type { Log } from './log.ts';
 import { manyRoutes } from './many-routes.ts';
 import { watchMethods } from './methods.ts';
 import { describeRoutes } from './openapi.ts';
 import { operationRoutes } from './operations.ts';
+import { PlainIncrement } from './plain-increment.ts';
 import { postRoutes } from './post-routes.ts';
 import { connectionProblem, refuseConnection, sendError, sendFrameworkError, sendProblem } from './problems.ts';
 import { parseQuery } from './query-string.ts';
 import { simpleRoutes } from './simple-routes.ts';
 import { leaveTrail } from './trail.ts';
 import { ttlRoutes } from './ttl-routes.ts';
-import type { Turns } from './turns.ts';
 import { validatorCompiler } from './validation.ts';
 
 export interface AppOptions {
@@ -41,16 +41,16 @@ export interface AppOptions {
 
 const CHECK_CONNECTIONS_MS = 5_000;
 
-/** The application, and the way that its connections take. */
+/** The application, and the reader of its connections. */
 interface App {
   readonly app: FastifyInstance;
-  readonly intakes: Intakes;
+  readonly connections: Connections;
 }
 
 /** Builds the application; it does not listen yet. */
 export async function buildApp(options: AppOptions): Promise<App> {
   const { door, guard, cors } = options;
-  const { app, intakes } = createApp(options.limits, door.turns);
+  const { app, connections } = createApp(options);
   app.setErrorHandler((error, _request, reply) => sendError(reply, error, options.log));
   // The guard says it of unknown routes; this is for a file that the documentation does not have.
   app.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not_found'));
@@ -75,10 +75,10 @@ export async function buildApp(options: AppOptions): Promise<App> {
   await documentationRoutes(app, door.answers);
   refuseOtherMethods();
   await app.ready();
-  return { app, intakes };
+  return { app, connections };
 }
 
-function createApp(limits: HttpLimits, turns: Turns): App {
+function createApp({ door, guard, limits, log, cors, trail }: AppOptions): App {
   const app = fastify({
     logger: false,
     bodyLimit: limits.bodyBytesMax,
@@ -88,7 +88,7 @@ function createApp(limits: HttpLimits, turns: Turns): App {
     return503OnClosing: false,
     routerOptions: { querystringParser: parseQuery, maxParamLength: HEADER_BYTES_MAX },
     frameworkErrors: sendFrameworkError,
-    clientErrorHandler: (error, socket) => endConnection(error, socket, intakes),
+    clientErrorHandler: (error, socket) => endConnection(error, socket, connections),
     http: {
       headersTimeout: limits.headersTimeoutMs,
       connectionsCheckingInterval: Math.min(CHECK_CONNECTIONS_MS, limits.headersTimeoutMs),
@@ -97,10 +97,13 @@ function createApp(limits: HttpLimits, turns: Turns): App {
       requireHostHeader: false,
     },
   });
-  const intakes = new Intakes(app.server, turns);
+  // What CORS adds to an answer depends on the request, and access is written down: only Fastify does it.
+  const plain = cors.isOn || trail.access !== undefined ? undefined : new PlainIncrement(guard);
+  const { exchanges, turns } = door;
+  const connections = new Connections(app.server, { exchanges, turns, limits, log, plain });
   // What a client expects beyond 100-continue may be left unfulfilled: its request is answered like any other.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
-  return { app, intakes };
+  return { app, connections };
 }
 
 /** Any content type: `curl -d` sends JSON as a form, and a form is never what is meant. */
@@ -124,8 +127,8 @@ function readJsonBodies(app: FastifyInstance, bodies: Bodies): void {
 }
 
 /** What came was no HTTP, or did not come in time. */
-function endConnection(error: NodeJS.ErrnoException, socket: Socket, intakes: Intakes): void {
+function endConnection(error: NodeJS.ErrnoException, socket: Socket, connections: Connections): void {
   if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
-  else if (intakes.isAnswered(socket)) socket.destroySoon();
+  else if (connections.isAnswered(socket)) socket.destroySoon();
   else refuseConnection(socket, connectionProblem(error));
 }

@@ -2,13 +2,13 @@
  * The HTTP door: JSON over HTTP/1.1 to a counting service. It holds no counts and decides nothing about them:
  * each request becomes a chunk of commands, and the chunk's outcomes become the answer.
  *
- * The life of a request: it waits until those before it on its connection are answered (`intake.ts`), Node reads its head, the guard looks at it (`guard.ts`), its body is collected
- * (`bodies.ts`) and read exactly (`json.ts`), checked against the route's schema (`schemas.ts`), and its commands
- * go to the service in an exchange (`exchanges.ts`). What goes wrong on the way is answered as a problem
- * (`problems.ts`), and what was refused has changed nothing.
+ * The life of a request: it waits until those before it on its connection are answered (`connections.ts`), Node reads
+ * its head, the guard looks at it (`guard.ts`), its body is collected (`bodies.ts`) and read exactly (`json.ts`), checked
+ * against the route's schema (`schemas.ts`), and its commands go to the service in an exchange (`exchanges.ts`). What goes
+ * wrong on the way is answered as a problem (`problems.ts`), and what was refused has changed nothing.
  *
  * Two kinds of requests come in such numbers that they have a short way, as long as they look as they nearly always
- * do: an increment on a connection of its own (`plain-connections.ts`), and a batch (`plain-batch.ts`).
+ * do: an increment (`plain-increment.ts`), and a batch (`plain-batch.ts`).
  */
 import type { AddressInfo, Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
@@ -21,12 +21,12 @@ import type { Trail } from '../trail.ts';
 import { Answers } from './answers.ts';
 import { buildApp } from './app.ts';
 import { Bodies } from './bodies.ts';
+import type { Connections } from './connections.ts';
 import { type CorsOptions, CorsRules } from './cors.ts';
 import { HTTP_LIMITS, type HttpLimits } from './door-limits.ts';
 import { Exchanges } from './exchanges.ts';
 import { Guard } from './guard.ts';
 import type { Log } from './log.ts';
-import { PlainConnections } from './plain-connections.ts';
 import { Turns } from './turns.ts';
 import { UnreadAnswers } from './unread.ts';
 
@@ -58,7 +58,7 @@ interface Parts {
   readonly exchanges: Exchanges;
   readonly clock: Clock;
   readonly sockets: ReadonlySet<Socket>;
-  readonly plain: PlainConnections | undefined;
+  readonly connections: Connections;
   readonly unread: UnreadAnswers;
 }
 
@@ -73,7 +73,7 @@ export class HttpGateway {
   readonly #exchanges: Exchanges;
   readonly #clock: Clock;
   readonly #sockets: ReadonlySet<Socket>;
-  readonly #plain: PlainConnections | undefined;
+  readonly #connections: Connections;
   readonly #unread: UnreadAnswers;
 
   private constructor(parts: Parts) {
@@ -82,7 +82,7 @@ export class HttpGateway {
     this.#exchanges = parts.exchanges;
     this.#clock = parts.clock;
     this.#sockets = parts.sockets;
-    this.#plain = parts.plain;
+    this.#connections = parts.connections;
     this.#unread = parts.unread;
     const { address, port } = parts.app.server.address() as AddressInfo;
     this.address = { host: address, port };
@@ -100,17 +100,11 @@ export class HttpGateway {
     const cors = new CorsRules(options.cors ?? {});
     const guard = new Guard({ secret, cors, hosts: [...allowedHosts, options.host.toLowerCase()] });
     const sockets = new Set<Socket>();
-    const connections = (): Record<string, number> => ({ http: sockets.size, ...otherConnections?.() });
+    const open = (): Record<string, number> => ({ http: sockets.size, ...otherConnections?.() });
     const bodies = new Bodies(limits);
-    const door = { service, clock, turns, answers, exchanges, bodies, version, connections };
-    const { app, intakes } = await buildApp({ door, guard, limits, log, cors, trail });
-    const { server } = app;
-    // What CORS adds to an answer depends on the request, and access is written down: only Fastify does it.
-    const plain =
-      cors.isOn || trail.access !== undefined
-        ? undefined
-        : new PlainConnections({ server, exchanges, guard, limits, log, leave: intakes.adopt });
-    acceptSockets(app, sockets, budget, plain?.begin ?? intakes.adopt);
+    const door = { service, clock, turns, answers, exchanges, bodies, version, connections: open };
+    const { app, connections } = await buildApp({ door, guard, limits, log, cors, trail });
+    acceptSockets(app, sockets, budget, connections.begin);
     const unread = new UnreadAnswers(sockets, clock, limits.silenceTimeoutMs);
     try {
       await app.listen({ host: options.host, port: options.port });
@@ -120,7 +114,7 @@ export class HttpGateway {
       await app.close();
       throw error;
     }
-    return new HttpGateway({ app, guard, exchanges, clock, sockets, plain, unread });
+    return new HttpGateway({ app, guard, exchanges, clock, sockets, connections, unread });
   }
 
   /**
@@ -132,7 +126,7 @@ export class HttpGateway {
     this.#guard.close();
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     this.#exchanges.closeConnections();
-    this.#plain?.close();
+    this.#connections.close(this.#sockets);
     // Not every Node that is supported counts a connection as idle before its first request.
     for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy();
     const startedMs = this.#clock.monotonicMs();

@@ -12,6 +12,7 @@
 import { isIP, isIPv6 } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { CountingError } from '../../counter/errors.ts';
+import { type Principal, principalOf, STRANGER, TRUSTED } from '../auth/principal.ts';
 import type { Secret } from '../auth/secret.ts';
 import type { CorsRules } from './cors.ts';
 import { SESSION_HEADER } from './exchanges.ts';
@@ -64,14 +65,16 @@ export class Guard {
     done(this.#refusal(request, reply));
   };
 
-  /** Whether a request that has one `Host`, and no `Origin`, may come in as long as the door is open. */
-  admits(headers: Headers): boolean {
-    return this.#strangerOf(headers) === undefined;
+  /** Who sends a request with these headers, each of which is there once. */
+  principalOf({ authorization, host }: Headers): Principal {
+    if (this.#secret !== undefined) return principalOf(this.#secret, tokenOf(authorization));
+    return host === undefined || this.#isHost(host) ? TRUSTED : STRANGER;
   }
 
   #refusal(request: FastifyRequest, reply: FastifyReply): CountingError | undefined {
     const { headers, raw } = request;
-    const { isOpen = false, allow } = request.routeOptions.config;
+    const { config, schema } = request.routeOptions;
+    const { isOpen = false, allow } = config;
     if (this.#isClosing) {
       reply.header('connection', 'close');
       if (!isOpen) return new CountingError('shutting_down');
@@ -83,24 +86,19 @@ export class Guard {
     }
     const foreign = this.#foreignPage(headers, raw.method ?? '');
     if (foreign !== undefined) return foreign;
-    const stranger = this.#strangerOf(headers);
-    // Who does not know the secret gets an answer, and holds no connection.
-    if (stranger !== undefined && this.#secret !== undefined) reply.header('connection', 'close');
-    if (stranger !== undefined && !isOpen) return stranger;
+    const isStranger = !this.principalOf(headers).may(schema?.operationId ?? '', nameOf(request));
+    // A stranger gets an answer, and holds no connection.
+    if (isStranger && this.#secret !== undefined) reply.header('connection', 'close');
+    if (isStranger && !isOpen) return this.#strangerRefusal(headers);
     // Said before the body is read, which may be anything.
     if (allow !== undefined) return methodRefusal(reply, allow);
     return request.is404 ? new CountingError('not_found') : undefined;
   }
 
-  /** Why whoever sends this may not come in: no secret, or where none is asked for, a name that anybody may have given this server. */
-  #strangerOf({ authorization = '', host }: Headers): CountingError | undefined {
-    if (this.#secret === undefined) {
-      return host === undefined || this.#isHost(host) ? undefined : new CountingError('host_refused');
-    }
-    const token = BEARER.exec(authorization)?.[1];
-    if (token === undefined) return new CountingError('unauthorized');
-    // Node hands headers on as Latin-1: these are the bytes that were sent.
-    return this.#secret.matches(Buffer.from(token, 'latin1')) ? undefined : new CountingError('wrong_secret');
+  /** What a stranger lacks: the secret, or where none is asked for, a name that not anybody may have given this server. */
+  #strangerRefusal({ authorization }: Headers): CountingError {
+    if (this.#secret === undefined) return new CountingError('host_refused');
+    return new CountingError(tokenOf(authorization) === undefined ? 'unauthorized' : 'wrong_secret');
   }
 
   #isHost(host: string): boolean {
@@ -124,6 +122,17 @@ export class Guard {
     // Without CORS, a browser shows no answer to a page of another origin.
     return SAFE_METHODS.has(method) || isOwn(origin, host) ? undefined : new CountingError('origin_refused');
   }
+}
+
+/** What a request shows. Node hands headers on as Latin-1: these are the bytes that were sent. */
+function tokenOf(authorization = ''): Buffer | undefined {
+  const token = BEARER.exec(authorization)?.[1];
+  return token === undefined ? undefined : Buffer.from(token, 'latin1');
+}
+
+/** The counter in the request's path. */
+function nameOf({ params }: FastifyRequest): string | undefined {
+  return (params as { readonly name?: string }).name;
 }
 
 /** Whether the page came from the same server as far as it can know. */

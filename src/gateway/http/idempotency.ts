@@ -122,7 +122,7 @@ export function entryKey(id: string, asked: string): IdempotencyKey {
   return { scope: 'request', key: validKey(id), fingerprint };
 }
 
-/** An id of an import. The store of keys marks ids inside of a chunk with `>`. @throws CountingError invalid_idempotency_key */
+/** An id of an import: `>` marks places inside of chunks. @throws CountingError invalid_idempotency_key */
 function importId(id: string): string {
   if (!id.startsWith('>')) return validKey(id);
   throw new CountingError('invalid_idempotency_key', 'the id of an import begins with no ">"');

@@ -5,8 +5,9 @@
  */
 
 import { NAME_BYTES_MAX } from '../../counter/limits.ts';
+import { type Principal, STRANGER } from '../auth/principal.ts';
 import type { Guard } from './guard.ts';
-import { amountAt, behind, behindSpace, CLOSE_OBJECT, endOfAmount, NOT_PLAIN, OPEN_OBJECT } from './plain-json.ts';
+import { amountAt, behind, behindSpace, CLOSE_OBJECT, endOfAmount, OPEN_OBJECT } from './plain-json.ts';
 
 const BEFORE_NAME = Buffer.from('POST /v1/counters/');
 const BEHIND_NAME = Buffer.from('/increment HTTP/1.1\r\n');
@@ -34,14 +35,21 @@ const EXPECTED: ReadonlyMap<string, RegExp> = new Map([
 const HEAD_BYTES_MAX = 2048;
 const HEADS_MAX = 1024;
 
+/** What the header fields of a plain request say. */
+interface Head {
+  readonly bodyLength: number;
+  readonly principal: Principal;
+}
+
 export class PlainIncrement {
   /** Where the name lies in the bytes that were read. */
   nameStart = 0;
   nameEnd = 0;
+  name = '';
   amount = 0;
   readonly #guard: Guard;
-  /** Header fields that were found plain, with the length of the body: clients say the same again and again. */
-  readonly #heads = new Map<string, number>();
+  /** Header fields that were found plain, with what they say: clients say the same again and again. */
+  readonly #heads = new Map<string, Head>();
 
   constructor(guard: Guard) {
     this.#guard = guard;
@@ -56,11 +64,13 @@ export class PlainIncrement {
     const head = behind(BEHIND_NAME, bytes, end);
     const headEnd = bytes.indexOf(END_OF_HEAD, head);
     if (headEnd < 0 || headEnd > head + HEAD_BYTES_MAX) return false;
+    const said = this.#headOf(bytes.toString('latin1', head, headEnd));
     const body = headEnd + END_OF_HEAD.length;
-    if (body + this.#bodyLength(bytes.toString('latin1', head, headEnd)) !== bytes.length) return false;
+    if (said === undefined || body + said.bodyLength !== bytes.length) return false;
     this.nameStart = start;
     this.nameEnd = end;
-    return this.#readBody(bytes, body);
+    this.name = bytes.toString('latin1', start, end);
+    return said.principal.may('increment', this.name) && this.#readBody(bytes, body);
   }
 
   #readBody(bytes: Buffer, from: number): boolean {
@@ -75,29 +85,31 @@ export class PlainIncrement {
     return true;
   }
 
-  /** The length of the body that such a head announces, or `NOT_PLAIN`. */
-  #bodyLength(head: string): number {
-    const known = this.#heads.get(head);
+  /** What such a head says; undefined: it is not plain. */
+  #headOf(text: string): Head | undefined {
+    const known = this.#heads.get(text);
     if (known !== undefined) return known;
-    const length = this.#readHead(head);
-    if (length !== NOT_PLAIN) {
+    const head = this.#readHead(text);
+    if (head !== undefined) {
       if (this.#heads.size >= HEADS_MAX) this.#heads.clear();
-      this.#heads.set(head, length);
+      this.#heads.set(text, head);
     }
-    return length;
+    return head;
   }
 
-  #readHead(head: string): number {
+  #readHead(text: string): Head | undefined {
     const fields = new Map<string, string>();
-    for (const line of head.split('\r\n')) {
+    for (const line of text.split('\r\n')) {
       const [, name = '', value = ''] = FIELD.exec(line) ?? [];
       const key = name.toLowerCase();
-      if (fields.has(key) || !(MEANINGLESS.has(key) || EXPECTED.get(key)?.test(value) === true)) return NOT_PLAIN;
+      if (fields.has(key) || !(MEANINGLESS.has(key) || EXPECTED.get(key)?.test(value) === true)) return undefined;
       fields.set(key, value);
     }
     const host = fields.get('host');
-    if (host === undefined || !this.#guard.admits({ authorization: fields.get('authorization'), host }))
-      return NOT_PLAIN;
-    return Number(fields.get('content-length') ?? 0);
+    if (host === undefined) return undefined;
+    const principal = this.#guard.principalOf({ authorization: fields.get('authorization'), host });
+    // Strangers are not remembered: their heads differ as they like.
+    if (principal === STRANGER) return undefined;
+    return { bodyLength: Number(fields.get('content-length') ?? 0), principal };
   }
 }

@@ -1,6 +1,6 @@
 /**
  * Answers the requests of one plain connection, byte for byte as Fastify and Node would
- * (`plain-connections.test.ts` compares them).
+ * (`plain-increment.test.ts` compares them).
  */
 import type { Socket } from 'node:net';
 import { HEADERS_OF_ALL } from './guard.ts';

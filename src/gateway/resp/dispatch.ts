@@ -36,7 +36,7 @@ export function isHttp(request: Request): boolean {
 export function dispatch(context: CommandContext, found: CommandSpec | string): Promise<Planned> | undefined {
   const { request, replies, session } = context;
   if (typeof found === 'string') return reject(context, found);
-  if (!session.authenticated && !found.flags.includes('no_auth')) {
+  if (!session.principal.may(found.name) && !found.flags.includes('no_auth')) {
     return reject(context, 'NOAUTH Authentication required.');
   }
   audit(context, found);

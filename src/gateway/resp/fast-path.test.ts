@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Chunk } from '../../counter/chunk.ts';
 import { CHUNK_COMMANDS_MAX } from '../../counter/limits.ts';
+import { TRUSTED } from '../auth/principal.ts';
 import type { CommandContext } from './command.ts';
 import { dispatch, findCommand } from './dispatch.ts';
 import { readSimpleRequests } from './fast-path.ts';
@@ -32,7 +33,7 @@ function readGenerally(bytes: Buffer): Chunk {
   const chunk = new Chunk();
   chunk.names = bytes;
   const reader = new RequestReader();
-  const session = new Session(1, '', '', 0, true);
+  const session = new Session(1, '', '', 0, TRUSTED);
   // What these commands use of a context.
   const parts = { chunk, request: reader.request, replies: new Replies(), session, door: { trail: {} } };
   const context = parts as unknown as CommandContext;

@@ -7,6 +7,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { AUTHENTICATION_MS, OUTPUT_BYTES_MAX } from '../../counter/limits.ts';
 import type { CountingService } from '../../counter/service.ts';
 import type { Clock, Timer } from '../../host/host.ts';
+import { principalOf } from '../auth/principal.ts';
 import type { Secret } from '../auth/secret.ts';
 import { ConnectionBudget } from '../connection-budget.ts';
 import type { Trail } from '../trail.ts';
@@ -175,7 +176,7 @@ export class RespGateway {
     const peer = `${socket.remoteAddress}:${socket.remotePort}`;
     const local = `${socket.localAddress}:${socket.localPort}`;
     const openedMs = this.#door.clock.monotonicMs();
-    const session = new Session(this.#accepted, peer, local, openedMs, this.#door.secret === undefined);
+    const session = new Session(this.#accepted, peer, local, openedMs, principalOf(this.#door.secret, undefined));
     this.#connections.add(new Connection(this.#host, socket, session));
   }
 

@@ -1,4 +1,5 @@
 /** What the server knows about one client. */
+import type { Principal } from '../auth/principal.ts';
 import type { Protocol } from './reply-writer.ts';
 import type { Transaction } from './transaction.ts';
 
@@ -10,7 +11,7 @@ export class Session {
   readonly local: string;
   /** `Clock.monotonicMs` of the connection's begin. */
   readonly openedMs: number;
-  authenticated: boolean;
+  principal: Principal;
   /** `Clock.monotonicMs` since when it has to show the secret. */
   strangerSinceMs: number;
   /** The last secret that was shown is wrong. */
@@ -24,12 +25,17 @@ export class Session {
   /** Nothing more is read; the connection ends when everything is answered. */
   quitting = false;
 
-  constructor(id: number, peer: string, local: string, openedMs: number, authenticated: boolean) {
+  constructor(id: number, peer: string, local: string, openedMs: number, principal: Principal) {
     this.id = id;
     this.peer = peer;
     this.local = local;
     this.openedMs = openedMs;
-    this.authenticated = authenticated;
+    this.principal = principal;
     this.strangerSinceMs = openedMs;
+  }
+
+  /** No command needs to be asked about. */
+  get authenticated(): boolean {
+    return this.principal.mayAll;
   }
 }

@@ -1,4 +1,5 @@
 /** What a client says about its connection: AUTH, HELLO, PING, QUIT and their kin. */
+import { principalOf, STRANGER } from '../../auth/principal.ts';
 import {
   always,
   type CommandContext,
@@ -37,9 +38,10 @@ function databaseError(request: Request): string | undefined {
 function authenticate({ door, request, session }: CommandContext, userAt: number, passwordAt: number): boolean {
   const isUser = userAt === 0 || request.latin1(userAt) === 'default';
   // Without a secret every password is right, as for a Redis user with `nopass`.
-  const isRight = isUser && (door.secret === undefined || door.secret.matches(request.copy(passwordAt)));
+  const principal = isUser ? principalOf(door.secret, request.copy(passwordAt)) : STRANGER;
+  const isRight = principal.mayAll;
   if (isRight) {
-    session.authenticated = true;
+    session.principal = principal;
   } else {
     session.guessedWrong = door.secret !== undefined;
     door.trail.audit?.({ client: session.peer }, 'RESP wrong secret');
@@ -119,7 +121,7 @@ const ping: CommandSpec = command({
 function reset(session: Session, { clock, secret }: Door): void {
   session.transaction = undefined;
   session.name = '';
-  session.authenticated = secret === undefined;
+  session.principal = principalOf(secret, undefined);
   session.strangerSinceMs = clock.monotonicMs();
 }
 
