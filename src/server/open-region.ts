@@ -9,6 +9,7 @@ import { StoreError, StoreRefusal } from '../store/slot-store.ts';
 import { directoryRefusal } from './directory.ts';
 import { host, type OwnedEngine } from './open-engine.ts';
 import { CALL_MS, openStore } from './open-store.ts';
+import { ServerFile } from './server-file.ts';
 import { StartError } from './start-error.ts';
 
 const FLUSH_MS = 20;
@@ -47,7 +48,7 @@ export async function openRegion(
 ): Promise<Exchange> {
   const { url, policies, ...rest } = settings;
   if (rest.memoryBytes !== undefined) setFlagsFromString(`--heap-growing-percent=${GARBAGE_PERCENT}`);
-  const store = await openStore(url);
+  const store = await openStore(url, await ServerFile.open(identity.disk));
   try {
     return await Exchange.open({
       ...rest,

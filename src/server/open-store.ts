@@ -1,4 +1,5 @@
 /** The slot store that a URL names. Drivers are loaded only when they are needed: they are optional packages. */
+import type { ServerMemory } from '../store/redis/known-servers.ts';
 import { type SlotStore, StoreRefusal } from '../store/slot-store.ts';
 import { ValueError } from './setting-values.ts';
 import { reasonOf, StartError, systemCode } from './start-error.ts';
@@ -18,8 +19,8 @@ export function parseStoreUrl(value: unknown): string {
   );
 }
 
-/** Connects, which needs no answer yet. @throws StartError when the driver is missing or the URL makes no sense */
-export async function openStore(url: string): Promise<SlotStore> {
+/** Connects, which needs no answer yet. @param servers keeps what the store names, for the next start. @throws StartError when the driver is missing or the URL makes no sense */
+export async function openStore(url: string, servers?: ServerMemory): Promise<SlotStore> {
   const scheme = url.slice(0, url.indexOf('//'));
   const driver = POSTGRES.includes(scheme) ? 'pg' : 'redis';
   try {
@@ -28,7 +29,7 @@ export async function openStore(url: string): Promise<SlotStore> {
       return await PostgresStore.open({ url, callMs: CALL_MS });
     }
     const { RedisStore } = await import('../store/redis/redis-store.ts');
-    return await RedisStore.open({ url, callMs: CALL_MS });
+    return await RedisStore.open({ url, callMs: CALL_MS, ...(servers === undefined ? {} : { servers }) });
   } catch (error) {
     if (systemCode(error) === 'ERR_MODULE_NOT_FOUND') {
       throw new StartError(`the package '${driver}' is not installed: npm install ${driver}`, { cause: error });

@@ -6,6 +6,7 @@
  */
 import type { SecureContext } from 'node:tls';
 import type * as NodeRedis from 'redis';
+import type { KnownServers } from './known-servers.ts';
 import type { Credentials, RedisAddress, RedisUrl } from './redis-url.ts';
 import { hint } from './tls.ts';
 
@@ -30,13 +31,13 @@ export class RedisConnector {
   // which would stop this process for a tenth of a second at every reconnection.
   #client: ReturnType<typeof clientTemplate> | undefined;
   #cluster: ReturnType<typeof clusterTemplate> | undefined;
-  /** Of the servers that the cluster named last: those in the URL may all be gone by now. */
-  #named: readonly RedisAddress[] = [];
+  readonly #known: KnownServers;
 
   /** @param connectMs How long one server may take to accept a connection. */
-  constructor(library: Library, url: RedisUrl, tls: SecureContext | undefined, connectMs: number) {
+  constructor(library: Library, url: RedisUrl, known: KnownServers, tls: SecureContext | undefined, connectMs: number) {
     this.#library = library;
     this.#url = url;
+    this.#known = known;
     this.#tls = tls;
     this.#connectMs = connectMs;
   }
@@ -44,8 +45,15 @@ export class RedisConnector {
   async connect(): Promise<RedisConnection> {
     const { addresses, masterName } = this.#url;
     if (masterName !== undefined) return this.#connectByName(masterName);
-    if (addresses.length > 1 || this.#named.length > 0) return this.#connectCluster();
-    const server = await this.#connectServer(addresses[0] as RedisAddress, this.#url);
+    const known = this.#known.addresses;
+    const seeds = [...addresses, ...known];
+    const [address] = addresses;
+    if (address === undefined || addresses.length > 1) return this.#connectCluster(seeds);
+    const server = await this.#connectServer(address, this.#url).catch((error: unknown) => {
+      // It led to a cluster once, and others know the way.
+      if (known.length === 0) throw error;
+    });
+    if (server === undefined) return this.#connectCluster(known);
     try {
       if (!/^cluster_enabled:1/m.test(String(await server.sendCommand(['INFO', 'cluster'])))) return single(server);
     } catch (error) {
@@ -53,13 +61,13 @@ export class RedisConnector {
       throw error;
     }
     server.destroy();
-    return this.#connectCluster();
+    return this.#connectCluster(seeds);
   }
 
   /** Asks the Sentinels, one after the other, and believes the first that answers and whose master says so itself. */
   async #connectByName(name: string): Promise<RedisConnection> {
     const troubles: string[] = [];
-    for (const sentinel of this.#url.addresses) {
+    for (const sentinel of [...this.#url.addresses, ...this.#known.addresses]) {
       try {
         const master = await this.#connectServer(await this.#masterOf(sentinel, name), this.#url);
         const role = await master.sendCommand(['ROLE']);
@@ -77,7 +85,11 @@ export class RedisConnector {
     const ask = async (credentials: Credentials) => {
       const client = await this.#connectServer(sentinel, credentials, 0);
       try {
-        return await client.sendCommand(['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', name]);
+        const master = await client.sendCommand(['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', name]);
+        // Those that it knows besides itself. Not every user may ask for them.
+        const others = await client.sendCommand(['SENTINEL', 'SENTINELS', name]).catch(() => []);
+        this.#known.named([sentinel, ...addressesOf(others)]);
+        return master;
       } finally {
         client.destroy();
       }
@@ -91,9 +103,9 @@ export class RedisConnector {
     return { host: String(answer[0]), port: Number(answer[1]) };
   }
 
-  async #connectCluster(): Promise<RedisConnection> {
+  async #connectCluster(seeds: readonly RedisAddress[]): Promise<RedisConnection> {
     this.#cluster ??= clusterTemplate(this.#library, this.#url, this.#options(this.#url));
-    const rootNodes = [...this.#url.addresses, ...this.#named].map(({ host, port }) => ({ socket: { host, port } }));
+    const rootNodes = seeds.map(({ host, port }) => ({ socket: { host, port } }));
     const cluster = this.#cluster.duplicate({ rootNodes });
     let trouble: unknown;
     cluster.on('error', (error) => {
@@ -107,7 +119,7 @@ export class RedisConnector {
       send: (key, command) => cluster.sendCommand(key, false, [...command]),
       sendToMasters: (command) => {
         if (cluster.masters.length === 0) throw new Error('the cluster has no masters');
-        this.#named = [...cluster.masters, ...cluster.replicas].map(({ host, port }) => ({ host, port }));
+        this.#known.named([...cluster.masters, ...cluster.replicas]);
         return Promise.all(cluster.masters.map(async (node) => (await cluster.nodeClient(node)).sendCommand(command)));
       },
       end: () => cluster.destroy(),
@@ -154,6 +166,17 @@ function single(client: ReturnType<typeof clientTemplate>): RedisConnection {
     sendToMasters: async (command) => [await client.sendCommand(command)],
     end: () => client.destroy(),
   };
+}
+
+/** Of what Sentinel says of others: for each a list of fields and their values. */
+function addressesOf(others: unknown): RedisAddress[] {
+  if (!Array.isArray(others)) return [];
+  return others.flatMap((fields: unknown): RedisAddress[] => {
+    if (!Array.isArray(fields)) return [];
+    const field = (name: string): unknown => fields[fields.indexOf(name) + 1];
+    const [host, port] = [field('ip'), Number(field('port'))];
+    return typeof host === 'string' && Number.isInteger(port) ? [{ host, port }] : [];
+  });
 }
 
 function clientTemplate(library: Library) {

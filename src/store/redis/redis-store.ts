@@ -23,6 +23,7 @@ import {
 } from '../slot-store.ts';
 import { type Library, RedisConnector } from './connection.ts';
 import { type Beginning, cursorOf, Feed, Told } from './feed.ts';
+import { KnownServers, type ServerMemory } from './known-servers.ts';
 import { type BucketKeys, cutText, FORMAT, Layout, parseLease, parseRecord, parseState, slotText } from './layout.ts';
 import { type Call, RedisLine } from './line.ts';
 import { Lineage } from './lineage.ts';
@@ -42,6 +43,8 @@ const FOR_PEOPLE: readonly (readonly [RegExp, string])[] = [
 export interface RedisStoreOptions {
   /** See `redis-url.ts`. */
   readonly url: string;
+  /** Where servers that the store names are kept, for the next start. */
+  readonly servers?: ServerMemory;
   /** Within how many milliseconds every call ends. */
   readonly callMs: number;
   /** What all keys begin with, in braces: stores with different prefixes share a server. Default `tallyd`. */
@@ -77,7 +80,8 @@ export class RedisStore implements SlotStore {
   }
 
   /** Loads the library; connects with the first call. @throws StoreRefusal when the options cannot be used. */
-  static async open({ url, callMs, prefix = 'tallyd', buckets = 64 }: RedisStoreOptions): Promise<RedisStore> {
+  static async open(options: RedisStoreOptions): Promise<RedisStore> {
+    const { url, callMs, servers, prefix = 'tallyd', buckets = 64 } = options;
     const target = parseRedisUrl(url);
     if (!/^[^{}]{1,64}$/.test(prefix))
       throw new StoreRefusal('the prefix of the Redis store has 1 to 64 characters, no braces');
@@ -87,7 +91,7 @@ export class RedisStore implements SlotStore {
     const library = await loadLibrary();
     const tls = target.tls && secureContext(target.tls);
     const { password } = target;
-    const connector = new RedisConnector(library, target, tls, callMs / 2);
+    const connector = new RedisConnector(library, target, new KnownServers(target, servers), tls, callMs / 2);
     const line = new RedisLine({
       connect: () => connector.connect(),
       callMs,
