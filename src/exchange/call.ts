@@ -42,6 +42,17 @@ const UNDER_WAY = 2;
 /** Carries out the chunk's commands. Its outcomes are filled in when this resolves; it never rejects for what a caller did. */
 export async function carryOut(chunk: Chunk, counters: Counters, codes: Codes, context: CallContext): Promise<void> {
   const cuts = context.cutter.begin();
+  await carryOutAll(chunk, counters, codes, context, cuts);
+  await context.cutter.end(cuts);
+}
+
+async function carryOutAll(
+  chunk: Chunk,
+  counters: Counters,
+  codes: Codes,
+  context: CallContext,
+  cuts: CutCall,
+): Promise<void> {
   // Runs need not wait for each other, for the engine takes them in order; only cuts wait for what is before them.
   const runs: Promise<void>[] = [];
   for (let from = 0; from < chunk.count; ) {

@@ -25,6 +25,8 @@ export interface CutterOptions {
   readonly publish: (timeoutMs: number) => Promise<boolean>;
   /** Told of what the store has. */
   readonly learned: (name: string, state: CounterState<ReplicaId>) => void;
+  /** Has what was learned on the disk, too, as the durability mode asks. What the disk does not take is tried again. */
+  readonly keep: () => Promise<void>;
 }
 
 /** What a cut is to do; undefined: nothing, the state stays. */
@@ -42,6 +44,8 @@ export interface CutCall {
   readonly endMs: number;
   /** What was counted here before has reached the store. */
   isPublished: boolean;
+  /** At least one cut was made. */
+  hasCut: boolean;
 }
 
 interface Attempt {
@@ -62,9 +66,18 @@ export class Cutter {
     this.#isStopped = true;
   }
 
+  /** To be called before the call is answered: what it has set survives a crash together with a store that goes back. */
+  async end({ hasCut }: CutCall): Promise<void> {
+    if (hasCut) await this.#options.keep();
+  }
+
   /** The cuts of one call, one after the other. */
   begin(): CutCall {
-    return { endMs: this.#options.host.clock.monotonicMs() + this.#options.timeoutMs, isPublished: false };
+    return {
+      endMs: this.#options.host.clock.monotonicMs() + this.#options.timeoutMs,
+      isPublished: false,
+      hasCut: false,
+    };
   }
 
   /**
@@ -98,6 +111,7 @@ export class Cutter {
       try {
         const state = await this.#read(name);
         const made = asked.find(({ cut }) => isMade(cut, state.cut));
+        call.hasCut ||= made !== undefined;
         if (made !== undefined) return made.outcome;
         // A newer cut than ours is there, and ours may have been before it: that is not known any more.
         if (asked.some(({ cut }) => cut.version < state.cut.version)) break;
@@ -116,6 +130,7 @@ export class Cutter {
         const [isOurs] = await this.#options.store.cut([{ name, expectedVersion: state.cut.version, next }]);
         if (isOurs === true) {
           learned(name, { slots: new Map(), cut: next });
+          call.hasCut = true;
           return outcome;
         }
       } catch (error) {

@@ -266,6 +266,7 @@ export class Region {
         return (await this.#publisher.flush(timeoutMs)) && (await this.whole.becomes(endMs));
       },
       learned: (name, state) => this.counters.merge(name, state, this.#nowSeconds),
+      keep: () => (this.isGathering ? Promise.resolve() : this.#kept.save().catch((e) => this.#outage.failed(e))),
     });
     return { engine, cutter, own, nowMs: () => host.clock.nowMs(), spare: [] };
   }

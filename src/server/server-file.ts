@@ -38,7 +38,11 @@ export class ServerFile implements ServerMemory {
   keep(place: string, servers: readonly string[]): void {
     this.#place = place;
     this.#servers = servers;
-    this.#writing = this.#writing.then(() => this.#write()).catch(() => undefined);
+    this.#writing = this.#writing
+      .then(() => this.#write())
+      .catch(() => {
+        // Nothing depends on it, and a disk that takes nothing is reported by those whose files matter.
+      });
   }
 
   /** Resolves when what was kept is written, as far as it can be. */

@@ -240,6 +240,23 @@ describe('a directory and the store that go back together', () => {
   });
 });
 
+it('a set that was answered stays when its node loses power at once, and the store goes back behind it', async () => {
+  const world = new HandRegion();
+  const disk = world.disk(1);
+  const { node, cut } = await world.open(disk);
+  await world.inTime(node.add('x', 100n));
+  await world.passes(SOON_MS);
+  const goBack = world.store.image();
+  expect(value(await world.inTime(node.set('x', 5n)))).toBe(5n);
+  cut();
+  const crashed = disk.crash();
+  goBack();
+  const again = await world.open(crashed);
+  await world.passes(2 * AFTER_A_CRASH_MS);
+  const fresh = await world.open(world.disk(2));
+  for (const one of [again.node, fresh.node]) expect(value(await world.inTime(one.get('x', 'region')))).toBe(5n);
+});
+
 describe('what everybody saw set or deleted', () => {
   it.each([
     [true, 'at once'],

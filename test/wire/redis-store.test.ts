@@ -42,23 +42,6 @@ async function totals(store: SlotStore, names: readonly string[]): Promise<bigin
   return (await store.read(names)).map(({ slots, cut }) => total(slots, cut));
 }
 
-/** What one process would leave for the next. */
-class RememberedServers {
-  #servers: readonly string[];
-
-  constructor(servers: readonly string[] = []) {
-    this.#servers = servers;
-  }
-
-  read(): readonly string[] {
-    return this.#servers;
-  }
-
-  keep(_place: string, servers: readonly string[]): void {
-    this.#servers = servers;
-  }
-}
-
 const names = (count: number) => Array.from({ length: count }, (_, i) => `${randomId()}:${i}`);
 
 describe.skipIf(!isInstalled('redis-server'))('a store in Redis', () => {
@@ -364,34 +347,11 @@ describe.skipIf(!isInstalled('redis-server'))('a store in Redis', () => {
       const late = await open(cluster.url);
       expect((await late.identity()).term).toBe((await writing.identity()).term);
     });
-
-    it('is found also when the only server that the URL names is gone', async () => {
-      // The masters that the tests before this one have left: one that has a replica still.
-      const alive = cluster.nodes.slice(3).map(({ port }) => port);
-      const [asked] = alive as [number];
-      const owners = await Promise.all([0, 8_000, 16_000].map((slot) => cluster.ownerOf(slot, asked)));
-      const seed = owners.find((port) => !alive.includes(port)) as number;
-      const servers = new RememberedServers();
-      const store = await open(`redis://127.0.0.1:${seed}`, { callMs: 5_000, servers });
-      const { id, term } = await store.identity();
-      await cluster.kill(seed);
-      const found = async () => store.identity(id);
-      await until(async () => (await found()).term !== term);
-      expect((await found()).id).toBe(id);
-      // Also by a process that starts now, if it knows what the one before it was told.
-      const later = await open(`redis://127.0.0.1:${seed}`, { callMs: 5_000, servers });
-      expect((await later.identity(id)).id).toBe(id);
-    });
   });
 
   it('behind Sentinel fails over by itself, and the new term tells', async () => {
     const sentinel = await RedisSentinel.start(directory);
     await sentinel.knowsReplica();
-    // A Sentinel that another one had named leads there as well.
-    const [address, master] = sentinel.place.split('/') as [string, string];
-    const servers = new RememberedServers([address]);
-    const url = `redis+sentinel://127.0.0.1:${await freePort()}/${master}`;
-    expect((await (await open(url, { servers })).identity()).id).toBe((await (await open(sentinel.url)).identity()).id);
     const store = await open(sentinel.url);
     const { term } = await store.identity();
     const counters = names(20);
