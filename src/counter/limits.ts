@@ -44,6 +44,8 @@ export const RESP_INLINE_BYTES_MAX = 64 * 1024;
 export const CLIENT_NAME_BYTES_MAX = 255;
 /** Commands between MULTI and EXEC. */
 export const RESP_TRANSACTION_COMMANDS_MAX = 10_000;
+/** Those among them that do not count: EXEC carries out all of them in one turn, and some have long replies. */
+export const RESP_TRANSACTION_OTHERS_MAX = 64;
 /** Replies that a client has not read yet; beyond it the connection is closed. */
 export const OUTPUT_BYTES_MAX = 32 * 1024 * 1024;
 /** For a connection to show the secret, where there is one; then it is closed. */

@@ -364,6 +364,23 @@ describe('listing and snapshots', () => {
   });
 });
 
+it('repeats a refusal for a bound to a retry, though another command of the request was refused for itself', async () => {
+  const attempt = (): Promise<Chunk> => {
+    const chunk = new Chunk();
+    chunk.key = request('k');
+    chunk.pushName(Op.add, 'a', -1n, { floor: 0n });
+    chunk.pushName(Op.add, '', 1n);
+    return submit(chunk);
+  };
+  const codes = [ERRORS.below_floor.id, ERRORS.invalid_name.id];
+  expect([...(await attempt()).code.subarray(0, 2)]).toEqual(codes);
+  await add('a', 5n);
+  const again = await attempt();
+  expect(again.replayed).toBe(true);
+  expect([...again.code.subarray(0, 2)]).toEqual(codes);
+  expect(await get('a')).toBe(5n);
+});
+
 describe.each(['interval', 'off'] as const)('durability %s', (durability) => {
   it('answers, flushes and survives a clean stop', async () => {
     options = { durability };

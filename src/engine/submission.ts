@@ -179,10 +179,11 @@ export class Submission {
     // While the journal is being replaced nothing is applied, and nothing may gather.
     if (this.#committer.isFailing) return;
     let changed = false;
-    let repeated = true;
+    // One outcome that depends on a counter's state, and all are kept: a retry must not find another state.
+    let repeated = from === to;
     for (let i = from; i < to; i++) {
       changed ||= chunk.code[i] === DONE && (chunk.flags[i] & (Flag.changed | Flag.replayed)) === Flag.changed;
-      repeated &&= REPEATED.has(chunk.code[i]);
+      repeated ||= REPEATED.has(chunk.code[i]);
     }
     if (!changed && (!repeated || key.scope === 'import')) return;
     const outcomes = key.scope === 'import' ? NO_OUTCOMES : packOutcomes(chunk, from, to);

@@ -3,7 +3,8 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Secret } from '../../src/gateway/auth/secret.ts';
 import { ConnectionBudget } from '../../src/gateway/connection-budget.ts';
-import { RespGateway, type RespLimits } from '../../src/gateway/resp/gateway.ts';
+import type { RespLimits } from '../../src/gateway/resp/connection-limits.ts';
+import { RespGateway } from '../../src/gateway/resp/gateway.ts';
 import type { TransportKind } from '../../src/gateway/resp/transport.ts';
 import { SimulatedClock } from '../simulation/host.ts';
 import { HeldService } from './held-service.ts';

@@ -7,7 +7,8 @@ import type { Policy } from '../../src/counter/policy.ts';
 import type { Durability } from '../../src/counter/service.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import { Secret } from '../../src/gateway/auth/secret.ts';
-import { RespGateway, type RespLimits } from '../../src/gateway/resp/gateway.ts';
+import type { RespLimits } from '../../src/gateway/resp/connection-limits.ts';
+import { RespGateway } from '../../src/gateway/resp/gateway.ts';
 import { NodeDisk } from '../../src/host/node/disk.ts';
 import { nodeHost } from '../../src/host/node/node.ts';
 

@@ -4,9 +4,9 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { closeDoors, HeldDoor, until } from '../../../test/wire/held-door.ts';
 import { RawClient, request, words } from '../../../test/wire/raw-client.ts';
-import { RESP_TRANSACTION_COMMANDS_MAX } from '../../counter/limits.ts';
+import { RESP_TRANSACTION_COMMANDS_MAX, RESP_TRANSACTION_OTHERS_MAX } from '../../counter/limits.ts';
 import { Secret } from '../auth/secret.ts';
-import type { RespLimits } from './gateway.ts';
+import type { RespLimits } from './connection-limits.ts';
 
 afterEach(closeDoors);
 
@@ -160,6 +160,24 @@ describe.each(['direct', 'events'] as const)('transport: %s', (transport) => {
       expect(await client.reply()).toBe(wrong);
       await clock.advance(1_000);
       expect([await client.reply(), await client.reply()]).toEqual(['+OK\r\n', '+PONG\r\n']);
+    });
+
+    it('takes no memory from others, however much follows a wrong guess', async () => {
+      const { connect, service } = await HeldDoor.open(
+        transport,
+        { heldBytesMax: 1_000_000 },
+        { secret: new Secret('open-sesame') },
+      );
+      service.isImmediate = true;
+      const known = await connect();
+      expect(await known.call('AUTH', 'open-sesame')).toBe('+OK\r\n');
+      for (let i = 0; i < 20; i++) {
+        (await connect()).send(Buffer.concat([words('AUTH wrong'), Buffer.alloc(300_000, words('PING'))]));
+      }
+      // Lets the door read as much as it likes.
+      for (let i = 0; i < 50; i++) await turn();
+      const names = Array<string>(1000).fill('x'.repeat(250));
+      expect(await known.call('EXISTS', ...names)).toMatch(/^:\d+\r\n$/);
     });
 
     it('is heard up to four kilobytes', async () => {
@@ -318,12 +336,14 @@ describe.each(['direct', 'events'] as const)('transport: %s', (transport) => {
       const { connect, service } = await open();
       const client = await connect();
       const names = Array<string>(9000).fill('a');
-      const large = request('ECHO', 'x'.repeat(60_000));
+      const large = request('DEL', 'x'.repeat(60_000));
       for (const [frame, fits] of [
         [words('INCR a'), RESP_TRANSACTION_COMMANDS_MAX],
         [request('MGET', ...names), 1],
         [large, 139],
-        [request('INFO', ...Array<string>(5000).fill('')), 104],
+        [request('SET', 'a', '1', ...Array<string>(5000).fill('')), 104],
+        // EXEC would carry out all of them in one turn.
+        [words('INFO'), RESP_TRANSACTION_OTHERS_MAX],
       ] as const) {
         client.send(words('MULTI'));
         expect(await client.reply()).toBe('+OK\r\n');

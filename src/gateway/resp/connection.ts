@@ -10,35 +10,20 @@
  */
 import type { Socket } from 'node:net';
 import { CountingError } from '../../counter/errors.ts';
-import { CHUNK_COMMANDS_MAX } from '../../counter/limits.ts';
+import { CHUNK_COMMANDS_MAX, RESP_UNAUTHENTICATED_BYTES_MAX } from '../../counter/limits.ts';
 import type { Batch, BatchPool } from './batch.ts';
 import type { CommandSpec, Door } from './command.ts';
+import type { ConnectionLimits } from './connection-limits.ts';
 import { dispatch, findCommand, isHttp } from './dispatch.ts';
 import type { DoorTurns } from './door-turns.ts';
 import { readSimpleRequests } from './fast-path.ts';
+import { type HeldBytes, Holding } from './held-bytes.ts';
 import { Input } from './input.ts';
 import type { Planned } from './replies.ts';
 import type { ReplyWriter } from './reply-writer.ts';
 import { Reading, type RequestReader, Unfinished } from './request-reader.ts';
 import type { Session } from './session.ts';
 import { Transport } from './transport.ts';
-
-export interface ConnectionLimits {
-  /** Bytes that wait while a batch is under way, before no more is taken from the socket. */
-  readonly unreadBytesMax: number;
-  /** Replies that the client has not taken; beyond it the connection is cut. */
-  readonly outputBytesMax: number;
-  /** From a request's first byte to its last. */
-  readonly requestMs: number;
-  /** For the client to take its last replies. */
-  readonly lastRepliesMs: number;
-  /** From then on, for the client to close. */
-  readonly lingerMs: number;
-  /** For the client to show the secret, where there is one. */
-  readonly authenticationMs: number;
-  /** After a wrong secret nothing is read for so long: guessing is no use. */
-  readonly penaltyMs: number;
-}
 
 /** What a connection needs from its door. */
 export interface ConnectionHost {
@@ -48,13 +33,12 @@ export interface ConnectionHost {
   readonly writer: ReplyWriter;
   readonly batches: BatchPool;
   readonly turns: DoorTurns;
+  readonly heldBytes: HeldBytes;
   /** What sockets read into; undefined: each delivers buffers of its own. */
   readonly readBuffer: Buffer | undefined;
   /** Asks for `checkTime` about once a second, until `unwatch`. */
   watch(connection: Connection): void;
   unwatch(connection: Connection): void;
-  /** The connection holds so many bytes more (or fewer), `held` in all. @returns false when that is too much, with what others hold. */
-  account(bytes: number, held: number): boolean;
   closed(connection: Connection): void;
 }
 
@@ -64,6 +48,8 @@ const OUTPUT_BYTES_FREE = 64 * 1024;
 const COMMAND_BYTES = 72;
 /** A batch of so few commands is not accounted for before it is handed on. */
 const BATCH_COMMANDS_FREE = 128;
+/** Deliveries that wait, however short: each takes some memory. */
+const DELIVERIES_MAX = 256;
 /** A batch ends with so many replies when other connections wait for their turn. */
 const SHARED_REPLIES = 256;
 
@@ -88,11 +74,12 @@ export class Connection {
   #isLast = false;
   /** Since when a request is half there, or the connection is ending; undefined: neither. */
   #waitsSinceMs: number | undefined = undefined;
-  #heldBytes = 0;
+  readonly #holding: Holding;
 
   /** @param accepted is paused. */
   constructor(host: ConnectionHost, accepted: Socket, session: Session) {
     this.#host = host;
+    this.#holding = new Holding(host.heldBytes);
     this.session = session;
     this.#transport = Transport.open(accepted, host.readBuffer, this.#receive);
     const { socket } = this.#transport;
@@ -170,14 +157,16 @@ export class Connection {
     const input = this.#input;
     const { turns } = this.#host;
     for (let batches = 0; !this.#isBusy && this.#state === 'open'; batches++) {
-      input.advance();
-      if (input.length < this.#unfinished.bytesNeeded) break;
-      const mustYield = turns.isOver || (batches > 0 && turns.isWantedByOthers);
+      const isWorthwhile = input.unreadBytes >= this.#unfinished.bytesNeeded;
+      const mustYield = isWorthwhile && (turns.isOver || (batches > 0 && turns.isWantedByOthers));
+      // Before anything is copied: hundreds of connections may come to this in one turn.
       if (mustYield && !(isItsTurn && batches === 0)) {
         this.#isDeferred = true;
         turns.later(this.#goOn);
         break;
       }
+      input.advance();
+      if (!isWorthwhile) break;
       const batch = this.#host.batches.take(this.session);
       const from = input.start;
       const task = this.#read(batch);
@@ -199,10 +188,16 @@ export class Connection {
     if (this.#state === 'open') this.#process(true);
   };
 
+  /** Bytes that may wait while nothing is read as requests. */
+  get #readAheadMax(): number {
+    if (this.#isDeferred) return 0;
+    return this.session.authenticated ? this.#host.limits.unreadBytesMax : RESP_UNAUTHENTICATED_BYTES_MAX;
+  }
+
   /** Takes more from the socket, unless enough is waiting for what is under way. */
   #pace(): void {
-    const enough = this.#isDeferred ? 0 : this.#host.limits.unreadBytesMax;
-    const isEnough = this.#isBusy && this.#input.unreadBytes > enough;
+    const { unreadBytes, deliveries } = this.#input;
+    const isEnough = this.#isBusy && (unreadBytes > this.#readAheadMax || deliveries > DELIVERIES_MAX);
     if (this.#isLast || isEnough) this.#socket.pause();
     else if (this.#socket.isPaused()) this.#socket.resume();
   }
@@ -379,7 +374,7 @@ export class Connection {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.session.transaction = undefined;
-    this.#host.account(-this.#heldBytes, 0);
+    this.#holding.is(0, false);
     this.#host.unwatch(this);
     this.#host.closed(this);
   }
@@ -389,8 +384,7 @@ export class Connection {
     const output = Math.max(0, this.#socket.writableLength - OUTPUT_BYTES_FREE);
     const underWay = (this.#underWay?.chunk.count ?? 0) * COMMAND_BYTES;
     const held = this.#input.heldBytes + (this.session.transaction?.heldBytes ?? 0) + underWay + output;
-    const isAllowed = held === this.#heldBytes || this.#host.account(held - this.#heldBytes, held);
-    this.#heldBytes = held;
+    const isAllowed = this.#holding.is(held, !this.session.authenticated);
     if (!isAllowed) this.#cutFor('all connections together hold too many bytes');
   }
 }

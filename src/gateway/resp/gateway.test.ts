@@ -6,7 +6,7 @@ import { closeDoors, HeldDoor, until } from '../../../test/wire/held-door.ts';
 import { request, words } from '../../../test/wire/raw-client.ts';
 import { ERRORS } from '../../counter/errors.ts';
 import { CHUNK_COMMANDS_MAX } from '../../counter/limits.ts';
-import type { RespLimits } from './gateway.ts';
+import type { RespLimits } from './connection-limits.ts';
 
 afterEach(closeDoors);
 

@@ -4,7 +4,6 @@
  */
 import { randomBytes } from 'node:crypto';
 import { createServer, type Server, type Socket } from 'node:net';
-import { AUTHENTICATION_MS, OUTPUT_BYTES_MAX } from '../../counter/limits.ts';
 import type { CountingService } from '../../counter/service.ts';
 import type { Clock, Timer } from '../../host/host.ts';
 import { principalOf } from '../auth/principal.ts';
@@ -13,31 +12,14 @@ import { ConnectionBudget } from '../connection-budget.ts';
 import type { Trail } from '../trail.ts';
 import { BatchPool } from './batch.ts';
 import type { Door, DoorFacts, Log } from './command.ts';
-import { Connection, type ConnectionHost, type ConnectionLimits } from './connection.ts';
+import { Connection, type ConnectionHost } from './connection.ts';
+import { RESP_LIMITS, type RespLimits } from './connection-limits.ts';
 import { DoorTurns } from './door-turns.ts';
+import { HeldBytes } from './held-bytes.ts';
 import { ReplyWriter } from './reply-writer.ts';
 import { RequestReader } from './request-reader.ts';
 import { Session } from './session.ts';
 import { Transport, type TransportKind } from './transport.ts';
-
-export interface RespLimits extends ConnectionLimits {
-  /**
-   * What all connections together make the server hold: bytes received, queued, under way and not yet taken. Who asks for more is
-   * cut, unless it holds no more than an equal share; so it is never more than twice this.
-   */
-  readonly heldBytesMax: number;
-}
-
-export const RESP_LIMITS: RespLimits = {
-  heldBytesMax: 1024 * 1024 * 1024,
-  unreadBytesMax: 256 * 1024,
-  outputBytesMax: OUTPUT_BYTES_MAX,
-  requestMs: 60_000,
-  lastRepliesMs: 60_000,
-  lingerMs: 5_000,
-  authenticationMs: AUTHENTICATION_MS,
-  penaltyMs: 1_000,
-};
 
 export interface RespGatewayOptions {
   readonly service: CountingService;
@@ -72,7 +54,6 @@ export class RespGateway {
   readonly #connections = new Set<Connection>();
   readonly #watched = new Set<Connection>();
   #watchTimer: Timer | undefined;
-  #heldBytes = 0;
   #accepted = 0;
   #refused = 0;
   #onEmpty: (() => void) | undefined;
@@ -95,14 +76,10 @@ export class RespGateway {
       writer: new ReplyWriter(),
       batches: new BatchPool(this.#door, reader.request),
       turns: new DoorTurns(clock),
+      heldBytes: new HeldBytes(this.#limits.heldBytesMax, this.#budget.max),
       readBuffer: Transport.buffer(options.transport ?? 'direct'),
       watch: (connection) => this.#watch(connection),
       unwatch: (connection) => this.#watched.delete(connection),
-      account: (bytes, held) => {
-        this.#heldBytes += bytes;
-        const { heldBytesMax } = this.#limits;
-        return this.#heldBytes <= heldBytesMax || held <= heldBytesMax / this.#budget.max;
-      },
       closed: (connection) => {
         this.#connections.delete(connection);
         this.#writeDown(connection.session);

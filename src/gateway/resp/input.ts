@@ -12,6 +12,8 @@ import type { LentBytes } from './lent-bytes.ts';
 
 const EMPTY: Buffer = Buffer.alloc(0);
 const OWN_BYTES_MIN = 1024;
+/** What a delivery takes besides its bytes. */
+const DELIVERY_BYTES = 128;
 
 export class Input {
   #bytes = EMPTY;
@@ -44,9 +46,14 @@ export class Input {
     return this.length + this.#waitingBytes;
   }
 
+  /** Deliveries that have not been read. */
+  get deliveries(): number {
+    return this.#waiting.length;
+  }
+
   /** Memory that is held, in bytes. */
   get heldBytes(): number {
-    return this.#bytes.length + this.#waitingBytes;
+    return this.#bytes.length + this.#waitingBytes + this.#waiting.length * DELIVERY_BYTES;
   }
 
   /** Takes bytes that are the connection's from now on. */

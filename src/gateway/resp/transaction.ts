@@ -4,10 +4,15 @@
  * share one sync. When the buffer goes before EXEC has come, the arguments are copied, and EXEC gets a chunk of
  * its own.
  *
- * Bounded in commands, in what they will put into a chunk, and in bytes: beyond it the transaction is spoiled,
+ * Bounded in commands, in those that do not count, in what they will put into a chunk, and in bytes: beyond it the transaction is spoiled,
  * as by any other error between MULTI and EXEC.
  */
-import { CHUNK_COMMANDS_MAX, RESP_COMMAND_BYTES_MAX, RESP_TRANSACTION_COMMANDS_MAX } from '../../counter/limits.ts';
+import {
+  CHUNK_COMMANDS_MAX,
+  RESP_COMMAND_BYTES_MAX,
+  RESP_TRANSACTION_COMMANDS_MAX,
+  RESP_TRANSACTION_OTHERS_MAX,
+} from '../../counter/limits.ts';
 import type { CommandSpec } from './command.ts';
 import type { LentBytes } from './lent-bytes.ts';
 import type { Request } from './request.ts';
@@ -21,6 +26,8 @@ export class Transaction {
   /** Chunk commands that EXEC will push. */
   weight = 0;
   readonly commands: CommandSpec[] = [];
+  /** Commands that will put nothing into the chunk. */
+  #others = 0;
   /** Per command: how many arguments. */
   readonly #counts: number[] = [];
   /** Per argument. */
@@ -46,14 +53,18 @@ export class Transaction {
   add(command: CommandSpec, request: Request): boolean {
     let bytes = this.#bytes;
     for (let i = 0; i < request.count; i++) bytes += request.lengths[i] + ARGUMENT_BYTES;
-    const weight = this.weight + command.weight(request.count);
+    const added = command.weight(request.count);
+    const weight = this.weight + added;
+    const others = this.#others + (added === 0 ? 1 : 0);
     const fits =
       this.commands.length < RESP_TRANSACTION_COMMANDS_MAX &&
+      others <= RESP_TRANSACTION_OTHERS_MAX &&
       weight <= CHUNK_COMMANDS_MAX &&
       bytes <= RESP_COMMAND_BYTES_MAX;
     if (!fits) return false;
     this.#bytes = bytes;
     this.weight = weight;
+    this.#others = others;
     this.commands.push(command);
     this.#counts.push(request.count);
     for (let i = 0; i < request.count; i++) {
