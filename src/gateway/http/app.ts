@@ -4,6 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify';
 import type { CountingError } from '../../counter/errors.ts';
+import type { Log } from '../log.ts';
 import type { Trail } from '../trail.ts';
 import { batchRoutes } from './batch-routes.ts';
 import type { Bodies } from './bodies.ts';
@@ -16,7 +17,6 @@ import { HEADER_BYTES_MAX, type HttpLimits, SMALL_BODY_BYTES_MAX } from './door-
 import { type Guard, NO_BODY } from './guard.ts';
 import { fingerprintOf, isKeyed } from './idempotency.ts';
 import { parseJson } from './json.ts';
-import type { Log } from './log.ts';
 import { manyRoutes } from './many-routes.ts';
 import { watchMethods } from './methods.ts';
 import { describeRoutes } from './openapi.ts';

@@ -12,10 +12,10 @@ import { CountingError, DONE, errorCode, KEY_TIME_REFUSALS } from '../../counter
 import { NAME_BYTES_MAX } from '../../counter/limits.ts';
 import type { CountingService, ScanPage, ScanRequest } from '../../counter/service.ts';
 import type { Clock, Timer } from '../../host/host.ts';
+import type { Log } from '../log.ts';
 import type { Answers } from './answers.ts';
 import type { HttpLimits } from './door-limits.ts';
 import { countText } from './integers.ts';
-import type { Log } from './log.ts';
 import { sendProblem } from './problems.ts';
 import type { Reply } from './reply.ts';
 import type { Turns, Work } from './turns.ts';

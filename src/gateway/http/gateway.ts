@@ -17,6 +17,7 @@ import type { CountingService } from '../../counter/service.ts';
 import type { Clock } from '../../host/host.ts';
 import type { Secret } from '../auth/secret.ts';
 import { ConnectionBudget } from '../connection-budget.ts';
+import { BoundedLog, type Log } from '../log.ts';
 import type { Trail } from '../trail.ts';
 import { Answers } from './answers.ts';
 import { buildApp } from './app.ts';
@@ -26,7 +27,6 @@ import { type CorsOptions, CorsRules } from './cors.ts';
 import { HTTP_LIMITS, type HttpLimits } from './door-limits.ts';
 import { Exchanges } from './exchanges.ts';
 import { Guard } from './guard.ts';
-import type { Log } from './log.ts';
 import { Turns } from './turns.ts';
 import { UnreadAnswers } from './unread.ts';
 
@@ -90,7 +90,8 @@ export class HttpGateway {
 
   /** Listens. @throws what the system says when the address cannot be had (EADDRINUSE, EACCES, ...). */
   static async open(options: HttpGatewayOptions): Promise<HttpGateway> {
-    const { service, clock, log, trail = {}, version, secret, allowedHosts = [], otherConnections } = options;
+    const { service, clock, trail = {}, version, secret, allowedHosts = [], otherConnections } = options;
+    const log = new BoundedLog(options.log, clock);
     const patience = secret === undefined ? {} : { headersTimeoutMs: AUTHENTICATION_MS };
     const limits = { ...HTTP_LIMITS, ...patience, ...options.limits };
     const budget = options.budget ?? ConnectionBudget.ofOneDoor(clock, log);

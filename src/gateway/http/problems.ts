@@ -6,8 +6,8 @@ import type { Socket } from 'node:net';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import type { Standing } from '../../counter/chunk.ts';
 import { CountingError, ERRORS, type ErrorCode } from '../../counter/errors.ts';
+import type { Log } from '../log.ts';
 import { standingFields } from './integers.ts';
-import type { Log } from './log.ts';
 import type { Reply } from './reply.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json';

@@ -4,6 +4,7 @@ import { BATCH_ENTRIES_MAX } from '../../counter/limits.ts';
 import type { CountingService } from '../../counter/service.ts';
 import type { Clock } from '../../host/host.ts';
 import type { Secret } from '../auth/secret.ts';
+import type { Log } from '../log.ts';
 import type { Trail } from '../trail.ts';
 import type { Planned, Replies } from './replies.ts';
 import type { Request } from './request.ts';
@@ -34,13 +35,6 @@ export interface DoorFacts {
   savedAtSeconds: number;
   /** SAVE and BGSAVE that have not ended. */
   savesUnderWay: number;
-}
-
-/** The subset of pino that a door needs. */
-export interface Log {
-  info(data: object, message: string): void;
-  warn(data: object, message: string): void;
-  error(data: object, message: string): void;
 }
 
 /** What a command works on. One object per batch; the request in it changes. */
