@@ -183,8 +183,11 @@ export class RegionWorld {
   }
 
   async converge(): Promise<void> {
-    for (const directory of this.directories) if (directory.running === undefined) this.open(directory);
-    await this.until('all nodes are open', () => this.nodes.length === this.directories.length);
+    await this.until('all nodes are open', () => {
+      // Also those whose start was under way when the store could not be reached.
+      for (const directory of this.directories) if (directory.running === undefined) this.open(directory);
+      return this.nodes.length === this.directories.length;
+    });
     for (const node of this.nodes) for (const name of [...this.names, CUT_NAME]) await this.read(node, name);
     await this.until(
       'everything is confirmed',
