@@ -53,10 +53,12 @@ export class Connections {
   keepTo(schema: string, { id, term }: StoreIdentity): void {
     if (!ID.test(id)) throw new StoreRefusal(`${schema}.meta holds an id that is none: restore its row from a backup`);
     const found = `(SELECT id FROM ${schema}.meta)`;
-    this.#check = `; SELECT CASE WHEN ${found} = '${id}' THEN 0 ELSE ('${ANOTHER_STORE}: ' || coalesce(${found}, ''))::integer END`;
+    const checkOf = (condition: string): string =>
+      `; SELECT CASE WHEN ${condition} THEN 0 ELSE ('${ANOTHER_STORE}: ' || coalesce(${found}, ''))::integer END`;
     if (!TERM.test(term)) throw new StoreError('PostgreSQL: the server does not say since when it runs');
-    const now = termOf(schema);
-    this.#termCheck = `${this.#check}; SELECT CASE WHEN ${now} = '${term}' THEN 0 ELSE ('${ANOTHER_STORE}: ' || ${now})::integer END`;
+    this.#check = checkOf(`${found} = '${id}'`);
+    // One statement for both: a second one would take a third of the time of a short read.
+    this.#termCheck = checkOf(`${found} = '${id}' AND ${termOf(schema)} = '${term}'`);
   }
 
   /** Loads the driver; does not connect yet. @throws StoreRefusal when the driver is missing or the URL is none. */
