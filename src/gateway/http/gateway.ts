@@ -108,7 +108,9 @@ export class HttpGateway {
     acceptSockets(app, sockets, budget, connections.begin);
     const unread = new UnreadAnswers(sockets, clock, limits.silenceTimeoutMs);
     try {
-      await app.listen({ host: options.host, port: options.port });
+      // For `localhost`, Fastify would open a second server, on ::1, whose connections nothing here would bound or read.
+      const host = options.host === 'localhost' ? '127.0.0.1' : options.host;
+      await app.listen({ host, port: options.port });
     } catch (error) {
       exchanges.close();
       unread.close();
