@@ -51,7 +51,7 @@ it('sends what a store that was away did not take, without going through all of 
   expect(failures).toBe(0);
   version = 2n;
   for (let i = 0; i < COUNTERS; i++) put(i);
-  const moved = vi.spyOn(SlotMap.prototype, 'set');
+  const moved = vi.spyOn(SlotMap.prototype, 'put');
   await host.clock.advance(5_000);
   expect(failures).toBeGreaterThan(1);
   expect(moved).not.toHaveBeenCalled();

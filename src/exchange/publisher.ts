@@ -100,8 +100,7 @@ export class Publisher {
 
   /** A slot's newest state. */
   put(slot: NamedSlot): void {
-    const before = this.#pending.get(slot);
-    if (before === undefined || before.version < slot.version) this.#pending.set(slot);
+    this.#pending.put(slot);
     this.#wake?.();
   }
 

@@ -79,10 +79,6 @@ export class SharedCounters {
     return this.#list[position];
   }
 
-  names(): string[] {
-    return this.#list.map((counter) => counter.name);
-  }
-
   /** Takes what is newer in a counter's state, if it is held here. */
   merge(name: string, state: CounterState<ReplicaId>, nowSeconds: number): void {
     const counter = this.find(name);

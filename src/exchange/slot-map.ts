@@ -2,8 +2,6 @@
 import { PartedMap } from '../std/parted-map.ts';
 import type { NamedSlot, ReplicaId } from '../store/slot-store.ts';
 
-type SlotKey = Pick<NamedSlot, 'name' | 'replica'>;
-
 export class SlotMap {
   readonly #byReplica = new Map<ReplicaId, PartedMap<NamedSlot>>();
   #size = 0;
@@ -12,27 +10,24 @@ export class SlotMap {
     return this.#size;
   }
 
-  get({ replica, name }: SlotKey): NamedSlot | undefined {
-    return this.#byReplica.get(replica)?.get(name);
-  }
-
   hasName(name: string): boolean {
     for (const names of this.#byReplica.values()) if (names.has(name)) return true;
     return false;
   }
 
-  set(slot: NamedSlot): void {
+  /** Keeps the newer state of a slot. */
+  put(slot: NamedSlot): void {
     let names = this.#byReplica.get(slot.replica);
     if (names === undefined) {
       names = new PartedMap();
       this.#byReplica.set(slot.replica, names);
     }
-    const before = names.size;
-    names.set(slot.name, slot);
-    this.#size += names.size - before;
+    const known = names.add(slot.name, slot);
+    if (known === undefined) this.#size++;
+    else if (known.version < slot.version) names.set(slot.name, slot);
   }
 
-  delete({ replica, name }: SlotKey): void {
+  delete({ replica, name }: NamedSlot): void {
     const names = this.#byReplica.get(replica);
     if (names?.delete(name) !== true) return;
     this.#size--;

@@ -6,7 +6,7 @@
  * - A split moves entries to the end, so what is there from the beginning to the end of a walk is seen at least once.
  * - Who makes keys that fall into one part makes that one grow as a `Map` does, and nothing else.
  */
-const PART_ENTRIES = 2_048;
+const PART_ENTRIES = 8_192;
 const FNV_OFFSET = 0x811c9dc5;
 const FNV_PRIME = 0x01000193;
 const MIXER = 0x2c1b3c6d;
