@@ -10,14 +10,9 @@ export function pause(clock: Clock, ms: number): Promise<void> {
 
 const ASK_AGAIN_MS = 5;
 
-/** Resolves to whether it is true now, or has become so before this moment by the monotonic clock. */
-export async function becomesTrue(
-  clock: Clock,
-  isTrue: () => boolean,
-  endMs = Number.POSITIVE_INFINITY,
-): Promise<boolean> {
-  while (!isTrue() && clock.monotonicMs() < endMs) await pause(clock, ASK_AGAIN_MS);
-  return isTrue();
+/** Resolves when it is true. For one who waits, not for many: it is asked again and again. */
+export async function becomesTrue(clock: Clock, isTrue: () => boolean): Promise<void> {
+  while (!isTrue()) await pause(clock, ASK_AGAIN_MS);
 }
 
 /** The pauses of loops that may have to end at once. */

@@ -14,7 +14,6 @@ import type { Host } from '../host/host.ts';
 import type { Lease, ReplicaId, SlotStore } from '../store/slot-store.ts';
 import { type LeaseDocument, readLease } from './lease.ts';
 import type { LeaseWatch } from './membership.ts';
-import { becomesTrue } from './pause.ts';
 
 /** So many instead of one. */
 const LOOKS_WHILE_WAITING = 25;
@@ -62,6 +61,8 @@ export class Whole {
   readonly #stale = new Map<ReplicaId, string>();
   #isLost = false;
   #isStopped = false;
+  /** Ends the waiting of each who waits. */
+  readonly #waiting = new Set<() => void>();
   /** Then those who run have renewed their leases. */
   #shownAtMs = Number.NEGATIVE_INFINITY;
   #lookedAtMs = Number.NEGATIVE_INFINITY;
@@ -93,13 +94,24 @@ export class Whole {
 
   /** Resolves to whether it is whole now, or before this moment by the monotonic clock. */
   async becomes(endMs: number): Promise<boolean> {
-    await becomesTrue(this.#options.host.clock, () => this.isWhole || this.#isStopped, endMs);
+    if (this.isWhole || this.#isStopped) return this.isWhole;
+    const { clock } = this.#options.host;
+    await new Promise<void>((resolve) => {
+      const timer = clock.schedule(Math.max(0, endMs - clock.monotonicMs()), () => end());
+      const end = (): void => {
+        timer.cancel();
+        this.#waiting.delete(end);
+        resolve();
+      };
+      this.#waiting.add(end);
+    });
     return this.isWhole;
   }
 
   /** Nobody waits any more. */
   stop(): void {
     this.#isStopped = true;
+    for (const end of this.#waiting) end();
   }
 
   /** To be called again and again, also after a failure. @throws StoreError */
@@ -205,6 +217,8 @@ export class Whole {
   #end(change: () => void): void {
     const wasWhole = this.isWhole;
     change();
-    if (!wasWhole && this.isWhole) this.#options.whole();
+    if (wasWhole || !this.isWhole) return;
+    this.#options.whole();
+    for (const end of this.#waiting) end();
   }
 }
