@@ -62,6 +62,8 @@ export interface EngineOptions {
   readonly memoryBytesMax?: number | undefined;
   /** Told when the journal fails, and when a snapshot does; the engine goes on by itself. */
   readonly onFailure?: ((error: unknown) => void) | undefined;
+  /** Told of damage that a start passes over. */
+  readonly onDamaged?: ((what: string) => void) | undefined;
   /** Told when the journal works again. */
   readonly onRepaired?: (() => void) | undefined;
 }
@@ -116,12 +118,13 @@ export class Engine implements CountingService {
     });
     const keys = new IdempotencyStore({ ...IDEMPOTENCY_DEFAULTS, ...options.idempotency }, clock, memory, hashKey);
     const loading = new Loading(records, keys);
-    const { disk, host, segmentBytesMax, allocateBytes } = options;
+    const { disk, host, segmentBytesMax, allocateBytes, onDamaged } = options;
     let engine: Engine | undefined;
     const onFailure = (failure: JournalFailure): void => {
       if (engine !== undefined) engine.#committer.interrupt(failure);
     };
-    const journal = await Journal.open({ disk, host, replay: loading, segmentBytesMax, allocateBytes, onFailure });
+    const site = { disk, host, segmentBytesMax, allocateBytes };
+    const journal = await Journal.open({ ...site, replay: loading, onFailure, onDamaged });
     loading.finish();
     engine = new Engine(options, journal, records, keys, groups, loading.slotOrdinals());
     return engine;

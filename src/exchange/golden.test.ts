@@ -1,8 +1,9 @@
 import { expect, it } from 'vitest';
 import { SimulatedDisk } from '../../test/simulation/disk.ts';
 import { simulatedHost } from '../../test/simulation/host.ts';
+import { DamageError, UnsupportedFormatError } from '../journal/errors.ts';
 import { directLine, MemoryStore } from '../store/memory/memory-store.ts';
-import { Identity, IdentityError } from './identity.ts';
+import { Identity, parseIdentity } from './identity.ts';
 import { readLease } from './lease.ts';
 import { Membership } from './membership.ts';
 
@@ -17,19 +18,25 @@ it('replica.json is as docs/formats.md has it', async () => {
   const disk = new SimulatedDisk({ seed: 1 });
   const identity = await Identity.open(disk, { bytes: (length) => new Uint8Array(length).fill(0xa1) });
   const directory = 'a1'.repeat(16);
-  expect(JSON.parse(text(disk))).toEqual({ format: 1, directory, nextOrdinal: 1, incarnations: [] });
+  expect(JSON.parse(text(disk))).toEqual({
+    format: 2,
+    directory,
+    nextOrdinal: 1,
+    incarnations: [],
+    crc32: 'c645b1a4',
+  });
   await identity.change({
-    attachment: { store: 's', isDurable: true, nonce: 'n', isRegistered: true, localPatterns: ['a*'] },
+    attachment: { store: 's', isDurable: true, nonce: 'd4'.repeat(16), isRegistered: true, localPatterns: ['a*'] },
     nextOrdinal: 3,
     incarnations: [
       { ordinal: 0, id: directory, through: '17' },
       { ordinal: 2, id: 'b2'.repeat(16) },
     ],
-    baton: 'c3',
+    baton: 'c3'.repeat(16),
     hasEvicted: true,
   });
   const golden = `{
-  "format": 1,
+  "format": 2,
   "directory": "a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1",
   "nextOrdinal": 3,
   "incarnations": [
@@ -46,14 +53,15 @@ it('replica.json is as docs/formats.md has it', async () => {
   "attachment": {
     "store": "s",
     "isDurable": true,
-    "nonce": "n",
+    "nonce": "d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4",
     "isRegistered": true,
     "localPatterns": [
       "a*"
     ]
   },
-  "baton": "c3",
-  "hasEvicted": true
+  "baton": "c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3",
+  "hasEvicted": true,
+  "crc32": "c97ca18b"
 }
 `;
   expect(text(disk)).toBe(golden);
@@ -62,15 +70,65 @@ it('replica.json is as docs/formats.md has it', async () => {
   expect((await Identity.open(again, simulatedHost(1).random)).record).toEqual(identity.record);
 });
 
-it.each(['', '{', '[]', '{"format":1}', '{"format":2,"directory":"a","incarnations":[],"nextOrdinal":1}'])(
-  'a file that cannot be read stops the start, and stays: %j',
-  async (content) => {
-    const disk = new SimulatedDisk({ seed: 1 });
-    await writeFile(disk, content);
-    await expect(Identity.open(disk, simulatedHost(1).random)).rejects.toThrow(IdentityError);
-    expect(text(disk)).toBe(content);
-  },
-);
+/** As an earlier version wrote it: format 1, without a checksum. */
+const early = {
+  format: 1,
+  directory: 'a1'.repeat(16),
+  nextOrdinal: 4,
+  incarnations: [
+    { ordinal: 0, id: 'a1'.repeat(16), through: '17', foldedAt: 1_700_000_000_000, foldedTerm: '7-1' },
+    { ordinal: 2, id: 'b2'.repeat(16), through: '208', isForked: true },
+    { ordinal: 3, id: 'c3'.repeat(16) },
+  ],
+  attachment: { store: 's', nonce: 'd4'.repeat(16), isRegistered: true, localPatterns: [] },
+  baton: 'e5'.repeat(16),
+  batonTerm: '7-1',
+};
+
+it('replica.json of an earlier version is read, and written anew with a checksum', async () => {
+  const disk = new SimulatedDisk({ seed: 1 });
+  await writeFile(disk, JSON.stringify(early));
+  const { record } = await Identity.open(disk, simulatedHost(1).random);
+  expect(record).toEqual({ ...early, format: 2 });
+  expect(parseIdentity(disk.content('replica.json'))).toEqual({ record, isChecked: true });
+});
+
+it('no bit of replica.json can change unnoticed', async () => {
+  const disk = new SimulatedDisk({ seed: 1 });
+  await writeFile(disk, JSON.stringify(early));
+  await Identity.open(disk, simulatedHost(1).random);
+  const bytes = disk.content('replica.json');
+  for (let bit = 0; bit < bytes.length * 8; bit++) {
+    const damaged = bytes.slice();
+    damaged[bit >> 3] ^= 1 << (bit & 7);
+    expect(() => parseIdentity(damaged)).toThrow(DamageError);
+  }
+});
+
+const [first, second, third] = early.incarnations;
+const { directory: _, ...nobody } = early;
+it.each<[string, unknown, typeof DamageError | typeof UnsupportedFormatError]>([
+  ['nothing', undefined, DamageError],
+  ['no object', [early], DamageError],
+  ['a later version', { ...early, format: 3 }, UnsupportedFormatError],
+  ['no checksum in a format that has one', { ...early, format: 2 }, DamageError],
+  ['a checksum that is not the last field', { crc32: '00000000', ...early }, DamageError],
+  ['no directory', nobody, DamageError],
+  ['an unknown field', { ...early, hasEvictee: true }, DamageError],
+  ['an id that is not hexadecimal', { ...early, incarnations: [{ ...first, id: `g${'a'.repeat(31)}` }] }, DamageError],
+  ['a group with leading zeros', { ...early, incarnations: [{ ...first, through: '008' }] }, DamageError],
+  ['ordinals out of order', { ...early, incarnations: [second, first, third] }, DamageError],
+  ['an ordinal that is still to be given', { ...early, nextOrdinal: 3 }, DamageError],
+  ['an ordinal without end', { ...early, nextOrdinal: 1e300 }, DamageError],
+  ['no local patterns', { ...early, attachment: { ...early.attachment, localPatterns: undefined } }, DamageError],
+  ['a flag that is none', { ...early, hasEvicted: 'yes' }, DamageError],
+])('replica.json with %s stops the start, and stays', async (_what, content, refusal) => {
+  const disk = new SimulatedDisk({ seed: 1 });
+  const written = content === undefined ? '' : JSON.stringify(content);
+  await writeFile(disk, written);
+  await expect(Identity.open(disk, simulatedHost(1).random)).rejects.toThrow(refusal);
+  expect(text(disk)).toBe(written);
+});
 
 it('a lease is as docs/formats.md has it', async () => {
   const host = simulatedHost(1);

@@ -5,14 +5,18 @@
  * - An incarnation is in the file, durably, before anything is counted under its ordinal; ordinals are never given twice.
  * - `through` of an incarnation that has ended is the last group that it may have made durable: its slots have that version
  *   for good, whoever publishes them.
- * - The file is replaced by rename and synced, so it is never torn.
+ * - The file is replaced as a whole, with a checksum (`small-file.ts`). One of format 1 has none, and is written anew when it was read.
  */
 import type { Disk, Random } from '../host/host.ts';
+import { DamageError, UnsupportedFormatError } from '../journal/errors.ts';
+import { decodeSmallFile, encodeSmallFile, readSmallFile, replaceSmallFile } from '../journal/small-file.ts';
+import { type Check, isFlag, isForm, isListOf, isOf, isText, isWhole, wrongField } from '../std/shape.ts';
 import type { ReplicaId } from '../store/slot-store.ts';
 
-const FILE = 'replica.json';
-const TEMPORARY = 'replica.json.new';
-const FORMAT = 1;
+export const IDENTITY_FILE = 'replica.json';
+/** Format 1 had no checksum. */
+const FORMAT = 2;
+const FORMAT_UNCHECKED = 1;
 const ID_BYTES = 16;
 
 /** The incarnation that counted before the directory met a store: its records are counters, its id is the directory's. */
@@ -63,11 +67,6 @@ export interface IdentityRecord {
 /** Parts of the record that are to be replaced. */
 export type Change = Partial<Omit<IdentityRecord, 'format' | 'directory'>>;
 
-/** The file is there, but is not one that this version can read. */
-export class IdentityError extends Error {
-  override readonly name = 'IdentityError';
-}
-
 /**
  * The file could not be written. In memory it is what it was, and whoever acts on the change has not begun to; on the disk it may
  * have changed, which harms nothing: the next change replaces it as a whole, and it says what was to be true.
@@ -77,7 +76,7 @@ export class IdentityWriteError extends Error {
   /** The attempt before it was not one that failed. */
   readonly isFirst: boolean;
 
-  constructor(cause: unknown, isFirst: boolean, file = FILE) {
+  constructor(cause: unknown, isFirst: boolean, file = IDENTITY_FILE) {
     super(`${file} cannot be written: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
     this.isFirst = isFirst;
   }
@@ -94,10 +93,10 @@ export class Identity {
     this.#record = record;
   }
 
-  /** Reads the file, or makes it. @throws IdentityError, and the system's errors */
+  /** Reads the file, or makes it. @throws DamageError, UnsupportedFormatError, and the system's errors */
   static async open(disk: Disk, random: Random): Promise<Identity> {
-    const text = await readIdentity(disk);
-    if (text !== undefined) return new Identity(disk, parse(text));
+    const bytes = await readIdentity(disk);
+    if (bytes !== undefined) return Identity.#read(disk, bytes);
     const record: IdentityRecord = {
       format: FORMAT,
       directory: newId(random),
@@ -112,10 +111,18 @@ export class Identity {
   /**
    * Writes the file of a copy of a directory, given that of the original. A copy does not go on under the original's id, which may run, or be
    * started again: it has no baton, so its next start counts under a fresh id, and what it has of the earlier ones is published as by an heir.
-   * @throws IdentityError, IdentityWriteError
+   * @throws DamageError, UnsupportedFormatError, IdentityWriteError
    */
-  static async writeCopy(disk: Disk, text: string): Promise<void> {
-    await new Identity(disk, parse(text)).change({ baton: undefined });
+  static async writeCopy(disk: Disk, bytes: Uint8Array): Promise<void> {
+    await new Identity(disk, parseIdentity(bytes).record).change({ baton: undefined });
+  }
+
+  static async #read(disk: Disk, bytes: Uint8Array): Promise<Identity> {
+    const { record, isChecked } = parseIdentity(bytes);
+    const identity = new Identity(disk, record);
+    // A full disk keeps nobody from starting: the next change writes it anew.
+    if (!isChecked) await Promise.allSettled([identity.change({})]);
+    return identity;
   }
 
   get record(): IdentityRecord {
@@ -153,17 +160,7 @@ export class Identity {
 
   async #write(parts: Change): Promise<void> {
     const next = { ...this.#record, ...parts };
-    const bytes = new TextEncoder().encode(`${JSON.stringify(next, null, 2)}\n`);
-    if ((await this.disk.list()).includes(TEMPORARY)) await this.disk.unlink(TEMPORARY);
-    const file = await this.disk.open(TEMPORARY, 'create');
-    try {
-      await file.write(bytes, 0);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await this.disk.rename(TEMPORARY, FILE);
-    await this.disk.syncDirectory();
+    await replaceSmallFile(this.disk, IDENTITY_FILE, encodeSmallFile(next));
     this.#record = next;
   }
 }
@@ -173,40 +170,52 @@ export function newId(random: Random): string {
   return Array.from(random.bytes(ID_BYTES), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-/** The file as it is now; undefined where there is none. @throws the system's errors */
-export async function readIdentity(disk: Disk): Promise<string | undefined> {
-  if (!(await disk.list()).includes(FILE)) return undefined;
-  const file = await disk.open(FILE, 'read');
-  try {
-    const bytes = new Uint8Array(await file.size());
-    await file.read(bytes, 0);
-    return new TextDecoder().decode(bytes);
-  } finally {
-    await file.close();
-  }
+/** The file as it is now; undefined where there is none. @throws DamageError, the system's errors */
+export function readIdentity(disk: Disk): Promise<Uint8Array | undefined> {
+  return readSmallFile(disk, IDENTITY_FILE);
 }
 
-function parse(text: string): IdentityRecord {
-  const record = parseJson(text) as Partial<IdentityRecord> | undefined;
-  if (record?.format !== undefined && record.format !== FORMAT) {
-    throw new IdentityError(
-      `${FILE} has format ${String(record.format)}, which is not known here: use a newer version`,
-    );
+/** What the file says. @throws DamageError, UnsupportedFormatError */
+export function parseIdentity(bytes: Uint8Array): { readonly record: IdentityRecord; readonly isChecked: boolean } {
+  const { content, isChecked } = decodeSmallFile(IDENTITY_FILE, bytes);
+  const { format } = content;
+  if (typeof format === 'number' && format > FORMAT) {
+    throw new UnsupportedFormatError(IDENTITY_FILE, 0, `format ${format} is not ${FORMAT}`);
   }
-  const isWhole =
-    typeof record?.directory === 'string' && Array.isArray(record.incarnations) && Number.isInteger(record.nextOrdinal);
-  if (!isWhole)
-    throw new IdentityError(
-      `${FILE} cannot be read: put the whole data directory back from one backup, or start with an empty one`,
-    );
-  return record as IdentityRecord;
+  const wrong = format === (isChecked ? FORMAT : FORMAT_UNCHECKED) ? wrongField(content, RECORD) : 'format';
+  if (wrong !== undefined) throw new DamageError(IDENTITY_FILE, 0, `its field "${wrong}" is not what it must be`);
+  const record = { ...content, format: FORMAT } as unknown as IdentityRecord;
+  const { incarnations, nextOrdinal } = record;
+  if (!incarnations.every(({ ordinal }, at) => ordinal < (incarnations[at + 1]?.ordinal ?? nextOrdinal))) {
+    throw new DamageError(IDENTITY_FILE, 0, 'its ordinals are not in order');
+  }
+  return { record, isChecked };
 }
 
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
-}
+const ORDINAL_MAX = 2 ** 32 - 1;
+const TEXT_MAX = 65_536;
+const isId = isForm(/^[0-9a-f]{32}$/);
+const isTerm = isText(TEXT_MAX);
+const isSequence = isForm(/^(?:0|[1-9][0-9]{0,18})$/);
+const isIncarnation: Check = isOf({
+  required: { ordinal: isWhole(ALONE, ORDINAL_MAX), id: isId },
+  optional: {
+    through: isSequence,
+    foldedAt: isWhole(0, Number.MAX_SAFE_INTEGER),
+    foldedTerm: isTerm,
+    isForked: isFlag,
+  },
+});
+const isAttachment: Check = isOf({
+  required: { store: isText(TEXT_MAX), nonce: isId, isRegistered: isFlag, localPatterns: isListOf(isText(TEXT_MAX)) },
+  optional: { isDurable: isFlag },
+});
+const RECORD = {
+  required: {
+    format: isWhole(FORMAT_UNCHECKED, FORMAT),
+    directory: isId,
+    nextOrdinal: isWhole(ALONE + 1, ORDINAL_MAX + 1),
+    incarnations: isListOf(isIncarnation),
+  },
+  optional: { attachment: isAttachment, baton: isId, batonTerm: isTerm, hasEvicted: isFlag },
+};

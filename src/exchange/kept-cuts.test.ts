@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { SimulatedDisk } from '../../test/simulation/disk.ts';
 import { type Cut, noCut, remove, reset } from '../crdt/cut.ts';
@@ -12,6 +13,7 @@ const GOLDEN = `af1ec339 {"format":1}
 ab5c7450 {"name":"x \\"1\\"","version":"1","author":"ä/1","base":"1180591620717411303424","isDeleted":false,"folded":{"abababababababababababababababab":"7 -9"}}
 `;
 
+const lineOf = (json: string): string => `${crc32(json).toString(16).padStart(8, '0')} ${json}`;
 const text = (disk: SimulatedDisk): string => new TextDecoder().decode(disk.content(FILE));
 
 async function write(disk: SimulatedDisk, content: string | Uint8Array): Promise<void> {
@@ -49,7 +51,9 @@ describe('cuts.log', () => {
   it('of a later version is left out', async () => {
     const disk = new SimulatedDisk({ seed: 1 });
     await write(disk, GOLDEN.replace('af1ec339 {"format":1}', '843390fa {"format":2}'));
-    const kept = await KeptCuts.open(disk);
+    const told: string[] = [];
+    const kept = await KeptCuts.open(disk, (what) => told.push(what));
+    expect(told).toEqual(['cuts.log has another format']);
     expect([...kept.all()]).toEqual([]);
     kept.keep('x "1"', CUT);
     await kept.save();
@@ -70,6 +74,42 @@ describe('cuts.log', () => {
       const names = [...(await KeptCuts.open(disk.crash())).all()].map(([name]) => name);
       expect(names).toContain('z');
       expect(names).toEqual([...kept.all()].map(([name]) => name));
+    }
+  });
+
+  it('that is damaged in front of what is whole says so, and is then replaced', async () => {
+    const disk = new SimulatedDisk({ seed: 1 });
+    const kept = await KeptCuts.open(disk);
+    for (const name of ['a', 'b', 'c']) kept.keep(name, CUT);
+    await kept.save();
+    const [header = '', a = '', b = '', c = ''] = text(disk).split('\n');
+    const hand = lineOf(JSON.stringify({ name: 'a', version: 1 }));
+    const torn = [header, a, b, c.slice(0, 40)];
+    const ways: readonly [string, readonly string[], string?][] = [
+      ['whole', [header, a, b, c, '']],
+      ['torn', torn],
+      [
+        'a bit',
+        [header, a, b.replace('true', 'trud').replace('false', 'falsd'), c, ''],
+        'cuts.log is damaged in line 3',
+      ],
+      ['by hand', [header, hand, b, c, ''], 'cuts.log is damaged in line 2'],
+      ['null', [header, lineOf('null'), b, c, ''], 'cuts.log is damaged in line 2'],
+      ['header', [header.replace('1', '2'), a, b, c, ''], 'cuts.log is damaged in line 1'],
+      ['empty', [], 'cuts.log is damaged in line 1'],
+    ];
+    for (const [way, lines, damage] of ways) {
+      const other = new SimulatedDisk({ seed: 2 });
+      await write(other, lines.join('\n'));
+      const told: string[] = [];
+      expect([way, await KeptCuts.damage(other)]).toEqual([way, damage]);
+      const again = await KeptCuts.open(other, (what) => told.push(what));
+      expect([way, ...told]).toEqual([way, ...(damage === undefined ? [] : [damage])]);
+      const names = [...again.all()].map(([name]) => name);
+      again.keep('z', CUT);
+      await again.save();
+      expect([way, await KeptCuts.damage(other)]).toEqual([way, undefined]);
+      expect([...(await KeptCuts.open(other)).all()].map(([name]) => name)).toEqual([...names, 'z']);
     }
   });
 

@@ -4,6 +4,7 @@
  *
  * Invariants:
  * - Lines are only appended; each has a checksum, so a torn or damaged one is left out, and the last whole one of a name counts.
+ *   A damaged one, in front of one that is whole, is reported, and the file then replaced: stores have its cut, too, unless they go back.
  * - A file that has grown to twice what lives, or could not be written, is replaced by rename, whole and synced.
  */
 import { crc32 } from 'node:zlib';
@@ -11,12 +12,13 @@ import { type Cut, newerCut } from '../crdt/cut.ts';
 import type { Slot } from '../crdt/slot.ts';
 import type { Disk, DiskFile } from '../host/host.ts';
 import { PartedMap } from '../std/parted-map.ts';
+import { isFlag } from '../std/shape.ts';
 import { isName, isReplica, readAuthor, readBase, readNet, readVersion } from '../store/input.ts';
 import type { NamedCut, ReplicaId } from '../store/slot-store.ts';
 import { IdentityWriteError } from './identity.ts';
 
-const FILE = 'cuts.log';
-const TEMPORARY = `${FILE}.new`;
+export const CUTS_FILE = 'cuts.log';
+const TEMPORARY = `${CUTS_FILE}.new`;
 const HEADER = '{"format":1}';
 const CHECKSUM_DIGITS = 8;
 const READ_BYTES = 1_048_576;
@@ -41,14 +43,37 @@ export class KeptCuts {
     this.#disk = disk;
   }
 
-  /** Reads what an earlier process has kept. A file of a later version is left out, and replaced. */
-  static async open(disk: Disk): Promise<KeptCuts> {
+  /**
+   * Reads what an earlier process has kept. A file of a later version is left out, and replaced.
+   * @param onDamaged told of what is not whole, once; without it the file is only read.
+   */
+  static async open(disk: Disk, onDamaged?: (what: string) => void): Promise<KeptCuts> {
     const kept = new KeptCuts(disk);
-    if (!(await disk.list()).includes(FILE)) return kept;
-    const file = await disk.open(FILE, 'write');
-    if (await kept.#read(file)) kept.#file = file;
-    else await file.close();
+    if (!(await KeptCuts.isIn(disk))) return kept;
+    const file = await disk.open(CUTS_FILE, onDamaged === undefined ? 'read' : 'write');
+    const damage = await kept.#read(file);
+    if (damage === undefined) {
+      kept.#file = file;
+      return kept;
+    }
+    await file.close();
+    kept.#hasFailed = true;
+    onDamaged?.(damage);
     return kept;
+  }
+
+  static async isIn(disk: Disk): Promise<boolean> {
+    return (await disk.list()).includes(CUTS_FILE);
+  }
+
+  /** What is not whole in the file, in words; undefined when all is. @throws the system's errors */
+  static async damage(disk: Disk): Promise<string | undefined> {
+    const file = await disk.open(CUTS_FILE, 'read');
+    try {
+      return await new KeptCuts(disk).#read(file);
+    } finally {
+      await file.close();
+    }
   }
 
   /** What is whole in the file of one directory, for another. @throws IdentityWriteError, and the system's errors */
@@ -120,7 +145,7 @@ export class KeptCuts {
       this.#file = undefined;
       const isFirst = !this.#hasFailed;
       this.#hasFailed = true;
-      throw new IdentityWriteError(error, isFirst, FILE);
+      throw new IdentityWriteError(error, isFirst, CUTS_FILE);
     }
   }
 
@@ -145,7 +170,7 @@ export class KeptCuts {
     this.#lines = 0;
     await this.#write(file, [lineOf(HEADER)]);
     await this.#append(file, this.#cuts.keys());
-    await this.#disk.rename(TEMPORARY, FILE);
+    await this.#disk.rename(TEMPORARY, CUTS_FILE);
     await this.#disk.syncDirectory();
     this.#file = file;
   }
@@ -165,38 +190,40 @@ export class KeptCuts {
     return lineOf(JSON.stringify({ name, version: `${version}`, author, base: `${base}`, isDeleted, folded }));
   }
 
-  /** @returns false when it has another format, or its first line is damaged: then it is to be replaced */
-  async #read(file: DiskFile): Promise<boolean> {
-    let hasHeader = false;
+  /** @returns what is not whole in it, and is to be replaced: what a crash has torn behind the last whole line is written over. */
+  async #read(file: DiskFile): Promise<string | undefined> {
+    /** The first line that is not whole, counted from 1. */
+    let bad: number | undefined;
+    let isDamaged = false;
     let rest: Buffer = Buffer.alloc(0);
     for (let at = 0; ; ) {
       const chunk = Buffer.alloc(READ_BYTES);
       const read = await file.read(chunk, at);
-      if (read === 0) return hasHeader;
+      if (read === 0) break;
       at += read;
       rest = Buffer.concat([rest, chunk.subarray(0, read)]);
       for (let end = rest.indexOf(NEWLINE); end >= 0; end = rest.indexOf(NEWLINE)) {
         const json = contentOf(rest.subarray(0, end));
         rest = rest.subarray(end + 1);
-        if (this.#lines === 0) {
-          hasHeader = json === HEADER;
-          if (json !== undefined && !hasHeader) return false;
-        }
         this.#lines++;
-        // What a crash has torn behind the last whole line is written over.
-        if (json === undefined) continue;
-        this.#bytes = at - rest.length;
-        this.#take(json);
+        if (this.#lines === 1 && json !== undefined && json !== HEADER) return `${CUTS_FILE} has another format`;
+        const isWhole = json !== undefined && (this.#lines === 1 || this.#take(json));
+        if (isWhole) this.#bytes = at - rest.length;
+        else bad ??= this.#lines;
+        isDamaged ||= isWhole && bad !== undefined;
       }
     }
+    const hasHeader = this.#lines > 0 && bad !== 1;
+    return isDamaged || !hasHeader ? `${CUTS_FILE} is damaged in line ${bad ?? 1}` : undefined;
   }
 
-  #take(json: string): void {
-    const { name, ...content } = JSON.parse(json) as Record<string, unknown>;
-    if (typeof name !== 'string' || !isName(name)) return;
-    const cut = cutOf(content);
-    if (cut === undefined) this.#cuts.delete(name);
-    else this.#cuts.set(name, cut);
+  /** @returns false when the line does not say what it must. */
+  #take(json: string): boolean {
+    const line = parseLine(json);
+    if (line === undefined) return false;
+    if (line.cut === undefined) this.#cuts.delete(line.name);
+    else this.#cuts.set(line.name, line.cut);
+    return true;
   }
 }
 
@@ -210,15 +237,34 @@ function contentOf(line: Buffer): string | undefined {
   return lineOf(json) === `${line.toString()}\n` ? json : undefined;
 }
 
-function cutOf(content: Record<string, unknown>): Cut<ReplicaId> | undefined {
-  const [version, author] = [readVersion(content['version']), readAuthor(content['author'])];
-  const base = readBase(content['base']);
-  if (version === undefined || author === undefined || base === undefined) return undefined;
+/** Undefined: it is no line of this file. */
+function parseLine(json: string): { readonly name: string; readonly cut?: Cut<ReplicaId> } | undefined {
+  let content: unknown;
+  try {
+    content = JSON.parse(json);
+  } catch {
+    return undefined;
+  }
+  if (typeof content !== 'object' || content === null) return undefined;
+  const { name, ...fields } = content as Record<string, unknown>;
+  if (typeof name !== 'string' || !isName(name)) return undefined;
+  if (Object.keys(fields).length === 0) return { name };
+  const cut = cutOf(fields);
+  return cut && { name, cut };
+}
+
+function cutOf(fields: Record<string, unknown>): Cut<ReplicaId> | undefined {
+  const [version, author] = [readVersion(fields['version']), readAuthor(fields['author'])];
+  const { isDeleted, folded: slots } = fields;
+  const base = readBase(fields['base']);
+  if (version === undefined || author === undefined || base === undefined || !isFlag(isDeleted)) return undefined;
+  if (typeof slots !== 'object' || slots === null) return undefined;
   const folded = new Map<ReplicaId, Slot>();
-  for (const [id, slot] of Object.entries(content['folded'] ?? {})) {
+  for (const [id, slot] of Object.entries(slots)) {
     const [at, count] = String(slot).split(' ');
     const [of, net] = [readVersion(at), readNet(count)];
-    if (of !== undefined && net !== undefined && isReplica(id)) folded.set(id, { version: of, net });
+    if (of === undefined || net === undefined || !isReplica(id)) return undefined;
+    folded.set(id, { version: of, net });
   }
-  return { version, author, base, folded, isDeleted: content['isDeleted'] === true };
+  return { version, author, base, folded, isDeleted };
 }

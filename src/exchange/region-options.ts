@@ -35,7 +35,7 @@ export interface RegionOptions {
   readonly onUnwritten: (error: unknown) => void;
   /** Told of replicas that were retired because nobody had heard of them for long. */
   readonly onRetired: (replica: ReplicaId) => void;
-  /** Told, once each, of what the store says and cannot be so. */
+  /** Told, once each, of what the store or `cuts.log` says and cannot be so. */
   readonly onDamaged: (what: string) => void;
   /** Told, once each time, when the store has gone back in time: it had lost what it had confirmed. */
   readonly onWentBack: () => void;

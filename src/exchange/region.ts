@@ -67,7 +67,7 @@ export class Region {
     // Also when the store answers only later: nothing goes there, or comes from there, before it is known to be ours.
     const store = new KnownStore(options.store, () => recognise(options.store, identity));
     const attached = await attach({ ...options, store, patienceMs: attachMs });
-    return new Region({ ...options, store }, attached, await KeptCuts.open(identity.disk));
+    return new Region({ ...options, store }, attached, await KeptCuts.open(identity.disk, options.onDamaged));
   }
 
   private constructor(options: RegionOptions & { readonly store: KnownStore }, attached: Attached, kept: KeptCuts) {

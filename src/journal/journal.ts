@@ -19,7 +19,7 @@ import { JournalFailure } from './errors.ts';
 import { FILE_HEADER_BYTES, ID_BYTES, parseFileName } from './format.ts';
 import type { GroupBuffer } from './group.ts';
 import type { Continuation, Reach, SegmentHeader } from './header.ts';
-import { makeReach, ReachFile } from './reach.ts';
+import { makeReach, ReachFile, reachNotice } from './reach.ts';
 import { type Recovered, recover, repairTail } from './recovery.ts';
 import type { Replay } from './replay.ts';
 import { Segment, type SegmentSite } from './segment.ts';
@@ -40,6 +40,8 @@ export interface JournalOptions {
   readonly allocateBytes?: number | undefined;
   /** The journal has failed between two operations: somebody has taken its directory away. */
   readonly onFailure?: ((failure: JournalFailure) => void) | undefined;
+  /** Told of damage that a start passes over. */
+  readonly onDamaged?: ((what: string) => void) | undefined;
 }
 
 export class Journal {
@@ -85,6 +87,7 @@ export class Journal {
     const site = { disk, clock: host.clock, writeDeadlineMs, allocateBytes };
     const found = await recover(disk, replay);
     if (found.tail !== undefined) await repairTail(disk, found.tail);
+    if (found.reach?.badSector !== undefined) options.onDamaged?.(reachNotice(found.reach.badSector));
     const reach = found.reach ?? (await makeReach(site));
     const segment = await Segment.create(site, newHeader(site.clock, host.random, found.nextNumber, found.continues));
     assert(segment.sequence === found.sequence, 'a new segment goes on where recovery ended');

@@ -106,7 +106,12 @@ describe('the file', () => {
     await commit(journal, group(1n, 'a'));
     await journal.close();
     disk.flip(REACH_FILE, SECTOR_BYTES + 70);
-    expect(await recoveredSequence()).toBe(1n);
+    const notice = expect.stringContaining('journal.reach is damaged at offset 512');
+    expect((await verify(disk, new Recorder())).others).toMatchObject([{ isWhole: false, damage: notice }]);
+    const told: string[] = [];
+    const again = await open(disk, { host, onDamaged: (what) => told.push(what) });
+    await again.close();
+    expect([again.sequence, ...told]).toEqual([1n, notice]);
     for (const at of [70, SECTOR_BYTES + 70]) disk.flip(REACH_FILE, at);
     const isDamaged = /journal.reach is damaged at offset 0: none of its sectors is whole: remove it/;
     await expect(recoveredSequence().then(() => disk.flip(REACH_FILE, 70))).rejects.toThrow(isDamaged);

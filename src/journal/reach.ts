@@ -131,8 +131,13 @@ export async function makeReach(site: SegmentSite, point?: Continuation): Promis
   return reach;
 }
 
+export interface FoundReach extends Reach {
+  /** The sector that is not whole; the other one may say less than it did. */
+  readonly badSector: number | undefined;
+}
+
 /** @returns undefined when there is no such file, as in a directory of an earlier version. @throws DamageError, the disk's errors */
-export async function readReach(open: (name: string) => Promise<DiskFile>): Promise<Reach | undefined> {
+export async function readReach(open: (name: string) => Promise<DiskFile>): Promise<FoundReach | undefined> {
   let file: DiskFile;
   try {
     file = await open(REACH_FILE);
@@ -147,7 +152,8 @@ export async function readReach(open: (name: string) => Promise<DiskFile>): Prom
       decodeReach(REACH_FILE, one),
     );
     const [newest] = sectors.filter((sector) => sector !== undefined).sort((a, b) => b.writes - a.writes);
-    if (newest !== undefined) return newest;
+    const bad = sectors.indexOf(undefined);
+    if (newest !== undefined) return { ...newest, badSector: bad < 0 ? undefined : bad };
     throw new DamageError(
       REACH_FILE,
       0,
@@ -156,6 +162,11 @@ export async function readReach(open: (name: string) => Promise<DiskFile>): Prom
   } finally {
     await file.close();
   }
+}
+
+/** That one sector is not whole, in words. */
+export function reachNotice(sector: number): string {
+  return `${REACH_FILE} is damaged at offset ${sector * SECTOR_BYTES}: of its two sectors only the other one counts, by which a tail that is missing may go unnoticed`;
 }
 
 /** Whether the disk says that there is no such file. */

@@ -15,8 +15,8 @@ import { replayFrame } from './decode.ts';
 import { DamageError } from './errors.ts';
 import { FILE_HEADER_BYTES, type FileName, parseFileName, SECTOR_BYTES, segmentName } from './format.ts';
 import { FrameReader, Window } from './frame.ts';
-import { type Continuation, type Reach, readSegmentHeader, type SegmentHeader } from './header.ts';
-import { REACH_FILE, readReach } from './reach.ts';
+import { type Continuation, readSegmentHeader, type SegmentHeader } from './header.ts';
+import { type FoundReach, REACH_FILE, readReach } from './reach.ts';
 import type { Replay } from './replay.ts';
 import { chooseSnapshot, type LoadedSnapshot } from './snapshot-reader.ts';
 
@@ -37,7 +37,7 @@ export interface Recovered {
   /** Length of the snapshot; 0 when there is none. */
   readonly snapshotBytes: number;
   /** How far the journal was durable, as `journal.reach` says; undefined when there is no such file. */
-  readonly reach: Reach | undefined;
+  readonly reach: FoundReach | undefined;
 }
 
 /** The end of the last segment. */

@@ -81,6 +81,7 @@ it('tells what every file holds, and feeds what a start would recover', async ()
       },
     ],
     wouldStart: true,
+    others: [{ file: 'journal.reach', isWhole: true, damage: undefined }],
     refusal: undefined,
     sequence: 4n,
     tornBytes: 0,

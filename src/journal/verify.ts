@@ -9,6 +9,7 @@ import { DamageError, UnsupportedFormatError } from './errors.ts';
 import { FILE_HEADER_BYTES, type FileName, parseFileName, SECTOR_BYTES } from './format.ts';
 import { FrameReader, Window } from './frame.ts';
 import { readSegmentHeader } from './header.ts';
+import { REACH_FILE, reachNotice, readReach } from './reach.ts';
 import { recover } from './recovery.ts';
 import type { Replay } from './replay.ts';
 import { loadSnapshot, NOTHING } from './snapshot-reader.ts';
@@ -16,6 +17,8 @@ import { loadSnapshot, NOTHING } from './snapshot-reader.ts';
 export interface VerifyReport {
   /** All files of the journal in the directory, segments first, by name. */
   readonly files: readonly FileReport[];
+  /** The small files beside them. */
+  readonly others: readonly OtherReport[];
   readonly wouldStart: boolean;
   /** Why a start would be refused. */
   readonly refusal: string | undefined;
@@ -43,6 +46,13 @@ export interface FileReport {
   readonly bad: readonly BadBytes[];
 }
 
+export interface OtherReport {
+  readonly file: string;
+  readonly isWhole: boolean;
+  /** What is not whole, in words, with its place. */
+  readonly damage: string | undefined;
+}
+
 export interface BadBytes {
   readonly offset: number;
   readonly length: number;
@@ -59,20 +69,42 @@ export async function verify(disk: Disk, replay: Replay): Promise<VerifyReport> 
   const window = new Window();
   const files: FileReport[] = [];
   for (const name of names) files.push(await verifyFile(disk, name, window));
+  const others = await verifyReach(disk);
   try {
     const found = await recover(disk, replay);
     const { tail } = found;
     return {
       files: files.map((file) => ({ ...file, isUsed: found.used.includes(file.file) })),
+      others,
       wouldStart: true,
       refusal: undefined,
       sequence: found.sequence,
       tornBytes: tail === undefined ? 0 : tail.tornEnd - tail.wholeOffset,
     };
   } catch (error) {
-    if (!(error instanceof DamageError || error instanceof UnsupportedFormatError)) throw error;
-    return { files, wouldStart: false, refusal: error.message, sequence: undefined, tornBytes: 0 };
+    return { files, others, wouldStart: false, refusal: damageOf(error), sequence: undefined, tornBytes: 0 };
   }
+}
+
+async function verifyReach(disk: Disk): Promise<OtherReport[]> {
+  try {
+    const reach = await readReach((name) => disk.open(name, 'read'));
+    if (reach === undefined) return [];
+    const damage = reach.badSector === undefined ? undefined : reachNotice(reach.badSector);
+    return [otherReport(REACH_FILE, damage)];
+  } catch (error) {
+    return [otherReport(REACH_FILE, damageOf(error))];
+  }
+}
+
+export function otherReport(file: string, damage: string | undefined): OtherReport {
+  return { file, isWhole: damage === undefined, damage };
+}
+
+/** What is wrong with a file's content, in words. Passes errors on that come from elsewhere. */
+export function damageOf(error: unknown): string {
+  if (error instanceof DamageError || error instanceof UnsupportedFormatError) return error.message;
+  throw error;
 }
 
 async function verifyFile(disk: Disk, name: FileName, window: Window): Promise<FileReport> {

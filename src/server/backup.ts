@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { lstat, mkdir, open, readdir, realpath, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
-import { Identity, IdentityError, readIdentity } from '../exchange/identity.ts';
+import { Identity, readIdentity } from '../exchange/identity.ts';
 import { KeptCuts } from '../exchange/kept-cuts.ts';
 import { NodeDisk } from '../host/node/disk.ts';
 import { HeldJournal, type JournalCopy } from '../journal/copy.ts';
@@ -99,14 +99,18 @@ async function copyDirectory(from: string, unfinished: string): Promise<JournalC
 }
 
 /** The journal and `replica.json` as they were at one moment: what is counted under an ordinal comes after the file has it. */
-async function hold(source: NodeDisk): Promise<{ journal: HeldJournal; identity: string | undefined }> {
+async function hold(source: NodeDisk): Promise<{ journal: HeldJournal; identity: Uint8Array | undefined }> {
   for (let attempt = 1; ; attempt++) {
     const identity = await readIdentity(source);
     const journal = await HeldJournal.open(source);
-    if ((await readIdentity(source)) === identity) return { journal, identity };
+    if (isSame(await readIdentity(source), identity)) return { journal, identity };
     await journal.close();
     if (attempt === TRIES) throw new StartError('replica.json changes all the time: try again');
   }
+}
+
+function isSame(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
+  return a === undefined || b === undefined ? a === b : Buffer.compare(a, b) === 0;
 }
 
 async function syncDirectory(path: string): Promise<void> {
@@ -120,8 +124,7 @@ async function syncDirectory(path: string): Promise<void> {
 
 function refusal(directory: string, error: unknown): unknown {
   if (error instanceof StartError) return error;
-  const isOfFiles =
-    error instanceof DamageError || error instanceof UnsupportedFormatError || error instanceof IdentityError;
+  const isOfFiles = error instanceof DamageError || error instanceof UnsupportedFormatError;
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
   if (!isOfFiles && systemCode(error) === undefined && systemCode(cause) === undefined) return error;
   return new StartError(`${directory} cannot be backed up: ${reasonOf(error)}`, { cause: error });

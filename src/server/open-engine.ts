@@ -4,7 +4,7 @@
  */
 import { Engine, type EngineOptions } from '../engine/engine.ts';
 import type { IdempotencyOptions } from '../engine/idempotency.ts';
-import { Identity, IdentityError } from '../exchange/identity.ts';
+import { Identity } from '../exchange/identity.ts';
 import { NodeDisk } from '../host/node/disk.ts';
 import { nodeHost } from '../host/node/node.ts';
 import { DamageError, JournalFailure, UnsupportedFormatError } from '../journal/errors.ts';
@@ -77,7 +77,7 @@ function hasSlots(engine: Engine): boolean {
 
 /** Why the journal could not be opened, as a sentence where the reason lies in the directory. */
 function openRefusal(directory: string, error: unknown): unknown {
-  if (error instanceof DamageError || error instanceof UnsupportedFormatError || error instanceof IdentityError) {
+  if (error instanceof DamageError || error instanceof UnsupportedFormatError) {
     return new StartError(`data directory ${directory}: ${error.message}`, { cause: error });
   }
   const cause = error instanceof JournalFailure ? error.cause : error;

@@ -48,7 +48,7 @@ export async function openRegion(
 ): Promise<Exchange> {
   const { url, policies, ...rest } = settings;
   if (rest.memoryBytes !== undefined) setFlagsFromString(`--heap-growing-percent=${GARBAGE_PERCENT}`);
-  const store = await openStore(url, await ServerFile.open(identity.disk));
+  const store = await openStore(url, await ServerFile.open(identity.disk, rest.onDamaged));
   try {
     return await Exchange.open({
       ...rest,

@@ -1,15 +1,28 @@
 /**
  * `owner.json`: who owned the data directory last. A socket tells whether an owner lives only on the host
  * that it runs on; a directory on shared or moved storage also needs to say where its last owner ran, and
- * whether it stopped cleanly. Replaced by rename and synced, so it is never torn.
+ * whether it stopped cleanly. Replaced as a whole, with a checksum (`small-file.ts`); what earlier versions wrote has none.
  */
-import { open, readFile, rename } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import type { Disk } from '../host/host.ts';
+import { DamageError } from '../journal/errors.ts';
+import { decodeSmallFile, encodeSmallFile, readSmallFile, replaceSmallFile } from '../journal/small-file.ts';
+import { isFlag, isForm, isText, isWhole, wrongField } from '../std/shape.ts';
 import { reasonOf, StartError, systemCode } from './start-error.ts';
 
-const FILE = 'owner.json';
-const TEMPORARY = 'owner.json.tmp';
+export const OWNER_FILE = 'owner.json';
+const PID_MAX = 2 ** 32;
+const isShort = isText(1024);
+const RECORD = {
+  required: {
+    hostname: isShort,
+    pid: isWhole(0, PID_MAX),
+    startedAt: isForm(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
+    released: isFlag,
+  },
+  optional: { bootId: isShort, machineId: isShort },
+};
 
 /** What tells this host, and this boot of it, from others. Undefined: the system does not say. */
 export interface Machine {
@@ -56,65 +69,30 @@ export function isSameHost(last: Machine, now: Machine): boolean {
   return sameId && last.hostname === now.hostname;
 }
 
-/**
- * The last owner's record, or undefined when nobody ever owned the directory.
- * @throws StartError when there is a record that cannot be read
- */
-export async function readOwnerRecord(directory: string): Promise<OwnerRecord | undefined> {
-  let text: string;
-  try {
-    text = await readFile(join(directory, FILE), 'utf8');
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return undefined;
-    throw unreadable(directory, error);
-  }
-  try {
-    const record: unknown = JSON.parse(text);
-    if (isOwnerRecord(record)) return record;
-  } catch (error) {
-    throw unreadable(directory, error);
-  }
-  throw unreadable(directory, undefined);
+/** The last owner's record, or undefined when nobody ever owned the directory. @throws DamageError, the system's errors */
+export async function readOwnerRecord(disk: Disk): Promise<OwnerRecord | undefined> {
+  const bytes = await readSmallFile(disk, OWNER_FILE);
+  if (bytes === undefined) return undefined;
+  const { content } = decodeSmallFile(OWNER_FILE, bytes);
+  const wrong = wrongField(content, RECORD);
+  if (wrong !== undefined) throw new DamageError(OWNER_FILE, 0, `its field "${wrong}" is not what it must be`);
+  return content as unknown as OwnerRecord;
 }
 
-function unreadable(directory: string, cause: unknown): StartError {
-  const why = cause === undefined ? 'it is not an owner record' : reasonOf(cause);
+/** Why a directory is refused whose record cannot be read. */
+export function unknownOwner(directory: string, cause: unknown): StartError {
+  const isDamaged = cause instanceof DamageError;
+  const why = isDamaged
+    ? `is damaged at offset ${cause.offset} (${cause.reason})`
+    : `cannot be read (${reasonOf(cause)})`;
   return new StartError(
-    `data directory ${directory}: ${FILE} cannot be read (${why}), so its last owner is unknown; ` +
+    `data directory ${directory}: ${OWNER_FILE} ${why}, so its last owner is unknown; ` +
       'make sure that no other host uses the directory, then start with --take-over',
     { cause },
   );
 }
 
-function isOwnerRecord(value: unknown): value is OwnerRecord {
-  if (typeof value !== 'object' || value === null) return false;
-  const fields = value as Readonly<Record<string, unknown>>;
-  const isOptionalText = (field: unknown): boolean => field === undefined || typeof field === 'string';
-  return (
-    isOptionalText(fields['bootId']) &&
-    isOptionalText(fields['machineId']) &&
-    typeof fields['hostname'] === 'string' &&
-    typeof fields['pid'] === 'number' &&
-    typeof fields['startedAt'] === 'string' &&
-    typeof fields['released'] === 'boolean'
-  );
-}
-
 /** Replaces the record; durable when it resolves. */
-export async function writeOwnerRecord(directory: string, record: OwnerRecord): Promise<void> {
-  const temporary = join(directory, TEMPORARY);
-  const file = await open(temporary, 'w', 0o600);
-  try {
-    await file.writeFile(`${JSON.stringify(record, undefined, 2)}\n`);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, join(directory, FILE));
-  const handle = await open(directory, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+export function writeOwnerRecord(disk: Disk, record: OwnerRecord): Promise<void> {
+  return replaceSmallFile(disk, OWNER_FILE, encodeSmallFile(record));
 }

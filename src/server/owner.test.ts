@@ -2,8 +2,10 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { NodeDisk } from '../host/node/disk.ts';
+import { DamageError } from '../journal/errors.ts';
 import { findOwner, takeOwnership } from './owner.ts';
-import { isSameHost, type Machine, writeOwnerRecord } from './owner-file.ts';
+import { isSameHost, type Machine, readOwnerRecord, writeOwnerRecord } from './owner-file.ts';
 
 const here: Machine = { bootId: 'boot-1', machineId: 'machine-1', hostname: 'alpha' };
 const rebooted: Machine = { ...here, bootId: 'boot-2' };
@@ -18,7 +20,12 @@ afterEach(() => rm(root, { recursive: true, force: true }));
 /** Leaves the directory as a crash of its owner on `machine` does. */
 async function crashOn(machine: Machine, directory: string): Promise<void> {
   await mkdir(directory, { recursive: true });
-  await writeOwnerRecord(directory, { ...machine, pid: 42, startedAt: '2026-11-22T00:00:00.000Z', released: false });
+  await writeOwnerRecord(new NodeDisk(directory), {
+    ...machine,
+    pid: 42,
+    startedAt: '2026-11-22T00:00:00.000Z',
+    released: false,
+  });
 }
 
 describe('the data directory', () => {
@@ -83,6 +90,32 @@ describe('a directory that another host owned last', () => {
   it('starts by itself when it was left cleanly', async () => {
     await (await takeOwnership(root, { machine: elsewhere })).release();
     await (await takeOwnership(root, { machine: here })).release();
+  });
+
+  it('has a record as docs/formats.md has it, in which no bit can change unnoticed; one of an earlier version has no checksum', async () => {
+    await crashOn(elsewhere, root);
+    const disk = new NodeDisk(root);
+    const file = join(root, 'owner.json');
+    const bytes = await readFile(file);
+    expect(bytes.toString()).toBe(`{
+  "bootId": "boot-3",
+  "machineId": "machine-2",
+  "hostname": "beta",
+  "pid": 42,
+  "startedAt": "2026-11-22T00:00:00.000Z",
+  "released": false,
+  "crc32": "6694c220"
+}
+`);
+    const record = await readOwnerRecord(disk);
+    for (let bit = 0; bit < bytes.length * 8; bit += 7) {
+      const damaged = Buffer.from(bytes);
+      damaged[bit >> 3] ^= 1 << (bit & 7);
+      await writeFile(file, damaged);
+      await expect(readOwnerRecord(disk)).rejects.toThrow(DamageError);
+    }
+    await writeFile(file, JSON.stringify(record));
+    expect(await readOwnerRecord(disk)).toEqual(record);
   });
 
   it('is unknown when the record is damaged, so that it needs take-over too', async () => {

@@ -19,8 +19,17 @@ import { readdir, rename, unlink } from 'node:fs/promises';
 import type { Server } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Disk } from '../host/host.ts';
+import { NodeDisk } from '../host/node/disk.ts';
 import { directoryRefusal, prepareDirectory } from './directory.ts';
-import { isSameHost, type Machine, readOwnerRecord, thisMachine, writeOwnerRecord } from './owner-file.ts';
+import {
+  isSameHost,
+  type Machine,
+  readOwnerRecord,
+  thisMachine,
+  unknownOwner,
+  writeOwnerRecord,
+} from './owner-file.ts';
 import { listenAt, probe, SocketDirectory } from './owner-socket.ts';
 import { StartError, systemCode } from './start-error.ts';
 
@@ -59,16 +68,17 @@ export async function takeOwnership(directory: string, options: OwnerOptions = {
     throw directoryRefusal(path, error);
   });
   const contest = new Contest(path, sockets);
+  const disk = new NodeDisk(path);
   try {
     await contest.win();
-    if (options.takeOver !== true) await refuseForeign(path, machine);
+    if (options.takeOver !== true) await refuseForeign(path, disk, machine);
     const record = { ...machine, pid: process.pid, startedAt: new Date().toISOString() };
-    await writeOwnerRecord(path, { ...record, released: false });
+    await writeOwnerRecord(disk, { ...record, released: false });
     return {
       directory: path,
       async release(): Promise<void> {
         try {
-          await writeOwnerRecord(path, { ...record, released: true });
+          await writeOwnerRecord(disk, { ...record, released: true });
         } finally {
           await contest.withdraw();
           await sockets.close();
@@ -101,8 +111,10 @@ async function socketNames(directory: string): Promise<string[]> {
   return (await readdir(directory)).filter((name) => SOCKET_NAME.test(name)).sort();
 }
 
-async function refuseForeign(path: string, machine: Machine): Promise<void> {
-  const last = await readOwnerRecord(path);
+async function refuseForeign(path: string, disk: Disk, machine: Machine): Promise<void> {
+  const last = await readOwnerRecord(disk).catch((error: unknown) => {
+    throw unknownOwner(path, error);
+  });
   if (last === undefined || last.released || isSameHost(last, machine)) return;
   throw new StartError(
     `data directory ${path} was last used on host ${last.hostname} since ${last.startedAt} and not left cleanly; ` +

@@ -194,6 +194,7 @@ async function openDirectory(config: ServerConfig, log: Logger): Promise<OwnedEn
     ...config.engine,
     isShared: config.region !== undefined,
     onFailure: (error) => log.error({ err: error }, 'the journal or a snapshot cannot be written; trying again'),
+    onDamaged: (what) => log.error({ what }, 'a file of the data directory is damaged; counting goes on without it'),
     onRepaired: () => log.info('the journal can be written again'),
   });
   const { counters, sequence, tableBytesMax: memoryBytes } = owned.engine.info();
@@ -223,7 +224,8 @@ async function share(
     onRepaired: () => log.info('the store answers again'),
     onUnwritten: (error) => log.error({ err: error }, 'the data directory cannot be written; trying again'),
     onRetired: (replica) => log.warn({ replica }, 'retired a replica that nobody has heard of for long'),
-    onDamaged: (what) => log.error({ what }, 'the store says what cannot be so; counting goes on without it'),
+    onDamaged: (what) =>
+      log.error({ what }, 'the store, or a file, says what cannot be so; counting goes on without it'),
     onWentBack: () =>
       log.error(
         'the store went back in time: a failover, a restore or a restart lost data; telling it what is known here',

@@ -5,10 +5,13 @@ import { parseRedisUrl } from '../store/redis/redis-url.ts';
 import { ServerFile } from './server-file.ts';
 
 const FILE = 'servers.json';
+const TEXT_TOO_LONG = 100_000;
 const URL = 'redis://user:secret@a,b:7000';
 
-async function reopened(disk: SimulatedDisk, url = URL): Promise<unknown> {
-  return new KnownServers(parseRedisUrl(url), await ServerFile.open(disk)).addresses;
+const ignored = (): void => undefined;
+
+async function reopened(disk: SimulatedDisk, url = URL, onDamaged: (what: string) => void = ignored): Promise<unknown> {
+  return new KnownServers(parseRedisUrl(url), await ServerFile.open(disk, onDamaged)).addresses;
 }
 
 async function write(disk: SimulatedDisk, content: string): Promise<void> {
@@ -19,7 +22,7 @@ async function write(disk: SimulatedDisk, content: string): Promise<void> {
 
 it('servers.json is as docs/formats.md has it, without the secrets of the URL, and is read again under that URL only', async () => {
   const disk = new SimulatedDisk({ seed: 1 });
-  const memory = await ServerFile.open(disk);
+  const memory = await ServerFile.open(disk, ignored);
   const named = [
     { host: '10.0.0.2', port: 7001 },
     { host: '::1', port: 7002 },
@@ -28,9 +31,16 @@ it('servers.json is as docs/formats.md has it, without the secrets of the URL, a
   known.named(named);
   known.named([]);
   await memory.written();
-  expect(new TextDecoder().decode(disk.content(FILE))).toBe(
-    '{"format":1,"place":"redis://a:6379,b:7000","servers":["10.0.0.2:7001","[::1]:7002"]}\n',
-  );
+  expect(new TextDecoder().decode(disk.content(FILE))).toBe(`{
+  "format": 1,
+  "place": "redis://a:6379,b:7000",
+  "servers": [
+    "10.0.0.2:7001",
+    "[::1]:7002"
+  ],
+  "crc32": "4fa2f57b"
+}
+`);
   const crashed = disk.crash();
   expect(await reopened(crashed)).toEqual(named);
   expect(await reopened(crashed, 'redis://other@a,b:7000')).toEqual(named);
@@ -43,7 +53,9 @@ it('what is no such file is as none, and no more of it is taken than a store has
   const [place, many] = ['redis://a:6379', Array.from({ length: 1_000 }, (_, i) => `h:${i + 1}`)];
   for (const content of ['', '{', 'null', '[]', '{"format":2,"place":"redis://a:6379","servers":["h:1"]}']) {
     await write(disk, content);
-    expect(await reopened(disk, 'redis://a')).toEqual([]);
+    const told: string[] = [];
+    expect(await reopened(disk, 'redis://a', (what) => told.push(what))).toEqual([]);
+    expect(told).toEqual([expect.stringContaining('servers.json: it')]);
   }
   await write(
     disk,
@@ -55,6 +67,6 @@ it('what is no such file is as none, and no more of it is taken than a store has
   ]);
   await write(disk, JSON.stringify({ format: 1, place, servers: many }));
   expect(await reopened(disk, 'redis://a')).toHaveLength(SERVERS_MAX);
-  await write(disk, JSON.stringify({ format: 1, place, servers: many.concat('x'.repeat(100_000)) }));
+  await write(disk, JSON.stringify({ format: 1, place, servers: many.concat('x'.repeat(TEXT_TOO_LONG)) }));
   expect(await reopened(disk, 'redis://a')).toEqual([]);
 });

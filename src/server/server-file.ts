@@ -1,18 +1,23 @@
 /**
  * `servers.json`: the servers that a store has named, and what its URL said then. A start reaches the store through them when the
- * servers in the URL are gone. Nothing depends on it: a file that cannot be read is as none, and one that cannot be written is tried
- * again when other servers are named.
+ * servers in the URL are gone. Nothing depends on it: a file that is damaged is reported and then as none, and one that cannot be
+ * written is tried again when other servers are named.
  *
- * Replaced by rename and synced, so it is never torn.
+ * Replaced as a whole, with a checksum (`small-file.ts`).
  */
 import type { Disk } from '../host/host.ts';
+import { DamageError } from '../journal/errors.ts';
+import { decodeSmallFile, encodeSmallFile, readSmallFile, replaceSmallFile } from '../journal/small-file.ts';
+import { isListOf, isText, isWhole, wrongField } from '../std/shape.ts';
 import type { ServerMemory } from '../store/redis/known-servers.ts';
 
-const FILE = 'servers.json';
-const TEMPORARY = `${FILE}.new`;
+export const SERVERS_FILE = 'servers.json';
 const FORMAT = 1;
-/** What is read of it, at most. */
-const BYTES_MAX = 65_536;
+const TEXT_MAX = 65_536;
+const RECORD = {
+  required: { format: isWhole(FORMAT, FORMAT), place: isText(TEXT_MAX), servers: isListOf(isText(TEXT_MAX)) },
+  optional: {},
+};
 
 export class ServerFile implements ServerMemory {
   readonly #disk: Disk;
@@ -24,11 +29,17 @@ export class ServerFile implements ServerMemory {
     this.#disk = disk;
   }
 
-  /** @throws the system's errors */
-  static async open(disk: Disk): Promise<ServerFile> {
+  /** @param onDamaged told of a file that is not whole. @throws the system's errors */
+  static async open(disk: Disk, onDamaged: (what: string) => void): Promise<ServerFile> {
     const file = new ServerFile(disk);
-    if ((await disk.list()).includes(FILE)) file.#take(await readFile(disk));
+    const damage = await file.#read();
+    if (damage !== undefined) onDamaged(damage);
     return file;
+  }
+
+  /** What is not whole in the file, in words; undefined when all is. @throws the system's errors */
+  static damage(disk: Disk): Promise<string | undefined> {
+    return new ServerFile(disk).#read();
   }
 
   read(place: string): readonly string[] {
@@ -50,45 +61,24 @@ export class ServerFile implements ServerMemory {
     await this.#writing;
   }
 
-  #take(text: string | undefined): void {
-    const { format, place, servers } = parseObject(text);
-    const isWhole = Array.isArray(servers) && servers.every((server) => typeof server === 'string');
-    if (format !== FORMAT || typeof place !== 'string' || !isWhole) return;
-    this.#place = place;
-    this.#servers = servers as string[];
-  }
-
-  async #write(): Promise<void> {
-    const content = { format: FORMAT, place: this.#place, servers: this.#servers };
-    if ((await this.#disk.list()).includes(TEMPORARY)) await this.#disk.unlink(TEMPORARY);
-    const file = await this.#disk.open(TEMPORARY, 'create');
+  async #read(): Promise<string | undefined> {
     try {
-      await file.write(new TextEncoder().encode(`${JSON.stringify(content)}\n`), 0);
-      await file.sync();
-    } finally {
-      await file.close();
+      const bytes = await readSmallFile(this.#disk, SERVERS_FILE);
+      if (bytes === undefined) return undefined;
+      const { content } = decodeSmallFile(SERVERS_FILE, bytes);
+      const wrong = wrongField(content, RECORD);
+      if (wrong !== undefined) return `${SERVERS_FILE}: its field "${wrong}" is not what it must be`;
+      this.#place = content['place'] as string;
+      this.#servers = content['servers'] as string[];
+      return undefined;
+    } catch (error) {
+      if (error instanceof DamageError) return `${SERVERS_FILE}: ${error.reason}`;
+      throw error;
     }
-    await this.#disk.rename(TEMPORARY, FILE);
-    await this.#disk.syncDirectory();
   }
-}
 
-async function readFile(disk: Disk): Promise<string | undefined> {
-  const file = await disk.open(FILE, 'read');
-  try {
-    const bytes = new Uint8Array(BYTES_MAX + 1);
-    const length = await file.read(bytes, 0);
-    return length > BYTES_MAX ? undefined : new TextDecoder().decode(bytes.subarray(0, length));
-  } finally {
-    await file.close();
-  }
-}
-
-function parseObject(text: string | undefined): Readonly<Record<string, unknown>> {
-  try {
-    const value: unknown = JSON.parse(text ?? '');
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
-  } catch {
-    return {};
+  #write(): Promise<void> {
+    const content = { format: FORMAT, place: this.#place, servers: this.#servers };
+    return replaceSmallFile(this.#disk, SERVERS_FILE, encodeSmallFile(content));
   }
 }

@@ -7,10 +7,22 @@ import { IDEMPOTENCY_DEFAULTS, IdempotencyStore } from '../engine/idempotency.ts
 import { Loading } from '../engine/loading.ts';
 import { Memory } from '../engine/memory.ts';
 import { Records } from '../engine/records.ts';
+import { IDENTITY_FILE, parseIdentity, readIdentity } from '../exchange/identity.ts';
+import { CUTS_FILE, KeptCuts } from '../exchange/kept-cuts.ts';
+import type { Disk } from '../host/host.ts';
 import { NodeDisk } from '../host/node/disk.ts';
-import { type FileReport, type VerifyReport, verify } from '../journal/verify.ts';
+import {
+  damageOf,
+  type FileReport,
+  type OtherReport,
+  otherReport,
+  type VerifyReport,
+  verify,
+} from '../journal/verify.ts';
 import { host } from './open-engine.ts';
 import { findOwner } from './owner.ts';
+import { OWNER_FILE, readOwnerRecord, unknownOwner } from './owner-file.ts';
+import { SERVERS_FILE, ServerFile } from './server-file.ts';
 import { ExitCode, reasonOf, StartError, systemCode } from './start-error.ts';
 
 const HASH_KEY_BYTES = 8;
@@ -45,10 +57,16 @@ async function examine(path: string): Promise<Findings> {
     const memory = new Memory();
     const records = new Records({ hashKey, policies: [], countersMax: Number.MAX_SAFE_INTEGER, memory, groups: [] });
     const keys = new IdempotencyStore(IDEMPOTENCY_DEFAULTS, host.clock, memory, hashKey);
-    const report = await verify(new NodeDisk(directory), new Loading(records, keys));
+    const disk = new NodeDisk(directory);
+    const report = await verify(disk, new Loading(records, keys));
     if (report.files.length === 0) throw new StartError(`there is no journal in ${directory}: name a data directory`);
-    const isWhole = report.wouldStart && !report.files.some(isDamaged);
-    return { ...report, directory, ownerPid, isWhole, counters: records.count, idempotencyRecords: keys.count };
+    const beside = await besideJournal(disk, directory);
+    const refusal = report.refusal ?? beside.refusal;
+    const others = [...report.others, ...beside.others];
+    const isWhole = refusal === undefined && !report.files.some(isDamaged) && others.every((file) => file.isWhole);
+    const wouldStart = refusal === undefined;
+    const counts = { counters: records.count, idempotencyRecords: keys.count };
+    return { ...report, others, wouldStart, refusal, directory, ownerPid, isWhole, ...counts };
   } catch (error) {
     const code = systemCode(error);
     if (code === undefined) throw error;
@@ -58,6 +76,33 @@ async function examine(path: string): Promise<Findings> {
         : `${reasonOf(error)}; name a data directory that this user can read`;
     throw new StartError(`${path} cannot be verified: ${advice}`, { cause: error });
   }
+}
+
+/** The small files that are not the journal's, and why a start is refused by them. */
+async function besideJournal(disk: Disk, directory: string): Promise<Pick<VerifyReport, 'others' | 'refusal'>> {
+  const others: OtherReport[] = [];
+  let refusal: string | undefined;
+  const look = async (file: string, refuses: (error: unknown) => string, read: () => Promise<unknown>) => {
+    try {
+      if ((await read()) !== undefined) others.push(otherReport(file, undefined));
+    } catch (error) {
+      others.push(otherReport(file, damageOf(error)));
+      refusal ??= refuses(error);
+    }
+  };
+  await look(
+    OWNER_FILE,
+    (error) => unknownOwner(directory, error).message,
+    () => readOwnerRecord(disk),
+  );
+  await look(IDENTITY_FILE, damageOf, async () => {
+    const bytes = await readIdentity(disk);
+    return bytes && parseIdentity(bytes);
+  });
+  const damage = await ServerFile.damage(disk);
+  if (damage !== undefined) others.push(otherReport(SERVERS_FILE, damage));
+  if (await KeptCuts.isIn(disk)) others.push(otherReport(CUTS_FILE, await KeptCuts.damage(disk)));
+  return { others, refusal };
 }
 
 /** Bad bytes in a segment that a start passes by are a torn or abandoned end; a snapshot has no such end. */
@@ -71,13 +116,17 @@ function toJson(findings: Findings): string {
 }
 
 function toText(findings: Findings): string {
-  const { directory, ownerPid, files, wouldStart, refusal, sequence, tornBytes, counters, isWhole } = findings;
+  const { directory, ownerPid, files, others, wouldStart, refusal, sequence, tornBytes, counters, isWhole } = findings;
   const lines: string[] = [];
   if (ownerPid !== undefined) {
     const owner = ownerPid === 0 ? 'a process' : `process ${ownerPid}`;
     lines.push(`notice: ${owner} uses ${directory}; the end of its newest file may look torn, for it is being written`);
   }
   for (const file of files) lines.push(...describeFile(file, wouldStart));
+  for (const { file, damage } of others) {
+    lines.push(damage === undefined ? `${file}: whole` : `${file}: damaged`);
+    if (damage !== undefined) lines.push(`  ${damage}`);
+  }
   if (wouldStart) {
     lines.push(`a start recovers ${counters} counters through group ${sequence}`);
     if (tornBytes > 0) {

@@ -84,3 +84,16 @@ it('a missing tail is refused, and verify says so, too', async () => {
   await rm(join(data, 'journal.reach'));
   expect(await readCounts(await ServerProcess.start({ data }), ['a'])).toEqual([1n]);
 });
+
+it.each(['replica.json', 'owner.json'])(
+  'what is wrong with %s stops the start, and verify says so, too',
+  async (file) => {
+    await (await ServerProcess.start({ data })).end('SIGTERM');
+    await truncate(join(data, file), 0);
+    const refused = await runTallyd(['serve', '--http', 'off', '--resp', '127.0.0.1:0', '--data', data]);
+    const damage = `${file} is damaged at offset 0`;
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining(damage) });
+    const refusal = new RegExp(`a start is refused: .*${damage}`);
+    expect(await runTallyd(['verify', data])).toMatchObject({ code: 1, stdout: expect.stringMatching(refusal) });
+  },
+);
