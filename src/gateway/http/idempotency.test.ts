@@ -12,6 +12,21 @@ const fresh = (): string => `key-${++keys}`;
 const keyed = (key: string, method: string, path: string, body?: string): Promise<Answer> =>
   door.send(method, path, body, { 'idempotency-key': key });
 
+describe('fields of an import', () => {
+  it.each([
+    ['POST', '/v1/counters/i/increment', '{"by":5}', 'tallyd-import-chunk'],
+    ['PUT', '/v1/counters/i', '{"value":5}', 'tallyd-import-chunk'],
+    ['POST', '/counter/increment?counter_id=i', '{"value":3}', 'tallyd-import-chunk'],
+    ['PUT', '/v1/i/likes', '{"action":"increment"}', 'tallyd-import-chunk'],
+    ['POST', '/v1/batch', '[{"name":"i"}]', 'tallyd-import-after'],
+    ['POST', '/v1/batch', '[{"name":"i"}]', 'tallyd-import-places'],
+  ])('are refused where they would be lost: %s %s %s %s', async (method, path, body, field) => {
+    const { status, text } = await door.send(method, path, body, { [field]: 'an-id' });
+    expect([status, JSON.parse(text).code]).toEqual([400, 'invalid_idempotency_key']);
+    expect(JSON.parse(await door.text(200, 'GET', '/v1/counters/i'))).toMatchObject({ value: 0, exists: false });
+  });
+});
+
 describe('a request with the key of an earlier one', () => {
   it.each([
     ['POST', '/v1/counters/k/increment', undefined],

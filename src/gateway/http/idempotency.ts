@@ -16,6 +16,7 @@ const FINGERPRINT_DIGITS = 32;
 const COMMAND_HEAD_BYTES = 12;
 /** The first chunk of an import has up to 72: see `cli/import-chunks.ts`. */
 const PLACES_MAX = 100;
+const IMPORT_FIELDS = ['tallyd-import-chunk', 'tallyd-import-after', 'tallyd-import-places'];
 const NO_BODY = new Uint8Array(0);
 const STEP_BYTES = 1024 * 1024;
 
@@ -49,9 +50,14 @@ function headOf(request: FastifyRequest): Buffer {
 /**
  * The key in the `Idempotency-Key` header, if there is one. The draft standard writes it in quotes, most callers
  * don't: both are the same key.
- * @throws CountingError invalid_idempotency_key
+ * @throws CountingError invalid_idempotency_key, also for fields of an import, which would be lost here and count twice
  */
 export function keyOf(request: FastifyRequest): IdempotencyKey | undefined {
+  if (IMPORT_FIELDS.some((field) => request.headers[field] !== undefined)) {
+    const detail =
+      'Tallyd-Import-Chunk goes with POST /v1/batch, and Tallyd-Import-After and Tallyd-Import-Places with it';
+    throw new CountingError('invalid_idempotency_key', detail);
+  }
   const header = request.headers['idempotency-key'];
   if (header === undefined) return undefined;
   const key = validKey(String(header).replace(/^"([^"\\]+)"$/, '$1'));
