@@ -29,6 +29,7 @@ import type { RegionOptions } from './region-options.ts';
 import { scanShared } from './scan.ts';
 import { sessionToken, waitForSession } from './session.ts';
 import type { SharedCounter } from './shared-counter.ts';
+import { type ValueReader, ValueStream } from './value-stream.ts';
 
 /** What was counted lately can leave memory when the store has confirmed it: for that a call waits so long. */
 const ROOM_MS = 2_000;
@@ -38,6 +39,7 @@ const WHOLE_MS = 2_000;
 export class Exchange implements CountingService {
   readonly #region: Region;
   readonly #engine: Engine;
+  readonly #values: ValueStream;
   readonly #admission: Admission;
   readonly #policies: PolicyTable;
   readonly #acksMs: number;
@@ -50,11 +52,13 @@ export class Exchange implements CountingService {
    * @throws AttachError, StoreRefusal: the directory and the store do not go together; StoreError: a first meeting needs an answer
    */
   static async open(options: RegionOptions): Promise<Exchange> {
-    return new Exchange(await Region.open(options), options);
+    const values = new ValueStream(options.host.clock, options.onFatal);
+    return new Exchange(await Region.open({ ...options, changed: values.changed }), options, values);
   }
 
-  private constructor(region: Region, options: RegionOptions) {
+  private constructor(region: Region, options: RegionOptions, values: ValueStream) {
     this.#region = region;
+    this.#values = values;
     this.#engine = options.engine;
     this.#policies = options.policies;
     this.#acksMs = options.callMs * 2;
@@ -84,6 +88,11 @@ export class Exchange implements CountingService {
     } else {
       this.#take(chunk);
     }
+  }
+
+  /** Adds a reader of the values of shared counters that are held here; one that throws leaves, and ends the process. @returns leaves the stream */
+  readValues(reader: ValueReader): () => void {
+    return this.#values.read(reader);
   }
 
   async scan(request: ScanRequest): Promise<ScanPage> {

@@ -5,6 +5,10 @@ import type { Host } from '../host/host.ts';
 import type { ReplicaId, SlotStore } from '../store/slot-store.ts';
 import type { Identity } from './identity.ts';
 import type { Place } from './lease.ts';
+import type { CounterWatch } from './shared-counter.ts';
+
+/** With what is told of counters whose values may have changed. */
+export type WatchedOptions = RegionOptions & Pick<CounterWatch, 'changed'>;
 
 export interface RegionOptions {
   readonly engine: Engine;

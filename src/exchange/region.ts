@@ -28,7 +28,7 @@ import { Outage } from './outage.ts';
 import { Publisher } from './publisher.ts';
 import { Reassertion } from './reassertion.ts';
 import { Refresh } from './refresh.ts';
-import type { RegionOptions } from './region-options.ts';
+import type { WatchedOptions } from './region-options.ts';
 import { retireAbandoned } from './retire.ts';
 import type { SharedCounter } from './shared-counter.ts';
 import { SharedCounters } from './shared-counters.ts';
@@ -47,7 +47,7 @@ export class Region {
   readonly host: Host;
   /** The journal syncs when it sees fit; in mode `always` it does at once, and its stream brings what was counted. */
   readonly isGathering: boolean;
-  readonly #options: RegionOptions;
+  readonly #options: WatchedOptions;
   readonly #publisher: Publisher;
   readonly #follower: Follower;
   readonly #heir: Heir;
@@ -62,7 +62,7 @@ export class Region {
   readonly #closing: Closing;
 
   /** @throws AttachError, StoreRefusal, StoreError */
-  static async open(options: RegionOptions): Promise<Region> {
+  static async open(options: WatchedOptions): Promise<Region> {
     const { identity, attachMs } = options;
     // Also when the store answers only later: nothing goes there, or comes from there, before it is known to be ours.
     const store = new KnownStore(options.store, () => recognise(options.store, identity));
@@ -70,7 +70,7 @@ export class Region {
     return new Region({ ...options, store }, attached, await KeptCuts.open(identity.disk, options.onDamaged));
   }
 
-  private constructor(options: RegionOptions & { readonly store: KnownStore }, attached: Attached, kept: KeptCuts) {
+  private constructor(options: WatchedOptions & { readonly store: KnownStore }, attached: Attached, kept: KeptCuts) {
     const { store, engine, host, callMs } = options;
     this.#options = options;
     this.#kept = kept;
@@ -198,6 +198,7 @@ export class Region {
       givenBack: (slot) => this.#publisher.put(slot),
       forked: (name, id) => this.#damage.forked(name, id),
       cut: (name, cut) => this.#kept.keep(name, cut),
+      changed: this.#options.changed,
     });
   }
 

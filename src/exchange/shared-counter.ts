@@ -37,6 +37,8 @@ export interface CounterWatch {
   readonly cut: (name: string, cut: Cut<ReplicaId>) => void;
   /** One version of a replica's slot came with two contents. */
   readonly forked: (name: string, replica: ReplicaId) => void;
+  /** Its value may be another one, of what is durable here and what others have. */
+  readonly changed: (counter: SharedCounter) => void;
 }
 
 /** Nobody wants to know. */
@@ -45,6 +47,7 @@ export const UNWATCHED: CounterWatch = {
   givenBack: () => undefined,
   cut: () => undefined,
   forked: () => undefined,
+  changed: () => undefined,
 };
 
 /**
@@ -168,6 +171,14 @@ export class SharedCounter {
   warm(): void {
     this.isDamaged = false;
     this.warmth = 'warm';
+    this.#watch.changed(this);
+  }
+
+  /** Whether it exists as it stands in the journal. */
+  get durableExists(): boolean {
+    this.#catchUp();
+    if (this.#othersExist) return true;
+    return this.#folded === NO_SLOT ? this.#ownVersion > 0n : this.#durableNet !== this.#folded.net;
   }
 
   get exists(): boolean {
@@ -201,6 +212,7 @@ export class SharedCounter {
     this.#catchUp();
     this.#ownVersion = version;
     this.#durableNet = net;
+    this.#watch.changed(this);
   }
 
   /** What the store had confirmed of this incarnation, and the journal has of it. @param net undefined: it stays as it is known here */
@@ -327,12 +339,14 @@ export class SharedCounter {
   /** @returns whether the value is another one */
   #compute(): boolean {
     const before = this.#others;
+    const didExist = this.#othersExist;
     this.#folded = this.#cut.folded.get(this.#own.replica) ?? NO_SLOT;
     this.#others = total(this.#slots, this.#cut) - this.#folded.net + this.#unsynced();
     this.#othersExist = exists({ slots: this.#slots, cut: this.#cut });
     this.#othersFit = fitsInt64(this.#others);
     this.#othersLow = Number(BigInt.asIntN(32, this.#others));
     this.#othersHigh = Number(BigInt.asIntN(32, this.#others >> 32n));
+    if (this.#others !== before || this.#othersExist !== didExist) this.#watch.changed(this);
     return this.#others !== before;
   }
 }

@@ -1,0 +1,73 @@
+/**
+ * What the shared counters that are held here have come to: as the region stands, with what this replica has counted once
+ * it is durable. Values are absolute and coalesced: a counter that changes many times before it is its turn is told
+ * once, with its newest value. Nothing is told of a counter of which only a part is known, nor after it has left memory.
+ */
+import type { Clock } from '../host/host.ts';
+import type { SharedCounter } from './shared-counter.ts';
+
+/** Told in a turn of the event loop. */
+const TURN_COUNTERS = 1_000;
+
+export interface ValueReader {
+  /** @param value may be outside of 64 bits, where others count too. Not `exists`: the counter was deleted, or never was. */
+  value(name: string, value: bigint, exists: boolean): void;
+}
+
+export class ValueStream {
+  readonly #clock: Clock;
+  readonly #failed: (fault: unknown) => void;
+  readonly #readers = new Set<ValueReader>();
+  /** Changed, and not told yet: no more than are held. */
+  readonly #changed = new Set<SharedCounter>();
+  #isDue = false;
+
+  /** @param failed a reader threw: it has left the stream, which goes on for the others. */
+  constructor(clock: Clock, failed: (fault: unknown) => void) {
+    this.#clock = clock;
+    this.#failed = failed;
+  }
+
+  /** Adds a reader: it gets what changes from now on. @returns leaves the stream, at once */
+  read(reader: ValueReader): () => void {
+    this.#readers.add(reader);
+    return () => this.#readers.delete(reader);
+  }
+
+  /** A counter may have another value now. */
+  readonly changed = (counter: SharedCounter): void => {
+    if (this.#readers.size === 0) return;
+    this.#changed.add(counter);
+    this.#plan();
+  };
+
+  #plan(): void {
+    if (this.#isDue) return;
+    this.#isDue = true;
+    this.#clock.soon(() => this.#tell());
+  }
+
+  #tell(): void {
+    this.#isDue = false;
+    let left = TURN_COUNTERS;
+    for (const counter of this.#changed) {
+      if (left-- === 0) {
+        this.#plan();
+        break;
+      }
+      this.#changed.delete(counter);
+      if (counter.warmth === 'warm' && counter.position >= 0) this.#tellOne(counter);
+    }
+  }
+
+  #tellOne({ name, durableValue, durableExists }: SharedCounter): void {
+    for (const reader of this.#readers) {
+      try {
+        reader.value(name, durableExists ? durableValue : 0n, durableExists);
+      } catch (fault) {
+        this.#readers.delete(reader);
+        this.#failed(fault);
+      }
+    }
+  }
+}
