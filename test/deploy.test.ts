@@ -15,6 +15,7 @@ import { CHECKS, commandsOf } from './deploy/agreement.ts';
 import { nodesOf, ROOT, readCompose, readTexts, type Texts, variables } from './deploy/files.ts';
 import { checkImage, healthCheck } from './deploy/image.ts';
 import { TestDoor } from './http/door.ts';
+import { lacks } from './programs.ts';
 
 const TEXTS = readTexts();
 const ALL = { ...CHECKS, image: checkImage };
@@ -176,8 +177,7 @@ it('the health check tells a server that lives from one that does not', async ()
   await expect(run(process.execPath, args)).rejects.toMatchObject({ code: 1 });
 });
 
-const hasHaproxy = spawnSync('haproxy', ['-v']).status === 0;
-it.skipIf(!hasHaproxy)('HAProxy takes its file', () => {
+it.skipIf(lacks('haproxy'))('HAProxy takes its file', () => {
   const { status, stderr } = spawnSync('haproxy', ['-c', '-f', join(ROOT, HAPROXY)], { encoding: 'utf8' });
   expect([status, stderr]).toEqual([0, expect.any(String)]);
 });

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fc } from '../../test/property.ts';
 import { CHUNK_BYTES, CHUNK_LINES, type ChunkRule, chunksOf, type ImportChunk } from './import-chunks.ts';
 
 const PLAIN: ChunkRule = { salt: undefined, withIds: true };

@@ -1,9 +1,9 @@
 // Content that grows, or is imported by several at once, with a real engine: the sum is that of the longest.
 
-import fc from 'fast-check';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { run } from '../../test/cli/scripted-run.ts';
 import { TestDoor } from '../../test/http/door.ts';
+import { fc } from '../../test/property.ts';
 
 let door: TestDoor;
 beforeEach(async () => {

@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fc } from '../../test/property.ts';
 import { LINE_BYTES_MAX, LineSplitter, MalformedLine, parseLine } from './import-lines.ts';
 
 const parse = (text: string | Uint8Array) => parseLine({ number: 7, bytes: Buffer.from(text) });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { seed } from '../../test/seed.ts';
 import { SeededRandom } from '../std/random.ts';
 import { Glob } from './glob.ts';
 
@@ -67,14 +68,14 @@ describe('glob', () => {
     expect(matches(`*${'?'.repeat(256)}`, 'x'.repeat(255))).toBe(false);
   });
 
-  it('agrees with a regular expression, seed 7', () => {
-    const random = new SeededRandom(7);
+  it('agrees with a regular expression', () => {
+    const random = new SeededRandom(seed);
     const pick = (from: readonly string[]): string => from[random.below(from.length)] ?? '';
     for (let i = 0; i < 3_000; i++) {
-      const elements = Array.from({ length: random.below(40) }, () =>
+      const elements = Array.from({ length: random.below(16) }, () =>
         pick(['a', 'b', '*', '?', '[ab]', '[^a]', '[b-d]']),
       );
-      const text = Array.from({ length: random.below(50) }, () => pick(['a', 'b', 'c'])).join('');
+      const text = Array.from({ length: random.below(25) }, () => pick(['a', 'b', 'c'])).join('');
       const expression = elements.map((element) => ({ '*': '.*', '?': '.' })[element] ?? element).join('');
       expect(matches(elements.join(''), text), `${elements.join('')} on ${text}`).toBe(
         new RegExp(`^${expression}$`).test(text),

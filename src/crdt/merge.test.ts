@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fc } from '../../test/property.ts';
 import { INT64_MAX, INT64_MIN } from '../counter/int64.ts';
 import { fold, newerCut, noCut, remove, reset, total } from './cut.ts';
 import { type CounterState, exists, merge } from './merge.ts';

@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fc } from '../../test/property.ts';
 import { DONE, ERRORS } from '../counter/errors.ts';
 import { fitsInt64, INT64_MAX, INT64_MIN } from '../counter/int64.ts';
 import { boundedAdd, boundedSet, tighter } from './bounds.ts';

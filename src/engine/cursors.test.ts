@@ -1,13 +1,12 @@
 // A cursor cannot make a listing read anything but whole blocks, whoever has made it.
 
 import { describe, expect, it } from 'vitest';
+import { seed } from '../../test/seed.ts';
 import { CountingError } from '../counter/errors.ts';
 import { Kind } from '../counter/key.ts';
 import { SeededRandom } from '../std/random.ts';
 import { Cursors } from './cursors.ts';
 import { FIRST_UNIT, Slab } from './slab.ts';
-
-const seed = Number(process.env['TALLYD_TEST_SEED'] ?? Date.now() % 1_000_000);
 
 /** A slab of blocks of all lengths, and where they begin. */
 function filled(blocks: number, random: SeededRandom): { slab: Slab; begins: number[] } {
@@ -20,7 +19,7 @@ function filled(blocks: number, random: SeededRandom): { slab: Slab; begins: num
   return { slab, begins };
 }
 
-describe(`seed ${seed}`, () => {
+describe('cursors', () => {
   it('a cursor that was given is good for its position, whatever others were given', () => {
     const { slab, begins } = filled(5000, new SeededRandom(seed));
     const cursors = new Cursors(slab, new Uint8Array(8).fill(1));

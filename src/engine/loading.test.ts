@@ -1,5 +1,6 @@
 /** What a start makes of entries, whatever order and company they come in: a plain map says what must be there. */
 import { describe, expect, it } from 'vitest';
+import { seeds } from '../../test/seed.ts';
 import { SimulatedDisk } from '../../test/simulation/disk.ts';
 import { SimulatedClock, simulatedHost } from '../../test/simulation/host.ts';
 import { type ModelEntry, put } from '../../test/simulation/journal-model.ts';
@@ -144,7 +145,7 @@ describe('a snapshot', () => {
   });
 });
 
-it.each([1, 2, 3])(
+it.each(seeds(3))(
   'a snapshot and groups behind it, with whatever they do, give the last states (seed %i)',
   async (seed) => {
     const random = new SeededRandom(seed);

@@ -1,5 +1,6 @@
 /** Copies of a journal that is being written: each is a journal that holds everything that was durable when it was begun. */
 import { expect, it } from 'vitest';
+import { seeds } from '../../test/seed.ts';
 import { SimulatedDisk } from '../../test/simulation/disk.ts';
 import { simulatedHost } from '../../test/simulation/host.ts';
 import { Recorder } from '../../test/simulation/journal-model.ts';
@@ -11,7 +12,6 @@ import type { Journal } from './journal.ts';
 import { REACH_FILE } from './reach.ts';
 import { verify } from './verify.ts';
 
-const SEEDS = Array.from({ length: 30 }, (_, i) => i + 1);
 const { clock } = simulatedHost(1);
 
 /** A disk that lets others work before each of its operations. */
@@ -43,7 +43,7 @@ async function copy(from: Disk): Promise<{ disk: SimulatedDisk; sequence: bigint
   return { disk: disk.crash(), sequence };
 }
 
-it.each(SEEDS)('holds everything that was durable before, whatever goes on meanwhile, seed %i', async (seed) => {
+it.each(seeds(30))('holds everything that was durable before, whatever goes on meanwhile, seed %i', async (seed) => {
   const random = new SeededRandom(seed);
   const disk = new SimulatedDisk({ seed });
   const journal: Journal = await open(disk, { segmentBytesMax: 4096, allocateBytes: (seed % 3) * 2048 });

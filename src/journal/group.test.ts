@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fc } from '../../test/property.ts';
 import { SimulatedDisk } from '../../test/simulation/disk.ts';
 import { type ModelEntry, type ModelKey, put, Recorder } from '../../test/simulation/journal-model.ts';
 import { GROUP_BYTES_MAX, GROUP_ENTRY_BYTES_MAX } from '../counter/limits.ts';

@@ -2,6 +2,7 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { seed } from '../../test/seed.ts';
 import { INT64_MAX, INT64_MIN } from '../counter/int64.ts';
 import { SeededRandom } from '../std/random.ts';
 import { type Count, type OpenOptions, open, type Tally } from './embed.ts';
@@ -107,7 +108,6 @@ describe('add and flush', () => {
   });
 
   it('count exactly, names that come often and names that come once, whatever is done in between', async () => {
-    const seed = Date.now() % 1_000_000;
     const random = new SeededRandom(seed);
     const model = new Map<string, bigint>();
     const tally = await start();

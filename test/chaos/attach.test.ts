@@ -3,7 +3,8 @@
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { findProgram, PostgresProcess } from '../wire/postgres-process.ts';
+import { lacks } from '../programs.ts';
+import { PostgresProcess } from '../wire/postgres-process.ts';
 import { runTallyd, ServerProcess } from '../wire/server-process.ts';
 import { eventually } from './eventually.ts';
 import { RegionBench, resp } from './region-bench.ts';
@@ -12,7 +13,7 @@ import { type RegionNode, runningReplicas } from './region-node.ts';
 const NAMES = ['likes', 'views'];
 const END_FLAGS = ['--http', '127.0.0.1:0', '--resp', '127.0.0.1:0', '--data'];
 
-describe.skipIf(findProgram('initdb') === undefined)('a directory and its store', () => {
+describe.skipIf(lacks('initdb'))('a directory and its store', () => {
   let bench: RegionBench;
   beforeEach(async () => {
     bench = await RegionBench.open();

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { SeededRandom } from '../../src/std/random.ts';
+import { seed } from '../seed.ts';
 import { PostgresProcess } from '../wire/postgres-process.ts';
 import { RedisCluster } from '../wire/redis-cluster.ts';
 import { stopServers } from '../wire/server-process.ts';
@@ -15,7 +16,6 @@ import { Load } from './load.ts';
 import { RegionNode } from './region-node.ts';
 
 const minutes = Number(process.env['TALLYD_CHAOS_MINUTES'] ?? 0);
-const seed = Number(process.env['TALLYD_TEST_SEED'] ?? Date.now() % 1_000_000);
 const PATIENCE_MS = 300_000;
 /** Longer than a lease, and than heirs wait. */
 const LONG_MS = 20_000;

@@ -3,15 +3,14 @@
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { findProgram } from '../wire/postgres-process.ts';
+import { lacks } from '../programs.ts';
+import { seed } from '../seed.ts';
 import { eventually } from './eventually.ts';
 import { Load } from './load.ts';
 import { PostgresRegion } from './postgres-region.ts';
 import { listReplicas, retire, runningReplicas } from './region-node.ts';
 
-const seed = Number(process.env['TALLYD_TEST_SEED'] ?? Date.now() % 1_000_000);
-
-describe.skipIf(findProgram('initdb') === undefined)(`nodes over PostgreSQL come and go, seed ${seed}`, () => {
+describe.skipIf(lacks('initdb'))(`nodes over PostgreSQL come and go, seed ${seed}`, () => {
   let region: PostgresRegion;
 
   beforeEach(async () => {

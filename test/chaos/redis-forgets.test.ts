@@ -4,8 +4,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { lacks } from '../programs.ts';
 import { command } from '../wire/redis-cluster.ts';
-import { isInstalled, RedisProcess, stopRedisProcesses } from '../wire/redis-process.ts';
+import { RedisProcess, stopRedisProcesses } from '../wire/redis-process.ts';
 import { stopServers } from '../wire/server-process.ts';
 import { eventually } from './eventually.ts';
 import { RegionNode } from './region-node.ts';
@@ -18,7 +19,7 @@ async function send(node: RegionNode, method: string, path: string, body?: objec
   return (await fetch(`${node.url}/v1/counters/${path}`, init)).status;
 }
 
-it.skipIf(!isInstalled('redis-server'))(
+it.skipIf(lacks('redis-server'))(
   'what was set or deleted stays so, and a damaged record stops one counter and no node',
   { timeout: 120_000 },
   async () => {
@@ -76,7 +77,7 @@ it.skipIf(!isInstalled('redis-server'))(
   },
 );
 
-it.skipIf(!isInstalled('redis-server'))(
+it.skipIf(lacks('redis-server'))(
   'nothing is presented as whole before every node that ran has brought back what it knows',
   { timeout: 60_000 },
   async () => {

@@ -4,9 +4,10 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { lacks } from '../programs.ts';
 import { freePort } from '../wire/free-port.ts';
 import { command } from '../wire/redis-cluster.ts';
-import { isInstalled, RedisProcess, stopRedisProcesses } from '../wire/redis-process.ts';
+import { RedisProcess, stopRedisProcesses } from '../wire/redis-process.ts';
 import { runTallyd, stopServers } from '../wire/server-process.ts';
 import { eventually } from './eventually.ts';
 import { resp } from './region-bench.ts';
@@ -14,7 +15,7 @@ import { RegionNode } from './region-node.ts';
 
 const ADDRESSES = ['--http', '127.0.0.1:0', '--resp', '127.0.0.1:0'];
 
-describe.skipIf(!isInstalled('redis-server'))('a Redis that a node has met', () => {
+describe.skipIf(lacks('redis-server'))('a Redis that a node has met', () => {
   let root: string;
 
   beforeEach(async () => {

@@ -5,8 +5,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { lacks } from '../programs.ts';
+import { seed } from '../seed.ts';
 import { command, RedisCluster } from '../wire/redis-cluster.ts';
-import { isInstalled } from '../wire/redis-process.ts';
 import { stopServers } from '../wire/server-process.ts';
 import { eventually } from './eventually.ts';
 import { Load } from './load.ts';
@@ -14,9 +15,7 @@ import { listReplicas, RegionNode } from './region-node.ts';
 
 type Redis = RedisCluster['nodes'][number];
 
-const seed = Number(process.env['TALLYD_TEST_SEED'] ?? Date.now() % 1_000_000);
-
-describe.skipIf(!isInstalled('redis-server'))(`three nodes over Redis Cluster, seed ${seed}`, () => {
+describe.skipIf(lacks('redis-server'))(`three nodes over Redis Cluster, seed ${seed}`, () => {
   let root: string;
   let store: RedisCluster;
 

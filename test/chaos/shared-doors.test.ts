@@ -5,8 +5,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TallydClient } from '../../src/client/client.ts';
+import { lacks } from '../programs.ts';
 import { frame, RespConnection } from '../wire/counting-clients.ts';
-import { findProgram } from '../wire/postgres-process.ts';
 import { eventually } from './eventually.ts';
 import { http, RegionBench, resp } from './region-bench.ts';
 import type { RegionNode } from './region-node.ts';
@@ -22,7 +22,7 @@ const POLICIES = `policies:
     partial: true
 `;
 
-describe.skipIf(findProgram('initdb') === undefined)('shared counters at the doors', () => {
+describe.skipIf(lacks('initdb'))('shared counters at the doors', () => {
   let bench: RegionBench;
   let a: RegionNode;
   let b: RegionNode;

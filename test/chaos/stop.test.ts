@@ -4,8 +4,8 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { lacks } from '../programs.ts';
 import { frame } from '../wire/counting-clients.ts';
-import { findProgram } from '../wire/postgres-process.ts';
 import { eventually } from './eventually.ts';
 import { http, RegionBench } from './region-bench.ts';
 import type { RegionNode } from './region-node.ts';
@@ -15,7 +15,7 @@ const UPDATES = 20;
 const ECHOES = 200;
 const ECHO_BYTES = 60_000;
 
-describe.skipIf(findProgram('initdb') === undefined)('a stop', () => {
+describe.skipIf(lacks('initdb'))('a stop', () => {
   let bench: RegionBench;
   let node: RegionNode;
   const sockets: Socket[] = [];

@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { findProgram } from '../wire/postgres-process.ts';
+import { lacks } from '../programs.ts';
 import { eventually } from './eventually.ts';
 import { RegionBench, resp } from './region-bench.ts';
 import type { RegionNode } from './region-node.ts';
@@ -20,7 +20,7 @@ const shows = (node: RegionNode, values: Readonly<Record<string, bigint>>): Prom
 const isConfirmed = (node: RegionNode): Promise<void> =>
   eventually(`${node.name} has brought everything`, async () => (await node.storeState()).backlog === 0);
 
-describe.skipIf(findProgram('pg_dump') === undefined)('a store under running nodes', () => {
+describe.skipIf(lacks('pg_dump'))('a store under running nodes', () => {
   let bench: RegionBench;
 
   beforeEach(async () => {

@@ -12,6 +12,7 @@ import { SeededRandom } from '../../src/std/random.ts';
 import { type Fault, SimulatedDisk } from './disk.ts';
 import { digits, type Floor, SHARED, SimulatedClient } from './engine-client.ts';
 import { type SimulatedHost, simulatedHost } from './host.ts';
+import { OracleComplaint } from './oracle.ts';
 import { WrittenGroups } from './written-groups.ts';
 
 export interface EngineWorldOptions {
@@ -194,7 +195,8 @@ export class EngineWorld {
 
   #complain(): void {
     for (const { index, complaint } of this.#clients) {
-      if (complaint !== undefined) throw new Error(`seed ${this.#options.seed}: client ${index}: ${complaint}`);
+      if (complaint !== undefined)
+        throw new OracleComplaint(`seed ${this.#options.seed}: client ${index}: ${complaint}`);
     }
   }
 
@@ -203,7 +205,7 @@ export class EngineWorld {
     const names = this.#clients.flatMap((client) => [client.keyedName, ...client.pairNames, client.ownName]);
     const values = await this.#readAll([SHARED, ...names]);
     const complain = (what: string): never => {
-      throw new Error(`seed ${this.#options.seed}: ${what}`);
+      throw new OracleComplaint(`seed ${this.#options.seed}: ${what}`);
     };
     const { durability = 'always', promised = durability } = this.#options;
     const shared = digits(values.get(SHARED) ?? 0n, CLIENTS);

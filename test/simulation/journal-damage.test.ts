@@ -12,6 +12,7 @@ import { recover } from '../../src/journal/recovery.ts';
 import { type LoadedSnapshot, loadSnapshot } from '../../src/journal/snapshot-reader.ts';
 import { verify } from '../../src/journal/verify.ts';
 import { SeededRandom } from '../../src/std/random.ts';
+import { seed } from '../seed.ts';
 import { SimulatedDisk } from './disk.ts';
 import { simulatedHost } from './host.ts';
 import { Recorder, stateText } from './journal-model.ts';
@@ -82,7 +83,7 @@ describe('a flipped bit', () => {
   });
 
   it('in any sector of any file: is refused below the mark, and a torn tail behind it', async () => {
-    const random = new SeededRandom(SEED);
+    const random = new SeededRandom(seed);
     let tornTails = 0;
     for (const name of used) {
       const frames = frameOffsets(disk.content(name));
@@ -92,7 +93,7 @@ describe('a flipped bit', () => {
         const bit = random.below(8);
         disk.flip(name, offset, bit);
         const frame = frames.findLast((start) => start <= offset) ?? 0;
-        const where = `seed ${SEED}, ${name}, offset ${offset}, bit ${bit}`;
+        const where = `${name}, offset ${offset}, bit ${bit}`;
         if (name !== last || frame < mark) {
           const { file, offset: at } = await refusal(disk);
           expect([file, at < FILE_HEADER_BYTES ? 0 : at], where).toEqual([name, frame]);

@@ -18,6 +18,7 @@ import {
   Recorder,
   stateText,
 } from './journal-model.ts';
+import { OracleComplaint } from './oracle.ts';
 
 /** A group as it was once; the same number may be given again after a failure. */
 interface Gathered {
@@ -238,7 +239,8 @@ export class JournalWorld {
         let group: Gathered | undefined;
         const restate = (sequence: bigint): GroupBuffer => {
           // It may know of more: a rotation syncs too.
-          if (sequence <= this.#durableSequence) throw new Error(`seed ${this.seed}: what was durable is given up`);
+          if (sequence <= this.#durableSequence)
+            throw new OracleComplaint(`seed ${this.seed}: what was durable is given up`);
           this.#sequence = sequence - 1n;
           group = this.#group(names.flatMap((name) => this.#restated(name, touched)));
           this.#accept(group);
@@ -276,7 +278,7 @@ export class JournalWorld {
   /** The oracle. @returns what was found, by sequence number. */
   #judge(replay: Recorder, sequence: bigint, names: readonly string[]): Map<bigint, readonly Gathered[]> {
     const complain = (what: string): never => {
-      throw new Error(`seed ${this.seed}: ${what}`);
+      throw new OracleComplaint(`seed ${this.seed}: ${what}`);
     };
     if (sequence < this.#durableSequence)
       complain(`group ${this.#durableSequence} was durable, ${sequence} is the last`);

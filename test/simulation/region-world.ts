@@ -12,6 +12,7 @@ import type { Assertion, SlotStore } from '../../src/store/slot-store.ts';
 import { SimulatedDisk } from './disk.ts';
 import { type SimulatedHost, simulatedHost } from './host.ts';
 import { Link } from './network.ts';
+import { OracleComplaint } from './oracle.ts';
 import { SimulatedProcess } from './process.ts';
 import { Accounts, CLIENTS, Tally } from './region-accounts.ts';
 import { RegionClient } from './region-client.ts';
@@ -85,7 +86,7 @@ export class RegionWorld {
   readonly counts: Record<string, number> = {};
   readonly #clients: RegionClient[];
   readonly #faults: RegionFaults;
-  #complaint: string | undefined;
+  #failure: Error | undefined;
 
   constructor(options: RegionWorldOptions) {
     this.options = options;
@@ -112,8 +113,18 @@ export class RegionWorld {
     this.counts[what] = (this.counts[what] ?? 0) + 1;
   }
 
+  /** A promise is broken. */
   complain(what: string): void {
-    this.#complaint ??= `seed ${this.options.seed}, at ${Math.round(this.nowMs)} ms: ${what}`;
+    this.#failure ??= new OracleComplaint(this.#when(what));
+  }
+
+  /** The nodes or this world do not work, which says nothing about what they have counted. */
+  fail(what: string): void {
+    this.#failure ??= new Error(this.#when(what));
+  }
+
+  #when(what: string): string {
+    return `seed ${this.options.seed}, at ${Math.round(this.nowMs)} ms: ${what}`;
   }
 
   newDisk(): SimulatedDisk {
@@ -155,7 +166,7 @@ export class RegionWorld {
 
   async advance(byMs: number): Promise<void> {
     await this.host.clock.advance(byMs);
-    if (this.#complaint !== undefined) throw new Error(this.#complaint);
+    if (this.#failure !== undefined) throw this.#failure;
   }
 
   async inTime<T>(what: string, work: Promise<T>): Promise<T> {
@@ -172,7 +183,7 @@ export class RegionWorld {
     const endMs = this.nowMs + withinMs;
     await this.host.clock.settle();
     while (!isTrue()) {
-      if (this.nowMs > endMs) this.complain(`never: ${what}`);
+      if (this.nowMs > endMs) this.fail(`never: ${what}`);
       await this.advance(10);
     }
   }
@@ -206,7 +217,7 @@ export class RegionWorld {
     for (let attempt = 0; attempt < 100; attempt++) {
       const read = await this.inTime(`a read of ${name}`, node.get(name));
       if (read.kind === 'done') return read.value;
-      if (attempt === 99) this.complain(`after healing ${name} can't be read: ${read.code}`);
+      if (attempt === 99) this.fail(`after healing ${name} can't be read: ${read.code}`);
       await this.advance(50);
     }
     return 0n;
@@ -243,7 +254,7 @@ export class RegionWorld {
   /** Starts a process on the directory. */
   open(directory: Directory): void {
     const process = new SimulatedProcess(this.host.clock, this.random.uint32());
-    const broken = (error: unknown): void => this.complain(`the store: ${String(error)}`);
+    const broken = (error: unknown): void => this.fail(`the store: ${String(error)}`);
     const link = new Link(this.host.clock, new SeededRandom(this.random.uint32()), process, broken);
     const running: Running = {
       process,
@@ -278,7 +289,7 @@ export class RegionWorld {
       between: (inner, engine) => this.#watched(between(inner, engine), engine, running),
       ...(opened === undefined ? {} : { opened }),
       onFatal: (error) =>
-        this.complain(`node ${directory.index} ended: ${String(error instanceof Error ? error.stack : error)}`),
+        this.fail(`node ${directory.index} ended: ${String(error instanceof Error ? error.stack : error)}`),
     });
     opening.then(
       (node) => {
@@ -292,7 +303,7 @@ export class RegionWorld {
         this.count('failedStarts');
         const isRefused = this.counts['strangers'] !== undefined && String(error).includes('belongs to another store');
         if (!isRefused && (!(error instanceof Error) || error.name !== 'StoreError'))
-          this.complain(`node ${directory.index} can't start: ${String(error)}`);
+          this.fail(`node ${directory.index} can't start: ${String(error)}`);
         this.end(directory, 'kill');
       },
     );

@@ -6,12 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { SeededRandom } from '../../src/std/random.ts';
+import { seed } from '../seed.ts';
 import { KeyedHttpClient, PlainHttpClient, RespClient, readCounts, TransactionClient } from './counting-clients.ts';
 import { runTallyd, ServerProcess, stopServers } from './server-process.ts';
 
 const ROUNDS = 4;
 const UPDATES_MAX = 9_000;
-const seed = Number(process.env['TALLYD_TEST_SEED'] ?? Date.now() % 1_000_000);
 
 let root: string;
 let data: string;

@@ -8,11 +8,11 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TallydClient } from '../../src/client/client.ts';
 import { SeededRandom } from '../../src/std/random.ts';
+import { seed } from '../seed.ts';
 import { CliProcess, type CliResult, cli } from './cli-process.ts';
 import { readEvents } from './events.ts';
 import { ServerProcess, stopServers } from './server-process.ts';
 
-const seed = Number(process.env['TALLYD_TEST_SEED'] ?? Date.now() % 1_000_000);
 const events = readEvents(seed);
 const CHUNK_LINES = 5_000;
 

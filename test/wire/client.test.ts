@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type Entry, RefusedError, TallydClient } from '../../src/client/client.ts';
 import { SeededRandom } from '../../src/std/random.ts';
+import { seed } from '../seed.ts';
 import { ServerProcess, stopServers } from './server-process.ts';
 
-const seed = Number(process.env['TALLYD_TEST_SEED'] ?? Date.now() % 1_000_000);
 const MAX = 2n ** 63n - 1n;
 
 let directory: string;

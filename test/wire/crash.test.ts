@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { SeededRandom } from '../../src/std/random.ts';
+import { seed } from '../seed.ts';
 import {
   type CountingClient,
   KeyedHttpClient,
@@ -21,7 +22,6 @@ const ROUNDS = 50;
 const ROUND_MS_MAX = 400;
 /** Keeps every digit below BASE over all rounds. */
 const UPDATES_PER_ROUND_MAX = 10_000;
-const seed = Number(process.env['TALLYD_TEST_SEED'] ?? Date.now() % 1_000_000);
 
 let root: string;
 beforeAll(async () => {

@@ -10,9 +10,10 @@ import { type Cut, noCut, reset } from '../../src/crdt/cut.ts';
 import { PostgresStore } from '../../src/store/postgres/postgres-store.ts';
 import { RedisStore } from '../../src/store/redis/redis-store.ts';
 import type { NamedSlot, ReplicaId, SlotStore } from '../../src/store/slot-store.ts';
-import { findProgram, PostgresProcess } from './postgres-process.ts';
+import { lacks } from '../programs.ts';
+import { PostgresProcess } from './postgres-process.ts';
 import { command } from './redis-cluster.ts';
-import { isInstalled, RedisProcess } from './redis-process.ts';
+import { RedisProcess } from './redis-process.ts';
 
 const randomId = (): string => randomBytes(16).toString('hex');
 
@@ -38,7 +39,7 @@ async function counters(store: SlotStore) {
   return { names, alive, dead, slots, cut, whole };
 }
 
-describe.skipIf(!isInstalled('redis-server'))('in Redis', () => {
+describe.skipIf(lacks('redis-server'))('in Redis', () => {
   let server: RedisProcess;
   let store: RedisStore;
 
@@ -102,7 +103,7 @@ describe.skipIf(!isInstalled('redis-server'))('in Redis', () => {
   });
 });
 
-describe.skipIf(findProgram('initdb') === undefined)('in PostgreSQL', () => {
+describe.skipIf(lacks('initdb'))('in PostgreSQL', () => {
   let server: PostgresProcess;
   let store: PostgresStore;
   let client: Client;

@@ -9,10 +9,10 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { open } from '../../src/server/embed.ts';
 import { SeededRandom } from '../../src/std/random.ts';
+import { seed } from '../seed.ts';
 
 const ROUNDS = 10;
 const program = fileURLToPath(new URL('./embed-counter.ts', import.meta.url));
-const seed = Number(process.env['TALLYD_TEST_SEED'] ?? Date.now() % 1_000_000);
 
 let root: string;
 beforeAll(async () => {

@@ -7,10 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { lacks } from '../programs.ts';
 import { frame, RespConnection, readCounts, urlOf } from './counting-clients.ts';
 import { runTallyd, ServerProcess, stopServers, TALLYD } from './server-process.ts';
 
-const hasStrace = spawnSync('strace', ['-V']).status === 0;
 const UPDATES = 60;
 const ATTEMPTS_MAX = 200;
 const RETRY_MS = 20;
@@ -56,7 +56,7 @@ async function countOverResp(server: ServerProcess, counter: string): Promise<{ 
   return { least, most };
 }
 
-describe.skipIf(!hasStrace)('a disk that fails now and then (needs strace)', () => {
+describe.skipIf(lacks('strace'))('a disk that fails now and then (needs strace)', () => {
   it.each([
     ['fdatasync', 'EIO'],
     ['pwrite64', 'EIO'],

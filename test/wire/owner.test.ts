@@ -8,11 +8,11 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SeededRandom } from '../../src/std/random.ts';
+import { seed } from '../seed.ts';
 
 const CONTENDERS = 8;
 const ROUNDS = 25;
 const program = fileURLToPath(new URL('./owner-contender.ts', import.meta.url));
-const seed = Number(process.env['TALLYD_TEST_SEED'] ?? Date.now() % 1_000_000);
 
 class Contender {
   readonly #child: ChildProcess;

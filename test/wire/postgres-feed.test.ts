@@ -11,13 +11,14 @@ import { PostgresStore } from '../../src/store/postgres/postgres-store.ts';
 import { slotArrays } from '../../src/store/postgres/rows.ts';
 import { mergeSlots } from '../../src/store/postgres/writes.ts';
 import type { NamedSlot } from '../../src/store/slot-store.ts';
-import { findProgram, PostgresProcess } from './postgres-process.ts';
+import { lacks } from '../programs.ts';
+import { PostgresProcess } from './postgres-process.ts';
 
 const randomId = (): string => randomBytes(16).toString('hex');
 const slotOf = (name: string, net = 1n): NamedSlot => ({ name, replica: randomId(), version: 1n, net });
 const one = (name: string, net?: bigint) => ({ slots: [slotOf(name, net)], cuts: [] });
 
-describe.skipIf(findProgram('initdb') === undefined)('the feed of the slot store in PostgreSQL', () => {
+describe.skipIf(lacks('initdb'))('the feed of the slot store in PostgreSQL', () => {
   let root: string;
   let server: PostgresProcess;
 

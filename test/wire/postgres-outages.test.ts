@@ -9,13 +9,14 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PostgresStore } from '../../src/store/postgres/postgres-store.ts';
 import { type NamedSlot, StoreError, StoreRefusal } from '../../src/store/slot-store.ts';
-import { findProgram, PostgresProcess } from './postgres-process.ts';
+import { lacks } from '../programs.ts';
+import { PostgresProcess } from './postgres-process.ts';
 
 const CALL_MS = 1_000;
 const randomId = (): string => randomBytes(16).toString('hex');
 const slotOf = (name: string): NamedSlot => ({ name, replica: randomId(), version: 1n, net: 1n });
 
-describe.skipIf(findProgram('initdb') === undefined)('the slot store in a PostgreSQL that has troubles', () => {
+describe.skipIf(lacks('initdb'))('the slot store in a PostgreSQL that has troubles', () => {
   let root: string;
   let server: PostgresProcess;
   let store: PostgresStore;

@@ -2,28 +2,17 @@
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync, constants, readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { chown, mkdir, writeFile } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client, type QueryResultRow } from 'pg';
+import { findProgram } from '../programs.ts';
 import { freePort } from './free-port.ts';
 
 const HOST = '127.0.0.1';
 const USER = 'tallyd';
 export const PASSWORD = 'pa55 w@rd/never-shown';
-
-/** Where the program is. Debian keeps PostgreSQL's outside of the PATH, by version. */
-export function findProgram(name: string): string | undefined {
-  const debian = '/usr/lib/postgresql';
-  const versions = list(debian).sort((a, b) => Number(b) - Number(a));
-  const directories = [
-    ...(process.env['PATH'] ?? '').split(delimiter),
-    '/usr/sbin',
-    ...versions.map((version) => join(debian, version, 'bin')),
-  ];
-  return directories.map((directory) => join(directory, name)).find(isExecutable);
-}
 
 /** Starts with an empty cluster: one superuser with a password, the database `postgres`. */
 export class PostgresProcess {
@@ -234,21 +223,4 @@ function program(name: string): string {
   const path = findProgram(name);
   if (path === undefined) throw new Error(`${name} is not installed`);
   return path;
-}
-
-function list(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return [];
-  }
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

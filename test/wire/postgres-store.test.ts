@@ -12,8 +12,9 @@ import { slotStoreChecks } from '../../src/store/conformance.ts';
 import { type PostgresOptions, PostgresStore } from '../../src/store/postgres/postgres-store.ts';
 import { PAGE_SLOTS } from '../../src/store/postgres/reads.ts';
 import { type NamedSlot, StoreRefusal } from '../../src/store/slot-store.ts';
+import { lacks } from '../programs.ts';
 import { freePort } from './free-port.ts';
-import { findProgram, PASSWORD, PgbouncerProcess, PostgresProcess } from './postgres-process.ts';
+import { PASSWORD, PgbouncerProcess, PostgresProcess } from './postgres-process.ts';
 
 const randomId = (): string => randomBytes(16).toString('hex');
 const named = (name: string, replica: string, version: bigint, net: bigint): NamedSlot => ({
@@ -23,7 +24,7 @@ const named = (name: string, replica: string, version: bigint, net: bigint): Nam
   net,
 });
 
-describe.skipIf(findProgram('initdb') === undefined)('the slot store in PostgreSQL', () => {
+describe.skipIf(lacks('initdb'))('the slot store in PostgreSQL', () => {
   let root: string;
   let server: PostgresProcess;
 
@@ -59,7 +60,7 @@ describe.skipIf(findProgram('initdb') === undefined)('the slot store in PostgreS
     it.each(slotStoreChecks)('$title', ({ run }) => run(bench));
   });
 
-  describe.skipIf(findProgram('pgbouncer') === undefined)('behind a pooler of transactions', () => {
+  describe.skipIf(lacks('pgbouncer'))('behind a pooler of transactions', () => {
     let pooler: PgbouncerProcess;
     beforeAll(async () => {
       pooler = await PgbouncerProcess.start(root, server);

@@ -5,9 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RedisStore } from '../../src/store/redis/redis-store.ts';
+import { lacks } from '../programs.ts';
 import { freePort } from './free-port.ts';
 import { RedisCluster, RedisSentinel, until } from './redis-cluster.ts';
-import { isInstalled, stopRedisProcesses } from './redis-process.ts';
+import { stopRedisProcesses } from './redis-process.ts';
 
 /** What one process leaves for the next. */
 class Memory {
@@ -26,7 +27,7 @@ class Memory {
   }
 }
 
-describe.skipIf(!isInstalled('redis-server'))('servers that were named', () => {
+describe.skipIf(lacks('redis-server'))('servers that were named', () => {
   const stores: RedisStore[] = [];
   let directory: string;
 

@@ -1,14 +1,9 @@
 // A redis-server of the test's own, to compare with.
 
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { freePort } from './free-port.ts';
 import type { Address } from './server-process.ts';
-
-/** Whether the program is installed on this machine. */
-export function isInstalled(program: string): boolean {
-  return spawnSync(program, ['--version']).error === undefined;
-}
 
 /** Settings as the program takes them. */
 export function flagsOf(settings: Readonly<Record<string, string>>): string[] {

@@ -11,9 +11,10 @@ import { type Cut, newerCut, noCut, total } from '../../src/crdt/cut.ts';
 import { type ConformanceBench, slotStoreChecks } from '../../src/store/conformance.ts';
 import { RedisStore, type RedisStoreOptions } from '../../src/store/redis/redis-store.ts';
 import { type ReplicaId, type SlotStore, StoreError, StoreRefusal, UnknownStore } from '../../src/store/slot-store.ts';
+import { lacks } from '../programs.ts';
 import { freePort } from './free-port.ts';
 import { command, RedisCluster, RedisSentinel, until } from './redis-cluster.ts';
-import { isInstalled, RedisProcess, stopRedisProcesses } from './redis-process.ts';
+import { RedisProcess, stopRedisProcesses } from './redis-process.ts';
 import { Follower, Owner } from './store-load.ts';
 
 const randomId = () => randomBytes(16).toString('hex');
@@ -44,7 +45,7 @@ async function totals(store: SlotStore, names: readonly string[]): Promise<bigin
 
 const names = (count: number) => Array.from({ length: count }, (_, i) => `${randomId()}:${i}`);
 
-describe.skipIf(!isInstalled('redis-server'))('a store in Redis', () => {
+describe.skipIf(lacks('redis-server'))('a store in Redis', () => {
   const setups = {
     'one server': async () => urlOf(await RedisProcess.start(directory)),
     Sentinel: async () => (await RedisSentinel.start(directory)).url,

@@ -8,9 +8,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ConformanceBench, slotStoreChecks } from '../../src/store/conformance.ts';
 import { RedisStore } from '../../src/store/redis/redis-store.ts';
 import { StoreError, StoreRefusal } from '../../src/store/slot-store.ts';
+import { lacks } from '../programs.ts';
 import { freePort } from './free-port.ts';
 import { RedisCluster, RedisSentinel } from './redis-cluster.ts';
-import { flagsOf, isInstalled, RedisProcess, stopRedisProcesses } from './redis-process.ts';
+import { flagsOf, RedisProcess, stopRedisProcesses } from './redis-process.ts';
 import { type Certificates, makeCertificates, tlsQuery, tlsSettings } from './redis-tls.ts';
 import { runTallyd } from './server-process.ts';
 
@@ -47,7 +48,7 @@ async function startNamedCluster(): Promise<string> {
   return `rediss://${cluster.seeds('localhost')}${tlsQuery(named)}`;
 }
 
-describe.skipIf(!isInstalled('redis-server') || !isInstalled('openssl'))('a store in Redis over TLS', () => {
+describe.skipIf(lacks('redis-server', 'openssl'))('a store in Redis over TLS', () => {
   const setups = {
     'one server': async () => `rediss://:${SECRET}@127.0.0.1:${await startServer()}${tlsQuery(tls)}`,
     Sentinel: async () => `rediss+sentinel://${(await RedisSentinel.start(directory, tls)).place}${tlsQuery(tls)}`,

@@ -9,8 +9,8 @@ import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import { createClient, RESP_TYPES } from 'redis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { lacks } from '../programs.ts';
 import { RawClient, request, words } from './raw-client.ts';
-import { isInstalled } from './redis-process.ts';
 import { type Address, ServerProcess, stopServers } from './server-process.ts';
 
 const SECRET = 'correct-horse-battery-staple';
@@ -42,7 +42,7 @@ async function start(directory: string, environment: Record<string, string>): Pr
   return resp;
 }
 
-describe.skipIf(!isInstalled('redis-cli'))('redis-cli', () => {
+describe.skipIf(lacks('redis-cli'))('redis-cli', () => {
   async function cli(args: readonly string[], address = open): Promise<string> {
     const { stdout } = await run('redis-cli', ['-h', address.host, '-p', `${address.port}`, ...args]);
     return stdout.trim();
@@ -106,7 +106,7 @@ describe.skipIf(!isInstalled('redis-cli'))('redis-cli', () => {
   });
 });
 
-describe.skipIf(!isInstalled('redis-benchmark'))('redis-benchmark', () => {
+describe.skipIf(lacks('redis-benchmark'))('redis-benchmark', () => {
   it.each([
     ['one by one', '1'],
     ['in pipelines', '64'],

@@ -6,13 +6,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SeededRandom } from '../../src/std/random.ts';
+import { lacks } from '../programs.ts';
+import { seed } from '../seed.ts';
 import { RawClient, words } from './raw-client.ts';
-import { isInstalled, RedisProcess } from './redis-process.ts';
+import { RedisProcess } from './redis-process.ts';
 import { RespDoor } from './resp-door.ts';
 import { DIFFERENCES, ENDINGS, MAX, MIN, SAME, type Script, SECRET, UNAUTHENTICATED } from './resp-scripts.ts';
 
 const DOCS = new URL('../../docs/resp.md', import.meta.url);
-const seed = Number(process.env['TALLYD_TEST_SEED'] ?? Date.now() % 1_000_000);
 
 interface Address {
   readonly host: string;
@@ -25,7 +26,7 @@ interface Pair {
   readonly theirs: RedisProcess;
 }
 
-describe.skipIf(!isInstalled('redis-server'))(`the same bytes as Redis, seed ${seed}`, () => {
+describe.skipIf(lacks('redis-server'))(`the same bytes as Redis, seed ${seed}`, () => {
   let root: string;
   let open: Pair;
   let closed: Pair;

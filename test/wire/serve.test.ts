@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SeededRandom } from '../../src/std/random.ts';
+import { seed } from '../seed.ts';
 import {
   frame,
   KeyedHttpClient,
@@ -18,8 +19,6 @@ import {
   urlOf,
 } from './counting-clients.ts';
 import { runTallyd, ServerProcess, stopServers } from './server-process.ts';
-
-const seed = Number(process.env['TALLYD_TEST_SEED'] ?? Date.now() % 1_000_000);
 
 let root: string;
 let data: string;

@@ -5,18 +5,17 @@
 // durable that a wrong read could see. Two controls show that the check can fail: reads of a counter whose policy is
 // `reads: dirty`, and a server in mode `interval`, which answers before it syncs.
 
-import { spawnSync } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { lacks } from '../programs.ts';
 import { frame, RespConnection } from './counting-clients.ts';
 import { type Asker, checkOrder, type Finding, type OrderReport } from './durability-order.ts';
 import { ServerProcess, stopServers } from './server-process.ts';
 import { parseSystemCalls, STRACE_OPTIONS } from './system-calls.ts';
 
-const hasStrace = spawnSync('strace', ['-V']).status === 0;
 const TRACED = 'write,writev,pwrite64,pwritev,pwritev2,sendto,sendmsg,sendmmsg,sendfile,splice,fdatasync,fsync';
 const SYNC_DELAY_US = 2_000;
 /** Per connection. Reads go on beside the updates, those that need not wait for the disk up to a bound. */
@@ -145,7 +144,7 @@ function earlyByRole(report: OrderReport): Record<string, { count: number; first
   return found;
 }
 
-describe.skipIf(!hasStrace)('the system calls of a server under load (needs strace)', () => {
+describe.skipIf(lacks('strace'))('the system calls of a server under load (needs strace)', () => {
   it('show no reply and no read of an update before the fdatasync that covers it', async () => {
     const { report, load } = await trace('always', []);
     // Nothing escaped the check: what the clients received is what was found in the trace.

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HeldService, RawConnection, TestDoor } from '../../../test/http/door.ts';
+import { fc } from '../../../test/property.ts';
 import { ERRORS, type ErrorCode } from '../../counter/errors.ts';
 
 let door: TestDoor;

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
-import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { fc } from '../../../test/property.ts';
 import { Boundaries } from './boundaries.ts';
 
 interface Sent {

@@ -1,8 +1,8 @@
 // The answers of a connection leave in order, each once, whatever the client sends ahead, and on either way.
 
-import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type DoorOptions, HeldService, RawConnection, TestDoor } from '../../../test/http/door.ts';
+import { fc } from '../../../test/property.ts';
 import type { Chunk } from '../../counter/chunk.ts';
 
 let door: TestDoor;

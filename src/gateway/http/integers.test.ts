@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fc } from '../../../test/property.ts';
 import { INT64_MAX, INT64_MIN, writeInt64 } from '../../counter/int64.ts';
 import { countText } from './integers.ts';
 import {

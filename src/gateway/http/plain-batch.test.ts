@@ -1,7 +1,7 @@
 // What is read straight from the bytes against what the general parser makes of the same bytes.
 
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fc } from '../../../test/property.ts';
 import { Chunk, Op } from '../../counter/chunk.ts';
 import { readInt64 } from '../../counter/int64.ts';
 import { BATCH_ENTRIES_MAX } from '../../counter/limits.ts';

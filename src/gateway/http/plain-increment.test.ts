@@ -2,9 +2,9 @@
 // has never sent anything else, and on one that has left the short way, must be answered with the same bytes.
 
 import { once } from 'node:events';
-import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type DoorOptions, HeldService, MovedClock, RawConnection, TestDoor } from '../../../test/http/door.ts';
+import { fc } from '../../../test/property.ts';
 import type { Chunk } from '../../counter/chunk.ts';
 import { ERRORS } from '../../counter/errors.ts';
 import { INT64_MIN, readInt64, writeInt64 } from '../../counter/int64.ts';

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TestDoor } from '../../../test/http/door.ts';
+import { fc } from '../../../test/property.ts';
 
 let door: TestDoor;
 beforeAll(async () => {

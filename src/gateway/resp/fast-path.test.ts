@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fc } from '../../../test/property.ts';
 import { Chunk } from '../../counter/chunk.ts';
 import { CHUNK_COMMANDS_MAX } from '../../counter/limits.ts';
 import { TRUSTED } from '../auth/principal.ts';

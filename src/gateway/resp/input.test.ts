@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fc } from '../../../test/property.ts';
 import { Input } from './input.ts';
 import { type LentBytes, owned } from './lent-bytes.ts';
 

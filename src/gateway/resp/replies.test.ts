@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fc } from '../../../test/property.ts';
 import { Chunk, Flag, Op } from '../../counter/chunk.ts';
 import { ERRORS } from '../../counter/errors.ts';
 import { writeInt64 } from '../../counter/int64.ts';
