@@ -211,9 +211,14 @@ export const DIFFERENCES: readonly Difference[] = [
     '-ERR too many keys in one command, at most 10000',
     request('EXISTS', ...Array<string>(10_001).fill('a')),
   ),
-  ...differs('a cursor must have been given', '-ERR invalid cursor', 'SCAN 123456', request('SCAN', '')),
   ...differs(
-    'another database than 0 ends the connection',
+    'a cursor is valid only in the process that returned it',
+    '-ERR invalid cursor',
+    'SCAN 123456',
+    request('SCAN', ''),
+  ),
+  ...differs(
+    'SELECT of a database other than 0 closes the connection',
     '',
     'SELECT 3; PING',
     'SELECT x; PING',
@@ -229,14 +234,14 @@ export const DIFFERENCES: readonly Difference[] = [
     'MULTI; COMMAND',
   ),
   ...differs(
-    'commands that are not there',
+    'unknown commands',
     unknownCommand,
     ...script(
       'APPEND a 1; STRLEN a; RENAME a b; OBJECT ENCODING a; MEMORY USAGE a; DEBUG SLEEP 0; SWAPDB 0 0; LPUSH l 1; MSET a 1',
     ),
   ),
-  ...differs('commands that are not there', "-ERR unknown subcommand 'LIST'. Try CLIENT HELP.", 'CLIENT LIST'),
-  ...differs('commands that are not there', "-ERR unknown subcommand 'REPLY'. Try CLIENT HELP.", 'CLIENT REPLY ON'),
+  ...differs('unknown commands', "-ERR unknown subcommand 'LIST'. Try CLIENT HELP.", 'CLIENT LIST'),
+  ...differs('unknown commands', "-ERR unknown subcommand 'REPLY'. Try CLIENT HELP.", 'CLIENT REPLY ON'),
 ];
 
 function unknownCommand(line: string): string {
