@@ -26,8 +26,8 @@ export interface Random {
 /**
  * One directory. Names are plain file names. Nothing is durable by itself: a file's bytes are after its
  * `sync`, a name (create, rename, unlink) after `syncDirectory`. Errors are the system's, with `code`
- * (ENOSPC, EIO, ENOENT, ...). When another directory has taken the place of this one, files cannot be created or opened for
- * writing any more: ENOENT.
+ * (ENOSPC, EIO, ENOENT, ...). When another directory has taken the place of this one, or another process has taken the directory, files
+ * cannot be created or opened for writing any more: `DirectoryLost`.
  */
 export interface Disk {
   list(): Promise<string[]>;
@@ -36,6 +36,12 @@ export interface Disk {
   rename(from: string, to: string): Promise<void>;
   unlink(name: string): Promise<void>;
   syncDirectory(): Promise<void>;
+}
+
+/** The directory is not this process's any more; the sentence says why. */
+export class DirectoryLost extends Error {
+  override readonly name = 'DirectoryLost';
+  readonly code = 'ENOENT';
 }
 
 export interface DiskFile {

@@ -7,7 +7,7 @@
  *   what is lost with it is that so much would have been noticed.
  * - Two sectors are written in turn, the next one only when the one before is durable: one of them is always whole.
  */
-import type { DiskFile } from '../host/host.ts';
+import { DirectoryLost, type DiskFile } from '../host/host.ts';
 import { within } from './deadline.ts';
 import { DamageError, JournalFailure } from './errors.ts';
 import { SECTOR_BYTES, TEMPORARY_SUFFIX } from './format.ts';
@@ -105,10 +105,13 @@ export class ReachFile {
 }
 
 class DirectoryGone extends JournalFailure {
-  constructor(cause: unknown) {
+  constructor(failure: JournalFailure) {
+    const isMissingOnly = !(failure.cause instanceof DirectoryLost);
     super(
-      `${REACH_FILE} is missing: the data directory was removed, moved or replaced under the running process; nothing is counted until it is back`,
-      { cause },
+      isMissingOnly
+        ? `${REACH_FILE} is missing: the data directory was removed, moved or replaced under the running process; nothing is counted until it is back`
+        : failure.message,
+      { cause: failure.cause },
     );
   }
 }

@@ -13,6 +13,7 @@ import { DamageError, UnsupportedFormatError } from '../journal/errors.ts';
 import { recover } from '../journal/recovery.ts';
 import { NOTHING } from '../journal/snapshot-reader.ts';
 import { assert } from '../std/assert.ts';
+import { requireUtf8 } from './directory.ts';
 import { host } from './open-engine.ts';
 import { ExitCode, reasonOf, StartError, systemCode } from './start-error.ts';
 
@@ -50,10 +51,11 @@ export async function backupCommand(directory: string, target: string, asJson: b
 /** The absolute path of a directory whose files can be listed. */
 async function readable(directory: string): Promise<string> {
   try {
-    const path = await realpath(directory);
+    const path = requireUtf8(await realpath(requireUtf8(directory)));
     await readdir(path);
     return path;
   } catch (error) {
+    if (error instanceof StartError) throw error;
     const advice = 'name a data directory that this user can read';
     throw new StartError(`${directory} cannot be backed up: ${reasonOf(error)}; ${advice}`, { cause: error });
   }
@@ -61,7 +63,7 @@ async function readable(directory: string): Promise<string> {
 
 /** The absolute path of a directory that is not there yet. */
 async function freshPlace(from: string, target: string): Promise<string> {
-  const path = resolve(target);
+  const path = requireUtf8(resolve(target));
   const parent = await realpath(dirname(path)).catch((error: unknown) => {
     throw new StartError(
       `${target}: the directory that it is to lie in cannot be used: ${reasonOf(error)}; make it, or name another place`,

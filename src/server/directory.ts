@@ -13,16 +13,22 @@ import { reasonOf, StartError, systemCode } from './start-error.ts';
  * @throws StartError when it cannot be made; whether it can be written shows when somebody does
  */
 export async function prepareDirectory(directory: string): Promise<string> {
-  const path = resolve(directory);
+  const path = requireUtf8(resolve(directory));
   try {
     const firstMade = await makeWithParents(path);
     if (firstMade !== undefined) await syncParents(path, firstMade);
     if (!(await stat(path)).isDirectory())
       throw directoryRefusal(path, Object.assign(new Error('not a directory'), { code: 'EEXIST' }));
-    return await realpath(path);
+    return requireUtf8(await realpath(path));
   } catch (error) {
     throw directoryRefusal(path, error);
   }
+}
+
+/** Node puts U+FFFD where a path is no UTF-8, which then leads elsewhere. @throws StartError */
+export function requireUtf8(path: string): string {
+  if (path.isWellFormed() && !path.includes('\uFFFD')) return path;
+  throw new StartError(`directory ${path}: its path is no UTF-8, and cannot be used; name another directory`);
 }
 
 /**

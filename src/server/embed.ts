@@ -39,7 +39,7 @@ export interface OpenOptions {
   readonly memoryBytesMax?: number;
   /** Take a directory that another host used last and did not leave cleanly. */
   readonly takeOver?: boolean;
-  /** Told when the journal or a snapshot cannot be written; the engine goes on trying by itself. */
+  /** Told when the journal or a snapshot cannot be written; the engine goes on trying by itself. And of damage that a start passes over. */
   readonly onFailure?: (error: unknown) => void;
 }
 
@@ -52,7 +52,9 @@ export interface OpenOptions {
 export async function open(options: OpenOptions): Promise<Tally> {
   checkNode(process.versions.node);
   checkOptions(options);
-  const { dir, durability = 'always', takeOver = false, policies = [], ...rest } = options;
+  const { dir, durability = 'always', takeOver = false, policies = [], onFailure, ...rest } = options;
   const rules = policies.map(policyOf);
-  return new Tally(await openEngine({ ...rest, policies: rules, directory: dir, durability, takeOver }));
+  const onDamaged = (what: string): void => onFailure?.(new Error(what));
+  const told = { onFailure, onDamaged };
+  return new Tally(await openEngine({ ...rest, ...told, policies: rules, directory: dir, durability, takeOver }));
 }

@@ -1,8 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { Chunk, Op } from '../counter/chunk.ts';
+import { open } from './embed.ts';
 import { openEngine } from './open-engine.ts';
 
 it('a directory that has counted for a store is refused without one, also when its replica.json is gone', async () => {
@@ -21,5 +22,16 @@ it('a directory that has counted for a store is refused without one, also when i
   // Twice: the file that the first start makes is not the one that was removed.
   for (let i = 0; i < 2; i++)
     await expect(open(false)).rejects.toThrow('its replica.json, which said which one, was removed');
+  await rm(directory, { recursive: true });
+});
+
+it('an embedded close does not fail because owner.json cannot be written', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'tallyd-owner-'));
+  const tally = await open({ dir: directory });
+  await tally.increment('a');
+  // Nothing can be made under that name.
+  await mkdir(join(directory, 'owner.json.new'));
+  await tally.close();
+  expect(JSON.parse(await readFile(join(directory, 'owner.json'), 'utf8'))).toMatchObject({ released: false });
   await rm(directory, { recursive: true });
 });

@@ -44,7 +44,7 @@ export async function openEngine(options: DirectoryOptions): Promise<OwnedEngine
   const { directory, takeOver, durability, isShared = false, idempotency = {}, ...engineOptions } = options;
   const ownership = await takeOwnership(directory, { takeOver });
   try {
-    const disk = new NodeDisk(ownership.directory);
+    const disk = new NodeDisk(ownership.directory, () => ownership.check());
     const identity = await Identity.open(disk, host.random);
     if (identity.record.attachment !== undefined && !isShared) throw new StartError(NEEDS_STORE);
     const { countersBytes, keysBytes } = memoryBudget();

@@ -5,9 +5,11 @@
  */
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import type { Disk } from '../host/host.ts';
+import { DirectoryLost, type Disk } from '../host/host.ts';
 import { DamageError } from '../journal/errors.ts';
+import { recover, repairTail } from '../journal/recovery.ts';
 import { decodeSmallFile, encodeSmallFile, readSmallFile, replaceSmallFile } from '../journal/small-file.ts';
+import { NOTHING } from '../journal/snapshot-reader.ts';
 import { isFlag, isForm, isText, isWhole, wrongField } from '../std/shape.ts';
 import { reasonOf, StartError, systemCode } from './start-error.ts';
 
@@ -21,7 +23,7 @@ const RECORD = {
     startedAt: isForm(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
     released: isFlag,
   },
-  optional: { bootId: isShort, machineId: isShort },
+  optional: { bootId: isShort, machineId: isShort, socket: isForm(/^owner\.[0-9a-f]{16}\.sock$/) },
 };
 
 /** What tells this host, and this boot of it, from others. Undefined: the system does not say. */
@@ -37,6 +39,8 @@ export interface OwnerRecord extends Machine {
   readonly startedAt: string;
   /** Whether it stopped cleanly and gave the directory away. */
   readonly released: boolean;
+  /** The file of its socket; earlier versions did not say. */
+  readonly socket?: string | undefined;
 }
 
 /** The host that this process runs on. */
@@ -95,4 +99,27 @@ export function unknownOwner(directory: string, cause: unknown): StartError {
 /** Replaces the record; durable when it resolves. */
 export function writeOwnerRecord(disk: Disk, record: OwnerRecord): Promise<void> {
   return replaceSmallFile(disk, OWNER_FILE, encodeSmallFile(record));
+}
+
+/** As `writeOwnerRecord`, also on a disk that is full but for what a crash has left allocated behind the end of the journal. */
+export async function writeFirstRecord(disk: Disk, record: OwnerRecord): Promise<void> {
+  try {
+    await writeOwnerRecord(disk, record);
+  } catch (error) {
+    if (systemCode(error) !== 'ENOSPC') throw error;
+    const { tail } = await recover(disk, NOTHING);
+    if (tail === undefined) throw error;
+    await repairTail(disk, tail);
+    await writeOwnerRecord(disk, record);
+  }
+}
+
+/** @throws DirectoryLost when the file does not hold this record any more, and the system's errors */
+export async function requireOwnRecord(disk: Disk, record: OwnerRecord): Promise<void> {
+  const bytes = await readSmallFile(disk, OWNER_FILE);
+  if (bytes !== undefined && Buffer.compare(bytes, encodeSmallFile(record)) === 0) return;
+  throw new DirectoryLost(
+    `${OWNER_FILE} was ${bytes === undefined ? 'removed' : 'replaced'} under the running process, so another process may have taken the data directory; ` +
+      'nothing is counted here any more: stop this process, and start it again when no other one uses the directory',
+  );
 }

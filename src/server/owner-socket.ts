@@ -3,7 +3,7 @@
  * process, its listening does not: that a connect succeeds means that the process lives, that it is refused
  * means that it is dead for good. What a listener is (owner or still a candidate) it tells in one line.
  */
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { StartError, systemCode } from './start-error.ts';
@@ -55,6 +55,16 @@ export class SocketDirectory {
   }
 }
 
+/**
+ * The path of a socket that is no file, so that nobody can remove it: on Linux the kernel has such names, per network of containers.
+ * The kernel gives it free when the process ends. Undefined: the system has none.
+ */
+export async function nameWithoutFile(directory: string): Promise<string | undefined> {
+  if (process.platform !== 'linux') return undefined;
+  const { dev, ino } = await stat(directory, { bigint: true });
+  return `\0tallyd ${dev}:${ino}`;
+}
+
 /** Listens at `path` and tells everyone who connects `describe()`; does not keep the process alive. */
 export function listenAt(path: string, describe: () => string): Promise<Server> {
   const server = createServer((socket) => {
@@ -64,7 +74,8 @@ export function listenAt(path: string, describe: () => string): Promise<Server> 
   });
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ path, backlog: 511 }, () => {
+    // Exclusive: else the workers of a cluster would listen at one path together.
+    server.listen({ path, backlog: 511, exclusive: true }, () => {
       server.off('error', reject);
       // Out of file descriptors, say: who asks then sees a live process that does not answer, which is right.
       server.on('error', () => undefined);

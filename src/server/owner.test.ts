@@ -2,10 +2,15 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { SimulatedDisk } from '../../test/simulation/disk.ts';
+import { commit, group, open } from '../../test/simulation/journal-steps.ts';
+import { DirectoryLost } from '../host/host.ts';
 import { NodeDisk } from '../host/node/disk.ts';
 import { DamageError } from '../journal/errors.ts';
+import { SECTOR_BYTES, segmentName } from '../journal/format.ts';
 import { findOwner, takeOwnership } from './owner.ts';
-import { isSameHost, type Machine, readOwnerRecord, writeOwnerRecord } from './owner-file.ts';
+import { isSameHost, type Machine, readOwnerRecord, writeFirstRecord, writeOwnerRecord } from './owner-file.ts';
+import { listenAt } from './owner-socket.ts';
 
 const here: Machine = { bootId: 'boot-1', machineId: 'machine-1', hostname: 'alpha' };
 const rebooted: Machine = { ...here, bootId: 'boot-2' };
@@ -41,6 +46,12 @@ describe('the data directory', () => {
     await expect(takeOwnership(join(root, 'file/data'))).rejects.toThrow(/a part of the path is a file/);
   });
 
+  it('is refused with a sentence when its path is no UTF-8, instead of another one being made', async () => {
+    // As Node hands a program the bytes "d\xff".
+    await expect(takeOwnership(join(root, 'd\uFFFD'))).rejects.toThrow(/its path is no UTF-8.*name another directory/);
+    expect(await readdir(root)).toEqual([]);
+  });
+
   it('is refused with a sentence when this user may not write there', async () => {
     await mkdir(join(root, 'locked'));
     await chmod(join(root, 'locked'), 0o555);
@@ -60,6 +71,71 @@ describe('the data directory', () => {
     expect(await findOwner(directory)).toBeUndefined();
     await (await takeOwnership(directory, { machine: here })).release();
   });
+});
+
+const sockets = async (): Promise<string[]> => (await readdir(root)).filter((name) => name.endsWith('.sock'));
+
+describe('files that are removed under the owner', () => {
+  it('its socket: nobody else gets the directory, and the file is put up again', async () => {
+    const owned = await takeOwnership(root, { machine: here });
+    const [name = ''] = await sockets();
+    for (let round = 0; round < 3; round++) {
+      await rm(join(root, name));
+      // On Linux by the name that is no file; elsewhere by the wait.
+      const again = takeOwnership(root, { machine: here });
+      if (process.platform !== 'linux') await owned.check();
+      await expect(again).rejects.toThrow(/already open in this process/);
+      await Promise.all([owned.check(), owned.check()]);
+      expect(await readdir(root)).toEqual(['owner.json', name].sort());
+      expect(await findOwner(root)).toBe(process.pid);
+    }
+    await owned.release();
+    expect(await readdir(root)).toEqual(['owner.json']);
+    await (await takeOwnership(root, { machine: here })).release();
+  });
+
+  it('an owner that does not see the other name has time to put its socket up again', async () => {
+    const socket = `owner.${'ab'.repeat(8)}.sock`;
+    await mkdir(root, { recursive: true });
+    const record = { ...here, pid: 42, startedAt: '2026-11-22T00:00:00.000Z', released: false, socket };
+    await writeOwnerRecord(new NodeDisk(root), record);
+    const taking = takeOwnership(root, { machine: here, ownerLooksMs: 500 });
+    const server = await listenAt(join(root, socket), () => 'owner 42');
+    await expect(taking).rejects.toThrow(/in use by process 42/);
+    await new Promise((resolve) => server.close(resolve));
+    await (await takeOwnership(root, { machine: here, ownerLooksMs: 1 })).release();
+  });
+
+  it.each(['removed', 'replaced'])(
+    'its record, %s: it has lost the directory, and leaves it as it is',
+    async (what) => {
+      const owned = await takeOwnership(root, { machine: here });
+      await owned.check();
+      if (what === 'removed') await rm(join(root, 'owner.json'));
+      else await crashOn(elsewhere, root);
+      const before = await readdir(root);
+      await expect(owned.check()).rejects.toThrow(new RegExp(`owner.json was ${what} under the running process`));
+      await expect(owned.check()).rejects.toThrow(DirectoryLost);
+      await expect(owned.release()).rejects.toThrow(DirectoryLost);
+      expect((await readdir(root)).sort()).toEqual(before.filter((name) => !name.endsWith('.sock')).sort());
+    },
+  );
+});
+
+it('a full disk gets room for the record from what a crash has left allocated behind the journal', async () => {
+  let disk = new SimulatedDisk({ seed: 1 });
+  const journal = await open(disk, { allocateBytes: 65_536 });
+  await commit(journal, group(1n, 'a'));
+  await commit(journal, group(2n, 'a'));
+  disk = disk.kill();
+  expect(disk.content(segmentName(1)).length).toBeGreaterThan(65_536);
+  disk.failAt(2, 'ENOSPC');
+  const record = { ...here, pid: 1, startedAt: '2026-11-22T00:00:00.000Z', released: false };
+  await writeFirstRecord(disk, record);
+  expect(await readOwnerRecord(disk)).toEqual(record);
+  expect(disk.content(segmentName(1)).length).toBe(3 * SECTOR_BYTES);
+  const again = await open(disk);
+  expect(again.sequence).toBe(2n);
 });
 
 /** Root may write everywhere, so it becomes somebody else for a while. */

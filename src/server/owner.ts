@@ -13,6 +13,11 @@
  * Why somebody wins: the smallest live name withdraws for an owner only, all others withdraw for it.
  *
  * A socket listens first and gets its name then (rename): between `bind` and `listen` it would look dead.
+ *
+ * A socket's file can be removed by anybody. So the winner also listens under a name that is no file, where the system has such;
+ * the owner puts its file up again when it looks (once a second, before each file that it creates) and misses it; and who finds a record of
+ * a crash, but not the socket that the crash would have left, waits until a living owner must have looked. An owner that finds another record than its
+ * own in `owner.json`, or none, has lost the directory: its disk takes nothing any more.
  */
 import { randomBytes } from 'node:crypto';
 import { readdir, rename, unlink } from 'node:fs/promises';
@@ -21,16 +26,20 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Disk } from '../host/host.ts';
 import { NodeDisk } from '../host/node/disk.ts';
+import { DamageError } from '../journal/errors.ts';
 import { directoryRefusal, prepareDirectory } from './directory.ts';
 import {
   isSameHost,
   type Machine,
+  type OwnerRecord,
   readOwnerRecord,
+  requireOwnRecord,
   thisMachine,
   unknownOwner,
+  writeFirstRecord,
   writeOwnerRecord,
 } from './owner-file.ts';
-import { listenAt, probe, SocketDirectory } from './owner-socket.ts';
+import { listenAt, nameWithoutFile, probe, SocketDirectory } from './owner-socket.ts';
 import { StartError, systemCode } from './start-error.ts';
 
 const ID_BYTES = 8;
@@ -41,18 +50,24 @@ const NAME_BYTES_MAX = 'owner..sock'.length + 2 * ID_BYTES;
 /** Contenders that start together settle in milliseconds; who is still undecided then is stuck. */
 const CONTEST_TIMEOUT_MS = 15_000;
 const CONTEST_PAUSE_MS = 5;
+/** A living owner has looked for its socket within this time, and put it up again. */
+const OWNER_LOOKS_MS = 3_000;
 
 export interface OwnerOptions {
   /** Take a directory that its last owner, on another host, did not release. */
   readonly takeOver?: boolean;
   /** The host that this process runs on; tests say another. */
   readonly machine?: Machine;
+  /** How long an owner may take to look for its socket; tests say less. */
+  readonly ownerLooksMs?: number;
 }
 
 /** A data directory that belongs to this process until `release`, or until the process ends. */
 export interface Ownership {
   /** Absolute, without symbolic links. */
   readonly directory: string;
+  /** Looks whether the directory is still this process's, and puts up its socket again where that is missing. @throws DirectoryLost, the system's errors */
+  check(): Promise<void>;
   /** Gives the directory away; `owner.json` then says that it was left cleanly. Call it when the journal is closed. */
   release(): Promise<void>;
 }
@@ -70,14 +85,23 @@ export async function takeOwnership(directory: string, options: OwnerOptions = {
   const contest = new Contest(path, sockets);
   const disk = new NodeDisk(path);
   try {
-    await contest.win();
-    if (options.takeOver !== true) await refuseForeign(path, disk, machine);
-    const record = { ...machine, pid: process.pid, startedAt: new Date().toISOString() };
-    await writeOwnerRecord(disk, { ...record, released: false });
+    const socket = await contest.win();
+    const last = await readLast(path, disk, options.takeOver === true);
+    if (last !== undefined && options.takeOver !== true) refuseForeign(path, last, machine);
+    if (last !== undefined && mayLive(last, machine, contest))
+      await contest.lookAgain(options.ownerLooksMs ?? OWNER_LOOKS_MS);
+    const record = { ...machine, pid: process.pid, startedAt: new Date().toISOString(), socket };
+    const own = { ...record, released: false };
+    await writeFirstRecord(disk, own);
     return {
       directory: path,
+      async check(): Promise<void> {
+        await requireOwnRecord(disk, own);
+        await contest.keepUp();
+      },
       async release(): Promise<void> {
         try {
+          await requireOwnRecord(disk, own);
           await writeOwnerRecord(disk, { ...record, released: true });
         } finally {
           await contest.withdraw();
@@ -111,15 +135,29 @@ async function socketNames(directory: string): Promise<string[]> {
   return (await readdir(directory)).filter((name) => SOCKET_NAME.test(name)).sort();
 }
 
-async function refuseForeign(path: string, disk: Disk, machine: Machine): Promise<void> {
-  const last = await readOwnerRecord(disk).catch((error: unknown) => {
+/** @throws StartError when there is a record that cannot be read, unless the directory is taken over */
+async function readLast(path: string, disk: Disk, isTakenOver: boolean): Promise<OwnerRecord | undefined> {
+  try {
+    return await readOwnerRecord(disk);
+  } catch (error) {
+    if (isTakenOver && error instanceof DamageError) return undefined;
     throw unknownOwner(path, error);
-  });
-  if (last === undefined || last.released || isSameHost(last, machine)) return;
+  }
+}
+
+function refuseForeign(path: string, last: OwnerRecord, machine: Machine): void {
+  if (last.released || isSameHost(last, machine)) return;
   throw new StartError(
     `data directory ${path} was last used on host ${last.hostname} since ${last.startedAt} and not left cleanly; ` +
       'make sure that nothing there still uses it, then start with --take-over',
   );
+}
+
+/** A crash leaves the socket's file, and nobody listens there. Without the file the owner may live where its other name is not seen. */
+function mayLive(last: OwnerRecord, machine: Machine, contest: Contest): boolean {
+  const { released, socket, bootId } = last;
+  if (released || socket === undefined || contest.hasSeenDead(socket)) return false;
+  return bootId === undefined || bootId === machine.bootId;
 }
 
 /** One process's part in the contest for a directory. */
@@ -128,14 +166,19 @@ class Contest {
   readonly #sockets: SocketDirectory;
   readonly #endMs = performance.now() + CONTEST_TIMEOUT_MS;
   #owns = false;
-  #own: { readonly name: string; readonly server: Server } | undefined;
+  #own: { readonly id: string; readonly name: string; readonly server: Server } | undefined;
+  /** Listens under the name that is no file. */
+  #second: Server | undefined;
+  #keeping: Promise<void> | undefined;
+  readonly #dead = new Set<string>();
 
   constructor(directory: string, sockets: SocketDirectory) {
     this.#directory = directory;
     this.#sockets = sockets;
   }
 
-  async win(): Promise<void> {
+  /** @returns the name of the socket by which this process owns the directory */
+  async win(): Promise<string> {
     for (;;) {
       if (this.#own === undefined) {
         const { alive } = await this.#look();
@@ -146,38 +189,88 @@ class Contest {
       const own = this.#own.name;
       const { alive, dead } = await this.#look();
       if (alive.length === 0) {
+        await this.#takeSecondName();
         this.#owns = true;
         for (const name of dead) await this.#remove(name);
-        return;
+        return own;
       }
       if (alive.some((name) => name < own)) await this.withdraw();
       await this.#pause();
     }
   }
 
+  /** Whether the socket was found, and nobody listening there. */
+  hasSeenDead(name: string): boolean {
+    return this.#dead.has(name);
+  }
+
+  /** Looks whether another owner shows itself within this time. @throws StartError when it does */
+  async lookAgain(afterMs: number): Promise<void> {
+    await delay(afterMs);
+    await this.#look();
+  }
+
+  /** Puts the socket up again where somebody has removed its file. What fails is tried again with the next look. */
+  keepUp(): Promise<void> {
+    this.#keeping ??= this.#keepUp().finally(() => {
+      this.#keeping = undefined;
+    });
+    return this.#keeping;
+  }
+
+  async #keepUp(): Promise<void> {
+    const own = this.#own;
+    if (own === undefined || (await this.#isThere(own.name))) return;
+    await Promise.allSettled([this.#putUp(own.id)]);
+    if (this.#own !== own) own.server.close();
+  }
+
+  async #isThere(name: string): Promise<boolean> {
+    return (await socketNames(this.#directory)).includes(name);
+  }
+
   /** Takes the socket away, if there is one. */
   async withdraw(): Promise<void> {
+    await this.#keeping;
     const own = this.#own;
     if (own === undefined) return;
     this.#own = undefined;
     this.#owns = false;
+    this.#second?.close();
     await this.#remove(own.name);
     await new Promise<void>((resolve) => own.server.close(() => resolve()));
   }
 
-  async #putUp(): Promise<void> {
-    const id = randomBytes(ID_BYTES).toString('hex');
+  readonly #describe = (): string => `${this.#owns ? 'owner' : 'candidate'} ${process.pid}`;
+
+  /** @throws StartError when an owner lives whose socket somebody has removed */
+  async #takeSecondName(): Promise<void> {
+    const path = await nameWithoutFile(this.#directory);
+    while (path !== undefined && this.#second === undefined) {
+      try {
+        this.#second = await listenAt(path, this.#describe);
+      } catch (error) {
+        // Other systems have no such names, or lend none.
+        if (systemCode(error) !== 'EADDRINUSE') return;
+        const answer = await probe(path);
+        if (answer.state === 'owner' || answer.state === 'silent') throw this.#inUse(answer.pid);
+        // The process that has it is about to end, or to withdraw.
+        await this.#pause();
+      }
+    }
+  }
+
+  async #putUp(id = randomBytes(ID_BYTES).toString('hex')): Promise<void> {
     const unnamed = `owner.${id}.tmp`;
     const name = `owner.${id}.sock`;
-    const describe = (): string => `${this.#owns ? 'owner' : 'candidate'} ${process.pid}`;
-    const server = await listenAt(this.#sockets.path(unnamed), describe).catch((error: unknown) => {
+    const server = await listenAt(this.#sockets.path(unnamed), this.#describe).catch((error: unknown) => {
       throw this.#noSocket(error);
     });
-    this.#own = { name, server };
     try {
       await rename(join(this.#directory, unnamed), join(this.#directory, name));
+      this.#own = { id, name, server };
     } catch (error) {
-      await this.withdraw();
+      server.close();
       // An owner has cleaned up while this one was not listening yet; the next look finds it.
       if (systemCode(error) !== 'ENOENT') throw error;
     }
@@ -190,8 +283,10 @@ class Contest {
     for (const name of await socketNames(this.#directory)) {
       if (name === this.#own?.name) continue;
       const answer = await this.#ask(name);
-      if (answer.state === 'dead') dead.push(name);
-      else if (answer.state === 'owner' || answer.state === 'silent') throw this.#inUse(answer.pid);
+      if (answer.state === 'dead') {
+        dead.push(name);
+        this.#dead.add(name);
+      } else if (answer.state === 'owner' || answer.state === 'silent') throw this.#inUse(answer.pid);
       else if (answer.state !== 'gone') alive.push(name);
     }
     return { alive, dead };

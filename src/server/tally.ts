@@ -14,6 +14,7 @@ import type { ServiceInfo, SnapshotSummary } from '../counter/service.ts';
 import { Additions, Handle } from './additions.ts';
 import { type Count, checkedCount, checkedName, closed, refusal } from './arguments.ts';
 import type { OwnedEngine } from './open-engine.ts';
+import { systemCode } from './start-error.ts';
 import {
   type BatchOptions,
   type BatchUpdate,
@@ -273,13 +274,12 @@ export class Tally implements AsyncDisposable {
     const { engine, ownership } = this.#owned;
     try {
       await engine.close();
-    } catch (error) {
-      await ownership.release().catch(() => {
-        // That not everything is durable matters more than what owner.json says.
+    } finally {
+      await ownership.release().catch((error: unknown) => {
+        // How much is durable matters more than that owner.json does not say so: only another host would ask for --take-over.
+        if (systemCode(error) === undefined) throw error;
       });
-      throw error;
     }
-    await ownership.release();
     this.#additions.throwRefusal();
   }
 

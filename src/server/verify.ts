@@ -19,6 +19,7 @@ import {
   type VerifyReport,
   verify,
 } from '../journal/verify.ts';
+import { requireUtf8 } from './directory.ts';
 import { host } from './open-engine.ts';
 import { findOwner } from './owner.ts';
 import { OWNER_FILE, readOwnerRecord, unknownOwner } from './owner-file.ts';
@@ -51,7 +52,7 @@ export async function verifyCommand(directory: string, asJson: boolean): Promise
 async function examine(path: string): Promise<Findings> {
   let ownerPid: number | undefined;
   try {
-    const directory = await realpath(path);
+    const directory = requireUtf8(await realpath(requireUtf8(path)));
     ownerPid = await findOwner(directory);
     const hashKey = host.random.bytes(HASH_KEY_BYTES);
     const memory = new Memory();

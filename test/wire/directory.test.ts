@@ -1,6 +1,6 @@
 // What is done to the files of a data directory, while a server runs and between two of them: nothing of it goes by without a word.
 
-import { cp, mkdtemp, readdir, rename, rm, truncate } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -97,3 +97,16 @@ it.each(['replica.json', 'owner.json'])(
     expect(await runTallyd(['verify', data])).toMatchObject({ code: 1, stdout: expect.stringMatching(refusal) });
   },
 );
+
+it('a directory whose socket was removed is not given to a second server; one that has lost it stops counting', async () => {
+  const server = await ServerProcess.start({ data });
+  for (const name of await readdir(data)) if (name.endsWith('.sock')) await rm(join(data, name));
+  const second = await runTallyd(['serve', '--http', 'off', '--resp', '127.0.0.1:0', '--data', data]);
+  expect(second).toMatchObject({ code: 1, stderr: expect.stringContaining('is in use by process') });
+  expect(await increment(server, 'a')).toBe(':1\r\n');
+  await writeFile(join(data, 'owner.json'), '{}');
+  await incrementUntil(server, /^-TRYAGAIN /);
+  expect(server.output.stderr).toContain('owner.json was replaced under the running process');
+  await server.end('SIGKILL');
+  expect(await readCounts(await ServerProcess.start({ data, flags: ['--take-over'] }), ['a'])).toEqual([1n]);
+});

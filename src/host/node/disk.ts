@@ -6,7 +6,7 @@
  */
 import { type FileHandle, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Disk, DiskFile } from '../host.ts';
+import { DirectoryLost, type Disk, type DiskFile } from '../host.ts';
 
 /** Only the owner reads and writes: names of counters can be private. */
 const FILE_MODE = 0o600;
@@ -15,12 +15,17 @@ const FLAGS = { create: 'wx+', read: 'r', write: 'r+' } as const;
 
 export class NodeDisk implements Disk {
   readonly #directory: string;
+  readonly #requireOwned: (() => Promise<void>) | undefined;
   /** Device and inode of the directory, when a file was first made or written in it. */
   #identity: string | undefined;
 
-  /** @param directory exists already. */
-  constructor(directory: string) {
+  /**
+   * @param directory exists already.
+   * @param requireOwned asked before a file is created or opened for writing; rejects when that must not be.
+   */
+  constructor(directory: string, requireOwned?: () => Promise<void>) {
     this.#directory = directory;
+    this.#requireOwned = requireOwned;
   }
 
   async list(): Promise<string[]> {
@@ -29,7 +34,10 @@ export class NodeDisk implements Disk {
   }
 
   async open(name: string, mode: 'create' | 'read' | 'write'): Promise<DiskFile> {
-    if (mode !== 'read') await this.#requireSame();
+    if (mode !== 'read') {
+      await this.#requireSame();
+      await this.#requireOwned?.();
+    }
     return new NodeDiskFile(await open(join(this.#directory, name), FLAGS[mode], FILE_MODE));
   }
 
@@ -39,7 +47,9 @@ export class NodeDisk implements Disk {
     const identity = `${dev}:${ino}`;
     this.#identity ??= identity;
     if (this.#identity === identity) return;
-    throw Object.assign(new Error(`${this.#directory} is another directory than before`), { code: 'ENOENT' });
+    throw new DirectoryLost(
+      `the data directory was removed, moved or replaced under the running process (${this.#directory} is another one); nothing is counted until it is back`,
+    );
   }
 
   rename(from: string, to: string): Promise<void> {
