@@ -3,6 +3,11 @@
  * value was `base` when these slots stood so"; what it had not seen survives it. Only one authority makes the cuts
  * of a counter, by compare-and-set, so `(version, author)` names one content; and a cut is one atomic record,
  * never merged field by field.
+ *
+ * A version says how many decisions came before, and how many folds since: a set or a deletion takes the next multiple of 2^20 above
+ * what is known, and at least the wall clock's milliseconds; a fold adds 1. So of cuts that do not know each other, where a store
+ * went back, the later decision wins where clocks agree, and a fold never wins over a decision that it has not seen. Earlier
+ * versions of Tallyd counted 1, 2, 3, ... for both.
  */
 import { mergeSlots, NO_SLOT, noSlots, type Slots } from './slot.ts';
 
@@ -15,6 +20,13 @@ export interface Cut<Replica> {
   readonly folded: Slots<Replica>;
   readonly isDeleted: boolean;
 }
+
+/** More folds between two decisions than a cut has room for: they would run on into the next decision. */
+const FOLD_BITS = 20n;
+/** The year 2109. A clock that is wrong takes no more, so that as many decisions again can follow. */
+const CLOCK_MS_MAX = 2 ** 42 - 1;
+/** What is read above this nobody has decided: far from the end of 64 bits, so that there is always a next version. */
+export const CUT_VERSION_MAX = 2n ** 63n - 2n ** 53n;
 
 const NO_CUT: Cut<unknown> = { version: 0n, author: '', base: 0n, folded: noSlots(), isDeleted: false };
 
@@ -48,17 +60,29 @@ export function isCountedSince<Replica>(slots: Slots<Replica>, cut: Cut<Replica>
 /** Takes what is known into the base, so that slots may be dropped; value and existence stay as they are. */
 export function fold<Replica>(slots: Slots<Replica>, cut: Cut<Replica>, author: string): Cut<Replica> {
   const isDeleted = cut.isDeleted && !isCountedSince(slots, cut);
-  return next(slots, cut, { author, base: total(slots, cut), isDeleted });
+  return next(slots, cut, { version: cut.version + 1n, author, base: total(slots, cut), isDeleted });
 }
 
 /** The value is `value` as of what is known here; what is not counts on top. */
-export function reset<Replica>(slots: Slots<Replica>, cut: Cut<Replica>, author: string, value: bigint): Cut<Replica> {
-  return next(slots, cut, { author, base: value, isDeleted: false });
+export function reset<Replica>(
+  slots: Slots<Replica>,
+  cut: Cut<Replica>,
+  author: string,
+  value: bigint,
+  nowMs: number,
+): Cut<Replica> {
+  return next(slots, cut, { version: decided(cut, nowMs), author, base: value, isDeleted: false });
 }
 
 /** The counter is gone, unless someone counts on it of whom is not known here. */
-export function remove<Replica>(slots: Slots<Replica>, cut: Cut<Replica>, author: string): Cut<Replica> {
-  return next(slots, cut, { author, base: 0n, isDeleted: true });
+export function remove<Replica>(slots: Slots<Replica>, cut: Cut<Replica>, author: string, nowMs: number): Cut<Replica> {
+  return next(slots, cut, { version: decided(cut, nowMs), author, base: 0n, isDeleted: true });
+}
+
+function decided({ version }: Cut<unknown>, nowMs: number): bigint {
+  const following = (version >> FOLD_BITS) + 1n;
+  const now = BigInt(Math.min(Math.max(0, Math.floor(nowMs)), CLOCK_MS_MAX));
+  return (following > now ? following : now) << FOLD_BITS;
 }
 
 /**
@@ -83,13 +107,9 @@ function isSame<Replica>(a: Cut<Replica>, b: Cut<Replica>): boolean {
   return true;
 }
 
-function next<Replica>(
-  slots: Slots<Replica>,
-  cut: Cut<Replica>,
-  content: Pick<Cut<Replica>, 'author' | 'base' | 'isDeleted'>,
-): Cut<Replica> {
+function next<Replica>(slots: Slots<Replica>, cut: Cut<Replica>, content: Omit<Cut<Replica>, 'folded'>): Cut<Replica> {
   // A folded slot keeps its entry for good: a late or risen copy of it then adds only its excess.
-  return { version: cut.version + 1n, ...content, folded: mergeSlots(cut.folded, slots) };
+  return { ...content, folded: mergeSlots(cut.folded, slots) };
 }
 
 function contentOf<Replica>({ isDeleted, folded }: Cut<Replica>): string {

@@ -103,7 +103,8 @@ class World {
     // What the authority knows of a replica: the newer of its slot and its folded slot.
     const known = mergeSlots(cut.folded, slots);
     this.seen = this.seen.map((_, i) => (known.get(i) ?? NO_SLOT).net);
-    const next = step.do === 'reset' ? reset(slots, cut, 'authority', step.value) : remove(slots, cut, 'authority');
+    const next =
+      step.do === 'reset' ? reset(slots, cut, 'authority', step.value, 0) : remove(slots, cut, 'authority', 0);
     this.states[AUTHORITY] = { slots, cut: next };
     expect(exists(this.states[AUTHORITY] as State)).toBe(step.do === 'reset');
   }
@@ -183,7 +184,7 @@ describe('merge', () => {
       false,
       false,
     ]);
-    const cut = reset(new Map(), noCut<number>(), 'a', 1n);
+    const cut = reset(new Map(), noCut<number>(), 'a', 1n, 0);
     const others = [
       { ...cut, base: 2n },
       { ...cut, isDeleted: true },
@@ -213,7 +214,7 @@ describe('a slot', () => {
 describe('a deleted counter', () => {
   it('is gone until someone counts whom the deletion had not seen, and then has only what he counted', () => {
     const slots = new Map([['a', { version: 3n, net: 10n }]]);
-    const cut = remove(slots, noCut<string>(), 'authority');
+    const cut = remove(slots, noCut<string>(), 'authority', 0);
     expect(exists({ slots, cut })).toBe(false);
     expect(exists({ slots, cut: fold(slots, cut, 'authority') })).toBe(false);
     const later = mergeSlots(slots, new Map([['b', { version: 1n, net: 4n }]]));

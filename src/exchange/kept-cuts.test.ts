@@ -9,7 +9,7 @@ import { KeptCuts } from './kept-cuts.ts';
 
 const FILE = 'cuts.log';
 const folded = new Map([['ab'.repeat(16), { version: 7n, net: -9n }]]);
-const CUT: Cut<ReplicaId> = reset(folded, noCut(), 'ä/1', 1n << 70n);
+const CUT: Cut<ReplicaId> = { ...reset(folded, noCut(), 'ä/1', 1n << 70n, 0), version: 1n };
 const GOLDEN = `af1ec339 {"format":1}
 ab5c7450 {"name":"x \\"1\\"","version":"1","author":"ä/1","base":"1180591620717411303424","isDeleted":false,"folded":{"abababababababababababababababab":"7 -9"}}
 `;
@@ -34,7 +34,7 @@ describe('cuts.log', () => {
     kept.keep('x "1"', CUT);
     await kept.save();
     expect(text(disk)).toBe(GOLDEN);
-    kept.keep('y', remove(new Map(), noCut<ReplicaId>(), 'b'));
+    kept.keep('y', remove(new Map(), noCut<ReplicaId>(), 'b', 0));
     kept.keep('x "1"', noCut());
     await kept.save();
     kept.drop('y');
@@ -120,7 +120,7 @@ describe('cuts.log', () => {
     let cut = CUT;
     for (let round = 0; round < 30; round++) {
       for (let i = 0; i < 1_000; i++) {
-        cut = reset(folded, cut, 'a', 1n);
+        cut = reset(folded, cut, 'a', 1n, 0);
         kept.keep(`${i}`, cut);
       }
       await kept.save();

@@ -13,7 +13,7 @@ import type { Slot } from '../crdt/slot.ts';
 import type { Disk, DiskFile } from '../host/host.ts';
 import { PartedMap } from '../std/parted-map.ts';
 import { isFlag } from '../std/shape.ts';
-import { isName, isReplica, readAuthor, readBase, readNet, readVersion } from '../store/input.ts';
+import { isName, isReplica, readAuthor, readBase, readCutVersion, readNet, readVersion } from '../store/input.ts';
 import type { NamedCut, ReplicaId } from '../store/slot-store.ts';
 import { IdentityWriteError } from './identity.ts';
 
@@ -254,7 +254,7 @@ function parseLine(json: string): { readonly name: string; readonly cut?: Cut<Re
 }
 
 function cutOf(fields: Record<string, unknown>): Cut<ReplicaId> | undefined {
-  const [version, author] = [readVersion(fields['version']), readAuthor(fields['author'])];
+  const [version, author] = [readCutVersion(fields['version']), readAuthor(fields['author'])];
   const { isDeleted, folded: slots } = fields;
   const base = readBase(fields['base']);
   if (version === undefined || author === undefined || base === undefined || !isFlag(isDeleted)) return undefined;

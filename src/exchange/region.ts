@@ -266,6 +266,7 @@ export class Region {
         const endMs = host.clock.monotonicMs() + timeoutMs;
         return (await this.#publisher.flush(timeoutMs)) && (await this.whole.becomes(endMs));
       },
+      isWhole: () => this.whole.isWhole,
       learned: (name, state) => this.counters.merge(name, state, this.#nowSeconds),
       keep: () => (this.isGathering ? Promise.resolve() : this.#kept.save().catch((e) => this.#outage.failed(e))),
     });

@@ -161,6 +161,14 @@ export class SharedCounter {
     return this.#slots;
   }
 
+  /** All that is known of it, the own slot as it is durable. */
+  get known(): CounterState<ReplicaId> {
+    this.#catchUp();
+    if (this.#ownVersion === 0n) return { slots: this.#slots, cut: this.#cut };
+    const own = { version: this.#ownVersion, net: this.#durableNet };
+    return { slots: new Map(this.#slots).set(this.#own.replica, own), cut: this.#cut };
+  }
+
   /** The store's record of it cannot be read: what others count may be missing here, until it can be. */
   damage(): void {
     this.isDamaged = true;

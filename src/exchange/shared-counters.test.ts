@@ -22,7 +22,7 @@ describe('the memory of shared counters', () => {
     counter.merge({ slots: slots(8), cut: noCut() });
     counter.mergeSlot(id(8), { version: 2n, net: 6n });
     expect(counters.bytes, 'the same slots, one of them newer').toBe(bytes[3]);
-    counter.merge({ slots: new Map(), cut: reset(slots(8), noCut<ReplicaId>(), 'x', 1n) });
+    counter.merge({ slots: new Map(), cut: reset(slots(8), noCut<ReplicaId>(), 'x', 1n, 0) });
     expect(counter.value).toBe(2n);
     counters.forget(counter);
     expect(counters.bytes).toBe(0);

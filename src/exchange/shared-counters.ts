@@ -79,10 +79,11 @@ export class SharedCounters {
     return this.#list[position];
   }
 
-  /** Takes what is newer in a counter's state, if it is held here. */
-  merge(name: string, state: CounterState<ReplicaId>, nowSeconds: number): void {
+  /** Takes what is newer in a counter's state, if it is held here. @returns all that is known of it */
+  merge(name: string, state: CounterState<ReplicaId>, nowSeconds: number): CounterState<ReplicaId> {
     const counter = this.find(name);
     if (counter?.merge(state) === true) counter.updatedAtSeconds = nowSeconds;
+    return counter?.known ?? state;
   }
 
   /** Takes what is newer, of counters that are held here. */

@@ -42,7 +42,7 @@ export const feedChecks: readonly ConformanceCheck[] = [
           deepStrictEqual([seen.total(a), seen.total(b)], [1n, 2n]);
           await store.merge({ slots: [{ name: a, replica, version: 2n, net: 7n }], cuts: [] });
           await store.cut([
-            { name: b, expectedVersion: 0n, next: reset(new Map([[replica, slot(1n, 2n)]]), noCut(), 'x', 100n) },
+            { name: b, expectedVersion: 0n, next: reset(new Map([[replica, slot(1n, 2n)]]), noCut(), 'x', 100n, 0) },
           ]);
           await seen.poll();
           deepStrictEqual([seen.total(a), seen.total(b)], [7n, 100n]);
@@ -89,7 +89,7 @@ export const feedChecks: readonly ConformanceCheck[] = [
         await seen.poll();
         // With its own slot or without.
         ok([30n, 31n].includes(seen.total(name)), `${seen.total(name)}`);
-        await store.cut([{ name, expectedVersion: 0n, next: reset(new Map(), noCut(), 'x', 100n) }]);
+        await store.cut([{ name, expectedVersion: 0n, next: reset(new Map(), noCut(), 'x', 100n, 0) }]);
         await seen.poll();
         ok([130n, 131n].includes(seen.total(name)), `${seen.total(name)}`);
       }),
@@ -178,7 +178,7 @@ export const feedChecks: readonly ConformanceCheck[] = [
               () => stranger.merge({ slots: [{ name, replica, version: 1n, net: 1n }], cuts: [] }),
               () => stranger.read([name]),
               () => stranger.changes(undefined),
-              () => stranger.cut([{ name, expectedVersion: 0n, next: reset(new Map(), noCut(), 'a', 5n) }]),
+              () => stranger.cut([{ name, expectedVersion: 0n, next: reset(new Map(), noCut(), 'a', 5n, 0) }]),
               () => stranger.slotsOf(replica, undefined),
               () => stranger.lease(replica),
               () => stranger.leases(),

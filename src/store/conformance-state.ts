@@ -144,7 +144,7 @@ export const stateChecks: readonly ConformanceCheck[] = [
         const other = await bench.connect();
         try {
           const attempts = Array.from({ length: 8 }, (_, i) => {
-            const next = reset(NOTHING.slots, NOTHING.cut, `author ${i}`, BigInt(i));
+            const next = reset(NOTHING.slots, NOTHING.cut, `author ${i}`, BigInt(i), 0);
             return (i % 2 === 0 ? store : other).cut([{ name, expectedVersion: 0n, next }]);
           });
           const made = (await Promise.all(attempts)).flat();
@@ -152,7 +152,7 @@ export const stateChecks: readonly ConformanceCheck[] = [
           const { cut } = await one(store, name);
           deepStrictEqual(
             cut,
-            reset(NOTHING.slots, NOTHING.cut, `author ${made.indexOf(true)}`, BigInt(made.indexOf(true))),
+            reset(NOTHING.slots, NOTHING.cut, `author ${made.indexOf(true)}`, BigInt(made.indexOf(true)), 0),
           );
           const late = { ...cut, author: 'late' };
           deepStrictEqual(await store.cut([{ name, expectedVersion: 0n, next: late }]), [false]);
@@ -203,9 +203,9 @@ export const stateChecks: readonly ConformanceCheck[] = [
     run: (bench) =>
       withStore(bench, async (store) => {
         const name = bench.randomId();
-        const first = reset(NOTHING.slots, NOTHING.cut, 'b', 1n);
+        const first = reset(NOTHING.slots, NOTHING.cut, 'b', 1n, 0);
         const rival: Cut<ReplicaId> = { ...first, author: 'a', base: 2n };
-        const next = reset(NOTHING.slots, first, 'a', 3n);
+        const next = reset(NOTHING.slots, first, 'a', 3n, 0);
         for (const cut of [first, rival]) await store.merge({ slots: [], cuts: [{ name, cut }] });
         deepStrictEqual((await one(store, name)).cut, first);
         for (const cut of [next, first, rival]) await store.merge({ slots: [], cuts: [{ name, cut }] });
@@ -238,7 +238,7 @@ export const stateChecks: readonly ConformanceCheck[] = [
         const [dead, other] = [bench.randomId(), bench.randomId()];
         const loser = fold(new Map([[dead, slot(9n, 1_100n)]]), NOTHING.cut, 'heir');
         const winner: Cut<ReplicaId> = {
-          ...reset(new Map([[dead, slot(4n, 100n)]]), loser, 'setter', 6n),
+          ...reset(new Map([[dead, slot(4n, 100n)]]), loser, 'setter', 6n, 0),
           folded: new Map([
             [dead, slot(4n, 100n)],
             [other, slot(2n, 20n)],
@@ -268,7 +268,7 @@ export const stateChecks: readonly ConformanceCheck[] = [
         const rival = fold(new Map([[dead, slot(3n, 30n)]]), NOTHING.cut, 'b');
         const cursor = (await store.changes(undefined)).cursor;
         await store.merge({ slots: [], cuts: [{ name, cut: rival }] });
-        const next = reset(NOTHING.slots, known, 'c', 7n);
+        const next = reset(NOTHING.slots, known, 'c', 7n, 0);
         deepStrictEqual(await store.cut([{ name, expectedVersion: 1n, next }]), [true]);
         strictEqual(await totalOf(store, name), 37n);
         const seen = new SeenStates();
@@ -299,7 +299,7 @@ export const stateChecks: readonly ConformanceCheck[] = [
         const replica = bench.randomId();
         await store.merge({ slots: [{ name, replica, version: 1n, net: 5n }], cuts: [] });
         const state = await one(store, name);
-        await store.cut([{ name, expectedVersion: 0n, next: remove(state.slots, state.cut, 'authority') }]);
+        await store.cut([{ name, expectedVersion: 0n, next: remove(state.slots, state.cut, 'authority', 0) }]);
         const gone = await one(store, name);
         strictEqual(exists(gone), false);
         await store.merge({ slots: [{ name, replica, version: 2n, net: 8n }], cuts: [] });

@@ -13,7 +13,7 @@ const id = (digit: string): ReplicaId => digit.repeat(32);
 const SLOTS = ['a', 'b', 'c'].map((digit, i) => ({ replica: id(digit), version: BigInt(i + 1), net: BigInt(100 * i) }));
 const SLOTS_TEXT = SLOTS.map(slotText).join('');
 const folded = new Map(SLOTS.map(({ replica, version, net }) => [replica, { version, net }]));
-const CUT: Cut<ReplicaId> = { ...reset(folded, { version: 4n } as Cut<ReplicaId>, 'ä/1', -7n), folded };
+const CUT: Cut<ReplicaId> = { ...reset(folded, { version: 4n } as Cut<ReplicaId>, 'ä/1', -7n, 0), folded };
 
 function damage(text: string, random: SeededRandom): string {
   const at = random.below(text.length + 1);

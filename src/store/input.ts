@@ -4,6 +4,7 @@
  */
 import { fitsInt64, INT64_MAX } from '../counter/int64.ts';
 import { NAME_BYTES_MAX } from '../counter/limits.ts';
+import { CUT_VERSION_MAX } from '../crdt/cut.ts';
 import type { ReplicaId } from './slot-store.ts';
 
 const REPLICA = /^[0-9a-f]{32}$/;
@@ -17,11 +18,16 @@ export function isReplica(text: unknown): text is ReplicaId {
   return typeof text === 'string' && REPLICA.test(text);
 }
 
-/** From 1 to 2^63 - 1. */
-export function readVersion(text: unknown): bigint | undefined {
+/** Of a slot: from 1 to 2^63 - 1. */
+export function readVersion(text: unknown, max = INT64_MAX): bigint | undefined {
   if (typeof text !== 'string' || !VERSION.test(text)) return undefined;
   const version = BigInt(text);
-  return version > 0n && version <= INT64_MAX ? version : undefined;
+  return version > 0n && version <= max ? version : undefined;
+}
+
+/** Of a cut: so far from the end of 64 bits that another one can follow. */
+export function readCutVersion(text: unknown): bigint | undefined {
+  return readVersion(text, CUT_VERSION_MAX);
 }
 
 export function readNet(text: unknown): bigint | undefined {

@@ -16,7 +16,7 @@
  *   on without it. A merge brings back what it can: a damaged slot when its replica says it again, a damaged cut when somebody has it.
  * - **A connection keeps to its store.** `identity` finds out which one is there. From then on a call reaches that store, or ends with
  *   `UnknownStore` and has done nothing: when another one has come into its place, or when it lost its data and has to be met again.
- *   A `read` also where it has another term, as far as that is known without asking a second time.
+ *   A `read` and a `cut` also where it has another term, as far as that is known without asking a second time.
  * - **A store may go back in time** (a failover, a restore, a restart): then its `term` is another one. A durable one goes back as a
  *   whole, so where it has a lease as its replica wrote it last, it has all that it had confirmed before that.
  * - **Leases** are small documents that only a compare-and-set changes. The store does not look into them.
@@ -100,7 +100,7 @@ export interface SlotPage {
 
 export interface CutRequest {
   readonly name: string;
-  /** The version of the cut that it follows; 0 for none. `next.version` is one more. */
+  /** The version of the cut that it replaces; 0 for none. `next.version` is larger. */
   readonly expectedVersion: bigint;
   readonly next: Cut<ReplicaId>;
 }

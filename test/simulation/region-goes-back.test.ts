@@ -155,6 +155,70 @@ describe('a store that restarts and has lost nothing', () => {
   });
 });
 
+describe('a set or a deletion that was answered', () => {
+  // So many that no order by chance comes out right for all of them.
+  const sets = Array.from({ length: 20 }, (_, i) => `set:${i}`);
+  const deleted = Array.from({ length: 20 }, (_, i) => `deleted:${i}`);
+
+  it.each([
+    [true, undefined],
+    [true, 'keeps term'],
+    [false, undefined],
+    [false, 'keeps term'],
+  ] as const)('stays where the store has just gone back, unnoticed, durable: %s, %s', async (durable, keepsTerm) => {
+    const world = new HandRegion(durable);
+    const a = await world.open(world.disk(1));
+    for (const name of [...sets, ...deleted]) await world.inTime(a.node.set(name, 1n));
+    await world.passes(SOON_MS);
+    const goBack = world.store.image();
+    for (const name of [...sets, ...deleted]) await world.inTime(a.node.set(name, 2n));
+    for (const name of [...sets, ...deleted]) await world.inTime(a.node.add(name, 100n));
+    await world.passes(SOON_MS);
+    goBack(keepsTerm);
+    const calls = [
+      ...sets.map((name) => world.inTime(a.node.set(name, 3n))),
+      ...deleted.map((name) => world.inTime(a.node.delete(name))),
+    ];
+    for (const outcome of await Promise.all(calls)) expect(outcome).toMatchObject({ kind: 'done', existed: true });
+    await world.passes(AFTER_A_CRASH_MS);
+    const fresh = await world.open(world.disk(2));
+    for (const { node } of [a, fresh]) {
+      for (const name of sets) expect(value(await world.inTime(node.get(name, 'region')))).toBe(3n);
+      for (const name of deleted) {
+        expect(await world.inTime(node.get(name, 'region'))).toMatchObject({ value: 0n, existed: false });
+      }
+    }
+  });
+
+  it.each([true, false])('stays where an heir folds that does not know it, durable: %s', async (durable) => {
+    const world = new HandRegion(durable);
+    const [counting, setting] = [world.disk(1), world.disk(2)];
+    const a = await world.open(counting);
+    const c = await world.open(setting);
+    for (const name of sets) await world.inTime(c.node.set(name, 10n));
+    for (const name of sets) await world.inTime(a.node.get(name));
+    await world.passes(SOON_MS);
+    const goBack = world.store.image();
+    a.cut();
+    for (const name of sets) await world.inTime(a.node.add(name, 7n));
+    for (const name of sets) await world.inTime(c.node.set(name, 100n));
+    await world.passes(SOON_MS);
+    c.cut();
+    goBack();
+    const heir = await world.open(counting.kill());
+    await world.passes(AFTER_A_CRASH_MS);
+    for (const name of sets) expect(value(await world.inTime(heir.node.get(name, 'region')))).toBe(17n);
+    const again = await world.open(setting.kill());
+    await world.passes(AFTER_A_CRASH_MS);
+    const fresh = await world.open(world.disk(3));
+    for (const name of sets) expect(value(await world.inTime(again.node.get(name)))).toBe(107n);
+    await world.passes(SOON_MS);
+    for (const { node } of [heir, again, fresh]) {
+      for (const name of sets) expect(value(await world.inTime(node.get(name, 'region')))).toBe(107n);
+    }
+  });
+});
+
 describe('two cuts that do not know each other', () => {
   it('lose no increment, and every node shows the same', async () => {
     const world = new HandRegion();

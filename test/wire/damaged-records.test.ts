@@ -33,7 +33,7 @@ async function counters(store: SlotStore) {
     { name, replica: dead, version: 3n, net: 30n },
     { name, replica: alive, version: 8n, net: 100n },
   ]);
-  const cut: Cut<ReplicaId> = reset(new Map([[alive, { version: 2n, net: 2n }]]), noCut(), 'a', 7n);
+  const cut: Cut<ReplicaId> = reset(new Map([[alive, { version: 2n, net: 2n }]]), noCut(), 'a', 7n, 0);
   await store.merge({ slots, cuts: names.map((name) => ({ name, cut })) });
   const [whole] = await store.read(names);
   return { names, alive, dead, slots, cut, whole };

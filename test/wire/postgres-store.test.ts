@@ -256,11 +256,11 @@ describe.skipIf(lacks('initdb'))('the slot store in PostgreSQL', () => {
     withStore(async (store) => {
       await store.identity();
       const [a, b] = [randomId(), randomId()];
-      const first = reset<string>(new Map(), noCut(), 'x', 1n);
+      const first = reset<string>(new Map(), noCut(), 'x', 1n, 0);
       const made = await store.cut([
         { name: a, expectedVersion: 0n, next: first },
         { name: b, expectedVersion: 0n, next: first },
-        { name: a, expectedVersion: 1n, next: { ...first, version: 2n } },
+        { name: a, expectedVersion: first.version, next: reset(new Map(), first, 'y', 2n, 1e12) },
         { name: b, expectedVersion: 0n, next: { ...first, base: 2n } },
       ]);
       expect(made).toEqual([true, true, true, false]);
@@ -307,11 +307,11 @@ describe.skipIf(lacks('initdb'))('the slot store in PostgreSQL', () => {
         const known = new Map([[replica, { version: 1n, net: 5n }]]);
         const cut = (name: string, next: ReturnType<typeof reset<string>>) => ({ name, expectedVersion: 0n, next });
         await store.cut([
-          cut('set', reset(known, noCut(), 'x', 100n)),
-          cut('gone', remove(known, noCut(), 'x')),
-          cut('back', remove(known, noCut(), 'x')),
+          cut('set', reset(known, noCut(), 'x', 100n, 0)),
+          cut('gone', remove(known, noCut(), 'x', 0)),
+          cut('back', remove(known, noCut(), 'x', 0)),
           cut('late', fold(known, noCut(), 'x')),
-          cut('cut only', reset(new Map(), noCut(), 'x', -3n)),
+          cut('cut only', reset(new Map(), noCut(), 'x', -3n, 0)),
         ]);
         await store.merge({ slots: [at('set', 2n, 6n), at('back', 2n, 9n), at('late', 2n, 2n)], cuts: [] });
         const shown = await server.sql<{ counter_id: string; current_value: string; updated_at: Date }>(

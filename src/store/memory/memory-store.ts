@@ -268,7 +268,7 @@ class MemoryConnection implements SlotStore {
   }
 
   cut(requests: readonly CutRequest[]): Promise<boolean[]> {
-    return this.#ask(() => this.#store.cut(requests));
+    return this.#ask(() => this.#store.cut(requests), true);
   }
 
   slotsOf(replica: ReplicaId, cursor: string | undefined): Promise<SlotPage> {

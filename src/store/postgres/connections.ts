@@ -118,8 +118,8 @@ export class Connections {
   }
 
   /** The same, unless the store has another term by now. */
-  runUnderTerm<Row>(text: string, values: readonly Value[]): Promise<readonly Row[]> {
-    return this.#run(this.#limits + this.#termCheck, text, values, undefined);
+  runUnderTerm<Row>(text: string, values: readonly Value[], deadline?: Deadline): Promise<readonly Row[]> {
+    return this.#run(this.#limits + this.#termCheck, text, values, deadline);
   }
 
   /** The same, whichever store it is. */

@@ -136,14 +136,13 @@ export class PostgresStore implements SlotStore {
 
   async cut(requests: readonly CutRequest[]): Promise<readonly boolean[]> {
     for (const { expectedVersion, next } of requests) {
-      assert(next.version === expectedVersion + 1n, 'a cut follows the version that is expected');
+      assert(next.version > expectedVersion, 'a cut follows the version that is expected');
     }
     const made = requests.map(() => false);
     await this.#connections.inTime(async (deadline) => {
       for (const round of rounds(requests)) {
-        const cuts = round.map((at) => ({ name: requests[at].name, cut: requests[at].next }));
-        const values = rows.cutArrays(cuts);
-        const found = await this.#connections.run<{ name: Buffer }>(makeCuts(this.#schema), values, deadline);
+        const values = rows.requestArrays(round.map((at) => requests[at]));
+        const found = await this.#connections.runUnderTerm<{ name: Buffer }>(makeCuts(this.#schema), values, deadline);
         const names = new Set(found.map(({ name }) => name.toString()));
         for (const at of round) made[at] = names.has(requests[at].name);
       }

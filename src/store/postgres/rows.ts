@@ -7,8 +7,8 @@ import { NAME_BYTES_MAX } from '../../counter/limits.ts';
 import { type Cut, noCut } from '../../crdt/cut.ts';
 import type { Slot } from '../../crdt/slot.ts';
 import { assert } from '../../std/assert.ts';
-import { isReplica, readAuthor, readBase, readNet, readVersion } from '../input.ts';
-import type { DamagedRecord, Lease, NamedCut, NamedSlot, ReplicaId, StoredState } from '../slot-store.ts';
+import { isReplica, readAuthor, readBase, readCutVersion, readNet, readVersion } from '../input.ts';
+import type { CutRequest, DamagedRecord, Lease, NamedCut, NamedSlot, ReplicaId, StoredState } from '../slot-store.ts';
 import type { Value } from './connections.ts';
 
 export interface SlotRow {
@@ -74,6 +74,12 @@ export function cutArrays(cuts: readonly NamedCut[]): Value[] {
   ];
 }
 
+/** The seven parameters of requests for cuts. */
+export function requestArrays(requests: readonly CutRequest[]): Value[] {
+  const cuts = cutArrays(requests.map(({ name, next }) => ({ name, cut: next })));
+  return [...cuts, `{${requests.map(({ expectedVersion }) => expectedVersion).join()}}`];
+}
+
 /** Undefined: it cannot be one. */
 export function namedSlot({ name, replica, version: at, net: count }: SlotRow): NamedSlot | undefined {
   const [version, net] = [readVersion(at), readNet(count)];
@@ -131,7 +137,7 @@ function isStoredName(name: Buffer): boolean {
 }
 
 function cutOf(row: CutRow): Cut<ReplicaId> | undefined {
-  const [version, author, base] = [readVersion(row.version), readAuthor(row.author), readBase(row.base)];
+  const [version, author, base] = [readCutVersion(row.version), readAuthor(row.author), readBase(row.base)];
   const folded = foldedOf(row.folded);
   if (version === undefined || author === undefined || base === undefined || folded === undefined) return undefined;
   return { version, author, base, folded, isDeleted: row.is_deleted };

@@ -64,18 +64,21 @@ export const mergeCuts = (schema: string): string =>
         AND NOT EXISTS (SELECT FROM made WHERE made.name = given.name)`,
   });
 
-/** Makes the cuts that follow the ones that are there. Parameters: `cutArrays`. Answers the names of the cuts made. */
+/** Makes the cuts whose expected version is there. Parameters: `requestArrays`. Answers the names of the cuts made. */
 export const makeCuts = (schema: string): string =>
   putCuts(schema, {
-    isPossible: 'given.version = 1 OR EXISTS (SELECT FROM before WHERE before.name = given.name)',
-    isWanted: 'held.version = excluded.version - 1',
-    isTaken: 'before.version = given.version - 1',
-    onlyWhere: 'AND before.version = given.version - 1',
+    expected: ', $7::bigint[]',
+    isPossible: 'coalesce(before.version, 0) = given.expected',
+    isWanted: 'true',
+    isTaken: 'true',
+    onlyWhere: 'AND before.version = given.expected',
     answer: 'SELECT name FROM made',
   });
 
 interface Putting {
-  /** Whether a cut can be inserted. */
+  /** One more parameter: per cut the version of the one that it replaces. */
+  readonly expected?: string;
+  /** Whether a cut can be put where there is the one before, or none. */
   readonly isPossible: string;
   /** Whether it replaces the one that is held; the same of those that were there before. */
   readonly isWanted: string;
@@ -90,16 +93,20 @@ interface Putting {
  * that are there are locked first, so that they stay what they were found to be; one that comes while this runs is not replaced.
  * Slots are locked in order, too: a DELETE has none.
  */
-const putCuts = (schema: string, { isPossible, isWanted, isTaken, onlyWhere = '', answer }: Putting): string => `
+const putCuts = (
+  schema: string,
+  { expected, isPossible, isWanted, isTaken, onlyWhere = '', answer }: Putting,
+): string => `
   WITH given AS (
-    SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::text[], $4::numeric[], $5::jsonb[], $6::boolean[])
-      AS given (name, version, author, base, folded, is_deleted)
+    SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::text[], $4::numeric[], $5::jsonb[], $6::boolean[]${expected ?? ''})
+      AS given (name, version, author, base, folded, is_deleted${expected === undefined ? '' : ', expected'})
   ), before AS MATERIALIZED (
     SELECT name, version, author, base, folded FROM ${schema}.cut WHERE name = ANY ($1::bytea[])
     ORDER BY name FOR NO KEY UPDATE
   ), made AS (
     INSERT INTO ${schema}.cut AS held (name, version, author, base, folded, is_deleted)
-    SELECT name, version, author, base, folded, is_deleted FROM given WHERE ${isPossible} ORDER BY name
+    SELECT given.name, given.version, given.author, given.base, given.folded, given.is_deleted
+    FROM given LEFT JOIN before ON before.name = given.name WHERE ${isPossible} ORDER BY given.name
     ON CONFLICT (name) DO UPDATE SET
       version = excluded.version, author = excluded.author, base = excluded.base, folded = excluded.folded,
       is_deleted = excluded.is_deleted, updated_at = now()

@@ -22,7 +22,7 @@ import type { Cut } from '../../crdt/cut.ts';
 import { noCut } from '../../crdt/cut.ts';
 import type { Slot } from '../../crdt/slot.ts';
 import { assert } from '../../std/assert.ts';
-import { isReplica, readAuthor, readBase, readNet, readVersion } from '../input.ts';
+import { isReplica, readAuthor, readBase, readCutVersion, readNet, readVersion } from '../input.ts';
 import type { Lease, NamedSlot, ReplicaId, StoredState } from '../slot-store.ts';
 
 export const FORMAT = '1';
@@ -129,7 +129,7 @@ export function forEachSlot(
 /** Undefined: it is damaged. Never throws. */
 export function parseCut(text: string): Cut<ReplicaId> | undefined {
   const [, head, sorted] = /^([0-9]{1,19}) ([0-9a-f]*) \{/.exec(text) ?? [];
-  const version = readVersion(head);
+  const version = readCutVersion(head);
   if (version === undefined || text.length > CUT_CHARACTERS_MAX) return undefined;
   const { author: name, base: count, isDeleted, folded: slots } = parseObject(text.slice(text.indexOf('{')));
   const [author, base, folded] = [readAuthor(name), readBase(count), parseFolded(slots)];
