@@ -2,7 +2,6 @@
  * This replica's part in its region: who it is, what it holds of the shared counters, and the loops that keep both up to
  * date: the lease, the publisher, the follower, the heir, the sweep.
  */
-
 import { CountingError } from '../counter/errors.ts';
 import type { StoreInfo } from '../counter/service.ts';
 import { noSlots, type Slot } from '../crdt/slot.ts';
