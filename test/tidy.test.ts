@@ -3,6 +3,7 @@
 
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { type CheckoutRule, checkoutRules } from './tidy/checkout.ts';
 import { type Rule, rules } from './tidy/rules.ts';
 import { Source, sourcesOf } from './tidy/source.ts';
 
@@ -225,6 +226,51 @@ describe.each(Object.entries(rules) as [keyof typeof rules, Rule][])('%s', (name
 
   it.each(named(samples[name].accepted))('accepts %s: %j', (path, _, text) => {
     expect(rule(new Source(path, text))).toEqual([]);
+  });
+});
+
+const checkoutSamples: Record<
+  keyof typeof checkoutRules,
+  { refused: readonly Sample[][]; accepted: readonly Sample[][] }
+> = {
+  'no circle between files, nor between their types': {
+    refused: [
+      [
+        ['src/engine/a.ts', "import { b } from './b.ts';"],
+        ['src/engine/b.ts', "import type { C } from './c.ts';"],
+        ['src/engine/c.ts', "import type { A } from './a.ts';"],
+      ],
+    ],
+    accepted: [
+      [
+        ['src/engine/a.ts', "import { b } from './b.ts';\nimport { c } from './c.ts';"],
+        ['src/engine/b.ts', "import { c } from './c.ts';"],
+        ['src/engine/c.ts', "import { readFile } from 'node:fs';"],
+      ],
+    ],
+  },
+  'comments name files that exist': {
+    refused: [[['src/engine/a.ts', '// How, `b.ts` says.']], [['src/engine/a.ts', '/** As in engine/b.ts. */']]],
+    accepted: [
+      [
+        ['src/engine/a.ts', "// How, `engine/b.ts` says, or b.ts, or any a*.ts, in Node.js.\nconst c = 'c.ts';"],
+        ['src/engine/b.ts', ''],
+      ],
+    ],
+  },
+};
+
+describe.each(Object.entries(checkoutRules) as [keyof typeof checkoutRules, CheckoutRule][])('%s', (name, rule) => {
+  const sourcesIn = (files: readonly Sample[]): Source[] => files.map(([path, text]) => new Source(path, text));
+
+  it('everywhere', () => expect(rule(checkout)).toEqual([]));
+
+  it.each(checkoutSamples[name].refused)('refuses sample %#', (...files) => {
+    expect(rule(sourcesIn(files))).not.toEqual([]);
+  });
+
+  it.each(checkoutSamples[name].accepted)('accepts sample %#', (...files) => {
+    expect(rule(sourcesIn(files))).toEqual([]);
   });
 });
 

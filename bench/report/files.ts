@@ -22,7 +22,7 @@ export interface Circumstances {
 
 const FORMAT = 1;
 
-/** Writes `NAME.json`, `NAME.md` and `NAME.svg` into the directory. */
+/** Writes three files of that name into the directory: JSON, Markdown and SVG. */
 export function writeReport(
   directory: string,
   name: string,

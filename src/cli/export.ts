@@ -2,9 +2,9 @@
 import { open, rename, rm, stat } from 'node:fs/promises';
 import type { Command } from 'commander';
 import type { Entry } from '../client/client.ts';
+import type { Action } from './action.ts';
 import { clientOf } from './connection.ts';
 import { Exit, writing } from './failure.ts';
-import type { Action } from './program.ts';
 import { PAGE_ENTRIES, tellOnlyHeld } from './reads.ts';
 import { jsonOf, type Terminal } from './terminal.ts';
 

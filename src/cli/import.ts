@@ -9,6 +9,7 @@ import { resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { RefusedError, type TallydClient } from '../client/client.ts';
+import type { Action } from './action.ts';
 import { clientOf } from './connection.ts';
 import { Exit, FileError, UsageError, writing } from './failure.ts';
 import { chunksOf, type ImportChunk, type ImportPart } from './import-chunks.ts';
@@ -16,7 +17,6 @@ import { type Content, openContent } from './import-content.ts';
 import { type Line, MalformedLine } from './import-lines.ts';
 import { ImportProgress } from './import-progress.ts';
 import { ImportSummary } from './import-summary.ts';
-import type { Action } from './program.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Long enough for a server to be restarted meanwhile. */

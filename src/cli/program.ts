@@ -1,18 +1,13 @@
 /** The command line: global options, help, and the frame that every command's action runs in. */
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import type { Action } from './action.ts';
 import { addExportCommand } from './export.ts';
 import { UsageError } from './failure.ts';
 import { addImportCommand } from './import.ts';
 import { addReadCommands } from './reads.ts';
 import type { Terminal } from './terminal.ts';
 import { addUpdateCommands } from './updates.ts';
-
-/** What a command does with its arguments; returns the exit code. */
-export type Work = (terminal: Terminal, command: Command, ...given: never[]) => Promise<number>;
-
-/** Makes of a command's work what commander calls. */
-export type Action = (work: Work) => (this: Command, ...given: unknown[]) => Promise<void>;
 
 const HELP = `
 Examples:

@@ -1,10 +1,10 @@
 /** The commands that read: counters, listings, and the server itself. */
 import type { Command } from 'commander';
 import type { Entry } from '../client/client.ts';
+import type { Action } from './action.ts';
 import { wholeArgument } from './arguments.ts';
 import { clientOf } from './connection.ts';
 import { Exit } from './failure.ts';
-import type { Action } from './program.ts';
 import { type JsonValue, jsonOf, type Terminal } from './terminal.ts';
 
 /** Counters per request of a listing, and lines per write. */

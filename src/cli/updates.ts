@@ -1,10 +1,10 @@
 /** The commands that change one or a few counters. */
 import type { Command } from 'commander';
 import type { IncrementOptions } from '../client/client.ts';
+import type { Action } from './action.ts';
 import { countArgument, optionalCount, optionalWhole, wholeArgument } from './arguments.ts';
 import { clientOf } from './connection.ts';
 import { Exit, UsageError } from './failure.ts';
-import type { Action } from './program.ts';
 
 interface IncrementFlags {
   readonly floor?: string;

@@ -13,7 +13,7 @@ import type { CountingService } from '../counter/service.ts';
 import { assert } from '../std/assert.ts';
 import type { ReplicaId } from '../store/slot-store.ts';
 import type { CutCall, CutOutcome, Cutter } from './cutter.ts';
-import type { Own } from './loader.ts';
+import type { Own } from './local-slots.ts';
 import type { SharedCounter } from './shared-counter.ts';
 
 /** Why a command is not carried out, by its position; `DONE`: it is. */

@@ -5,8 +5,7 @@
  */
 import type { Engine } from '../engine/engine.ts';
 import type { DamagedRecord, ReplicaId } from '../store/slot-store.ts';
-import type { Own } from './loader.ts';
-import { stateAgain } from './local-slots.ts';
+import { type Own, stateAgain } from './local-slots.ts';
 import type { Publisher } from './publisher.ts';
 import type { SharedCounters } from './shared-counters.ts';
 

@@ -4,16 +4,11 @@
  * until others have left; where nothing durable has them, or too few can leave, new names are refused.
  */
 import type { Engine } from '../engine/engine.ts';
-import type { Clock } from '../host/host.ts';
 import type { Identity } from './identity.ts';
-import type { KeptCuts } from './kept-cuts.ts';
-import type { Own } from './loader.ts';
-import { dropSlots, type LocalSlot } from './local-slots.ts';
+import { dropSlots, type LocalSlot, type Own } from './local-slots.ts';
 import { pause } from './pause.ts';
-import type { Publisher } from './publisher.ts';
-import { Rest } from './rest.ts';
+import { Rest, type RestOptions } from './rest.ts';
 import type { SharedCounter } from './shared-counter.ts';
-import type { SharedCounters } from './shared-counters.ts';
 
 /** Looked at in one turn, so that nobody waits long. */
 const LOOKED_AT_MAX = 10_000;
@@ -23,24 +18,14 @@ const DROPPED_AT_ONCE = 4_000;
 const BEGIN_AT = 0.9;
 const LOOK_AGAIN_MS = 10;
 
-export interface EvictionOptions {
-  readonly counters: SharedCounters;
+export interface EvictionOptions extends RestOptions {
   readonly engine: Engine;
   readonly identity: Identity;
-  readonly kept: KeptCuts;
-  readonly publisher: Publisher;
   readonly own: () => Own;
   /** Undefined: no limit. */
   readonly memoryBytes?: number | undefined;
-  readonly isDurable: boolean;
   /** Whether the store does: while it is away, what was counted since cannot leave. */
   readonly isAnswering: () => boolean;
-  /** Whether it has what it had confirmed: otherwise nothing leaves. */
-  readonly isTrusted: () => boolean;
-  /** How often it has gone back in time, and how far back it may go, ms. */
-  readonly wentBack: () => number;
-  readonly keepFoldedMs: number;
-  readonly clock: Clock;
   readonly failed: (error: unknown) => void;
 }
 

@@ -8,8 +8,7 @@ import type { ReplicaId } from '../store/slot-store.ts';
 import { type Attached, freshIncarnation, membershipOf } from './attach.ts';
 import { type Change, type Identity, type IdentityRecord, newId } from './identity.ts';
 import type { Place } from './lease.ts';
-import type { Own } from './loader.ts';
-import { readNets } from './local-slots.ts';
+import { type Own, readNets } from './local-slots.ts';
 import type { Membership, MetStore } from './membership.ts';
 import type { SharedCounters } from './shared-counters.ts';
 

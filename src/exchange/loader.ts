@@ -15,17 +15,12 @@ import type { NamedCut, ReplicaId, SlotStore, StoredState } from '../store/slot-
 import type { Damage } from './damage.ts';
 import type { Identity } from './identity.ts';
 import type { KeptCuts } from './kept-cuts.ts';
-import { type LocalSlot, readNets, restoreNets } from './local-slots.ts';
+import { type LocalSlot, type Own, readNets, restoreNets } from './local-slots.ts';
 import type { SharedCounter } from './shared-counter.ts';
 import { COUNTER_STEPS } from './turns.ts';
 
 const BATCH_NAMES = 1_000;
 const READS_AT_ONCE = 4;
-
-export interface Own {
-  readonly replica: ReplicaId;
-  readonly ordinal: number;
-}
 
 export interface LoaderOptions {
   readonly store: SlotStore;

@@ -9,7 +9,14 @@ import { Kind } from '../counter/key.ts';
 import { CHUNK_COMMANDS_MAX } from '../counter/limits.ts';
 import type { CountingService } from '../counter/service.ts';
 import { ValueEntry, type Values } from '../journal/entries/value.ts';
+import type { ReplicaId } from '../store/slot-store.ts';
 import { ALONE } from './identity.ts';
+
+/** Under which id this replica counts, and under which ordinal its slots are in the engine. */
+export interface Own {
+  readonly replica: ReplicaId;
+  readonly ordinal: number;
+}
 
 export interface LocalSlot {
   readonly name: string;

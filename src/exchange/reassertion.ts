@@ -17,7 +17,7 @@ import type { Clock } from '../host/host.ts';
 import type { ReplicaId, SlotStore, StoredState } from '../store/slot-store.ts';
 import type { Heir } from './heir.ts';
 import type { KeptCuts } from './kept-cuts.ts';
-import type { Own } from './loader.ts';
+import type { Own } from './local-slots.ts';
 import type { Publisher } from './publisher.ts';
 import type { SharedCounter } from './shared-counter.ts';
 import type { SharedCounters } from './shared-counters.ts';

@@ -5,17 +5,28 @@
  * Invariant: a cut is dropped when a durable store has had it, without going back meanwhile, for as long as a store may go back.
  */
 import type { Cut } from '../crdt/cut.ts';
+import type { Clock } from '../host/host.ts';
 import type { ReplicaId } from '../store/slot-store.ts';
-import type { EvictionOptions } from './eviction.ts';
+import type { KeptCuts } from './kept-cuts.ts';
+import type { Publisher } from './publisher.ts';
 import type { SharedCounter } from './shared-counter.ts';
+import type { SharedCounters } from './shared-counters.ts';
 
 /** Looked at in one turn. */
 const LOOKED_AT_MAX = 1_000;
 
-export type RestOptions = Pick<
-  EvictionOptions,
-  'counters' | 'kept' | 'publisher' | 'isDurable' | 'isTrusted' | 'wentBack' | 'keepFoldedMs' | 'clock'
->;
+export interface RestOptions {
+  readonly counters: SharedCounters;
+  readonly kept: KeptCuts;
+  readonly publisher: Publisher;
+  readonly isDurable: boolean;
+  /** Whether the store has what it had confirmed: otherwise nothing leaves. */
+  readonly isTrusted: () => boolean;
+  /** How often it has gone back in time, and how far back it may go, ms. */
+  readonly wentBack: () => number;
+  readonly keepFoldedMs: number;
+  readonly clock: Clock;
+}
 
 export class Rest {
   readonly #options: RestOptions;

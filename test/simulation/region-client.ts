@@ -2,15 +2,15 @@
 import { Op } from '../../src/counter/chunk.ts';
 import { BASE, CLIENTS, digitsOf } from './region-accounts.ts';
 import type { CallOutcome } from './region-node.ts';
-import type { Directory, RegionWorld, Running } from './region-world.ts';
+import type { Directory, Running, World } from './world.ts';
 
 export class RegionClient {
   readonly #index: number;
-  readonly #world: RegionWorld;
+  readonly #world: World;
   /** Whom the call under way was made to. */
   #callee: Running | undefined;
 
-  constructor(index: number, world: RegionWorld) {
+  constructor(index: number, world: World) {
     this.#index = index;
     this.#world = world;
   }

@@ -6,7 +6,7 @@
 import { total } from '../../src/crdt/cut.ts';
 import { BASE, CLIENTS, digitsOf } from './region-accounts.ts';
 import type { RegionNode } from './region-node.ts';
-import type { RegionWorld, Running } from './region-world.ts';
+import type { Running, World } from './world.ts';
 
 export const CUT_NAME = 'cut';
 const MARK = BASE ** BigInt(CLIENTS);
@@ -32,7 +32,7 @@ export class CutAccounts {
   isOver = false;
 
   /** One call, by nobody in particular. */
-  step(world: RegionWorld, running: Running): void {
+  step(world: World, running: Running): void {
     if (this.isOver || world.random.chance(0.6)) this.#add(world, running.node as RegionNode);
     else this.#cut(world, running);
   }
@@ -42,7 +42,7 @@ export class CutAccounts {
     for (const cut of this.#cuts) if (cut.running === running && cut.endMs === undefined) cut.endMs = nowMs + LATE_MS;
   }
 
-  #add(world: RegionWorld, node: RegionNode): void {
+  #add(world: World, node: RegionNode): void {
     const begunMs = world.nowMs;
     this.#invoked++;
     void node.add(CUT_NAME, 1n).then(({ kind }) => {
@@ -51,7 +51,7 @@ export class CutAccounts {
     });
   }
 
-  #cut(world: RegionWorld, running: Running): void {
+  #cut(world: World, running: Running): void {
     const digit = BigInt(world.random.below(MARKS));
     const cut: CutCall = { running, mark: digit, endMs: undefined, isRefused: false };
     this.#cuts.push(cut);
@@ -66,7 +66,7 @@ export class CutAccounts {
   }
 
   /** After everything has come together. */
-  async judge(world: RegionWorld): Promise<void> {
+  async judge(world: World): Promise<void> {
     const [state] = world.store.read([CUT_NAME]);
     const value = state === undefined ? 0n : total(state.slots, state.cut);
     const digits = digitsOf(value);

@@ -4,25 +4,9 @@ import { MemoryStore } from '../../src/store/memory/memory-store.ts';
 import { CALM, type Partition, ROUGH, STORM } from './network.ts';
 import { digitsOf, Tally } from './region-accounts.ts';
 import { LEASE_MS } from './region-node.ts';
-import type { Directory, RegionWorld, Running } from './region-world.ts';
+import type { Directory, FaultRates, Running, World } from './world.ts';
 
 const DIRECTORIES_MAX = 6;
-
-/** How likely each of these is, per step. */
-export interface FaultRates {
-  readonly weather: number;
-  readonly partition: number;
-  readonly pause: number;
-  readonly stop: number;
-  readonly kill: number;
-  readonly crash: number;
-  readonly copy: number;
-  readonly loseDisk: number;
-  readonly rollBack: number;
-  /** Another store comes into the place of this one, for a time. */
-  readonly another: number;
-  readonly jump: number;
-}
 
 export const FAULTS: FaultRates = {
   weather: 0.05,
@@ -39,13 +23,13 @@ export const FAULTS: FaultRates = {
 };
 
 export class RegionFaults {
-  readonly #world: RegionWorld;
+  readonly #world: World;
   /** The store as it was. */
   #image: (() => void) | undefined;
   /** What is in its place. */
   #another: MemoryStore | undefined;
 
-  constructor(world: RegionWorld) {
+  constructor(world: World) {
     this.#world = world;
   }
 

@@ -5,9 +5,10 @@ import { Engine } from '../../src/engine/engine.ts';
 import { Identity } from '../../src/exchange/identity.ts';
 import { SimulatedDisk } from './disk.ts';
 import { SimulatedProcess } from './process.ts';
-import { FAULTS, type FaultRates } from './region-faults.ts';
+import { FAULTS } from './region-faults.ts';
 import type { RegionNode } from './region-node.ts';
-import { type Directory, RegionWorld } from './region-world.ts';
+import { RegionWorld } from './region-world.ts';
+import type { Directory, FaultRates } from './world.ts';
 
 const RESTARTS = 100;
 const QUIET = Object.fromEntries(Object.keys(FAULTS).map((fault) => [fault, 0])) as unknown as FaultRates;

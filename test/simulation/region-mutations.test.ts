@@ -15,7 +15,8 @@ import { Region } from '../../src/exchange/region.ts';
 import { SharedCounter } from '../../src/exchange/shared-counter.ts';
 import { seeds } from '../seed.ts';
 import { seedsUntilComplaint } from './oracle.ts';
-import { RegionWorld, type RegionWorldOptions } from './region-world.ts';
+import { RegionWorld } from './region-world.ts';
+import type { RegionWorldOptions } from './world.ts';
 
 const SEEDS = 40;
 const STEPS = 300;

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { seeds } from '../seed.ts';
-import { RegionWorld, type RegionWorldOptions } from './region-world.ts';
+import { RegionWorld } from './region-world.ts';
+import type { RegionWorldOptions } from './world.ts';
 
 const STEPS = 300;
 /** All seeds of a world are one test, because what they meet is judged together. */

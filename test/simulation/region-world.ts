@@ -17,29 +17,9 @@ import { SimulatedProcess } from './process.ts';
 import { Accounts, CLIENTS, Tally } from './region-accounts.ts';
 import { RegionClient } from './region-client.ts';
 import { CUT_NAME, CutAccounts } from './region-cuts.ts';
-import { type FaultRates, RegionFaults } from './region-faults.ts';
-import { LEASE_MS, type NodeOptions, RegionNode } from './region-node.ts';
-
-export interface RegionWorldOptions {
-  readonly seed: number;
-  readonly durable?: boolean;
-  readonly nodes?: number;
-  readonly durability?: NodeOptions['durability'];
-  readonly ack?: 'journal' | 'store';
-  readonly memoryBytes?: number;
-  readonly keepFoldedMs?: number;
-  /** Counters that are only added to. */
-  readonly names?: number;
-  /** What may happen, and how often per step. */
-  readonly faults?: Partial<FaultRates>;
-  /** A read of the region has all that the store had acknowledged: so it is where every node runs and reaches the store. */
-  readonly readsAll?: boolean;
-  /** For mutations. */
-  readonly store?: (options: { id: string; durable: boolean }) => MemoryStore;
-  readonly between?: NodeOptions['between'];
-  readonly opened?: NodeOptions['opened'];
-  readonly diskBetween?: (disk: Disk) => Disk;
-}
+import { RegionFaults } from './region-faults.ts';
+import { LEASE_MS, RegionNode } from './region-node.ts';
+import type { Directory, RegionWorldOptions, Running, World } from './world.ts';
 
 const STEP_MS = 16;
 const HEALING_MS_MAX = 40_000;
@@ -47,33 +27,7 @@ const HEALING_MS_MAX = 40_000;
 const PUBLISHER_MS = 2_500;
 const PATIENCE_MS = 60_000;
 
-/** A data directory, and the process on it. */
-export interface Directory {
-  readonly index: number;
-  disk: SimulatedDisk;
-  running: Running | undefined;
-  /** What was acknowledged by processes on it, and is on its disk. */
-  floor: Tally;
-}
-
-/** A process that runs, or is about to. */
-export interface Running {
-  readonly process: SimulatedProcess;
-  readonly link: Link;
-  node: RegionNode | undefined;
-  /** The id that it began under. */
-  replica: string | undefined;
-  isStopping: boolean;
-  /** What was acknowledged by it, and by those before it on the directory; and what its reads have shown. */
-  readonly floor: Tally;
-  readonly seen: Tally;
-  /** What was acknowledged by it alone. */
-  readonly own: Tally;
-  /** Names that were warm in it. */
-  readonly warm: Set<string>;
-}
-
-export class RegionWorld {
+export class RegionWorld implements World {
   readonly options: RegionWorldOptions;
   readonly random: SeededRandom;
   readonly host: SimulatedHost;

@@ -5,7 +5,8 @@
 import { expect, it } from 'vitest';
 import { seeds } from '../seed.ts';
 import { LEASE_MS } from './region-node.ts';
-import { type Directory, RegionWorld, type RegionWorldOptions } from './region-world.ts';
+import { RegionWorld } from './region-world.ts';
+import type { Directory, RegionWorldOptions } from './world.ts';
 
 const FAULTS = { another: 0, partition: 0, pause: 0, stop: 0, kill: 0, crash: 0, copy: 0, rollBack: 0 };
 

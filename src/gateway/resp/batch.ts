@@ -3,19 +3,18 @@
  * belongs to a connection only while it is; an idle connection has none, and ten thousand idle ones cost little.
  */
 import { Chunk } from '../../counter/chunk.ts';
-import type { CommandContext, Door } from './command.ts';
+import type { CommandContext, CommandSession, Door } from './command.ts';
 import { Replies } from './replies.ts';
 import type { Request } from './request.ts';
-import type { Session } from './session.ts';
 
 export class Batch implements CommandContext {
   readonly chunk = new Chunk();
   readonly replies = new Replies();
   readonly door: Door;
   readonly request: Request;
-  session: Session;
+  session: CommandSession;
 
-  constructor(door: Door, request: Request, session: Session) {
+  constructor(door: Door, request: Request, session: CommandSession) {
     this.door = door;
     this.request = request;
     this.session = session;
@@ -40,7 +39,7 @@ export class BatchPool {
     this.#request = request;
   }
 
-  take(session: Session): Batch {
+  take(session: CommandSession): Batch {
     const batch = this.#idle.pop() ?? new Batch(this.#door, this.#request, session);
     batch.session = session;
     return batch;

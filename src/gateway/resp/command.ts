@@ -37,10 +37,13 @@ export interface DoorFacts {
   savesUnderWay: number;
 }
 
+/** A client's session, with the commands that it has queued. */
+export type CommandSession = Session<CommandSpec>;
+
 /** What a command works on. One object per batch; the request in it changes. */
 export interface CommandContext {
   readonly door: Door;
-  readonly session: Session;
+  readonly session: CommandSession;
   readonly request: Request;
   readonly chunk: Chunk;
   readonly replies: Replies;

@@ -12,7 +12,7 @@ import type { Socket } from 'node:net';
 import { CountingError } from '../../counter/errors.ts';
 import { CHUNK_COMMANDS_MAX, RESP_UNAUTHENTICATED_BYTES_MAX } from '../../counter/limits.ts';
 import type { Batch, BatchPool } from './batch.ts';
-import type { CommandSpec, Door } from './command.ts';
+import type { CommandSession, CommandSpec, Door } from './command.ts';
 import type { ConnectionLimits } from './connection-limits.ts';
 import { dispatch, findCommand, isHttp } from './dispatch.ts';
 import type { DoorTurns } from './door-turns.ts';
@@ -22,7 +22,6 @@ import { Input } from './input.ts';
 import type { Planned } from './replies.ts';
 import type { ReplyWriter } from './reply-writer.ts';
 import { Reading, type RequestReader, Unfinished } from './request-reader.ts';
-import type { Session } from './session.ts';
 import { Transport } from './transport.ts';
 
 /** What a connection needs from its door. */
@@ -54,7 +53,7 @@ const DELIVERIES_MAX = 256;
 const SHARED_REPLIES = 256;
 
 export class Connection {
-  readonly session: Session;
+  readonly session: CommandSession;
   readonly #host: ConnectionHost;
   readonly #transport: Transport;
   readonly #socket: Socket;
@@ -77,7 +76,7 @@ export class Connection {
   readonly #holding: Holding;
 
   /** @param accepted is paused. */
-  constructor(host: ConnectionHost, accepted: Socket, session: Session) {
+  constructor(host: ConnectionHost, accepted: Socket, session: CommandSession) {
     this.#host = host;
     this.#holding = new Holding(host.heldBytes);
     this.session = session;

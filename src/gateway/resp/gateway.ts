@@ -12,7 +12,7 @@ import { ConnectionBudget } from '../connection-budget.ts';
 import { BoundedLog, type Log } from '../log.ts';
 import type { Trail } from '../trail.ts';
 import { BatchPool } from './batch.ts';
-import type { Door, DoorFacts } from './command.ts';
+import type { CommandSession, Door, DoorFacts } from './command.ts';
 import { Connection, type ConnectionHost } from './connection.ts';
 import { RESP_LIMITS, type RespLimits } from './connection-limits.ts';
 import { DoorTurns } from './door-turns.ts';
@@ -155,11 +155,17 @@ export class RespGateway {
     const peer = `${socket.remoteAddress}:${socket.remotePort}`;
     const local = `${socket.localAddress}:${socket.localPort}`;
     const openedMs = this.#door.clock.monotonicMs();
-    const session = new Session(this.#accepted, peer, local, openedMs, principalOf(this.#door.secret, undefined));
+    const session: CommandSession = new Session(
+      this.#accepted,
+      peer,
+      local,
+      openedMs,
+      principalOf(this.#door.secret, undefined),
+    );
     this.#connections.add(new Connection(this.#host, socket, session));
   }
 
-  #writeDown({ peer, name, libraryName, authenticated, openedMs }: Session): void {
+  #writeDown({ peer, name, libraryName, authenticated, openedMs }: CommandSession): void {
     const ms = Math.round(this.#door.clock.monotonicMs() - openedMs);
     this.#door.trail.access?.({ client: peer, name, library: libraryName, authenticated, ms }, 'RESP connection');
   }

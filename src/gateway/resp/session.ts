@@ -1,9 +1,9 @@
 /** What the server knows about one client. */
 import type { Principal } from '../auth/principal.ts';
 import type { Protocol } from './reply-writer.ts';
-import type { Transaction } from './transaction.ts';
+import type { Transaction, Weighed } from './transaction.ts';
 
-export class Session {
+export class Session<Command extends Weighed> {
   /** Unique in this process. */
   readonly id: number;
   /** `address:port` of the client and of the server. */
@@ -21,7 +21,7 @@ export class Session {
   libraryName = '';
   libraryVersion = '';
   /** Open since MULTI. */
-  transaction: Transaction | undefined = undefined;
+  transaction: Transaction<Command> | undefined = undefined;
   /** Nothing more is read; the connection ends when everything is answered. */
   quitting = false;
 

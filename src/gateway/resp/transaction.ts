@@ -13,19 +13,24 @@ import {
   RESP_TRANSACTION_COMMANDS_MAX,
   RESP_TRANSACTION_OTHERS_MAX,
 } from '../../counter/limits.ts';
-import type { CommandSpec } from './command.ts';
 import type { LentBytes } from './lent-bytes.ts';
 import type { Request } from './request.ts';
 
 /** What an argument costs beside its own bytes: its start and length. */
 const ARGUMENT_BYTES = 16;
 
-export class Transaction {
+/** What a transaction has to know of a command. */
+export interface Weighed {
+  /** How many chunk commands a request with so many arguments pushes. */
+  readonly weight: (argumentCount: number) => number;
+}
+
+export class Transaction<Command extends Weighed> {
   /** An error came between MULTI and EXEC: EXEC will refuse. */
   spoiled = false;
   /** Chunk commands that EXEC will push. */
   weight = 0;
-  readonly commands: CommandSpec[] = [];
+  readonly commands: Command[] = [];
   /** Commands that will put nothing into the chunk. */
   #others = 0;
   /** Per command: how many arguments. */
@@ -50,7 +55,7 @@ export class Transaction {
   }
 
   /** Queues a request whose arguments lie in the buffer being read. @returns false when it is too much. */
-  add(command: CommandSpec, request: Request): boolean {
+  add(command: Command, request: Request): boolean {
     let bytes = this.#bytes;
     for (let i = 0; i < request.count; i++) bytes += request.lengths[i] + ARGUMENT_BYTES;
     const added = command.weight(request.count);
@@ -90,7 +95,7 @@ export class Transaction {
   }
 
   /** Calls back for each queued command, with its arguments in `request`. */
-  replay(request: Request, bytes: LentBytes, each: (command: CommandSpec) => void): void {
+  replay(request: Request, bytes: LentBytes, each: (command: Command) => void): void {
     let at = 0;
     this.commands.forEach((command, i) => {
       request.begin(bytes);

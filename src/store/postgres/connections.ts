@@ -12,11 +12,10 @@ import type { Client, ClientConfig, Pool, PoolClient } from 'pg';
 import { StoreError, type StoreIdentity, StoreRefusal } from '../slot-store.ts';
 import { ANOTHER_STORE, asStoreError, isServerAnswer, PostgresError } from './failure.ts';
 import { term as termOf } from './feed.ts';
+import type { Value } from './rows.ts';
 
 const ID = /^[0-9a-f]{32}$/;
 const TERM = /^[0-9-]+$/;
-
-export type Value = string | number | boolean | readonly (string | boolean)[];
 
 /** Sends a statement of a transaction. */
 export type Send = <Row>(text: string, values?: readonly Value[]) => Promise<readonly Row[]>;

@@ -6,7 +6,7 @@
  * - `cut`: one row per counter that was ever reset, set, deleted or folded. `folded` is an object of replica to
  *   `[version, net]`, decimal strings both, for numbers in JSON are doubles to most who read it.
  * - `feed`: one row per call that changed something, with the slots as they became and the names of the cuts. `xid` is the
- *   transaction that wrote it; `changes.ts` says how it is read.
+ *   transaction that wrote it; `feed.ts` says how it is read.
  * - The feed is a ring of partitions: a row goes to the one whose turn it is, and the ones whose turn is next are
  *   truncated beforehand. So nothing is deleted row by row, no table is made or dropped while the store is in use, and
  *   no lock is ever taken on the feed as a whole. If truncating fails for days, old rows lie about and do no harm.

@@ -9,7 +9,9 @@ import type { Slot } from '../../crdt/slot.ts';
 import { assert } from '../../std/assert.ts';
 import { isReplica, readAuthor, readBase, readCutVersion, readNet, readVersion } from '../input.ts';
 import type { CutRequest, DamagedRecord, Lease, NamedCut, NamedSlot, ReplicaId, StoredState } from '../slot-store.ts';
-import type { Value } from './connections.ts';
+
+/** A parameter of a statement. */
+export type Value = string | number | boolean | readonly (string | boolean)[];
 
 export interface SlotRow {
   readonly name: Buffer;

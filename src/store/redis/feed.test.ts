@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { Call } from './call.ts';
 import { cursorOf, Feed } from './feed.ts';
 import { Layout } from './layout.ts';
-import type { Call } from './line.ts';
 import { Lineage } from './lineage.ts';
 import { CHANGES, OPEN, RENAME } from './scripts.ts';
 

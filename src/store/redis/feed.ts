@@ -7,6 +7,7 @@
  */
 import { isName } from '../input.ts';
 import type { Changes, DamagedRecord, NamedCut, NamedSlot, ReplicaId } from '../slot-store.ts';
+import type { Call } from './call.ts';
 import {
   type BucketKeys,
   DAMAGED_CUT,
@@ -17,7 +18,6 @@ import {
   parseCut,
   parseRecord,
 } from './layout.ts';
-import type { Call } from './line.ts';
 import type { Lineage } from './lineage.ts';
 import { CHANGES, OPEN, RENAME, run } from './scripts.ts';
 

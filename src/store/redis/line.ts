@@ -9,6 +9,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StoreError, StoreRefusal, UnknownStore } from '../slot-store.ts';
+import type { Call } from './call.ts';
 import { messageOf, type RedisConnection } from './connection.ts';
 import { UNKNOWN } from './scripts.ts';
 
@@ -28,17 +29,6 @@ export interface LineOptions {
   readonly callMs: number;
   /** Takes secrets out of a message. */
   readonly redact: (message: string) => string;
-}
-
-/** One call of the store, while it lasts. */
-export interface Call {
-  /** @param isRepeatable Whether it may be sent again when its answer is lost. */
-  send(key: string, command: readonly string[], isRepeatable?: boolean): Promise<unknown>;
-  /** @param verify Throws when the answers show that these are not the masters: they are looked up again. */
-  sendToMasters(
-    command: readonly string[],
-    verify?: (answers: readonly unknown[]) => void,
-  ): Promise<readonly unknown[]>;
 }
 
 export class RedisLine {

@@ -8,7 +8,7 @@
  * then costs a round of re-assertion, which is harmless.
  */
 import { StoreRefusal } from '../slot-store.ts';
-import type { Call } from './line.ts';
+import type { Call } from './call.ts';
 
 const KEEPS_ALL = 'noeviction';
 

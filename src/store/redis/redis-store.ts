@@ -21,11 +21,12 @@ import {
   type StoreIdentity,
   StoreRefusal,
 } from '../slot-store.ts';
+import type { Call } from './call.ts';
 import { type Library, RedisConnector } from './connection.ts';
 import { type Beginning, cursorOf, Feed, Told } from './feed.ts';
 import { KnownServers, type ServerMemory } from './known-servers.ts';
 import { type BucketKeys, cutText, FORMAT, Layout, parseLease, parseRecord, parseState, slotText } from './layout.ts';
-import { type Call, RedisLine } from './line.ts';
+import { RedisLine } from './line.ts';
 import { Lineage } from './lineage.ts';
 import { parseRedisUrl } from './redis-url.ts';
 import { CUT, MEET, MERGE, READ_LEASES, run, SWAP_LEASE, UNKNOWN } from './scripts.ts';

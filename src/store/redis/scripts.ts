@@ -7,7 +7,7 @@
  * decimal numbers of any size by length, then text.
  */
 import { createHash } from 'node:crypto';
-import type { Call } from './line.ts';
+import type { Call } from './call.ts';
 
 const NOSCRIPT = /^NOSCRIPT /;
 

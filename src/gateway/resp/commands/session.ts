@@ -3,6 +3,7 @@ import { principalOf, STRANGER } from '../../auth/principal.ts';
 import {
   always,
   type CommandContext,
+  type CommandSession,
   type CommandSpec,
   command,
   type Door,
@@ -13,7 +14,6 @@ import {
 } from '../command.ts';
 import type { Planned } from '../replies.ts';
 import type { Request } from '../request.ts';
-import type { Session } from '../session.ts';
 import { nameError } from './client.ts';
 
 const WRONG_PASSWORD = 'WRONGPASS invalid username-password pair or user is disabled.';
@@ -118,7 +118,7 @@ const ping: CommandSpec = command({
   },
 });
 
-function reset(session: Session, { clock, secret }: Door): void {
+function reset(session: CommandSession, { clock, secret }: Door): void {
   session.transaction = undefined;
   session.name = '';
   session.principal = principalOf(secret, undefined);

@@ -1,0 +1,10 @@
+/** One call of the store, while it lasts. */
+export interface Call {
+  /** @param isRepeatable Whether it may be sent again when its answer is lost. */
+  send(key: string, command: readonly string[], isRepeatable?: boolean): Promise<unknown>;
+  /** @param verify Throws when the answers show that these are not the masters: they are looked up again. */
+  sendToMasters(
+    command: readonly string[],
+    verify?: (answers: readonly unknown[]) => void,
+  ): Promise<readonly unknown[]>;
+}
