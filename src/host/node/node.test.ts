@@ -3,19 +3,19 @@
 import { cp, mkdir, mkdtemp, rename, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { NodeDisk } from './disk.ts';
 import { nodeHost } from './node.ts';
 
 let directory: string;
 let disk: NodeDisk;
 
-beforeAll(async () => {
+beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'tallyd-disk-'));
   disk = new NodeDisk(directory);
 });
 
-afterAll(() => rm(directory, { recursive: true }));
+afterEach(() => rm(directory, { recursive: true }));
 
 describe('a disk', () => {
   it('creates files that do not exist and opens those that do', async () => {
