@@ -141,7 +141,8 @@ describe('a start is refused', () => {
     const first = await ServerProcess.start({ data });
     await increment(first, 'a');
     await first.end('SIGKILL');
-    const elsewhere = { ...(await ownerRecord()), bootId: 'another', hostname: 'beta' };
+    // As an earlier version wrote it, without a checksum.
+    const elsewhere = { ...(await ownerRecord()), bootId: 'another', hostname: 'beta', crc32: undefined };
     await writeFile(join(data, 'owner.json'), JSON.stringify(elsewhere));
     const { code, stderr } = await serve();
     expect(stderr).toMatch(/last used on host beta .* not left cleanly; .* start with --take-over/);
