@@ -282,7 +282,9 @@ describe('verify', () => {
     await server.end('SIGTERM');
     const before = await readdir(data);
     const text = await runTallyd(['verify', data]);
-    expect(text.stdout).toMatch(/^journal-00000001\.log: whole, .*\na start recovers 2 counters through group \d+\n/);
+    expect(text.stdout).toMatch(
+      /^journal-00000001\.log: whole, .*\n(?:\S+: whole\n){3}a start recovers 2 counters through group \d+\n/,
+    );
     const json = await runTallyd(['verify', '--json', data]);
     expect(JSON.parse(json.stdout)).toMatchObject({ isWhole: true, wouldStart: true, counters: 2, tornBytes: 0 });
     expect([beside.code, text.code, json.code]).toEqual([0, 0, 0]);
@@ -304,10 +306,10 @@ const HANGING_DISK = `
   const file = await (await import('node:fs/promises')).open('/dev/null');
   const prototype = Object.getPrototypeOf(file);
   const { datasync } = prototype;
-  // Those of a start: replica.json, journal.reach, and the first segment.
+  // Those of a start: owner.json, replica.json, journal.reach, and the first segment.
   let syncs = 0;
   prototype.datasync = function () {
-    return ++syncs > 3 ? new Promise(() => undefined) : datasync.call(this);
+    return ++syncs > 4 ? new Promise(() => undefined) : datasync.call(this);
   };
   await file.close();
 `;
