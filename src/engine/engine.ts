@@ -124,7 +124,8 @@ export class Engine implements CountingService {
       if (engine !== undefined) engine.#committer.interrupt(failure);
     };
     const site = { disk, host, segmentBytesMax, allocateBytes };
-    const journal = await Journal.open({ ...site, replay: loading, onFailure, onDamaged });
+    const table = () => new SnapshotParts(records, keys);
+    const journal = await Journal.open({ ...site, replay: loading, table, onFailure, onDamaged });
     loading.finish();
     engine = new Engine(options, journal, records, keys, groups, loading.slotOrdinals());
     return engine;

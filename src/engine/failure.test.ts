@@ -5,6 +5,7 @@ import { type SimulatedHost, simulatedHost } from '../../test/simulation/host.ts
 import { Chunk, Op } from '../counter/chunk.ts';
 import { type CountingError, ERRORS } from '../counter/errors.ts';
 import type { Durability } from '../counter/service.ts';
+import { parseFileName, SECTOR_BYTES, segmentName } from '../journal/format.ts';
 import { Engine } from './engine.ts';
 
 const FOR_GOOD = 2000;
@@ -164,6 +165,74 @@ it.each(MODES)(
     expect(await count(await open(mode))).toBe(2n);
   },
 );
+
+/** What is done to a file under the running process, given the names of its segments. */
+const losses: Readonly<Record<string, (of: SimulatedDisk, first: string, last: string) => Promise<void>>> = {
+  'the current segment is removed': (of, _first, last) => of.unlink(last),
+  'the current segment is emptied': async (of, _first, last) => (await of.open(last, 'write')).truncate(0),
+  'the current segment loses all frames': async (of, _first, last) =>
+    (await of.open(last, 'write')).truncate(SECTOR_BYTES),
+  'the current segment loses its last frame': async (of, _first, last) =>
+    (await of.open(last, 'write')).truncate(of.content(last).length - SECTOR_BYTES),
+  'a copy takes the place of the current segment': async (of, _first, last) => {
+    const content = of.content(last);
+    await of.unlink(last);
+    await (await of.open(last, 'create')).write(content, 0);
+  },
+  'an earlier segment is removed': (of, first) => of.unlink(first),
+  'the snapshot is removed': async (of) => {
+    for (const name of await of.list()) if (name.startsWith('snapshot-')) await of.unlink(name);
+  },
+};
+
+it.each(MODES.flatMap((mode) => Object.keys(losses).map((loss) => [loss, mode] as const)))(
+  'files that a start needs are written anew within seconds when %s, though traffic goes on (mode %s)',
+  async (loss, durability) => {
+    const reports: string[] = [];
+    const onFailure = (error: unknown): void => void reports.push(String(error));
+    const onRepaired = (): void => void reports.push('repaired');
+    const segmentBytesMax = 6 * SECTOR_BYTES;
+    const engine = await inTime(Engine.open({ disk, host, durability, segmentBytesMax, onFailure, onRepaired }));
+    add(engine);
+    await inTime(engine.snapshot());
+    for (let i = 0; i < 7; i++) {
+      add(engine);
+      await inTime(engine.flush());
+    }
+    await host.clock.advance(1_500);
+    const segments = (await disk.list()).filter((name) => parseFileName(name)?.kind === 'segment').sort();
+    expect(segments.length).toBeGreaterThan(1);
+    await inTime(losses[loss]?.(disk, segments[0] ?? '', segments.at(-1) ?? '') ?? Promise.reject(new Error(loss)));
+    add(engine);
+    // Where that begins a new segment, the loss is noticed at once, and the update is unknown and stated again.
+    await Promise.allSettled([inTime(engine.flush())]);
+    await host.clock.advance(3_000);
+    expect(reports).toEqual([
+      expect.stringContaining('under the running process; everything is written anew'),
+      'repaired',
+    ]);
+    add(engine);
+    await inTime(engine.flush());
+    disk = disk.crash();
+    expect(await count(await open(durability))).toBe(10n);
+  },
+);
+
+it('nothing is counted while files that are lost cannot be written anew', async () => {
+  const engine = await open('always');
+  add(engine);
+  await inTime(engine.flush());
+  await inTime(disk.unlink(segmentName(1)));
+  failFrom(disk.operations + 1, FOR_GOOD);
+  await host.clock.advance(3_000);
+  expect([engine.state, engine.info().failure]).toEqual(['failing', expect.stringContaining('ENOSPC')]);
+  const chunk = new Chunk();
+  chunk.pushName(Op.add, 'a', 1n);
+  chunk.complete = () => undefined;
+  engine.submit(chunk);
+  expect(chunk.code[0]).toBe(ERRORS.unavailable.id);
+  await expect(inTime(engine.close())).rejects.toMatchObject({ code: 'outcome_unknown' });
+});
 
 it('a flush is answered when a sync fails that was asked for while nothing else was to be written', async () => {
   const engine = await open('off');

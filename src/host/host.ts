@@ -53,6 +53,8 @@ export interface DiskFile {
   /** fdatasync: the file's bytes and size are durable. After a failure nothing may be assumed of any byte since the last success. */
   sync(): Promise<void>;
   truncate(size: number): Promise<void>;
+  /** Whether the directory has this very file under this name. */
+  hasName(name: string): Promise<boolean>;
   close(): Promise<void>;
 }
 

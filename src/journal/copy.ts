@@ -104,6 +104,7 @@ async function holdFile(file: DiskFile): Promise<DiskFile> {
     write: refuse,
     sync: refuse,
     truncate: refuse,
+    hasName: (name) => file.hasName(name),
     close: () => file.close(),
   };
 }

@@ -40,6 +40,13 @@ export class JournalFailure extends Error {
   override readonly name = 'JournalFailure';
 }
 
+/** A file that the next start needs is not there any more as it was written. */
+export class FileLost extends JournalFailure {
+  constructor(file: string) {
+    super(`${file} was removed, replaced or cut short under the running process; everything is written anew`);
+  }
+}
+
 /** A `JournalFailure` from what an operation of the disk threw; made nowhere but where such an operation is awaited. */
 export function journalFailure(error: unknown): JournalFailure {
   if (error instanceof JournalFailure) return error;

@@ -8,6 +8,8 @@
  * - Only the current segment has bytes that may not be durable; the one before was synced when it was left, or
  *   counts only up to where it was.
  * - Segment numbers only grow, also over attempts that failed; so the newest file is always the end of the chain.
+ * - Once a second, and before a segment is left, the files are looked for that a start needs. Where one is missing the journal has failed,
+ *   and a replacement is there only with a snapshot of the whole table.
  * - After a failure nothing is written until `replace` has succeeded, and then elsewhere. Until then the failed segment is the
  *   end of the journal, with all whole frames in it: what was answered once it was written is never taken back.
  * - Only an error of the disk is a failure; anything else is a fault of the program, and is passed on as it is.
@@ -15,7 +17,7 @@
 import type { Clock, Disk, Host, Random } from '../host/host.ts';
 import { assert } from '../std/assert.ts';
 import { within } from './deadline.ts';
-import { JournalFailure } from './errors.ts';
+import { FileLost, JournalFailure } from './errors.ts';
 import { FILE_HEADER_BYTES, ID_BYTES, parseFileName } from './format.ts';
 import type { GroupBuffer } from './group.ts';
 import type { Continuation, Reach, SegmentHeader } from './header.ts';
@@ -40,6 +42,8 @@ export interface JournalOptions {
   readonly allocateBytes?: number | undefined;
   /** The journal has failed between two operations: somebody has taken its directory away. */
   readonly onFailure?: ((failure: JournalFailure) => void) | undefined;
+  /** All that is counted, for a snapshot when files were lost; nothing is written meanwhile. Without it such a failure stays. */
+  readonly table?: (() => SnapshotSource) | undefined;
   /** Told of damage that a start passes over. */
   readonly onDamaged?: ((what: string) => void) | undefined;
 }
@@ -52,6 +56,11 @@ export class Journal {
   #segment: Segment;
   #nextNumber: number;
   #failure: JournalFailure | undefined;
+  /** A file is lost that the next start needs. */
+  #isBroken = false;
+  /** The files that the next start needs, by name; replaced when it changes. */
+  #needed: readonly string[];
+  readonly #table: (() => SnapshotSource) | undefined;
   #isClosed = false;
   #isSnapshotting = false;
   #bytesSinceSnapshot: number;
@@ -67,9 +76,13 @@ export class Journal {
     this.#nextNumber = segment.header.number + 1;
     this.#bytesSinceSnapshot = found.bytes;
     this.#snapshotBytes = found.snapshotBytes;
+    this.#table = options.table;
+    this.#needed = [...found.used.filter((name) => !found.obsolete.includes(name)), segment.name];
     this.#reach = new ReachFile(site, reach, {
       durablePoint: () => this.#segment.durablePoint,
-      onGone: (failure) => {
+      requireFiles: () => this.#requireFiles(),
+      onLost: (failure) => {
+        if (failure instanceof FileLost) this.#isBroken = true;
         if (this.#failure !== undefined || this.#isClosed) return;
         this.#failure = failure;
         options.onFailure?.(failure);
@@ -170,10 +183,31 @@ export class Journal {
       await this.#reach.check();
       const header = this.#nextHeader(left.durablePoint);
       this.#segment = await Segment.create(this.#site, header, restate(header.firstSequence));
-      this.#bytesSinceSnapshot += this.#segment.offset - FILE_HEADER_BYTES;
-      this.#failure = undefined;
+      this.#needed = [...this.#needed, this.#segment.name];
       left.abandon();
+      this.#bytesSinceSnapshot += this.#segment.offset - FILE_HEADER_BYTES;
+      if (this.#isBroken) await this.#restateAll(this.#failure);
+      this.#failure = undefined;
     }, true);
+  }
+
+  /** Makes the current segment, which has just been made, and a snapshot all that a start needs. @throws JournalFailure */
+  async #restateAll(failure: JournalFailure): Promise<void> {
+    if (this.#table === undefined) throw failure;
+    const { number, firstSequence } = this.#segment.header;
+    const { sequence } = this.#segment;
+    const { file, bytes } = await writeSnapshot(this.#site, this.#random, {
+      source: this.#table(),
+      beginSequence: firstSequence - 1n,
+      currentSequence: () => sequence,
+      durableThrough: async () => undefined,
+      isCancelled: () => this.#isClosed,
+    });
+    this.#isBroken = false;
+    this.#needed = [file, this.#segment.name];
+    this.#bytesSinceSnapshot = this.#segment.offset - FILE_HEADER_BYTES;
+    this.#snapshotBytes = bytes;
+    await Promise.allSettled([this.#removeBefore(number, firstSequence - 1n)]);
   }
 
   /**
@@ -202,6 +236,7 @@ export class Journal {
       const { file, bytes } = await writeSnapshot(this.#site, this.#random, request);
       this.#bytesSinceSnapshot -= bytesBefore;
       this.#snapshotBytes = bytes;
+      this.#needed = [file, ...this.#needed.filter((name) => isSegmentFrom(header.number, name))];
       await Promise.allSettled([this.#removeBefore(header.number, beginSequence)]);
       return { file, bytes, sequence: beginSequence };
     } finally {
@@ -226,6 +261,7 @@ export class Journal {
         return await work();
       } catch (error) {
         if (error instanceof JournalFailure) this.#failure = error;
+        if (error instanceof FileLost) this.#isBroken = true;
         throw error;
       }
     };
@@ -239,8 +275,23 @@ export class Journal {
     const left = this.#segment;
     await left.sync();
     await this.#reach.check();
+    await this.#requireFiles();
     this.#segment = await Segment.create(this.#site, this.#nextHeader(left.durablePoint));
+    this.#needed = [...this.#needed, this.#segment.name];
     left.leave();
+  }
+
+  /** @throws FileLost, JournalFailure when the disk does not say */
+  async #requireFiles(): Promise<void> {
+    const [segment, needed] = [this.#segment, this.#needed];
+    const { clock, disk, writeDeadlineMs } = this.#site;
+    const names = new Set(await within(clock, writeDeadlineMs, 'listing the directory', disk.list()));
+    const missing = needed.find((name) => !names.has(name));
+    // What is needed may have changed meanwhile: then the next look says.
+    if (missing !== undefined && needed === this.#needed) throw new FileLost(missing);
+    await segment.requireThere().catch((error: unknown) => {
+      if (segment === this.#segment) throw error;
+    });
   }
 
   /** Every attempt takes a number of its own. */
@@ -260,6 +311,11 @@ export class Journal {
     });
     await remove(this.#site, old);
   }
+}
+
+function isSegmentFrom(number: number, name: string): boolean {
+  const file = parseFileName(name);
+  return file?.kind === 'segment' && file.number >= number;
 }
 
 /** What was still waiting for its turn then. */

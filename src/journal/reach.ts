@@ -9,7 +9,7 @@
  */
 import { DirectoryLost, type DiskFile } from '../host/host.ts';
 import { within } from './deadline.ts';
-import { DamageError, JournalFailure } from './errors.ts';
+import { DamageError, FileLost, JournalFailure } from './errors.ts';
 import { SECTOR_BYTES, TEMPORARY_SUFFIX } from './format.ts';
 import { type Continuation, decodeReach, encodeReach, type Reach } from './header.ts';
 import type { SegmentSite } from './segment.ts';
@@ -23,8 +23,10 @@ const INTERVAL_MS = 1000;
 export interface ReachOptions {
   /** How far the journal is durable. */
   readonly durablePoint: () => Continuation | undefined;
-  /** The file is not there any more: see `check`. */
-  readonly onGone: (failure: JournalFailure) => void;
+  /** Looks for the other files that the next start needs. @throws FileLost, JournalFailure */
+  readonly requireFiles: () => Promise<void>;
+  /** The directory is gone, or a file of it. */
+  readonly onLost: (failure: JournalFailure) => void;
 }
 
 /** Keeps the file up to date, until it is closed. */
@@ -62,11 +64,12 @@ export class ReachFile {
     });
   }
 
-  /** Looks for the file, and writes it when there is something new. */
+  /** Looks for the file, and for the others, and writes it when there is something new. */
   async #write(): Promise<void> {
     try {
       const file = await this.#open();
       try {
+        await this.#options.requireFiles();
         await this.#writeSector(file);
       } finally {
         void Promise.allSettled([file.close()]);
@@ -74,7 +77,7 @@ export class ReachFile {
     } catch (error) {
       if (!(error instanceof JournalFailure)) throw error;
       // Anything else does no harm: it is tried again, and the journal itself says when the disk fails.
-      if (error instanceof DirectoryGone) this.#options.onGone(error);
+      if (error instanceof DirectoryGone || error instanceof FileLost) this.#options.onLost(error);
     }
     this.#schedule();
   }

@@ -14,7 +14,8 @@
 import type { Clock, Disk, DiskFile } from '../host/host.ts';
 import { assert } from '../std/assert.ts';
 import { within } from './deadline.ts';
-import { FILE_HEADER_BYTES, segmentName, TEMPORARY_SUFFIX, wholeSectors } from './format.ts';
+import { FileLost } from './errors.ts';
+import { FILE_HEADER_BYTES, FRAME_MAGIC, Frame, segmentName, TEMPORARY_SUFFIX, wholeSectors } from './format.ts';
 import type { GroupBuffer } from './group.ts';
 import { type Continuation, encodeSegmentHeader, type SegmentHeader } from './header.ts';
 
@@ -44,6 +45,10 @@ export class Segment {
   #durableOffset = FILE_HEADER_BYTES;
   #sequence: bigint;
   #durableSequence: bigint;
+  /** Where the last frame begins; undefined when there is none. */
+  #lastFrame: number | undefined;
+  /** The same, when the file was last looked at. */
+  #seenFrame = FILE_HEADER_BYTES;
   /** Behind the last frame that says more than how far the file is durable. */
   #contentEnd = FILE_HEADER_BYTES;
   /** The file has been written through this. */
@@ -132,6 +137,7 @@ export class Segment {
       await within(clock, writeDeadlineMs, `writing ${this.name}`, this.#file.write(part, offset));
       offset += part.length;
     }
+    this.#lastFrame = this.#offset;
     this.#offset = offset;
     this.#sequence = group.sequence;
     this.#statedOffset = stated;
@@ -173,6 +179,40 @@ export class Segment {
     await within(this.#site.clock, this.#site.writeDeadlineMs, `syncing ${this.name}`, this.#file.sync());
     this.#durableOffset = offset;
     this.#durableSequence = sequence;
+  }
+
+  /**
+   * Looks whether the file is there under its name, with its header, its first and last frame, and the one that was the last at the look before:
+   * what is written behind a part that was cut off makes the file as long as it was.
+   * @throws FileLost, JournalFailure when the disk does not say
+   */
+  async requireThere(): Promise<void> {
+    const { clock, writeDeadlineMs } = this.#site;
+    const [file, end, last] = [this.#file, this.#offset, this.#lastFrame];
+    const frames = last === undefined ? [] : [...new Set([FILE_HEADER_BYTES, this.#seenFrame, last])];
+    const looks = Promise.all([
+      file.hasName(this.name),
+      file.size().then((size) => size >= end),
+      this.#hasHeader(),
+      ...frames.map((offset) => this.#hasFrame(offset)),
+    ]);
+    const isThere = await within(clock, writeDeadlineMs, `reading ${this.name}`, looks);
+    if (isThere.includes(false)) throw new FileLost(this.name);
+    this.#seenFrame = last ?? this.#seenFrame;
+  }
+
+  async #hasHeader(): Promise<boolean> {
+    const bytes = new Uint8Array(FILE_HEADER_BYTES);
+    await this.#file.read(bytes, 0);
+    return Buffer.compare(bytes, encodeSegmentHeader(this.header)) === 0;
+  }
+
+  async #hasFrame(offset: number): Promise<boolean> {
+    const view = new DataView(new ArrayBuffer(Frame.payload));
+    await this.#file.read(new Uint8Array(view.buffer), offset);
+    return (
+      view.getUint32(Frame.magic, true) === FRAME_MAGIC && view.getBigUint64(Frame.offset, true) === BigInt(offset)
+    );
   }
 
   /** Closes the file in the background; nothing depends on how that ends. */

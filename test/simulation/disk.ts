@@ -124,6 +124,10 @@ export class SimulatedDisk implements Disk {
     return this.#inode(name).bytes.slice();
   }
 
+  async isNamed(inode: Inode, name: string): Promise<boolean> {
+    return this.#isGone ? forever() : this.#names.get(name) === inode;
+  }
+
   async list(): Promise<string[]> {
     return this.#isGone ? forever() : [...this.#names.keys()];
   }
@@ -257,6 +261,10 @@ class SimulatedFile implements DiskFile {
   truncate(size: number): Promise<void> {
     const work = () => this.#inode.truncate(size);
     return this.#disk.operate(work, () => this.#random.chance(0.5) && work());
+  }
+
+  hasName(name: string): Promise<boolean> {
+    return this.#disk.isNamed(this.#inode, name);
   }
 
   async close(): Promise<void> {

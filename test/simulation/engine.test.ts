@@ -50,6 +50,7 @@ function lying(disk: Disk, operation: 'sync' | 'syncDirectory'): Disk {
     write: (bytes, position) => honest.write(bytes, position),
     sync: maybe('sync', () => honest.sync()),
     truncate: (size) => honest.truncate(size),
+    hasName: (name) => honest.hasName(name),
     close: () => honest.close(),
   });
   return {

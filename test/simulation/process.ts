@@ -71,6 +71,7 @@ export class SimulatedProcess implements Host {
       write: (bytes, position) => this.answer(inner.write(bytes, position)),
       sync: () => this.answer(inner.sync()),
       truncate: (size) => this.answer(inner.truncate(size)),
+      hasName: (name) => this.answer(inner.hasName(name)),
       close: () => this.answer(inner.close()),
     });
     return {

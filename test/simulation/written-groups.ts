@@ -38,6 +38,7 @@ export class WrittenGroups {
       },
       sync: () => file.sync(),
       truncate: (size) => file.truncate(size),
+      hasName: (of) => file.hasName(of),
       close: () => file.close(),
     };
   }

@@ -196,6 +196,10 @@ class TracedSegment implements DiskFile {
     return this.write();
   }
 
+  hasName(): Promise<boolean> {
+    return Promise.resolve(true);
+  }
+
   close(): Promise<void> {
     return Promise.resolve();
   }

@@ -38,7 +38,7 @@ export class NodeDisk implements Disk {
       await this.#requireSame();
       await this.#requireOwned?.();
     }
-    return new NodeDiskFile(await open(join(this.#directory, name), FLAGS[mode], FILE_MODE));
+    return new NodeDiskFile(await open(join(this.#directory, name), FLAGS[mode], FILE_MODE), this.#directory);
   }
 
   /** A path may lead to another directory than before: this one was moved, and a copy put in its place. */
@@ -74,9 +74,11 @@ export class NodeDisk implements Disk {
 
 class NodeDiskFile implements DiskFile {
   readonly #handle: FileHandle;
+  readonly #directory: string;
 
-  constructor(handle: FileHandle) {
+  constructor(handle: FileHandle, directory: string) {
     this.#handle = handle;
+    this.#directory = directory;
   }
 
   async size(): Promise<number> {
@@ -109,6 +111,17 @@ class NodeDiskFile implements DiskFile {
 
   truncate(size: number): Promise<void> {
     return this.#handle.truncate(size);
+  }
+
+  async hasName(name: string): Promise<boolean> {
+    const own = await this.#handle.stat({ bigint: true });
+    try {
+      const named = await stat(join(this.#directory, name), { bigint: true });
+      return named.dev === own.dev && named.ino === own.ino;
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
+      throw error;
+    }
   }
 
   close(): Promise<void> {
