@@ -1,12 +1,12 @@
 /**
- * A chunk: the commands that a door hands to the counting service at once, as columns, and their outcomes.
- * Chunk in, completion out: the service applies all commands of a chunk in order, with no others in between (in one group, if
- * it is all or nothing, has a key, or transactions), fills the outcome columns and calls `complete()` exactly once, when everything the outcomes tell is durable (as the
- * durability mode asks). Until then the chunk belongs to the service; the bytes its names lie in only until `submit`
- * returns, so a service that needs them longer calls `keepNames`.
+ * A chunk: the commands that a door hands to the counting service together, as columns, and their outcomes. The service
+ * applies all commands of a chunk in order, with no others in between (in one group if the chunk is all or nothing, has
+ * a key, or has transactions). It fills the outcome columns and calls `complete()` exactly once, when everything that
+ * the outcomes show is durable (as the durability mode requires). Until then the chunk belongs to the service. The
+ * bytes of the names belong to it only until `submit` returns, so a service that needs them longer calls `keepNames`.
  *
- * Columns instead of objects, because a door reuses one chunk per connection and a pipeline of thousands of
- * increments then allocates nothing. What few commands have (bounds, deadlines, keys) is an object in `options`.
+ * Columns instead of objects: a door reuses one chunk per connection, so a pipeline of thousands of increments
+ * allocates nothing. What few commands have (bounds, deadlines, keys) is an object in `options`.
  */
 import { assert } from '../std/assert.ts';
 import { grown, viewOf } from '../std/columns.ts';
@@ -15,7 +15,7 @@ import { readInt64, writeInt64 } from './int64.ts';
 import { Kind, SUFFIX_BYTES } from './key.ts';
 import { CHUNK_COMMANDS_MAX } from './limits.ts';
 
-/** What a command does. The comment says which outcome columns mean what. */
+/** What a command does. The comments define the outcome columns. */
 export const Op = {
   /** `value`: the count, 0 when absent; EXISTED. */
   get: 0,
@@ -39,7 +39,7 @@ export const Flag = {
   saturated: 4,
   /** Answered from an idempotency record: this time nothing was applied. */
   replayed: 8,
-  /** A shared counter that is not known here while its store is away: `value` is what this replica has counted on it. */
+  /** A shared counter that is not known here while its store is unreachable: `value` is this replica's own count. */
   partial: 16,
 } as const;
 
@@ -49,29 +49,29 @@ export type DeadlineChange =
   | { readonly kind: 'at'; readonly unixMs: number }
   | { readonly kind: 'persist' };
 
-/** An idempotency key and what it was used for. */
+/** An idempotency key and the request it identifies. */
 export interface IdempotencyKey {
   /** `request`: kept for a time; `import`: the id of an import's chunk, kept for good. */
   readonly scope: 'request' | 'import';
   /** 1 to 255 characters, printable ASCII. */
   readonly key: string;
-  /** Digest of the request, in hex (at most 32 bytes): the same key with another one is refused. */
+  /** Digest of the request, in hex (at most 32 bytes): the same key with another digest is refused. */
   readonly fingerprint: string;
-  /** Of an import's chunk: the id of all content before it, unless it is the first. */
+  /** For an import's chunk: the id of all content before it; absent for the first. */
   readonly after?: string | undefined;
   /**
-   * Of an import's chunk: ids of the content through some places after its beginning, by length, its own among them. When the
-   * content through one of them was taken, or other content after the same beginning, the chunk is refused.
+   * For an import's chunk: ids of the content through some places after its beginning, by length, including its own. If
+   * one of them, or other content after the same beginning, was already accepted, the chunk is refused.
    */
   readonly places?: readonly string[] | undefined;
 }
 
-/** What few commands carry. */
+/** Options that few commands have. */
 export interface CommandOptions {
-  /** Bounds for this update, on top of the policy's. The tighter one counts. */
+  /** Bounds for this update, in addition to the policy's. The tighter one applies. */
   readonly floor?: bigint | undefined;
   readonly ceiling?: bigint | undefined;
-  /** At a bound, or at the end of 64 bits, apply what fits instead of refusing. */
+  /** At a bound or at the limits of 64 bits, apply the part that fits instead of refusing. */
   readonly saturate?: boolean | undefined;
   /** For add and set. Without it an add keeps the deadline and a set removes it (as Redis does) or begins its policy's anew, unless `keepDeadline`. */
   readonly deadline?: DeadlineChange | undefined;
@@ -87,37 +87,37 @@ export interface CommandOptions {
   readonly id?: IdempotencyKey | undefined;
 }
 
-/** The counter exists, or it does not; or its count is one, or none, of these, of which undefined means that it is absent. */
+/** The counter exists, or does not; or its count is one, or none, of these. `undefined`: an absent counter. */
 export type Condition =
   | 'exists'
   | 'absent'
   | { readonly is: 'one' | 'none'; readonly of: readonly (bigint | undefined)[] };
 
-/** Whether a counter that is like that meets the condition. */
+/** Whether a counter in this state meets the condition. */
 export function meets(condition: Condition, exists: boolean, value: bigint): boolean {
   if (typeof condition === 'string') return (condition === 'exists') === exists;
   return condition.of.includes(exists ? value : undefined) === (condition.is === 'one');
 }
 
-/** A counter as a refused update has left it. */
+/** A counter's state after a refused update. */
 export interface Standing {
   readonly value: bigint;
-  /** Time left until it expires; undefined: it does not. */
+  /** Time until it expires; undefined: never. */
   readonly ttlMs: number | undefined;
 }
 
-/** Whom a read of a shared counter asks: what is known here, the store, or the authority, which no shared counter has yet. */
+/** Where a shared counter is read: here, in the store, or at the authority, which no shared counter has yet. */
 export type Consistency = 'local' | 'region' | 'strong';
 
 const noCompletion = (): void => {
   throw new Error('a chunk was submitted without a completion');
 };
 const encoder = new TextEncoder();
-/** Names beyond this are let go when a chunk is emptied, so that what pools of chunks hold is bounded. */
+/** A name buffer longer than this is released when a chunk is emptied, which bounds the memory of chunk pools. */
 const IDLE_NAMES_BYTES_MAX = 256 * 1024;
 const OWN_BYTES_MIN = 512;
 
-/** A buffer that names lie in, and the same bytes to be read by words. */
+/** A buffer with names, and the same bytes as words. */
 interface NameBytes {
   readonly bytes: Uint8Array;
   readonly view: DataView;
@@ -131,41 +131,41 @@ export class Chunk {
   nameLength: Int32Array;
   /** Two lanes per command. */
   amount: Int32Array;
-  /** Of a service some of whose counters are shared: a `Route` per command. */
+  /** For a service with shared counters: a `Route` per command. */
   route: Uint8Array;
   /** Sparse: empty while no command has options. */
   readonly options: (CommandOptions | undefined)[] = [];
 
-  /** What the names denote; of a kind with a suffix, it follows each name. */
+  /** What the names denote; if the kind has a suffix, it follows each name. */
   kind: Kind = Kind.counter;
-  /** All or nothing: when one command is refused, none is applied and the others say `atomic_refused`. */
+  /** All or nothing: if one command is refused, none is applied and the others get `atomic_refused`. */
   atomic = false;
-  /** Commands that belong together, `[from, to)`, as from and to in turn: nobody sees some of them without the others. */
+  /** Transactions: ranges `[from, to)`, as from and to in turn. No reader sees a part of one. */
   readonly transactions: number[] = [];
   /** Covers the whole chunk. */
   key: IdempotencyKey | undefined = undefined;
-  /** Of shared counters. */
+  /** For shared counters. */
   consistency: Consistency = 'local';
-  /** Of an earlier chunk, by any replica: what it changed is in the outcomes of this one. Empty: none. */
+  /** The token of an earlier chunk on any replica: the outcomes of this chunk include its changes. Empty: none. */
   session = '';
-  /** The caller can tell a PARTIAL value from a whole one; otherwise such commands are refused. */
+  /** The caller can distinguish a PARTIAL value from a whole one; otherwise such commands are refused. */
   acceptsPartial = false;
 
   /** `DONE`, or why the chunk as a whole was refused or is unknown; the columns then mean nothing. */
   refusal: number = DONE;
   /** The outcomes come from the idempotency record of an earlier chunk. */
   replayed = false;
-  /** With `import_overlaps`: the last of the places through which the content was taken, after a `>` when more was. Empty: none. */
+  /** With `import_overlaps`: the last place through which content was accepted, after `>` if more was. Empty: none. */
   overlap = '';
-  /** With `idempotency_full`: when to come again. 0: not known. */
+  /** With `idempotency_full`: when to retry. 0: not known. */
   retryAfterMs = 0;
-  /** The region's shared counters are as they were at this time, Unix ms, or later. 0: everything is decided here. */
+  /** Shared counters of the region are current as of this time, Unix ms, or later. 0: everything is decided here. */
   asOfMs = 0;
-  /** For `session` of a later chunk, when shared counters were changed. */
+  /** The token for `session` of a later chunk, if shared counters were changed. */
   sessionToken = '';
-  /** The journal's group that makes durable, at the latest, what the chunk has changed, and what it has read. 0: there is none. */
+  /** When this journal group is durable, so is everything that the chunk changed and read. 0: none. */
   sequence = 0n;
-  /** When the chunk was applied, by the service's clock, Unix ms; a replay tells the original's. */
+  /** When the chunk was applied, by the service's clock, Unix ms; a replay returns the original time. */
   appliedAtMs = 0;
   /** Per command: `DONE` or an id of the error catalogue. */
   code: Uint8Array;
@@ -179,9 +179,9 @@ export class Chunk {
   complete: () => void = noCompletion;
 
   #capacity: number;
-  /** Where the names lie: `#lent` or `#own`. */
+  /** The buffer with the names: `#lent` or `#own`. */
   #names: NameBytes;
-  /** The door's buffer that names lay in last: most often the next ones do again. */
+  /** The door's buffer of the last names; the next ones are usually in it, too. */
   #lent: NameBytes;
   #own: NameBytes;
   #ownUsed = 0;
@@ -203,7 +203,7 @@ export class Chunk {
     this.updatedAt = new Uint32Array(capacity);
   }
 
-  /** The buffer that the names lie in: the door's own, or the one that `pushName` writes to. */
+  /** The buffer with the names: the door's own, or the one that `pushName` writes to. */
   get names(): Uint8Array {
     return this.#names.bytes;
   }
@@ -213,12 +213,12 @@ export class Chunk {
     this.#names = this.#lent;
   }
 
-  /** The same bytes, to be read by words. */
+  /** The same bytes as words. */
   get namesView(): DataView {
     return this.#names.view;
   }
 
-  /** Empties the chunk for reuse; its columns stay, buffers of usual size and `complete` too. */
+  /** Empties the chunk for reuse; it keeps its columns, buffers of usual size, and `complete`. */
   reset(): void {
     this.count = 0;
     if (this.#own.bytes.length > IDLE_NAMES_BYTES_MAX) this.#own = nameBytes(new Uint8Array(OWN_BYTES_MIN));
@@ -244,8 +244,8 @@ export class Chunk {
   }
 
   /**
-   * Appends a command whose name lies in `names` at `[start, start + length)`; the name's length and encoding
-   * are checked by the service. The amount's lanes: `add`: what to add; `set`: the value.
+   * Appends a command whose name is in `names` at `[start, start + length)`; the service checks the name's length and
+   * encoding. The amount's lanes: `add`: what to add; `set`: the value.
    * @returns the command's position.
    */
   push(op: Op, start: number, length: number, low: number, high: number): number {
@@ -291,7 +291,7 @@ export class Chunk {
     return i;
   }
 
-  /** The same with a name that lies in `names`, and the amount's lanes. */
+  /** The same with a name in `names`, and the amount's lanes. */
   pushSlotBytes(
     op: Op,
     names: Uint8Array,
@@ -313,7 +313,7 @@ export class Chunk {
     return this.push(op, start, length, low, high);
   }
 
-  /** Copies the names, if they lie in a buffer of the door's, so that the door may use that for other things. */
+  /** Copies the names if they are in the door's buffer, so that the door can reuse it. */
   keepNames(): void {
     if (this.#names === this.#own) return;
     const suffix = SUFFIX_BYTES[this.kind];
@@ -341,9 +341,9 @@ export class Chunk {
   }
 
   /**
-   * What the refusal of command `i` says of the counter as it stays; undefined: it was not refused for overflow or a
-   * bound, or only a part of the count is known. The columns of such a refusal: `value` and EXISTED as of a read,
-   * `other` the deadline in Unix ms, 0 for none.
+   * The counter's state in the refusal of command `i`; undefined if it was not refused for overflow or a bound, or if
+   * only a part of the count is known. The columns of such a refusal: `value` and EXISTED as for a read, `other` the
+   * deadline in Unix ms, 0 for none.
    */
   standing(i: number): Standing | undefined {
     if (!BOUND_REFUSALS.has(this.code[i]) || this.hasFlag(i, Flag.partial)) return undefined;
@@ -358,7 +358,7 @@ export class Chunk {
     return (this.flags[i] & flag) !== 0;
   }
 
-  /** Character by character: for names of usual length faster than the encoder, which needs a view to write to. */
+  /** Character by character: for usual lengths this is faster than the encoder, which needs a view to write to. */
   #writeName(name: string, start: number): number {
     const names = this.#own.bytes;
     for (let i = 0; i < name.length; i++) {

@@ -1,11 +1,11 @@
-/** What the error catalogue says of one error: see `errors.ts`. */
+/** One entry of the error catalogue: see `errors.ts`. */
 export interface CatalogueEntry {
   readonly id: number;
   readonly outcome: 'refused' | 'unknown';
   readonly httpStatus: number;
-  /** RESP error text, as Redis words it where Redis has it; without a leading minus. */
+  /** RESP error text, in Redis's wording if Redis has this error; without the leading minus. */
   readonly resp: string;
-  /** What happened and what to do, one sentence for people. */
+  /** What happened and what to do, in one readable sentence. */
   readonly message: string;
 }
 

@@ -1,12 +1,12 @@
 /**
- * The error catalogue: everything that can be said to a caller, with its stable code. Three mappings read it:
- * HTTP (status and problem+json), RESP (the reply's text) and the CLI (exit code by `outcome`).
+ * The error catalogue: every error that a caller can get, with its stable code. Three mappings read it: HTTP (status
+ * and problem+json), RESP (the reply's text) and the CLI (exit code by `outcome`).
  *
- * `outcome` is what the caller may conclude: `refused`: nothing changed, and nothing will; `unknown`: it may
- * or may not have been counted, and only a retry with the same idempotency key tells.
+ * `outcome` is what the caller may conclude. `refused`: nothing changed, and nothing will. `unknown`: the update may or
+ * may not have been counted; only a retry with the same idempotency key settles it.
  *
- * Ids are what a chunk's outcome column holds, and idempotency records on disk do, so neither they nor the codes,
- * which callers see, ever change or come to mean something else. (12 was never used.)
+ * Ids are stored in a chunk's outcome column and in idempotency records on disk, and callers see the codes. So neither
+ * ever changes or gets another meaning. (12 was never used.)
  */
 
 import { type CatalogueEntry, entry } from './error-entry.ts';
@@ -335,13 +335,13 @@ export const ERRORS = {
 /** A stable error code, as callers see it. */
 export type ErrorCode = keyof typeof ERRORS;
 
-/** The id in an outcome column that means: done. */
+/** The id in an outcome column for success. */
 export const DONE = 0;
 
-/** Ids of the refusals that depend on the count as it was: overflow and the bounds. */
+/** Ids of the refusals that depend on the current count: overflow and the bounds. */
 export const BOUND_REFUSALS = idsOf(ERRORS.overflow, ERRORS.below_floor, ERRORS.above_ceiling);
 
-/** Ids of the refusals of an idempotency key for the time in it. */
+/** Ids of the refusals of an idempotency key because of its time. */
 export const KEY_TIME_REFUSALS = idsOf(ERRORS.idempotency_expired, ERRORS.idempotency_from_future);
 
 function idsOf(...entries: readonly CatalogueEntry[]): ReadonlySet<number> {
@@ -356,7 +356,7 @@ export function errorCode(id: number): ErrorCode {
   return codesById[id] ?? 'internal';
 }
 
-/** What only some errors tell. */
+/** Details that only some errors have. */
 export interface CountingErrorDetails {
   readonly cause?: unknown;
   readonly retryAfterMs?: number;
@@ -368,11 +368,11 @@ export interface CountingErrorDetails {
 export class CountingError extends Error {
   override readonly name = 'CountingError';
   readonly code: ErrorCode;
-  /** Milliseconds after which a retry makes sense, where that is known. */
+  /** Milliseconds after which to retry, if known. */
   readonly retryAfterMs: number | undefined;
-  /** Refused by a bound or for overflow: the count as it stays, where that is known. */
+  /** Refused for a bound or an overflow: the current count, if known. */
   readonly value: bigint | undefined;
-  /** Refused by a bound: seconds until the counter expires, rounded up; undefined when it does not. */
+  /** Refused for a bound: seconds until the counter expires, rounded up; undefined if it does not. */
   readonly ttlSeconds: number | undefined;
 
   constructor(code: ErrorCode, detail?: string, options: CountingErrorDetails = {}) {

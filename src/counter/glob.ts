@@ -1,10 +1,9 @@
 /**
- * Redis-style patterns over bytes: `*`, `?`, `[abc]`, `[a-z]`, `[^a]`, and a backslash before a byte that is
- * meant literally.
+ * Redis-style patterns over bytes: `*`, `?`, `[abc]`, `[a-z]`, `[^a]`, and a backslash before a literal byte.
  *
- * A pattern becomes an automaton with a state behind each of its elements, and a name is read once, with the set of all states
- * that are reached as bits: the time is that of the name's length, whatever the pattern (Redis's own matcher once took
- * exponential time).
+ * A pattern becomes an automaton with a state after each of its elements. A name is read once, and the set of reached
+ * states is kept as bits. So the time depends only on the name's length, not on the pattern (Redis's own matcher once
+ * took exponential time).
  */
 import { CountingError } from './errors.ts';
 import { NAME_BYTES_MAX, PATTERN_BYTES_MAX } from './limits.ts';
@@ -21,17 +20,17 @@ const BYTES = 256;
 const encoder = new TextEncoder();
 
 export class Glob {
-  /** Elements that take a byte each. More than a name has bytes never match. */
+  /** Elements that take one byte each. A pattern with more of them than a name has bytes never matches. */
   readonly #elements: number;
   /** Words of a set of states. */
   readonly #words: number;
   /** Per byte: the states from which an element takes it to the next. */
   readonly #takes: Int32Array;
-  /** States that a star keeps, whatever comes. */
+  /** States that a star keeps on any byte. */
   readonly #stays: Int32Array;
   readonly #reached: Int32Array;
 
-  /** @throws CountingError invalid_pattern when it is too long */
+  /** @throws CountingError invalid_pattern if it is too long */
   constructor(pattern: string) {
     const bytes = encoder.encode(pattern);
     if (bytes.length > PATTERN_BYTES_MAX) throw new CountingError('invalid_pattern');
@@ -61,12 +60,12 @@ export class Glob {
     }
   }
 
-  /** What matching a long name takes, in tenths of a microsecond, about. */
+  /** The approximate cost of matching a long name, in tenths of a microsecond. */
   get steps(): number {
     return 4 * this.#words;
   }
 
-  /** Whether the whole of `bytes[start, end)`, a name, matches. */
+  /** Whether the whole name `bytes[start, end)` matches. */
   matches(bytes: Uint8Array, start: number, end: number): boolean {
     if (this.#elements > NAME_BYTES_MAX) return false;
     const reached = this.#reached.fill(0);
@@ -88,7 +87,7 @@ export class Glob {
   }
 }
 
-/** Marks the bytes that the element at `at` takes. @returns the position behind it. */
+/** Marks the bytes that the element at `at` takes. @returns the position after it. */
 function readElement(pattern: Uint8Array, at: number, taken: Uint8Array): number {
   const element = pattern[at];
   if (element === QUESTION) {

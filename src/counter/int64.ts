@@ -1,7 +1,7 @@
 /**
- * Exact signed 64-bit integers as two 32-bit lanes in an `Int32Array`: `[2i]` the low lane, `[2i + 1]` the
- * high one, which on a little-endian machine is what a `BigInt64Array` over the same buffer sees. The path of
- * an increment uses the lanes and allocates nothing; everything else may use `bigint`.
+ * Exact signed 64-bit integers as two 32-bit lanes in an `Int32Array`: `[2i]` the low lane, `[2i + 1]` the high one,
+ * which on a little-endian machine is what a `BigInt64Array` over the same buffer sees. An increment uses the lanes and
+ * allocates nothing; other code may use `bigint`.
  */
 
 export const INT64_MIN = -(2n ** 63n);
@@ -23,7 +23,7 @@ export function int64OfLanes(low: number, high: number): bigint {
   return isExact ? BigInt(high * TWO_TO_32 + (low >>> 0)) : (BigInt(high) << 32n) | BigInt(low >>> 0);
 }
 
-/** The nearest that does. */
+/** Clamps to the signed 64-bit range. */
 export function clampInt64(value: bigint): bigint {
   if (value > INT64_MAX) return INT64_MAX;
   return value < INT64_MIN ? INT64_MIN : value;
@@ -74,7 +74,7 @@ export function readInt64(lanes: Int32Array, at: number): bigint {
 
 /**
  * Parses a decimal integer as Redis does: an optional minus, no plus, no leading zeros, no `-0`, no blanks.
- * @returns false when the bytes are anything else or do not fit in 64 bits; `out` is then untouched.
+ * @returns false if the bytes are no such integer or do not fit in 64 bits; `out` is then untouched.
  */
 export function parseInt64(bytes: ArrayLike<number>, start: number, end: number, out: Int32Array, at: number): boolean {
   const negative = start < end && bytes[start] === DASH;
@@ -104,7 +104,7 @@ export function parseInt64(bytes: ArrayLike<number>, start: number, end: number,
   return true;
 }
 
-/** The value of the digits in [start, end), 0 for none, -1 when one is not a digit. */
+/** The value of the digits in [start, end), 0 for none, -1 if one is not a digit. */
 function parseDigits(bytes: ArrayLike<number>, start: number, end: number): number {
   let value = 0;
   for (let i = start; i < end; i++) {
@@ -117,7 +117,7 @@ function parseDigits(bytes: ArrayLike<number>, start: number, end: number): numb
 
 /**
  * Writes the decimal text of a lane pair into `out` from `at` on (at most 20 bytes).
- * @returns the position behind the last byte.
+ * @returns the position after the last byte.
  */
 export function formatInt64(low: number, high: number, out: Uint8Array, at: number): number {
   // Two's complement of a number below 2^53 is exact in a double: high * 2^32 + low.

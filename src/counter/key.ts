@@ -1,7 +1,7 @@
 /**
- * What names a record inside a replica: `(kind, name, suffix)`. Users choose only the name, of the kind
- * `counter`; what the product derives from a counter has another kind and carries its parameters in the
- * suffix, so that it can neither collide with a name that a user chose nor outgrow the name's 255 bytes.
+ * The key of a record inside a replica: `(kind, name, suffix)`. Users choose only the name, of the kind `counter`.
+ * Records that the product derives from a counter have another kind and carry their parameters in the suffix, so they
+ * cannot collide with a user's name or exceed its 255 bytes.
  */
 
 export const Kind = {

@@ -1,13 +1,13 @@
 /**
- * Policies: what kind of counter a name pattern denotes. The first policy whose pattern matches a name
- * decides; a name that none matches has the default, which asks for nothing special.
+ * Policies: what kind of counter a name pattern denotes. The first policy whose pattern matches a name applies; a name
+ * that no pattern matches has the default, which has no special rules.
  */
 import { Glob } from './glob.ts';
 
 export const SCOPES = ['shared', 'local'] as const;
 export const ACKS = ['journal', 'store'] as const;
 export const READS = ['durable', 'dirty'] as const;
-/** What an update of a shared counter waits for: that it is durable here, or that the store has confirmed it. */
+/** When an update of a shared counter is acknowledged: once it is durable here, or once the store has confirmed it. */
 export type Ack = (typeof ACKS)[number];
 
 export interface Policy {
@@ -17,15 +17,15 @@ export interface Policy {
   readonly floor?: bigint | undefined;
   /** Refuse an update whose result would be above. */
   readonly ceiling?: bigint | undefined;
-  /** At a bound apply what fits instead of refusing, also when the request does not ask for it. */
+  /** At a bound apply what fits instead of refusing, even if the request does not ask for it. */
   readonly saturate?: boolean | undefined;
   /** A counter lives this long after its creation, or after a set, in ms, unless a request gives it another deadline. */
   readonly ttlMs?: number | undefined;
   /** With a store: `local` counters stay on the node that took their updates (default `shared`). */
   readonly scope?: (typeof SCOPES)[number] | undefined;
-  /** With a store: `store`: an update of a shared counter is answered when the store has confirmed it. */
+  /** With a store: `store` acknowledges an update of a shared counter when the store has confirmed it. */
   readonly ack?: Ack | undefined;
-  /** While the store is away: RESP, too, is answered with what this node alone has counted, instead of an error. */
+  /** While the store is unreachable: RESP, too, answers with this node's own count instead of an error. */
   readonly partial?: boolean | undefined;
   /** `dirty`: reads show what is not yet durable (default `durable`). */
   readonly reads?: (typeof READS)[number] | undefined;

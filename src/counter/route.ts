@@ -1,4 +1,4 @@
-/** What a service asks of a command before it carries it out. */
+/** What a service determines about a command before it executes it. */
 import { Op } from './chunk.ts';
 
 /** Whether an operation changes nothing. */
@@ -6,13 +6,13 @@ export function isRead(op: Op): boolean {
   return op === Op.get || op === Op.deadline;
 }
 
-/** Who carries a command out. */
+/** Which part executes a command. */
 export const Route = {
   /** This replica alone: the counter is not shared. */
   local: 0,
   /** This replica, on its own slot of a shared counter: at once. */
   slot: 1,
-  /** Whoever decides for all replicas. */
+  /** The authority that decides for all replicas. */
   decided: 2,
 } as const;
 export type Route = (typeof Route)[keyof typeof Route];

@@ -1,22 +1,22 @@
 /**
- * The interface of a service that counts: what the doors (HTTP, RESP, embedding) talk to and the engine
- * implements. Chunk in, completion out, never a returned value: reads wait for syncs too, and the engine may
- * one day live in another thread.
+ * The interface of a counting service: the doors (HTTP, RESP, embedding) call it and the engine implements it. A chunk
+ * goes in and a completion comes out, never a returned value: reads wait for syncs too, and the engine may one day live
+ * in another thread.
  */
 import type { Chunk } from './chunk.ts';
 
 export interface CountingService {
   /**
-   * Applies the chunk's commands in order, in one group, and calls `chunk.complete()` exactly once: when the
-   * outcomes are durable as the durability mode asks, or known to be refused or unknown. May call it before
-   * returning (reads of what is durable already). Never throws on bad input: the outcome says it. When too
-   * much is waiting for the disk the chunk waits its turn; doors bound what they have under way.
+   * Applies the chunk's commands in order, in one group, and calls `chunk.complete()` exactly once: when the outcomes
+   * are durable as the durability mode requires, or known to be refused or unknown. May call it before returning (reads
+   * of durable records). Never throws on bad input: the outcome reports it. If too much is waiting for the disk, the
+   * chunk waits for its turn; doors bound their pending work.
    */
   submit(chunk: Chunk): void;
 
   /**
-   * One page of the counters, in no particular order. A counter that exists from the first page to the last
-   * comes exactly once; one that comes or goes meanwhile may or may not. Shows only what is durable.
+   * One page of the counters, in no particular order. A counter that exists from the first page to the last is listed
+   * exactly once; one that is created or deleted meanwhile may or may not be. Shows only durable values.
    * @throws CountingError invalid_cursor, unavailable
    */
   scan(request: ScanRequest): Promise<ScanPage>;
@@ -31,7 +31,7 @@ export interface CountingService {
 }
 
 export interface ScanRequest {
-  /** From the page before; undefined to start. */
+  /** From the previous page; undefined to start. */
   readonly cursor?: string | undefined;
   /** Redis-style glob over the name's bytes: `*`, `?`, `[a-z]`, `[^x]`, backslash. Undefined: all. */
   readonly match?: string | undefined;
@@ -75,48 +75,48 @@ export interface ServiceInfo {
   readonly syncs: number;
   readonly commands: number;
   readonly journalBytes: number;
-  /** Memory of counters, their deadlines and ids of imports, and how much it may become: then new ones are refused. */
+  /** Memory of counters, their deadlines and ids of imports, and its limit, at which new ones are refused. */
   readonly tableBytes: number;
   readonly tableBytesMax: number;
   readonly idempotencyRecords: number;
   readonly idempotencyBytes: number;
-  /** What the journal failed with, while `failing`. */
+  /** The journal's error, while `failing`. */
   readonly failure: string | undefined;
   /** Of the store that nodes share, where there is one. */
   readonly store?: StoreInfo | undefined;
 }
 
-/** How it stands between this replica and the store. */
+/** The state between this replica and the store. */
 export interface StoreInfo {
   /** This replica's id. */
   readonly replica: string;
-  /** Whether what the store confirms is never taken back. */
+  /** Whether the store never loses what it has confirmed. */
   readonly isDurable: boolean;
   /** Whether it answered lately. */
   readonly isAnswering: boolean;
-  /** What was confirmed at this time, Unix ms, is known here; 0: nothing yet. */
+  /** Everything confirmed at this time, Unix ms, is known here; 0: nothing yet. */
   readonly asOfMs: number;
   /** Shared counters that are held here, and an estimate of the memory for them. */
   readonly held: number;
   readonly heldBytes: number;
   /** Slots that the store has yet to confirm. */
   readonly backlog: number;
-  /** Calls that brought slots there, and slots in them. */
+  /** Calls that sent slots to the store, and the slots in them. */
   readonly calls: number;
   readonly slotsSent: number;
-  /** Counters read from there; counters that left memory for it. */
+  /** Counters read from the store; counters evicted from memory. */
   readonly loads: number;
   readonly evicted: number;
-  /** How often the store has said what cannot be so: records that cannot be read, slots with two contents. */
+  /** How often the store returned something impossible: unreadable records, slots with two contents. */
   readonly damaged: number;
-  /** How often it has gone back in time: what it had confirmed was lost there, and was told to it again. */
+  /** How often it went back in time: it had lost confirmed state, which was sent again. */
   readonly wentBack: number;
   /** Commands that found their counter here, and those that did not. */
   readonly hits: number;
   readonly misses: number;
 }
 
-/** When an update is answered: after its fdatasync; after its write, synced every second; at once. */
+/** When an update is acknowledged: after its fdatasync; after its write, synced every second; at once. */
 export type Durability = 'always' | 'interval' | 'off';
 
 export const DURABILITIES: readonly Durability[] = ['always', 'interval', 'off'];

@@ -1,19 +1,19 @@
 /**
- * A cut: the one record by which a counter is reset, set, deleted, or rid of a dead replica's slot. It says "the
- * value was `base` when these slots stood so"; what it had not seen survives it. Only one authority makes the cuts
- * of a counter, by compare-and-set, so `(version, author)` names one content; and a cut is one atomic record,
- * never merged field by field.
+ * A cut: the one record that resets, sets or deletes a counter, or folds a dead replica's slot. It says "the value was
+ * `base` when these slots stood so"; updates that it had not seen survive it. Only one authority makes the cuts of a
+ * counter, by compare-and-set, so `(version, author)` names one content; and a cut is one atomic record, never merged
+ * field by field.
  *
- * A version says how many decisions came before, and how many folds since: a set or a deletion takes the next multiple of 2^20 above
- * what is known, and at least the wall clock's milliseconds; a fold adds 1. So of cuts that do not know each other, where a store
- * went back, the later decision wins where clocks agree, and a fold never wins over a decision that it has not seen. Earlier
- * versions of Tallyd counted 1, 2, 3, ... for both.
+ * A version encodes how many decisions came before, and how many folds since: a set or a deletion takes the next
+ * multiple of 2^20 above what is known, and at least the wall clock's milliseconds; a fold adds 1. So if a store went
+ * back and two cuts have not seen each other, the later decision wins where clocks agree, and a fold never wins over a
+ * decision that it has not seen. Earlier versions of Tallyd counted 1, 2, 3, ... for both.
  */
 import { mergeSlots, NO_SLOT, noSlots, type Slots } from './slot.ts';
 
 export interface Cut<Replica> {
   readonly version: bigint;
-  /** Who made it: the authority's incarnation, with its store's term where that store can roll back. */
+  /** The author: the authority's incarnation, with its store's term if that store can roll back. */
   readonly author: string;
   readonly base: bigint;
   /** The slots that `base` contains. */
@@ -21,11 +21,13 @@ export interface Cut<Replica> {
   readonly isDeleted: boolean;
 }
 
-/** More folds between two decisions than a cut has room for: they would run on into the next decision. */
+/** The maximum of folds between two decisions; more would run into the next decision's version. */
 const FOLD_BITS = 20n;
-/** The year 2109. A clock that is wrong takes no more, so that as many decisions again can follow. */
+/** The year 2109. A wrong clock cannot exceed it, so that as many decisions again can follow. */
 const CLOCK_MS_MAX = 2 ** 42 - 1;
-/** What is read above this nobody has decided: far from the end of 64 bits, so that there is always a next version. */
+/**
+ * A version read above this was never decided. It is far from the end of 64 bits, so there is always a next version.
+ */
 export const CUT_VERSION_MAX = 2n ** 63n - 2n ** 53n;
 
 const NO_CUT: Cut<unknown> = { version: 0n, author: '', base: 0n, folded: noSlots(), isDeleted: false };
@@ -35,7 +37,7 @@ export function noCut<Replica>(): Cut<Replica> {
   return NO_CUT as Cut<Replica>;
 }
 
-/** The count: what the cut says it was, and what came since. Wider than 64 bits; whoever shows it checks. */
+/** The count: the cut's base and everything since. Wider than 64 bits; callers that show it check. */
 export function total<Replica>(slots: Slots<Replica>, cut: Cut<Replica>): bigint {
   let value = cut.base;
   for (const [replica, slot] of slots) {
@@ -46,8 +48,8 @@ export function total<Replica>(slots: Slots<Replica>, cut: Cut<Replica>): bigint
 }
 
 /**
- * Whether someone has counted whom the cut had not seen. A later version with the net that is folded is none: owners and heirs
- * state again what they have, and that must not bring a deleted counter back.
+ * Whether a replica has counted that the cut had not seen. A later version with the folded net does not count: owners
+ * and heirs send again what they have, and that must not bring a deleted counter back.
  */
 export function isCountedSince<Replica>(slots: Slots<Replica>, cut: Cut<Replica>): boolean {
   for (const [replica, slot] of slots) {
@@ -57,13 +59,13 @@ export function isCountedSince<Replica>(slots: Slots<Replica>, cut: Cut<Replica>
   return false;
 }
 
-/** Takes what is known into the base, so that slots may be dropped; value and existence stay as they are. */
+/** Folds the known slots into the base, so that they may be dropped; value and existence do not change. */
 export function fold<Replica>(slots: Slots<Replica>, cut: Cut<Replica>, author: string): Cut<Replica> {
   const isDeleted = cut.isDeleted && !isCountedSince(slots, cut);
   return next(slots, cut, { version: cut.version + 1n, author, base: total(slots, cut), isDeleted });
 }
 
-/** The value is `value` as of what is known here; what is not counts on top. */
+/** Sets the value to `value` as of the known slots; unknown updates count on top. */
 export function reset<Replica>(
   slots: Slots<Replica>,
   cut: Cut<Replica>,
@@ -74,7 +76,7 @@ export function reset<Replica>(
   return next(slots, cut, { version: decided(cut, nowMs), author, base: value, isDeleted: false });
 }
 
-/** The counter is gone, unless someone counts on it of whom is not known here. */
+/** Deletes the counter, unless a replica has counted on it that is not known here. */
 export function remove<Replica>(slots: Slots<Replica>, cut: Cut<Replica>, author: string, nowMs: number): Cut<Replica> {
   return next(slots, cut, { version: decided(cut, nowMs), author, base: 0n, isDeleted: true });
 }
@@ -86,8 +88,8 @@ function decided({ version }: Cut<unknown>, nowMs: number): bigint {
 }
 
 /**
- * The larger by version, then author. These name one content; where what comes from outside breaks that, by the content, so
- * that everybody takes the same one.
+ * The larger by version, then author. These identify one content. If outside input breaks that, the content decides, so
+ * that every replica takes the same one.
  */
 export function newerCut<Replica>(a: Cut<Replica>, b: Cut<Replica>): Cut<Replica> {
   if (a === b) return a;
@@ -108,7 +110,7 @@ function isSame<Replica>(a: Cut<Replica>, b: Cut<Replica>): boolean {
 }
 
 function next<Replica>(slots: Slots<Replica>, cut: Cut<Replica>, content: Omit<Cut<Replica>, 'folded'>): Cut<Replica> {
-  // A folded slot keeps its entry for good: a late or risen copy of it then adds only its excess.
+  // A folded slot keeps its entry for good: a late or revived copy of it then adds only its excess.
   return { ...content, folded: mergeSlots(cut.folded, slots) };
 }
 

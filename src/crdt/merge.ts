@@ -1,10 +1,10 @@
 /**
- * The state of a counter that many replicas share, and the one function that brings copies of it together. A
- * product of chains is a join-semilattice, so `merge` may be given any states, any number of times, in any order.
+ * The state of a counter that many replicas share, and the one function that merges copies of it. A product of chains
+ * is a join-semilattice, so `merge` accepts any states, any number of times, in any order.
  *
- * Where a store went back in time two cuts can exist that do not know each other. The winner's base and existence hold as they
- * are. What the loser had folded are true states of slots whose rows may be gone since, so they go back among the slots: no
- * increment depends on which set won.
+ * If a store went back in time, two cuts can exist that have not seen each other. The winner's base and existence stay
+ * as they are. What the loser had folded are true states of slots whose rows may be gone since, so they become slots
+ * again: no increment depends on which set won.
  */
 import { type Cut, isCountedSince, newerCut } from './cut.ts';
 import { mergeSlots, NO_SLOT, type Slot, type Slots } from './slot.ts';
@@ -14,7 +14,7 @@ export interface CounterState<Replica> {
   readonly cut: Cut<Replica>;
 }
 
-/** What both states know: the newer slots, the newer cut, and what only the older cut had folded. */
+/** Everything that both states know: the newer slots, the newer cut, and what only the older cut had folded. */
 export function merge<Replica>(a: CounterState<Replica>, b: CounterState<Replica>): CounterState<Replica> {
   const cut = newerCut(a.cut, b.cut);
   const slots = mergeSlots(a.slots, b.slots);
@@ -22,7 +22,9 @@ export function merge<Replica>(a: CounterState<Replica>, b: CounterState<Replica
   return { slots: back.size === 0 ? slots : mergeSlots(slots, back), cut };
 }
 
-/** What the loser of two cuts had folded in a newer state than the winner. Of a cut's own predecessor that is nothing. */
+/**
+ * Slots that the losing cut had folded in a newer state than the winner. For a cut's own predecessor there are none.
+ */
 export function givenBack<Replica>(loser: Cut<Replica>, winner: Cut<Replica>): Map<Replica, Slot> {
   const back = new Map<Replica, Slot>();
   for (const [replica, slot] of loser.folded) {
@@ -31,7 +33,10 @@ export function givenBack<Replica>(loser: Cut<Replica>, winner: Cut<Replica>): M
   return back;
 }
 
-/** Whether there is such a counter. A deleted one is back when someone counts on it whom the deletion had not seen. */
+/**
+ * Whether the counter exists. A deleted counter exists again once a replica counts on it that the deletion had not
+ * seen.
+ */
 export function exists<Replica>({ slots, cut }: CounterState<Replica>): boolean {
   return isCountedSince(slots, cut) || (cut.version > 0n && !cut.isDeleted);
 }

@@ -8,11 +8,11 @@ import { assert } from '../std/assert.ts';
 export interface Slot {
   /** Grows with every change; usually the sequence number of the group that made it durable. */
   readonly version: bigint;
-  /** What the replica has added, less what it has taken away. */
+  /** What the replica has added minus what it has subtracted. */
   readonly net: bigint;
 }
 
-/** Slots by replica; a replica that is not in it has `NO_SLOT`. */
+/** Slots by replica; a replica without an entry has `NO_SLOT`. */
 export type Slots<Replica> = ReadonlyMap<Replica, Slot>;
 
 /** A replica that has not counted yet. */
@@ -20,14 +20,14 @@ export const NO_SLOT: Slot = { version: 0n, net: 0n };
 
 const NO_SLOTS: Slots<unknown> = new Map();
 
-/** Nobody has counted: one and the same for all counters, since of most, most of this is so. */
+/** No counts: one shared object, because most counters have most of their parts empty. */
 export function noSlots<Replica>(): Slots<Replica> {
   return NO_SLOTS as Slots<Replica>;
 }
 
 /**
  * The owner's next state. Slots that leave a replica in one batch may share a version.
- * @returns undefined when the net would leave 64 bits: the update is then refused, before anything changes.
+ * @returns undefined if the net would exceed 64 bits: the update is then refused before anything changes.
  */
 export function addToSlot(slot: Slot, amount: bigint, version: bigint): Slot | undefined {
   assert(version > slot.version, 'the version of a slot grows with every change');
@@ -36,20 +36,22 @@ export function addToSlot(slot: Slot, amount: bigint, version: bigint): Slot | u
 }
 
 /**
- * The newer of two states of one slot. One version has one content, for a slot has one writer; but what comes from outside may
- * break that (a directory and its store that were restored together), and then everybody takes the larger net.
+ * The newer of two states of one slot. One version has one content, because a slot has one writer. Outside input may
+ * break that (a directory and its store that were restored together); then every replica takes the larger net.
  */
 export function newerSlot(a: Slot, b: Slot): Slot {
   if (a.version === b.version) return b.net > a.net ? b : a;
   return b.version > a.version ? b : a;
 }
 
-/** Whether both claim to be the same state of one slot, and are not: someone else has counted under its replica's id. */
+/**
+ * Whether both claim to be the same state of one slot but differ: another process has counted under its replica's id.
+ */
 export function isForked(a: Slot, b: Slot): boolean {
   return a.version === b.version && a.net !== b.net;
 }
 
-/** Per replica the newer slot. */
+/** The newer slot of each replica. */
 export function mergeSlots<Replica>(a: Slots<Replica>, b: Slots<Replica>): Slots<Replica> {
   const merged = new Map(a);
   for (const [replica, slot] of b) merged.set(replica, newerSlot(merged.get(replica) ?? NO_SLOT, slot));

@@ -1,7 +1,7 @@
-/** A fault of the program, which must end the process and not stay in a promise or with whoever called. */
+/** A program fault, which must end the process rather than stay in a promise or reach the caller. */
 import type { Clock } from './host.ts';
 
-/** Throws it in a turn of its own, where nobody catches it. */
+/** Rethrows the fault from `setImmediate`, so that it cannot be caught and the process dies. */
 export function throwSoon(clock: Clock, fault: unknown): void {
   clock.soon(() => {
     throw fault;

@@ -1,6 +1,6 @@
 /**
- * The ports to the outside. Everything that has time, storage or chance in it goes through one of these, so
- * that a whole server runs in a test from one seed. `node/` implements them on Node; the simulator has its own.
+ * The ports to the outside. All time, storage and randomness goes through one of these, so that a test can run a whole
+ * server from one seed. `node/` implements them on Node; the simulator has its own.
  */
 
 export interface Clock {
@@ -10,7 +10,7 @@ export interface Clock {
   monotonicMs(): number;
   /** Calls back once after `delayMs`. Does not keep the process alive. */
   schedule(delayMs: number, callback: () => void): Timer;
-  /** Calls back once when the input that is waiting now has been handled (setImmediate). */
+  /** Calls back once when the currently pending input has been handled (setImmediate). */
   soon(callback: () => void): void;
 }
 
@@ -24,21 +24,21 @@ export interface Random {
 }
 
 /**
- * One directory. Names are plain file names. Nothing is durable by itself: a file's bytes are after its
- * `sync`, a name (create, rename, unlink) after `syncDirectory`. Errors are the system's, with `code`
- * (ENOSPC, EIO, ENOENT, ...). When another directory has taken the place of this one, or another process has taken the directory, files
- * cannot be created or opened for writing any more: `DirectoryLost`.
+ * One directory. Names are plain file names. Nothing is durable by itself: a file's bytes become durable with its
+ * `sync`, a name (create, rename, unlink) with `syncDirectory`. Errors are the system's, with `code` (ENOSPC, EIO,
+ * ENOENT, ...). If another directory has replaced this one, or another process has taken it over, files can no longer
+ * be created or opened for writing: `DirectoryLost`.
  */
 export interface Disk {
   list(): Promise<string[]>;
-  /** `create` fails with EEXIST when the file exists; `read` and `write` with ENOENT when it does not. */
+  /** `create` fails with EEXIST if the file exists; `read` and `write` with ENOENT if it does not. */
   open(name: string, mode: 'create' | 'read' | 'write'): Promise<DiskFile>;
   rename(from: string, to: string): Promise<void>;
   unlink(name: string): Promise<void>;
   syncDirectory(): Promise<void>;
 }
 
-/** The directory is not this process's any more; the sentence says why. */
+/** The directory no longer belongs to this process; the message says why. */
 export class DirectoryLost extends Error {
   override readonly name = 'DirectoryLost';
   readonly code = 'ENOENT';

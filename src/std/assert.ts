@@ -1,4 +1,4 @@
-/** Thrown when the program itself is wrong. Never for bad input: that has a code in the error catalogue. */
+/** Thrown when the program has a bug. Never thrown for bad input, which has a code in the error catalogue. */
 export class AssertionError extends Error {
   override readonly name = 'AssertionError';
 }
@@ -8,7 +8,7 @@ export function assert(condition: boolean, invariant: string): asserts condition
   if (!condition) throw new AssertionError(`broken invariant: ${invariant}`);
 }
 
-/** For the `default` of an exhaustive switch: the compiler refuses a case that was forgotten. */
+/** For the `default` of an exhaustive switch: a missing case does not compile. */
 export function unreachable(value: never): never {
   throw new AssertionError(`unreachable: ${String(value)}`);
 }

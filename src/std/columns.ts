@@ -1,6 +1,6 @@
 /** What typed arrays lack. */
 
-/** The same bytes, to be read by words wherever they begin. */
+/** The same bytes as words, readable at any byte offset. */
 export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

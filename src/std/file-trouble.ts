@@ -1,4 +1,4 @@
-/** What went wrong with a file, in words and with the system's code, without the call and the path that its message has. */
+/** Describes a file error in words and with the system's code, without the system call and the path in its message. */
 export function fileTrouble(error: unknown): string {
   const { code = '', message } = error as { readonly code?: string; readonly message: string };
   const words = WORDS[code];

@@ -1,6 +1,6 @@
 /**
- * The quotes of a JSON text. In well-formed JSON every name and every string has two of its own: if there are more of them than
- * the parsed value has names and strings, an object has the same field twice, of which `JSON.parse` keeps the last.
+ * The quotes of a JSON text. In well-formed JSON every name and every string has two quotes. If a text has more than
+ * its parsed value accounts for, some object has the same field twice, and `JSON.parse` kept only the last.
  */
 const QUOTE = 34;
 const OPEN_ARRAY = 91;
@@ -9,7 +9,7 @@ const CLOSE_ARRAY = 93;
 const OPEN_OBJECT = 123;
 const CLOSE_OBJECT = 125;
 
-/** How many quotes that are not escaped a text has. Below 0: it is nested more deeply than `nestingMax`. */
+/** The number of unescaped quotes in a text. Negative: it is nested more deeply than `nestingMax`. */
 export function quotesIn(bytes: Uint8Array, nestingMax: number): number {
   let quotes = 0;
   let depth = 0;

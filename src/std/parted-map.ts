@@ -1,10 +1,10 @@
 /**
- * A map by strings that grows in small steps. A `Map` that grows moves all that it has in one turn of the event loop: half a
- * second with four million names. This one is made of many; each time it has grown by what one of them is meant to hold, one of
- * them is split (linear hashing).
+ * A map by strings that grows in small steps. A growing `Map` moves all its entries in one turn of the event loop: half
+ * a second with four million names. This one is made of many; each time it has grown by what one of them is meant to
+ * hold, one of them is split (linear hashing).
  *
- * - A split moves entries to the end, so what is there from the beginning to the end of a walk is seen at least once.
- * - Who makes keys that fall into one part makes that one grow as a `Map` does, and nothing else.
+ * - A split moves entries to the end, so an entry that exists for the whole walk is seen at least once.
+ * - Keys chosen to fall into one part make only that part grow like a `Map`.
  */
 const PART_ENTRIES = 8_192;
 const FNV_OFFSET = 0x811c9dc5;
@@ -37,7 +37,7 @@ export class PartedMap<Value> {
     if (this.#size > this.#parts.length * PART_ENTRIES) this.#split();
   }
 
-  /** Sets it where there is none. @returns the one that was there */
+  /** Sets the value if there is none. @returns the existing one */
   add(key: string, value: Value): Value | undefined {
     const part = this.#partOf(key);
     const known = part.get(key);
@@ -48,7 +48,7 @@ export class PartedMap<Value> {
     return undefined;
   }
 
-  /** @returns whether it was there */
+  /** @returns whether it existed */
   delete(key: string): boolean {
     const isThere = this.#partOf(key).delete(key);
     if (isThere) this.#size--;
@@ -77,13 +77,13 @@ export class PartedMap<Value> {
     return this.#parts[this.#parts.length === 1 ? 0 : this.#indexOf(key)] as Map<string, Value>;
   }
 
-  /** By one bit more of the hash where that part is there already. */
+  /** Uses one more bit of the hash if that part already exists. */
   #indexOf(key: string): number {
     const at = hashOf(key) & (2 * this.#power - 1);
     return at < this.#parts.length ? at : at - this.#power;
   }
 
-  /** The parts are split in order, whichever has grown, so that their number tells where a key is. */
+  /** Parts are split in order, no matter which one has grown, so the number of parts determines where a key is. */
   #split(): void {
     const to = this.#parts.length;
     const part = this.#parts[to - this.#power] as Map<string, Value>;
@@ -98,7 +98,7 @@ export class PartedMap<Value> {
   }
 }
 
-/** FNV-1a, mixed once more, for its low bits know little of the high bits of the characters. */
+/** FNV-1a, mixed once more, because its low bits hardly depend on the high bits of the characters. */
 function hashOf(key: string): number {
   let hash = FNV_OFFSET;
   for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), FNV_PRIME);

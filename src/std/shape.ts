@@ -1,4 +1,4 @@
-/** What values that come from outside must be: checks of one value each, and of objects with exactly such fields. */
+/** Checks for values from outside: of single values, and of objects with exactly the given fields. */
 
 export type Check = (value: unknown) => boolean;
 
@@ -7,7 +7,7 @@ export interface Shape {
   readonly optional: Readonly<Record<string, Check>>;
 }
 
-/** The first field that is missing, is not what it must be, or must not be there; undefined when all is right. */
+/** The first field that is missing, invalid or unexpected; undefined if all are valid. */
 export function wrongField(value: object, { required, optional }: Shape): string | undefined {
   const fields = new Map<string, unknown>(Object.entries(value));
   for (const [name, check] of Object.entries(required)) if (!check(fields.get(name))) return name;
@@ -29,12 +29,12 @@ export function isListOf(check: Check): Check {
   return (value) => Array.isArray(value) && value.every(check);
 }
 
-/** A text, of so many characters at most. */
+/** A string of at most this many characters. */
 export function isText(charactersMax: number): Check {
   return (value) => typeof value === 'string' && value.length <= charactersMax;
 }
 
-/** A text of this form. */
+/** A string that matches this pattern. */
 export function isForm(form: RegExp): Check {
   return (value) => typeof value === 'string' && form.test(value);
 }

@@ -2,7 +2,7 @@
 import { performance } from 'node:perf_hooks';
 import type { Clock, Timer } from '../host.ts';
 
-/** A longer delay makes `setTimeout` fire at once. */
+/** The longest delay of `setTimeout`; a longer one fires at once. */
 const DELAY_MS_MAX = 2 ** 31 - 1;
 
 export class NodeClock implements Clock {
@@ -34,7 +34,7 @@ class NodeTimer implements Timer {
     clearTimeout(this.#handle);
   }
 
-  /** A delay beyond what `setTimeout` takes is waited for in parts. */
+  /** A delay longer than `setTimeout` allows is split. */
   #arm(delayMs: number, callback: () => void): NodeJS.Timeout {
     const part = Math.min(delayMs, DELAY_MS_MAX);
     return setTimeout(() => {

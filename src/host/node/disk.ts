@@ -1,14 +1,14 @@
 /**
  * The `Disk` port on one directory of the real file system.
  *
- * A `FileHandle`, not a bare descriptor: its close waits for the operations under way. A descriptor that were
- * closed and given out again while a hanging write still held its number would let that write land in another file.
+ * A `FileHandle`, not a bare descriptor: its close waits for pending operations. If a descriptor were closed and reused
+ * while a hanging write still held its number, that write would go to another file.
  */
 import { type FileHandle, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DirectoryLost, type Disk, type DiskFile } from '../host.ts';
 
-/** Only the owner reads and writes: names of counters can be private. */
+/** Only the owner may read and write: counter names can be private. */
 const FILE_MODE = 0o600;
 
 const FLAGS = { create: 'wx+', read: 'r', write: 'r+' } as const;
@@ -16,12 +16,12 @@ const FLAGS = { create: 'wx+', read: 'r', write: 'r+' } as const;
 export class NodeDisk implements Disk {
   readonly #directory: string;
   readonly #requireOwned: (() => Promise<void>) | undefined;
-  /** Device and inode of the directory, when a file was first made or written in it. */
+  /** Device and inode of the directory when a file was first created or written in it. */
   #identity: string | undefined;
 
   /**
-   * @param directory exists already.
-   * @param requireOwned asked before a file is created or opened for writing; rejects when that must not be.
+   * @param directory must exist.
+   * @param requireOwned called before a file is created or opened for writing; rejects if that is not allowed.
    */
   constructor(directory: string, requireOwned?: () => Promise<void>) {
     this.#directory = directory;
@@ -41,7 +41,7 @@ export class NodeDisk implements Disk {
     return new NodeDiskFile(await open(join(this.#directory, name), FLAGS[mode], FILE_MODE), this.#directory);
   }
 
-  /** A path may lead to another directory than before: this one was moved, and a copy put in its place. */
+  /** The path may lead to another directory than before: this one was moved and a copy put in its place. */
   async #requireSame(): Promise<void> {
     const { dev, ino } = await stat(this.#directory, { bigint: true });
     const identity = `${dev}:${ino}`;
@@ -99,7 +99,7 @@ class NodeDiskFile implements DiskFile {
     let done = 0;
     while (done < bytes.length) {
       const { bytesWritten } = await this.#handle.write(bytes, done, bytes.length - done, position + done);
-      // A disk that takes nothing and reports no error would otherwise keep us here for ever.
+      // A disk that writes nothing and reports no error would otherwise loop for ever.
       if (bytesWritten === 0) throw Object.assign(new Error('the disk took no bytes'), { code: 'EIO' });
       done += bytesWritten;
     }

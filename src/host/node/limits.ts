@@ -1,10 +1,10 @@
-/** The limits that the system sets this process, where Linux's /proc says them. */
+/** The resource limits of this process, from Linux's /proc. */
 import { readFileSync } from 'node:fs';
 
-/** A file's text; undefined where there is none. */
+/** A file's text; undefined if there is no such file. */
 export type Read = (path: string) => string | undefined;
 
-/** @param name as in /proc/self/limits. @returns undefined: no limit, or none that is known */
+/** @param name as in /proc/self/limits. @returns undefined: no limit, or it is not known */
 export function processLimit(name: string, read: Read = readText): number | undefined {
   const found = new RegExp(`^${name} +(\\d+)`, 'm').exec(read('/proc/self/limits') ?? '')?.[1];
   return found === undefined ? undefined : Number(found);

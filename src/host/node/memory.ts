@@ -1,21 +1,21 @@
-/** How much memory this process may use: what the machine has, or less where someone has set a limit. */
+/** How much memory this process may use: the machine's, or less if a limit is set. */
 import { totalmem } from 'node:os';
 import { posix } from 'node:path';
 import { processLimit, type Read, readText } from './limits.ts';
 
 export interface MemoryLimit {
   readonly bytes: number;
-  /** Who set it, for people. */
+  /** The source of the limit, for messages. */
   readonly setBy: string;
-  /** What this process has in memory already. */
+  /** The process's current resident memory. */
   readonly usedBytes: number;
 }
 
 const KIBIBYTE = 1024;
-/** Version 1 says so where there is no limit. */
+/** Control groups of version 1 report this if there is no limit. */
 const NO_LIMIT = 2 ** 60;
 
-/** @param machineBytes what there is at most */
+/** @param machineBytes the upper bound */
 export function memoryLimit(
   read: Read = readText,
   machineBytes = totalmem(),
@@ -30,14 +30,15 @@ export function memoryLimit(
   ]) {
     const bytes = processLimit(limit, read);
     const reserved = Number(new RegExp(`^${inUse}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0) * KIBIBYTE;
-    // Most of what a process has reserved it never uses: only what is left counts, and what is in memory.
+    // A process never uses most of the address space it has reserved: only the remaining space and the resident memory
+    // count.
     if (bytes !== undefined && bytes > 0) limits.push({ bytes: Math.max(0, bytes - reserved) + usedBytes, setBy });
   }
   const tightest = limits.reduce((a, b) => (b.bytes < a.bytes ? b : a));
   return { ...tightest, usedBytes };
 }
 
-/** Whether the process may reserve only so much address space: a further thread wants some 600 MiB of it, and aborts without. */
+/** Whether address space is limited: a further thread needs some 600 MiB of it, and aborts without. */
 export function isAddressSpaceLimited(read: Read = readText): boolean {
   return processLimit('Max address space', read) !== undefined;
 }
@@ -46,7 +47,7 @@ function residentBytes(): number {
   return process.memoryUsage.rss();
 }
 
-/** Of the group that the process is in and of all above it: version 2, then 1. */
+/** The limits of the process's group and of all parent groups: version 2, then 1. */
 function controlGroupLimits(read: Read): number[] {
   const found: number[] = [];
   for (const line of (read('/proc/self/cgroup') ?? '').split('\n')) {
@@ -59,7 +60,7 @@ function controlGroupLimits(read: Read): number[] {
   return found;
 }
 
-/** In a container the path may be one of the machine's that is not seen there: then only the root is. */
+/** In a container the path may be a host path that is not visible there; then only the root is. */
 function limitsAlong(read: Read, root: string, path: string, file: string): number[] {
   const found: number[] = [];
   for (let at = path; ; at = posix.dirname(at)) {

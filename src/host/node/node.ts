@@ -1,4 +1,4 @@
-/** The ports as Node implements them, ready to be handed in. */
+/** The ports implemented on Node. */
 import type { Host } from '../host.ts';
 import { NodeClock } from './clock.ts';
 import { NodeRandom } from './random.ts';

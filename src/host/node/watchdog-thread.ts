@@ -9,7 +9,7 @@ const { beats, limitMs, lookMs } = workerData as Watch;
 
 let seen = Atomics.load(beats, 0);
 let usedMs = processorMs();
-/** A process that was stopped has not looked meanwhile. */
+/** A stopped process made no observation in that time. */
 let looks = 0;
 
 setInterval(() => {

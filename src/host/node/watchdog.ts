@@ -1,19 +1,19 @@
 /**
- * Ends this process when its event loop stands: a fault that spins answers nobody, not even SIGTERM, and keeps its lease from nobody
- * who would notice; the next start recovers everything. A thread looks on, since the loop itself cannot.
+ * Ends this process when its event loop is stuck. A spinning fault answers no request and not even SIGTERM, and nothing
+ * else would notice it; the next start recovers everything. A thread watches, because the loop itself cannot.
  *
- * Standing is measured by processor time, not by a clock: a process that is stopped (SIGSTOP, a suspended machine, a breakpoint) uses
- * none, and on a busy machine a long turn may take as long as it needs.
+ * A stuck loop is detected by processor time, not by a clock: a stopped process (SIGSTOP, a suspended machine, a
+ * breakpoint) uses none, and on a busy machine a long turn may take as long as it needs.
  */
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 
-/** Beats and looks within the limit. */
+/** Beats and checks per limit. */
 const BEATS_PER_LIMIT = 10;
-/** The thread has next to nothing in its heap. */
+/** The thread needs almost no heap. */
 const HEAP_MB = 8;
 
-/** What the thread is given. */
+/** The data passed to the thread. */
 export interface Watch {
   /** One number that grows with every beat. */
   readonly beats: Int32Array;
@@ -25,7 +25,7 @@ export class Watchdog {
   readonly #timer: NodeJS.Timeout;
   readonly #thread: Worker;
 
-  /** @param limitMs of processor time without a turn of the loop */
+  /** @param limitMs processor time without a turn of the loop */
   constructor(limitMs: number) {
     const beats = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
     const lookMs = limitMs / BEATS_PER_LIMIT;
@@ -38,7 +38,7 @@ export class Watchdog {
     });
     this.#thread.unref();
     this.#thread.on('error', () => {
-      // Without it a loop that stands is what it was: for people to notice.
+      // Without the thread, only people can notice a stuck loop.
     });
   }
 
