@@ -121,7 +121,7 @@ export class Identity {
     const { record, isChecked } = parseIdentity(bytes);
     const identity = new Identity(disk, record);
     // A full disk keeps nobody from starting: the next change writes it anew.
-    if (!isChecked) await Promise.allSettled([identity.change({})]);
+    if (!isChecked) await Promise.allSettled([identity.#write({})]);
     return identity;
   }
 

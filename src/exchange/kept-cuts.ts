@@ -57,7 +57,6 @@ export class KeptCuts {
       return kept;
     }
     await file.close();
-    kept.#hasFailed = true;
     onDamaged?.(damage);
     return kept;
   }
