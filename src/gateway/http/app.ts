@@ -99,8 +99,8 @@ function createApp({ door, guard, limits, log, cors, trail }: AppOptions): App {
   });
   // What CORS adds to an answer depends on the request, and access is written down: only Fastify does it.
   const plain = cors.isOn || trail.access !== undefined ? undefined : new PlainIncrement(guard);
-  const { exchanges, turns } = door;
-  const connections = new Connections(app.server, { exchanges, turns, limits, log, plain });
+  const { pendingRequests, turns } = door;
+  const connections = new Connections(app.server, { pendingRequests, turns, limits, log, plain });
   // What a client expects beyond 100-continue may be left unfulfilled: its request is answered like any other.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
   return { app, connections };

@@ -2,7 +2,6 @@
 import { type Chunk, Flag } from '../../counter/chunk.ts';
 import { DONE, ERRORS } from '../../counter/errors.ts';
 import { ENTRY_NAME_BYTES_MAX, type EntryRefusal } from './batch-body.ts';
-import type { Exchange } from './exchanges.ts';
 import { standingFields } from './integers.ts';
 import {
   COUNT_BYTES_MAX,
@@ -14,6 +13,7 @@ import {
   writeFragment,
   writeQuoted,
 } from './json-writer.ts';
+import type { PendingRequest } from './pending-requests.ts';
 import type { Work } from './turns.ts';
 
 const COMMA = fragment(',');
@@ -80,19 +80,19 @@ export class AnswerBuffers {
  * @param entries how many the batch had, those included that were refused before they reached the service.
  */
 export function* writeBatchAnswer(
-  exchange: Exchange,
+  pending: PendingRequest,
   entries: number,
   refusals: ReadonlyMap<number, EntryRefusal>,
   json: JsonBytes,
 ): Work<void> {
-  const { chunk } = exchange;
+  const { chunk } = pending;
   // Of an import chunk that came before only that is known, not its outcomes.
   const isBareReplay = chunk.replayed && chunk.key?.scope === 'import';
   const last = chunk.count - 1;
   const namesBytes = last < 0 ? 0 : chunk.nameStart[last] + chunk.nameLength[last];
   json.reserve(OUTCOME_BYTES_MAX + (isBareReplay ? 0 : entries * OUTCOME_BYTES + namesBytes));
   json.text('{"results":[');
-  const outcomes = new Outcomes(exchange, isBareReplay ? 0 : entries, refusals);
+  const outcomes = new Outcomes(pending, isBareReplay ? 0 : entries, refusals);
   while (!outcomes.write(json)) yield;
   json.text(`],"refused":${outcomes.refused},"replayed":${chunk.replayed}}`);
 }
@@ -100,25 +100,25 @@ export function* writeBatchAnswer(
 /** The outcomes of the entries, in their order. */
 class Outcomes {
   refused = 0;
-  readonly #exchange: Exchange;
+  readonly #pending: PendingRequest;
   readonly #entries: number;
   readonly #refusals: ReadonlyMap<number, EntryRefusal>;
   #next = 0;
   /** The next one of those that are in the chunk. */
   #nextInChunk = 0;
 
-  constructor(exchange: Exchange, entries: number, refusals: ReadonlyMap<number, EntryRefusal>) {
-    this.#exchange = exchange;
+  constructor(pending: PendingRequest, entries: number, refusals: ReadonlyMap<number, EntryRefusal>) {
+    this.#pending = pending;
     this.#entries = entries;
     this.#refusals = refusals;
   }
 
   /** Appends what a step writes. @returns whether that is all. A plain loop: in a generator it would be slower. */
   write(json: JsonBytes): boolean {
-    const exchange = this.#exchange;
+    const pending = this.#pending;
     const refusals = this.#refusals;
     const entries = this.#entries;
-    const { code } = exchange.chunk;
+    const { code } = pending.chunk;
     const end = json.length + STEP_BYTES;
     let i = this.#next;
     let next = this.#nextInChunk;
@@ -131,7 +131,7 @@ class Outcomes {
         this.refused++;
       } else {
         if (code[next] !== DONE) this.refused++;
-        writeOutcome(exchange, next++, json);
+        writeOutcome(pending, next++, json);
       }
     }
     this.#next = i;
@@ -141,7 +141,7 @@ class Outcomes {
 }
 
 /** Appends an outcome, for which there is room. */
-function writeOutcome({ chunk, asStrings }: Exchange, i: number, json: JsonBytes): void {
+function writeOutcome({ chunk, asStrings }: PendingRequest, i: number, json: JsonBytes): void {
   const { bytes, view } = json;
   let at = writeFragment(NAME, view, json.length);
   at = writeQuoted(chunk.names, chunk.nameStart[i], chunk.nameLength[i], bytes, at);

@@ -12,19 +12,19 @@ import {
   readBatch,
 } from './batch-body.ts';
 import { asStrings, type Door } from './door.ts';
-import type { Exchange } from './exchanges.ts';
 import { batchKeyOf, fingerprintOfLarge, isKeyed } from './idempotency.ts';
+import type { PendingRequest } from './pending-requests.ts';
 import { sendProblem } from './problems.ts';
 import * as schemas from './schemas.ts';
 import type { Work } from './turns.ts';
 
 /** A batch that has arrived. */
 interface ReceivedBatch {
-  readonly exchange: Exchange;
+  readonly pending: PendingRequest;
   readonly body: BatchBody;
 }
 
-/** Its entries are in the exchange's chunk, but for those that are refused. */
+/** Its entries are in the pending request's chunk, but for those that are refused. */
 interface AcceptedBatch extends ReceivedBatch {
   readonly refusals: ReadonlyMap<number, EntryRefusal>;
 }
@@ -64,24 +64,24 @@ export async function batchRoutes(app: FastifyInstance, door: Door, bytesMax: nu
 
 function* receiveBatch(door: Door, request: FastifyRequest, bytes: Buffer): Work<ReceivedBatch> {
   if (isKeyed(request)) request.fingerprint = yield* fingerprintOfLarge(request, bytes);
-  const exchange = door.exchanges.beginBatch();
-  const body = yield* readBatch(bytes, areLinesOf(request.headers['content-type']), exchange.chunk);
-  return { exchange, body };
+  const pending = door.pendingRequests.beginBatch();
+  const body = yield* readBatch(bytes, areLinesOf(request.headers['content-type']), pending.chunk);
+  return { pending, body };
 }
 
 /** @throws CountingError invalid_body */
 function acceptBatch(request: FastifyRequest): AcceptedBatch {
-  const { exchange, body } = request.body as Partial<ReceivedBatch>;
-  if (exchange === undefined || body === undefined) throw new CountingError('invalid_body', 'a batch needs a body');
+  const { pending, body } = request.body as Partial<ReceivedBatch>;
+  if (pending === undefined || body === undefined) throw new CountingError('invalid_body', 'a batch needs a body');
   const { atomic: inBody } = body;
   const { atomic: inQuery } = request.query as schemas.BatchQuery;
   if (inBody !== undefined && inQuery !== undefined) {
     throw new CountingError('invalid_body', 'atomic is given twice, in the query and in the body');
   }
-  exchange.chunk.atomic = inBody ?? inQuery === 'true';
+  pending.chunk.atomic = inBody ?? inQuery === 'true';
   // Parsed entries are large: not to be kept while the disk is waited for.
   request.body = undefined;
-  return { exchange, body, refusals: NONE };
+  return { pending, body, refusals: NONE };
 }
 
 /** Reads what is not in the chunk yet, and goes on. */
@@ -92,13 +92,13 @@ function readEntries(
   reply: FastifyReply,
   batch: AcceptedBatch,
 ): Promise<FastifyReply> {
-  const { exchange, body } = batch;
+  const { pending, body } = batch;
   const { entries = [] } = body;
   const namesBytes = Math.min(body.bytes, entries.length * ENTRY_NAME_BYTES_MAX);
-  if (exchange.names.length < namesBytes) exchange.names = new Uint8Array(namesBytes);
-  const reader = new BatchReader(exchange.chunk, exchange.names);
+  if (pending.names.length < namesBytes) pending.names = new Uint8Array(namesBytes);
+  const reader = new BatchReader(pending.chunk, pending.names);
   return new Promise((resolve, reject) => {
-    door.turns.run(reader.read(entries, exchange.chunk.atomic), (error, refusals) => {
+    door.turns.run(reader.read(entries, pending.chunk.atomic), (error, refusals) => {
       try {
         if (error !== undefined) throw error;
         submitBatch(door, buffers, request, reply, { ...batch, refusals: refusals ?? NONE });
@@ -115,27 +115,27 @@ function submitBatch(
   buffers: AnswerBuffers,
   request: FastifyRequest,
   reply: FastifyReply,
-  { exchange, body: { count }, refusals }: AcceptedBatch,
+  { pending, body: { count }, refusals }: AcceptedBatch,
 ): void {
-  const { chunk } = exchange;
+  const { chunk } = pending;
   const { atomic } = chunk;
   chunk.key = batchKeyOf(request, chunk);
   const fitRoom = door.answers.reserve(reply, batchAnswerBytesMax(chunk, refusals));
-  exchange.tieSteps(reply, asStrings(request), function* () {
-    if (atomic && sendCulprit(exchange, reply, refusals)) return;
+  pending.tieSteps(reply, asStrings(request), function* () {
+    if (atomic && sendCulprit(pending, reply, refusals)) return;
     const passing = commonPassing(chunk);
     if (passing !== undefined && refusals.size === 0) {
       sendProblem(reply, passing, undefined, { retryAfterMs: chunk.retryAfterMs || undefined });
       return;
     }
     const json = buffers.take();
-    yield* writeBatchAnswer(exchange, count, refusals, json);
+    yield* writeBatchAnswer(pending, count, refusals, json);
     fitRoom(json.length);
     reply.raw.once('close', () => buffers.giveBack(json));
-    exchange.send(json.written);
+    pending.send(json.written);
   });
-  if (chunk.count === 0 || (atomic && refusals.size > 0)) door.exchanges.answerAtOnce(exchange);
-  else door.exchanges.submit(exchange);
+  if (chunk.count === 0 || (atomic && refusals.size > 0)) door.pendingRequests.answerAtOnce(pending);
+  else door.pendingRequests.submit(pending);
 }
 
 /** Why all entries were refused, where that is one reason which passes: then the batch as a whole may come again. */
@@ -151,7 +151,7 @@ function commonPassing(chunk: Chunk): ErrorCode | undefined {
 
 /** Answers an atomic batch with the problem of the entry that was refused; false: none was. */
 function sendCulprit(
-  { chunk, asStrings }: Exchange,
+  { chunk, asStrings }: PendingRequest,
   reply: FastifyReply,
   refusals: ReadonlyMap<number, EntryRefusal>,
 ): boolean {

@@ -7,7 +7,7 @@ import type { FastifyRequest } from 'fastify';
 import { type Condition, Flag, meets, Op } from '../../counter/chunk.ts';
 import { CountingError, DONE } from '../../counter/errors.ts';
 import { parseDecimal } from '../../counter/int64.ts';
-import type { Answer } from './exchanges.ts';
+import type { Answer } from './pending-requests.ts';
 import { sendProblem } from './problems.ts';
 
 const ABSENT = 'absent';
@@ -38,11 +38,11 @@ export function conditionOf({ headers }: FastifyRequest): Condition | undefined 
 /** Wraps the answer to a single update: when its condition has held it back, that is the answer. */
 export function conditional(onlyIf: Condition | undefined, answer: Answer): Answer {
   if (onlyIf === undefined) return answer;
-  return (exchange) => {
-    const { chunk, reply, asStrings } = exchange;
+  return (pending) => {
+    const { chunk, reply, asStrings } = pending;
     const value = chunk.op[0] === Op.delete ? chunk.otherAt(0) : chunk.valueAt(0);
     const isApplied = chunk.hasFlag(0, Flag.changed) || meets(onlyIf, chunk.hasFlag(0, Flag.existed), value);
-    if (chunk.code[0] !== DONE || isApplied) return answer(exchange);
+    if (chunk.code[0] !== DONE || isApplied) return answer(pending);
     if (reply === undefined) return;
     if (chunk.replayed) reply.header('idempotency-replayed', 'true');
     sendProblem(reply, 'precondition_failed', undefined, { standing: { value, ttlMs: undefined }, asStrings });

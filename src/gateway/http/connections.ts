@@ -26,7 +26,7 @@ import type { Log } from '../log.ts';
 import { Boundaries } from './boundaries.ts';
 import { answerAdd } from './counter-routes.ts';
 import type { HttpLimits } from './door-limits.ts';
-import type { Exchanges } from './exchanges.ts';
+import type { PendingRequests } from './pending-requests.ts';
 import type { PlainIncrement } from './plain-increment.ts';
 import { PlainReply } from './plain-reply.ts';
 import { refuseConnection, sendError } from './problems.ts';
@@ -35,7 +35,7 @@ import type { Turns } from './turns.ts';
 const NOTHING = Buffer.alloc(0);
 
 export interface ConnectionsOptions {
-  readonly exchanges: Exchanges;
+  readonly pendingRequests: PendingRequests;
   readonly turns: Turns;
   readonly limits: HttpLimits;
   readonly log: Log;
@@ -227,15 +227,15 @@ class Connection {
 
   /** Hands a plain increment to the service. */
   #submit(bytes: Buffer, { name, nameStart, nameEnd, amount }: PlainIncrement): void {
-    const { exchanges, log } = this.#all.options;
+    const { pendingRequests, log } = this.#all.options;
     const reply = this.#reply;
     reply.begin();
-    const exchange = exchanges.begin(reply, answerAdd, false);
-    exchange.name = name;
-    exchange.chunk.names = bytes;
-    exchange.chunk.push(Op.add, nameStart, nameEnd - nameStart, amount | 0, highLane(amount));
+    const pending = pendingRequests.begin(reply, answerAdd, false);
+    pending.name = name;
+    pending.chunk.names = bytes;
+    pending.chunk.push(Op.add, nameStart, nameEnd - nameStart, amount | 0, highLane(amount));
     try {
-      exchanges.submit(exchange);
+      pendingRequests.submit(pending);
     } catch (error) {
       sendError(reply, error, log);
     }

@@ -5,7 +5,7 @@
  */
 import cors from '@fastify/cors';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { SESSION_HEADER } from './exchanges.ts';
+import { SESSION_HEADER } from './pending-requests.ts';
 
 /** What pages of other origins may use unless the configuration says otherwise: they read and count. */
 export const CORS_METHODS = ['GET', 'HEAD', 'POST'] as const;

@@ -4,9 +4,9 @@ import { type CommandOptions, Flag, Op } from '../../counter/chunk.ts';
 import { amountOf, boundsOf } from './additions.ts';
 import { conditional, conditionOf, etagOf, hasTag } from './conditions.ts';
 import { asStrings, beginRead, type Door } from './door.ts';
-import { type Answer, type Exchange, single } from './exchanges.ts';
 import { keyOf } from './idempotency.ts';
 import { countOf, deadlineOf } from './integers.ts';
+import { type Answer, type PendingRequest, single } from './pending-requests.ts';
 import * as schemas from './schemas.ts';
 
 type Named = FastifyRequest<{ Params: schemas.NameParams }>;
@@ -18,32 +18,32 @@ const config = { isUpdate: true, isConditional: true };
 const typed = { ...common, params: schemas.TypedNameParams };
 
 /** The answer to an increment or a decrement. */
-export const answerAdd = single((exchange) => {
-  const value = `"value":${exchange.valueText(0)}${exchange.partField(0)}`;
-  exchange.send(`${nameField(exchange)},${value},"applied":${exchange.otherText(0)}}`);
+export const answerAdd = single((pending) => {
+  const value = `"value":${pending.valueText(0)}${pending.partField(0)}`;
+  pending.send(`${nameField(pending)},${value},"applied":${pending.otherText(0)}}`);
 });
 
-const answerSet = single((exchange) => {
-  exchange.send(`${nameField(exchange)},"value":${exchange.valueText(0)},"previous":${exchange.otherText(0)}}`);
+const answerSet = single((pending) => {
+  pending.send(`${nameField(pending)},"value":${pending.valueText(0)},"previous":${pending.otherText(0)}}`);
 });
 
-const answerDelete = single((exchange) => {
-  const deleted = exchange.chunk.hasFlag(0, Flag.existed);
-  exchange.send(`${nameField(exchange)},"deleted":${deleted},"previous":${exchange.otherText(0)}}`);
+const answerDelete = single((pending) => {
+  const deleted = pending.chunk.hasFlag(0, Flag.existed);
+  pending.send(`${nameField(pending)},"deleted":${deleted},"previous":${pending.otherText(0)}}`);
 });
 
 const answerGet = (request: FastifyRequest, reply: FastifyReply): Answer =>
-  single((exchange) => {
-    const exists = exchange.chunk.hasFlag(0, Flag.existed);
-    const value = `"value":${exchange.valueText(0)}${exchange.partField(0)}`;
-    if (exchange.chunk.hasFlag(0, Flag.partial)) {
-      exchange.send(`${nameField(exchange)},${value},"exists":null${exchange.asOfField}}`);
+  single((pending) => {
+    const exists = pending.chunk.hasFlag(0, Flag.existed);
+    const value = `"value":${pending.valueText(0)}${pending.partField(0)}`;
+    if (pending.chunk.hasFlag(0, Flag.partial)) {
+      pending.send(`${nameField(pending)},${value},"exists":null${pending.asOfField}}`);
       return;
     }
-    const etag = etagOf(exists, exchange.chunk.valueAt(0), exchange.chunk.asOfMs !== 0);
+    const etag = etagOf(exists, pending.chunk.valueAt(0), pending.chunk.asOfMs !== 0);
     reply.header('etag', etag).header('cache-control', 'no-cache');
     if (hasTag(request.headers['if-none-match'], etag)) reply.code(304).send();
-    else exchange.send(`${nameField(exchange)},${value},"exists":${exists}${exchange.asOfField}}`);
+    else pending.send(`${nameField(pending)},${value},"exists":${exists}${pending.asOfField}}`);
   });
 
 /** Registers the routes of one counter. */
@@ -76,10 +76,10 @@ function readRoutes(app: FastifyInstance, door: Door): void {
   };
   const reads = { isRead: true, isTagged: true, swagger: { exposeHeadRoute: true } };
   app.get('/v1/counters/:name', { schema: get, config: reads }, (request: Named, reply) => {
-    const exchange = beginRead(door, request, reply, answerGet(request, reply));
-    exchange.name = request.params.name;
-    exchange.push(Op.get, exchange.name);
-    door.exchanges.submit(exchange);
+    const pending = beginRead(door, request, reply, answerGet(request, reply));
+    pending.name = request.params.name;
+    pending.push(Op.get, pending.name);
+    door.pendingRequests.submit(pending);
   });
 }
 
@@ -131,15 +131,15 @@ export function submit(
   amount?: bigint,
   options?: CommandOptions,
 ): void {
-  const exchange = door.exchanges.begin(reply, answer, asStrings(request));
-  exchange.name = request.params.name;
-  exchange.push(op, exchange.name, amount, options);
-  if (op === Op.deadline) exchange.chunk.acceptsPartial = false;
-  else exchange.chunk.key = keyOf(request);
-  door.exchanges.submit(exchange);
+  const pending = door.pendingRequests.begin(reply, answer, asStrings(request));
+  pending.name = request.params.name;
+  pending.push(op, pending.name, amount, options);
+  if (op === Op.deadline) pending.chunk.acceptsPartial = false;
+  else pending.chunk.key = keyOf(request);
+  door.pendingRequests.submit(pending);
 }
 
 /** The beginning of an answer. */
-export function nameField(exchange: Exchange): string {
-  return `{"name":${JSON.stringify(exchange.name)}`;
+export function nameField(pending: PendingRequest): string {
+  return `{"name":${JSON.stringify(pending.name)}`;
 }

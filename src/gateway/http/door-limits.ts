@@ -19,7 +19,7 @@ export interface HttpLimits {
   readonly receiveTimeoutMs: number;
   /** From the hand-over to the service to its answer; then: `timeout`. */
   readonly answerTimeoutMs: number;
-  /** Silence on a connection in the middle of an exchange, or no piece of an answer taken: the client is cut off. */
+  /** Silence on a connection in the middle of a request, or no piece of an answer taken: the client is cut off. */
   readonly silenceTimeoutMs: number;
   /** Silence between two requests. Longer than what load balancers keep, so that they close first. */
   readonly keepAliveTimeoutMs: number;

@@ -5,13 +5,13 @@ import type { CountingService } from '../../counter/service.ts';
 import type { Clock } from '../../host/host.ts';
 import type { Answers } from './answers.ts';
 import type { Bodies } from './bodies.ts';
-import { type Answer, type Exchange, type Exchanges, SESSION_HEADER } from './exchanges.ts';
+import { type Answer, type PendingRequest, type PendingRequests, SESSION_HEADER } from './pending-requests.ts';
 import type { Turns } from './turns.ts';
 
 export interface Door {
   readonly service: CountingService;
   readonly clock: Clock;
-  readonly exchanges: Exchanges;
+  readonly pendingRequests: PendingRequests;
   readonly bodies: Bodies;
   readonly answers: Answers;
   readonly turns: Turns;
@@ -25,14 +25,14 @@ export function asStrings(request: FastifyRequest): boolean {
   return (request.query as { readonly numbers?: string }).numbers === 'string';
 }
 
-/** An exchange for a read: what it must have seen is said by the query and by the session of the caller. */
-export function beginRead(door: Door, request: FastifyRequest, reply: FastifyReply, answer: Answer): Exchange {
-  const exchange = door.exchanges.begin(reply, answer, asStrings(request));
+/** A pending request for a read: what it must have seen is said by the query and by the session of the caller. */
+export function beginRead(door: Door, request: FastifyRequest, reply: FastifyReply, answer: Answer): PendingRequest {
+  const pending = door.pendingRequests.begin(reply, answer, asStrings(request));
   const { consistency } = request.query as { readonly consistency?: Consistency };
   const session = request.headers[SESSION_HEADER];
-  if (consistency !== undefined) exchange.chunk.consistency = consistency;
-  if (typeof session === 'string') exchange.chunk.session = session;
-  return exchange;
+  if (consistency !== undefined) pending.chunk.consistency = consistency;
+  if (typeof session === 'string') pending.chunk.session = session;
+  return pending;
 }
 
 declare module 'fastify' {

@@ -4,7 +4,7 @@
  *
  * The life of a request: it waits until those before it on its connection are answered (`connections.ts`), Node reads
  * its head, the guard looks at it (`guard.ts`), its body is collected (`bodies.ts`) and read exactly (`json.ts`), checked
- * against the route's schema (`schemas.ts`), and its commands go to the service in an exchange (`exchanges.ts`). What goes
+ * against the route's schema (`schemas.ts`), and its commands go to the service in a pending request (`pending requests.ts`). What goes
  * wrong on the way is answered as a problem (`problems.ts`), and what was refused has changed nothing.
  *
  * Two kinds of requests come in such numbers that they have a short way, as long as they look as they nearly always
@@ -25,8 +25,8 @@ import { Bodies } from './bodies.ts';
 import type { Connections } from './connections.ts';
 import { type CorsOptions, CorsRules } from './cors.ts';
 import { HTTP_LIMITS, type HttpLimits } from './door-limits.ts';
-import { Exchanges } from './exchanges.ts';
 import { Guard } from './guard.ts';
+import { PendingRequests } from './pending-requests.ts';
 import { Turns } from './turns.ts';
 import { UnreadAnswers } from './unread.ts';
 
@@ -55,7 +55,7 @@ export interface HttpGatewayOptions {
 interface Parts {
   readonly app: FastifyInstance;
   readonly guard: Guard;
-  readonly exchanges: Exchanges;
+  readonly pendingRequests: PendingRequests;
   readonly clock: Clock;
   readonly sockets: ReadonlySet<Socket>;
   readonly connections: Connections;
@@ -70,7 +70,7 @@ export class HttpGateway {
   readonly address: { readonly host: string; readonly port: number };
   readonly #app: FastifyInstance;
   readonly #guard: Guard;
-  readonly #exchanges: Exchanges;
+  readonly #pendingRequests: PendingRequests;
   readonly #clock: Clock;
   readonly #sockets: ReadonlySet<Socket>;
   readonly #connections: Connections;
@@ -79,7 +79,7 @@ export class HttpGateway {
   private constructor(parts: Parts) {
     this.#app = parts.app;
     this.#guard = parts.guard;
-    this.#exchanges = parts.exchanges;
+    this.#pendingRequests = parts.pendingRequests;
     this.#clock = parts.clock;
     this.#sockets = parts.sockets;
     this.#connections = parts.connections;
@@ -97,13 +97,13 @@ export class HttpGateway {
     const budget = options.budget ?? ConnectionBudget.ofOneDoor(clock, log);
     const turns = new Turns(clock);
     const answers = new Answers(limits.answerBytesMax, turns);
-    const exchanges = new Exchanges({ service, clock, turns, answers, limits, log });
+    const pendingRequests = new PendingRequests({ service, clock, turns, answers, limits, log });
     const cors = new CorsRules(options.cors ?? {});
     const guard = new Guard({ secret, cors, hosts: [...allowedHosts, options.host.toLowerCase()] });
     const sockets = new Set<Socket>();
     const open = (): Record<string, number> => ({ http: sockets.size, ...otherConnections?.() });
     const bodies = new Bodies(limits);
-    const door = { service, clock, turns, answers, exchanges, bodies, version, connections: open };
+    const door = { service, clock, turns, answers, pendingRequests, bodies, version, connections: open };
     const { app, connections } = await buildApp({ door, guard, limits, log, cors, trail });
     acceptSockets(app, sockets, budget, connections.begin);
     const unread = new UnreadAnswers(sockets, clock, limits.silenceTimeoutMs);
@@ -112,12 +112,12 @@ export class HttpGateway {
       const host = options.host === 'localhost' ? '127.0.0.1' : options.host;
       await app.listen({ host, port: options.port });
     } catch (error) {
-      exchanges.close();
+      pendingRequests.close();
       unread.close();
       await app.close();
       throw error;
     }
-    return new HttpGateway({ app, guard, exchanges, clock, sockets, connections, unread });
+    return new HttpGateway({ app, guard, pendingRequests, clock, sockets, connections, unread });
   }
 
   /**
@@ -128,7 +128,7 @@ export class HttpGateway {
     const { server } = this.#app;
     this.#guard.close();
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    this.#exchanges.closeConnections();
+    this.#pendingRequests.closeConnections();
     this.#connections.close(this.#sockets);
     // Not every Node that is supported counts a connection as idle before its first request.
     for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy();
@@ -140,7 +140,7 @@ export class HttpGateway {
     await closed;
     clearInterval(check);
     this.#unread.close();
-    this.#exchanges.close();
+    this.#pendingRequests.close();
     await this.#app.close();
   }
 }

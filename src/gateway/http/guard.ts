@@ -15,7 +15,7 @@ import { CountingError } from '../../counter/errors.ts';
 import { type Principal, principalOf, STRANGER, TRUSTED } from '../auth/principal.ts';
 import type { Secret } from '../auth/secret.ts';
 import type { CorsRules } from './cors.ts';
-import { SESSION_HEADER } from './exchanges.ts';
+import { SESSION_HEADER } from './pending-requests.ts';
 
 /** What stands for a body that was not sent: every field in it is optional or missing. */
 export const NO_BODY: Readonly<Record<string, never>> = Object.freeze({});

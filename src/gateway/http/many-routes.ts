@@ -6,8 +6,8 @@ import { NAME_BYTES_MAX, PAGE_ENTRIES_MAX } from '../../counter/limits.ts';
 import type { ScanPage, ScanRequest } from '../../counter/service.ts';
 import { PIECE_BYTES } from './answers.ts';
 import { asStrings, beginRead, type Door } from './door.ts';
-import type { Exchange } from './exchanges.ts';
 import { quotedBytesMax } from './json-writer.ts';
+import type { PendingRequest } from './pending-requests.ts';
 import { sendProblem } from './problems.ts';
 import * as schemas from './schemas.ts';
 
@@ -43,8 +43,8 @@ export function manyRoutes(app: FastifyInstance, door: Door): void {
 }
 
 function readMany(door: Door, request: FastifyRequest, reply: FastifyReply, names: readonly string[]): void {
-  const answer = (exchange: Exchange): void => {
-    const { chunk } = exchange;
+  const answer = (pending: PendingRequest): void => {
+    const { chunk } = pending;
     const refused = names.findIndex((_, i) => chunk.code[i] !== DONE);
     if (refused >= 0) {
       sendProblem(reply, errorCode(chunk.code[refused]), undefined, { index: refused, name: names[refused] });
@@ -52,15 +52,15 @@ function readMany(door: Door, request: FastifyRequest, reply: FastifyReply, name
     }
     const counters = names.map((name, i) => {
       const exists = chunk.hasFlag(i, Flag.partial) ? null : chunk.hasFlag(i, Flag.existed);
-      const value = `"value":${exchange.valueText(i)}${exchange.partField(i)}`;
+      const value = `"value":${pending.valueText(i)}${pending.partField(i)}`;
       return `{"name":${JSON.stringify(name)},${value},"exists":${exists}}`;
     });
-    exchange.send(`{"counters":[${counters.join(',')}]${exchange.asOfField}}`);
+    pending.send(`{"counters":[${counters.join(',')}]${pending.asOfField}}`);
   };
-  const exchange = beginRead(door, request, reply, answer);
-  for (const name of names) exchange.push(Op.get, name);
+  const pending = beginRead(door, request, reply, answer);
+  for (const name of names) pending.push(Op.get, name);
   door.answers.reserve(reply, names.length * ENTRY_BYTES_MAX);
-  door.exchanges.submit(exchange);
+  door.pendingRequests.submit(pending);
 }
 
 async function list(
@@ -130,7 +130,7 @@ async function nextPage(
   isFirst: boolean,
 ): Promise<ScanPage & { readonly isLast: boolean }> {
   try {
-    return { ...(await door.exchanges.scan(request)), isLast: false };
+    return { ...(await door.pendingRequests.scan(request)), isLast: false };
   } catch (error) {
     if (isFirst || !(error instanceof CountingError)) throw error;
     return { entries: [], cursor: request.cursor, isLast: true };

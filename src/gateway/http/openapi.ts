@@ -8,7 +8,7 @@
 import swagger from '@fastify/swagger';
 import type { FastifyContextConfig, FastifyInstance, FastifySchema } from 'fastify';
 import { type TSchema, Type } from 'typebox';
-import { SESSION_HEADER } from './exchanges.ts';
+import { SESSION_HEADER } from './pending-requests.ts';
 import { BatchBody, BatchLines } from './schemas.ts';
 
 const DESCRIPTION = `Exact, durable counters. A count is a signed 64-bit integer: in a request an integer literal or a

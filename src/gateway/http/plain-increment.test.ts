@@ -45,7 +45,7 @@ const increment = (name: string, body = '', more = ''): string =>
   `POST /v1/counters/${name}/increment HTTP/1.1\r\nhost: x\r\n${more}content-length: ${body.length}\r\n\r\n${body}`;
 
 /** What comes for these bytes, without the time, and what the service was asked for them. */
-async function exchange(bytes: Buffer, before: string): Promise<{ text: string; asked: unknown[]; plain: number }> {
+async function pending(bytes: Buffer, before: string): Promise<{ text: string; asked: unknown[]; plain: number }> {
   const raw = await RawConnection.open(door.port);
   if (before !== '') {
     raw.socket.write(before);
@@ -65,8 +65,8 @@ async function exchange(bytes: Buffer, before: string): Promise<{ text: string; 
 /** Sends it both ways. @returns whether the short one was taken. */
 async function compare(text: string | Buffer): Promise<boolean> {
   const bytes = Buffer.from(text as string, 'latin1');
-  const short = await exchange(bytes, '');
-  const long = await exchange(bytes, OTHER);
+  const short = await pending(bytes, '');
+  const long = await pending(bytes, OTHER);
   expect(long.plain).toBe(0);
   expect([short.text, short.asked]).toEqual([long.text, long.asked]);
   expect(short.text).toMatch(/^HTTP\/1\.1 \d/);

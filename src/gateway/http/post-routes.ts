@@ -7,8 +7,8 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Op } from '../../counter/chunk.ts';
 import { CountingError } from '../../counter/errors.ts';
 import { asStrings, beginRead, type Door } from './door.ts';
-import { type Exchange, single } from './exchanges.ts';
 import { keyOf } from './idempotency.ts';
+import { type PendingRequest, single } from './pending-requests.ts';
 import * as schemas from './schemas.ts';
 
 type OfPost = FastifyRequest<{ Params: schemas.PostParams }>;
@@ -16,8 +16,8 @@ type OfPost = FastifyRequest<{ Params: schemas.PostParams }>;
 const COUNTS = ['counter', 'likes', 'views'];
 
 // A replayed update tells the original's time.
-const answerUpdate = single((exchange) => send(exchange, exchange.chunk.appliedAtMs));
-const answerRead = single((exchange) => send(exchange, exchange.chunk.updatedAt[0] * 1000));
+const answerUpdate = single((pending) => send(pending, pending.chunk.appliedAtMs));
+const answerRead = single((pending) => send(pending, pending.chunk.updatedAt[0] * 1000));
 
 /** Registers the routes in a scope of their own, where even small answers are compressed, as the document shows them. */
 export async function postRoutes(app: FastifyInstance, door: Door): Promise<void> {
@@ -43,18 +43,18 @@ function routesOf(app: FastifyInstance, door: Door, kind: string): void {
   };
   app.put(`/v1/:post_id/${kind}`, { schema: put, config: { isUpdate: true } }, (request: OfPost, reply) => {
     const { action } = request.body as schemas.ActionBody;
-    const exchange = door.exchanges.begin(reply, answerUpdate, asStrings(request));
-    exchange.push(Op.add, counterOf(request, kind), action === 'increment' ? 1n : -1n);
-    exchange.chunk.key = keyOf(request);
-    door.exchanges.submit(exchange);
+    const pending = door.pendingRequests.begin(reply, answerUpdate, asStrings(request));
+    pending.push(Op.add, counterOf(request, kind), action === 'increment' ? 1n : -1n);
+    pending.chunk.key = keyOf(request);
+    door.pendingRequests.submit(pending);
   });
 
   const get = { ...common, operationId: `read${of}`, summary: `Read \`{post_id}:${kind}\`.` };
   app.get(`/v1/:post_id/${kind}`, { schema: get, config: { isRead: true } }, (request: OfPost, reply) => {
     reply.header('cache-control', 'no-cache');
-    const exchange = beginRead(door, request, reply, answerRead);
-    exchange.push(Op.get, counterOf(request, kind));
-    door.exchanges.submit(exchange);
+    const pending = beginRead(door, request, reply, answerRead);
+    pending.push(Op.get, counterOf(request, kind));
+    door.pendingRequests.submit(pending);
   });
 }
 
@@ -64,7 +64,7 @@ function counterOf(request: OfPost, kind: string): string {
   return `${post}:${kind}`;
 }
 
-function send(exchange: Exchange, updatedAtMs: number): void {
+function send(pending: PendingRequest, updatedAtMs: number): void {
   const updatedAt = updatedAtMs === 0 ? 'null' : `"${new Date(updatedAtMs).toISOString().slice(0, 19)}Z"`;
-  exchange.send(`{"count":${exchange.valueText(0)},"updated_at":${updatedAt}}`);
+  pending.send(`{"count":${pending.valueText(0)},"updated_at":${updatedAt}}`);
 }

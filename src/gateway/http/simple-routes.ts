@@ -7,16 +7,16 @@ import { Op } from '../../counter/chunk.ts';
 import { CountingError } from '../../counter/errors.ts';
 import { amountOf } from './additions.ts';
 import { asStrings, beginRead, type Door } from './door.ts';
-import { single } from './exchanges.ts';
 import { keyOf } from './idempotency.ts';
+import { single } from './pending-requests.ts';
 import * as schemas from './schemas.ts';
 
 const DEFAULT_COUNTER = 'default';
 const tags = ['simple'];
 const querystring = schemas.SimpleQuery;
 
-const answerUpdate = single((exchange) => exchange.send(`{"success":true,"new_value":${exchange.valueText(0)}}`));
-const answerRead = single((exchange) => exchange.send(`{"current_value":${exchange.valueText(0)}}`));
+const answerUpdate = single((pending) => pending.send(`{"success":true,"new_value":${pending.valueText(0)}}`));
+const answerRead = single((pending) => pending.send(`{"current_value":${pending.valueText(0)}}`));
 
 /** Registers `/counter/increment`, `/counter/decrement` and `/counter/value`. */
 export function simpleRoutes(app: FastifyInstance, door: Door): void {
@@ -32,10 +32,10 @@ export function simpleRoutes(app: FastifyInstance, door: Door): void {
     app.post(`/counter/${verb}`, { schema, config: { isUpdate: true } }, (request, reply) => {
       const body = request.body as schemas.SimpleBody;
       const amount = amountOf(body.value, 'value', verb === 'decrement');
-      const exchange = door.exchanges.begin(reply, answerUpdate, asStrings(request));
-      exchange.push(Op.add, counterOf(request, body), amount);
-      exchange.chunk.key = keyOf(request);
-      door.exchanges.submit(exchange);
+      const pending = door.pendingRequests.begin(reply, answerUpdate, asStrings(request));
+      pending.push(Op.add, counterOf(request, body), amount);
+      pending.chunk.key = keyOf(request);
+      door.pendingRequests.submit(pending);
     });
   }
 
@@ -43,9 +43,9 @@ export function simpleRoutes(app: FastifyInstance, door: Door): void {
   const schema = { tags, operationId: 'getSimple', querystring, response, summary: 'Read one counter.' };
   app.get('/counter/value', { schema, config: { isRead: true } }, (request, reply) => {
     reply.header('cache-control', 'no-cache');
-    const exchange = beginRead(door, request, reply, answerRead);
-    exchange.push(Op.get, counterOf(request, {}));
-    door.exchanges.submit(exchange);
+    const pending = beginRead(door, request, reply, answerRead);
+    pending.push(Op.get, counterOf(request, {}));
+    door.pendingRequests.submit(pending);
   });
 }
 

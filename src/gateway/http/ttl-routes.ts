@@ -3,8 +3,8 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { type CommandOptions, Flag, Op } from '../../counter/chunk.ts';
 import { nameField, submit } from './counter-routes.ts';
 import type { Door } from './door.ts';
-import { type Exchange, single } from './exchanges.ts';
 import { deadlineOf } from './integers.ts';
+import { type PendingRequest, single } from './pending-requests.ts';
 import * as schemas from './schemas.ts';
 
 type Named = FastifyRequest<{ Params: schemas.NameParams }>;
@@ -30,7 +30,7 @@ export function ttlRoutes(app: FastifyInstance, door: Door): void {
     const { ttl } = request.body as schemas.TtlBody;
     const options = ttl === null ? PERSIST : { deadline: deadlineOf(ttl) };
     const seconds = ttl === null ? null : Number(ttl);
-    const answer = single((exchange) => send(exchange, seconds));
+    const answer = single((pending) => send(pending, seconds));
     submit(door, request, reply, answer, Op.expire, 0n, options);
   });
 
@@ -40,19 +40,19 @@ export function ttlRoutes(app: FastifyInstance, door: Door): void {
       door,
       request,
       reply,
-      single((exchange) => send(exchange, secondsLeft(exchange))),
+      single((pending) => send(pending, secondsLeft(pending))),
       Op.deadline,
     );
   });
 }
 
-function send(exchange: Exchange, seconds: number | null): void {
-  const exists = exchange.chunk.hasFlag(0, Flag.existed);
-  exchange.send(`${nameField(exchange)},"ttl":${exists ? seconds : null},"exists":${exists}}`);
+function send(pending: PendingRequest, seconds: number | null): void {
+  const exists = pending.chunk.hasFlag(0, Flag.existed);
+  pending.send(`${nameField(pending)},"ttl":${exists ? seconds : null},"exists":${exists}}`);
 }
 
 /** Rounded up: a counter that is still there has at least a second. */
-function secondsLeft(exchange: Exchange): number | null {
-  const deadlineMs = Number(exchange.chunk.valueAt(0));
-  return deadlineMs < 0 ? null : Math.max(1, Math.ceil((deadlineMs - exchange.chunk.appliedAtMs) / 1000));
+function secondsLeft(pending: PendingRequest): number | null {
+  const deadlineMs = Number(pending.chunk.valueAt(0));
+  return deadlineMs < 0 ? null : Math.max(1, Math.ceil((deadlineMs - pending.chunk.appliedAtMs) / 1000));
 }

@@ -1,9 +1,9 @@
 /**
- * Requests on their way through the counting service. An exchange ties a request to the chunk that carries its
+ * Requests on their way through the counting service. A pending request ties a request to the chunk that carries its
  * commands; it is taken from a pool, so that a single increment allocates little.
  *
  * A request is answered exactly once: by its completion, or, when the disk has not answered in time, with
- * `timeout`. The chunk belongs to the service until it completes, however long that takes, so an exchange
+ * `timeout`. The chunk belongs to the service until it completes, however long that takes, so a pending request
  * returns to the pool only then. What is under way is bounded: beyond it a request is `overloaded`, refused
  * before anything changed.
  */
@@ -20,7 +20,7 @@ import { sendProblem } from './problems.ts';
 import type { Reply } from './reply.ts';
 import type { Turns, Work } from './turns.ts';
 
-/** Exchanges kept for reuse: those of single commands, and few of batches, which keep large buffers. */
+/** Pending requests kept for reuse: those of single commands, and few of batches, which keep large buffers. */
 const POOL_MAX = 1024;
 const BATCH_POOL_MAX = 8;
 const POOLED_NAMES_BYTES_MAX = 1024 * 1024;
@@ -29,11 +29,11 @@ const DEADLINE_CHECK_MS = 1000;
 export const SESSION_HEADER = 'tallyd-session';
 
 /** Renders and sends the answer to a chunk that was not refused. */
-export type Answer = (exchange: Exchange) => void;
+export type Answer = (pending: PendingRequest) => void;
 /** The same in steps: of a batch. */
 export type AnswerSteps = () => Work<void>;
 
-export class Exchange {
+export class PendingRequest {
   readonly chunk = new Chunk(1);
   readonly isBatch: boolean;
   readonly #answers: Answers;
@@ -120,10 +120,10 @@ export function isText(name: string): boolean {
 }
 
 function unanswerable(): never {
-  throw new Error('an exchange was submitted without an answer');
+  throw new Error('a pending request was submitted without an answer');
 }
 
-export interface ExchangesOptions {
+export interface PendingRequestsOptions {
   readonly service: CountingService;
   readonly clock: Clock;
   readonly turns: Turns;
@@ -132,22 +132,22 @@ export interface ExchangesOptions {
   readonly log: Log;
 }
 
-export class Exchanges {
+export class PendingRequests {
   readonly #service: CountingService;
   readonly #clock: Clock;
   readonly #turns: Turns;
   readonly #answers: Answers;
   readonly #limits: HttpLimits;
   readonly #log: Log;
-  readonly #pool: Exchange[] = [];
-  readonly #batchPool: Exchange[] = [];
+  readonly #pool: PendingRequest[] = [];
+  readonly #batchPool: PendingRequest[] = [];
   /** In the order of their deadlines. */
-  readonly #waiting = new Set<Exchange>();
+  readonly #waiting = new Set<PendingRequest>();
   #commandsUnderWay = 0;
   #scansUnderWay = 0;
   #timer: Timer;
 
-  constructor(options: ExchangesOptions) {
+  constructor(options: PendingRequestsOptions) {
     const { service, clock, turns, answers, limits, log } = options;
     this.#turns = turns;
     this.#answers = answers;
@@ -158,24 +158,24 @@ export class Exchanges {
     this.#timer = this.#checkDeadlinesLater();
   }
 
-  /** An empty exchange for a request. One that is never submitted is simply forgotten. */
-  begin(reply: Reply, answer: Answer, asStrings: boolean): Exchange {
-    const exchange = this.#pool.pop() ?? this.#create(false);
-    exchange.tie(reply, asStrings, answer);
-    return exchange;
+  /** An empty pending request for a request. One that is never submitted is simply forgotten. */
+  begin(reply: Reply, answer: Answer, asStrings: boolean): PendingRequest {
+    const pending = this.#pool.pop() ?? this.#create(false);
+    pending.tie(reply, asStrings, answer);
+    return pending;
   }
 
   /** The same for a batch, which is read before it is tied to its request. */
-  beginBatch(): Exchange {
+  beginBatch(): PendingRequest {
     return this.#batchPool.pop() ?? this.#create(true);
   }
 
-  /** Hands the exchange's chunk to the service. @throws CountingError overloaded */
-  submit(exchange: Exchange): void {
-    const { chunk } = exchange;
+  /** Hands the pending request's chunk to the service. @throws CountingError overloaded */
+  submit(pending: PendingRequest): void {
+    const { chunk } = pending;
     this.#admit(chunk.count);
-    exchange.deadlineMs = this.#clock.monotonicMs() + this.#limits.answerTimeoutMs;
-    this.#waiting.add(exchange);
+    pending.deadlineMs = this.#clock.monotonicMs() + this.#limits.answerTimeoutMs;
+    this.#waiting.add(pending);
     this.#service.submit(chunk);
   }
 
@@ -198,9 +198,9 @@ export class Exchanges {
     return Promise.race([page, late]);
   }
 
-  /** Answers an exchange that has nothing for the service to do. */
-  answerAtOnce(exchange: Exchange): void {
-    this.#answerInSteps(exchange, 0);
+  /** Answers a pending request that has nothing for the service to do. */
+  answerAtOnce(pending: PendingRequest): void {
+    this.#answerInSteps(pending, 0);
   }
 
   /** What is under way is answered, and its connections end with the answers. */
@@ -222,52 +222,52 @@ export class Exchanges {
     this.#commandsUnderWay += commands;
   }
 
-  #create(isBatch: boolean): Exchange {
-    const exchange = new Exchange(isBatch, this.#answers);
-    exchange.chunk.complete = () => this.#settle(exchange);
-    return exchange;
+  #create(isBatch: boolean): PendingRequest {
+    const pending = new PendingRequest(isBatch, this.#answers);
+    pending.chunk.complete = () => this.#settle(pending);
+    return pending;
   }
 
-  #settle(exchange: Exchange): void {
-    const { chunk } = exchange;
-    this.#waiting.delete(exchange);
-    if (exchange.isBatch) {
-      this.#answerInSteps(exchange, chunk.count);
+  #settle(pending: PendingRequest): void {
+    const { chunk } = pending;
+    this.#waiting.delete(pending);
+    if (pending.isBatch) {
+      this.#answerInSteps(pending, chunk.count);
       return;
     }
     this.#commandsUnderWay -= chunk.count;
     // Thrown from here, an error would land in the engine, in the middle of other people's completions.
     try {
-      if (exchange.reply !== undefined) answerTo(exchange, exchange.reply);
+      if (pending.reply !== undefined) answerTo(pending, pending.reply);
     } catch (error) {
-      this.#unrendered(exchange, error);
+      this.#unrendered(pending, error);
     }
-    this.#recycle(exchange);
+    this.#recycle(pending);
   }
 
   /** @param commands are under way until it is answered. */
-  #answerInSteps(exchange: Exchange, commands: number): void {
-    this.#turns.run(answerSteps(exchange), (error) => {
+  #answerInSteps(pending: PendingRequest, commands: number): void {
+    this.#turns.run(answerSteps(pending), (error) => {
       this.#commandsUnderWay -= commands;
-      if (error !== undefined) this.#unrendered(exchange, error);
-      this.#recycle(exchange);
+      if (error !== undefined) this.#unrendered(pending, error);
+      this.#recycle(pending);
     });
   }
 
-  #unrendered(exchange: Exchange, error: unknown): void {
+  #unrendered(pending: PendingRequest, error: unknown): void {
     this.#log.error({ err: error }, 'an answer could not be rendered');
-    if (exchange.reply?.sent === false) sendProblem(exchange.reply, 'internal');
+    if (pending.reply?.sent === false) sendProblem(pending.reply, 'internal');
   }
 
-  #recycle(exchange: Exchange): void {
-    exchange.chunk.reset();
-    exchange.reply = undefined;
-    exchange.answer = unanswerable;
-    exchange.answerSteps = unanswerable;
-    exchange.name = '';
-    if (exchange.names.length > POOLED_NAMES_BYTES_MAX) exchange.names = new Uint8Array(0);
-    const pool = exchange.isBatch ? this.#batchPool : this.#pool;
-    if (pool.length < (exchange.isBatch ? BATCH_POOL_MAX : POOL_MAX)) pool.push(exchange);
+  #recycle(pending: PendingRequest): void {
+    pending.chunk.reset();
+    pending.reply = undefined;
+    pending.answer = unanswerable;
+    pending.answerSteps = unanswerable;
+    pending.name = '';
+    if (pending.names.length > POOLED_NAMES_BYTES_MAX) pending.names = new Uint8Array(0);
+    const pool = pending.isBatch ? this.#batchPool : this.#pool;
+    if (pool.length < (pending.isBatch ? BATCH_POOL_MAX : POOL_MAX)) pool.push(pending);
   }
 
   #checkDeadlinesLater(): Timer {
@@ -279,25 +279,25 @@ export class Exchanges {
 
   #checkDeadlines(): void {
     const nowMs = this.#clock.monotonicMs();
-    for (const exchange of this.#waiting) {
-      if (exchange.deadlineMs > nowMs) return;
-      this.#waiting.delete(exchange);
-      if (exchange.reply !== undefined) sendProblem(exchange.reply, 'timeout');
-      exchange.reply = undefined;
+    for (const pending of this.#waiting) {
+      if (pending.deadlineMs > nowMs) return;
+      this.#waiting.delete(pending);
+      if (pending.reply !== undefined) sendProblem(pending.reply, 'timeout');
+      pending.reply = undefined;
     }
   }
 }
 
-function* answerSteps(exchange: Exchange): Work<void> {
-  if (exchange.reply === undefined) return;
-  if (exchange.chunk.refusal === DONE) yield* exchange.answerSteps();
-  else answerTo(exchange, exchange.reply);
+function* answerSteps(pending: PendingRequest): Work<void> {
+  if (pending.reply === undefined) return;
+  if (pending.chunk.refusal === DONE) yield* pending.answerSteps();
+  else answerTo(pending, pending.reply);
 }
 
-function answerTo(exchange: Exchange, reply: Reply): void {
-  const { chunk } = exchange;
+function answerTo(pending: PendingRequest, reply: Reply): void {
+  const { chunk } = pending;
   if (chunk.refusal === DONE) {
-    exchange.answer(exchange);
+    pending.answer(pending);
   } else {
     const { retryAfterMs, overlap, appliedAtMs } = chunk;
     sendProblem(reply, errorCode(chunk.refusal), undefined, {
@@ -310,12 +310,12 @@ function answerTo(exchange: Exchange, reply: Reply): void {
 
 /** Wraps the answer to a single command: when that was refused, its problem is the answer. */
 export function single(answer: Answer): Answer {
-  return (exchange) => {
-    const { chunk, reply } = exchange;
-    if (chunk.code[0] === DONE) answer(exchange);
+  return (pending) => {
+    const { chunk, reply } = pending;
+    if (chunk.code[0] === DONE) answer(pending);
     else if (reply !== undefined) {
       if (chunk.replayed) reply.header('idempotency-replayed', 'true');
-      const { asStrings } = exchange;
+      const { asStrings } = pending;
       const retryAfterMs = chunk.retryAfterMs || undefined;
       sendProblem(reply, errorCode(chunk.code[0]), undefined, { retryAfterMs, standing: chunk.standing(0), asStrings });
     }
