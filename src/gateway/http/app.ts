@@ -12,7 +12,7 @@ import { Connections } from './connections.ts';
 import type { CorsRules } from './cors.ts';
 import { counterRoutes } from './counter-routes.ts';
 import { documentationRoutes } from './documentation.ts';
-import type { Door } from './door.ts';
+import type { DoorContext } from './door-context.ts';
 import { HEADER_BYTES_MAX, type HttpLimits, SMALL_BODY_BYTES_MAX } from './door-limits.ts';
 import { type Guard, NO_BODY } from './guard.ts';
 import { fingerprintOf, isKeyed } from './idempotency.ts';
@@ -31,7 +31,7 @@ import { ttlRoutes } from './ttl-routes.ts';
 import { validatorCompiler } from './validation.ts';
 
 export interface AppOptions {
-  readonly door: Door;
+  readonly door: DoorContext;
   readonly guard: Guard;
   readonly limits: HttpLimits;
   readonly log: Log;

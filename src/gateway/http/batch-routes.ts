@@ -11,7 +11,7 @@ import {
   type EntryRefusal,
   readBatch,
 } from './batch-body.ts';
-import { asStrings, type Door } from './door.ts';
+import { asStrings, type DoorContext } from './door-context.ts';
 import { batchKeyOf, fingerprintOfLarge, isKeyed } from './idempotency.ts';
 import type { PendingRequest } from './pending-requests.ts';
 import { sendProblem } from './problems.ts';
@@ -32,7 +32,7 @@ interface AcceptedBatch extends ReceivedBatch {
 const NONE: ReadonlyMap<number, EntryRefusal> = new Map();
 
 /** Registers the route in a scope of its own, where bodies are read as batches. */
-export async function batchRoutes(app: FastifyInstance, door: Door, bytesMax: number): Promise<void> {
+export async function batchRoutes(app: FastifyInstance, door: DoorContext, bytesMax: number): Promise<void> {
   const buffers = new AnswerBuffers();
   await app.register(async (scope) => {
     scope.removeAllContentTypeParsers();
@@ -62,7 +62,7 @@ export async function batchRoutes(app: FastifyInstance, door: Door, bytesMax: nu
   });
 }
 
-function* receiveBatch(door: Door, request: FastifyRequest, bytes: Buffer): Work<ReceivedBatch> {
+function* receiveBatch(door: DoorContext, request: FastifyRequest, bytes: Buffer): Work<ReceivedBatch> {
   if (isKeyed(request)) request.fingerprint = yield* fingerprintOfLarge(request, bytes);
   const pending = door.pendingRequests.beginBatch();
   const body = yield* readBatch(bytes, areLinesOf(request.headers['content-type']), pending.chunk);
@@ -86,7 +86,7 @@ function acceptBatch(request: FastifyRequest): AcceptedBatch {
 
 /** Reads what is not in the chunk yet, and goes on. */
 function readEntries(
-  door: Door,
+  door: DoorContext,
   buffers: AnswerBuffers,
   request: FastifyRequest,
   reply: FastifyReply,
@@ -111,7 +111,7 @@ function readEntries(
 }
 
 function submitBatch(
-  door: Door,
+  door: DoorContext,
   buffers: AnswerBuffers,
   request: FastifyRequest,
   reply: FastifyReply,

@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type CommandOptions, Flag, Op } from '../../counter/chunk.ts';
 import { amountOf, boundsOf } from './additions.ts';
 import { conditional, conditionOf, etagOf, hasTag } from './conditions.ts';
-import { asStrings, beginRead, type Door } from './door.ts';
+import { asStrings, beginRead, type DoorContext } from './door-context.ts';
 import { keyOf } from './idempotency.ts';
 import { countOf, deadlineOf } from './integers.ts';
 import { type Answer, type PendingRequest, single } from './pending-requests.ts';
@@ -47,7 +47,7 @@ const answerGet = (request: FastifyRequest, reply: FastifyReply): Answer =>
   });
 
 /** Registers the routes of one counter. */
-export function counterRoutes(app: FastifyInstance, door: Door): void {
+export function counterRoutes(app: FastifyInstance, door: DoorContext): void {
   addRoute(app, door, 'increment', 'Add to a counter; one that is absent begins at 0.');
   addRoute(app, door, 'decrement', 'Subtract from a counter; one that is absent begins at 0.');
   readRoutes(app, door);
@@ -55,7 +55,7 @@ export function counterRoutes(app: FastifyInstance, door: Door): void {
   deleteRoute(app, door);
 }
 
-function addRoute(app: FastifyInstance, door: Door, verb: 'increment' | 'decrement', summary: string): void {
+function addRoute(app: FastifyInstance, door: DoorContext, verb: 'increment' | 'decrement', summary: string): void {
   const response = schemas.answers(schemas.AddAnswer);
   const schema = { ...common, operationId: verb, body: schemas.AddBody, response, summary };
   app.post(`/v1/counters/:name/${verb}`, { schema, config }, (request: Named, reply) => {
@@ -65,7 +65,7 @@ function addRoute(app: FastifyInstance, door: Door, verb: 'increment' | 'decreme
   });
 }
 
-function readRoutes(app: FastifyInstance, door: Door): void {
+function readRoutes(app: FastifyInstance, door: DoorContext): void {
   const querystring = schemas.ReadQuery;
   const get = {
     ...common,
@@ -83,7 +83,7 @@ function readRoutes(app: FastifyInstance, door: Door): void {
   });
 }
 
-function setRoute(app: FastifyInstance, door: Door): void {
+function setRoute(app: FastifyInstance, door: DoorContext): void {
   const schema = {
     ...typed,
     operationId: 'set',
@@ -98,7 +98,7 @@ function setRoute(app: FastifyInstance, door: Door): void {
   });
 }
 
-function deleteRoute(app: FastifyInstance, door: Door): void {
+function deleteRoute(app: FastifyInstance, door: DoorContext): void {
   const response = schemas.answers(schemas.DeleteAnswer);
   const schema = { ...typed, operationId: 'delete', body: schemas.EmptyBody, response, summary: 'Delete a counter.' };
   app.delete('/v1/counters/:name', { schema, config }, (request: Named, reply) => {
@@ -108,7 +108,7 @@ function deleteRoute(app: FastifyInstance, door: Door): void {
 
 /** One command under the conditions of the request's headers. */
 function submitIf(
-  door: Door,
+  door: DoorContext,
   request: Named,
   reply: FastifyReply,
   answer: Answer,
@@ -123,7 +123,7 @@ function submitIf(
 
 /** One command, with the request's idempotency key unless it is a read. */
 export function submit(
-  door: Door,
+  door: DoorContext,
   request: Named,
   reply: FastifyReply,
   answer: Answer,

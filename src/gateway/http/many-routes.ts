@@ -5,7 +5,7 @@ import { CountingError, DONE, errorCode } from '../../counter/errors.ts';
 import { NAME_BYTES_MAX, PAGE_ENTRIES_MAX } from '../../counter/limits.ts';
 import type { ScanPage, ScanRequest } from '../../counter/service.ts';
 import { PIECE_BYTES } from './answers.ts';
-import { asStrings, beginRead, type Door } from './door.ts';
+import { asStrings, beginRead, type DoorContext } from './door-context.ts';
 import { quotedBytesMax } from './json-writer.ts';
 import type { PendingRequest } from './pending-requests.ts';
 import { sendProblem } from './problems.ts';
@@ -22,7 +22,7 @@ const LISTING_BYTES_MAX = 2 * (PIECE_BYTES + STEP_ENTRIES * ENTRY_BYTES_MAX);
 const LOOKED_AT_MAX = 10_000;
 
 /** Registers `GET /v1/counters`. */
-export function manyRoutes(app: FastifyInstance, door: Door): void {
+export function manyRoutes(app: FastifyInstance, door: DoorContext): void {
   const schema = {
     tags: ['counters'],
     operationId: 'list',
@@ -42,7 +42,7 @@ export function manyRoutes(app: FastifyInstance, door: Door): void {
   });
 }
 
-function readMany(door: Door, request: FastifyRequest, reply: FastifyReply, names: readonly string[]): void {
+function readMany(door: DoorContext, request: FastifyRequest, reply: FastifyReply, names: readonly string[]): void {
   const answer = (pending: PendingRequest): void => {
     const { chunk } = pending;
     const refused = names.findIndex((_, i) => chunk.code[i] !== DONE);
@@ -64,7 +64,7 @@ function readMany(door: Door, request: FastifyRequest, reply: FastifyReply, name
 }
 
 async function list(
-  door: Door,
+  door: DoorContext,
   request: FastifyRequest,
   reply: FastifyReply,
   query: schemas.ReadManyQuery,
@@ -90,7 +90,7 @@ async function list(
  * @throws CountingError what the service says of the first step. Later it ends the listing early, with a cursor to go on.
  */
 async function* listing(
-  door: Door,
+  door: DoorContext,
   { match, cursor: from }: schemas.ReadManyQuery,
   limit: number,
   asStrings: boolean,
@@ -125,7 +125,7 @@ async function* listing(
 
 /** The next page, or, where there can be none now, an empty one that is the last. */
 async function nextPage(
-  door: Door,
+  door: DoorContext,
   request: ScanRequest,
   isFirst: boolean,
 ): Promise<ScanPage & { readonly isLast: boolean }> {

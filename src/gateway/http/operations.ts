@@ -1,7 +1,7 @@
 /** How the server is doing, and what operators ask it for. */
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { Type } from 'typebox';
-import { asStrings, type Door } from './door.ts';
+import { asStrings, type DoorContext } from './door-context.ts';
 import { EXPOSITION_TYPE, exposition } from './metrics.ts';
 import { sendProblem } from './problems.ts';
 import * as schemas from './schemas.ts';
@@ -11,7 +11,7 @@ const tags = ['operations'];
 const SNAPSHOT_SILENCE_MS = 3_600_000;
 
 /** Registers `/livez`, `/readyz`, `/metrics`, `/v1/info` and `/v1/snapshot`. */
-export function operationRoutes(app: FastifyInstance, door: Door): void {
+export function operationRoutes(app: FastifyInstance, door: DoorContext): void {
   const response = schemas.answers(schemas.StatusAnswer);
   const live = { tags, operationId: 'live', response, summary: 'Whether the process lives. Needs no secret.' };
   app.get('/livez', { schema: live, config: { isOpen: true } }, (_request, reply) => sendOk(door, reply));
@@ -54,7 +54,7 @@ export function operationRoutes(app: FastifyInstance, door: Door): void {
   });
 }
 
-function metricsRoute(app: FastifyInstance, door: Door): void {
+function metricsRoute(app: FastifyInstance, door: DoorContext): void {
   const schema = {
     tags,
     operationId: 'metrics',
@@ -72,13 +72,13 @@ function metricsRoute(app: FastifyInstance, door: Door): void {
   });
 }
 
-function sendOk(door: Door, reply: FastifyReply): void {
+function sendOk(door: DoorContext, reply: FastifyReply): void {
   reply.header('cache-control', 'no-cache');
   door.answers.sendJson(reply, '{"status":"ok"}');
 }
 
 /** A flat object; its numbers, which may be larger than a double can tell, as literals or as strings. */
-function sendFields(door: Door, reply: FastifyReply, fields: object, asStrings: boolean): void {
+function sendFields(door: DoorContext, reply: FastifyReply, fields: object, asStrings: boolean): void {
   const members = Object.entries(fields).map(([name, value]) => {
     const isNumber = typeof value === 'number' || typeof value === 'bigint';
     const quote = asStrings ? '"' : '';

@@ -6,7 +6,7 @@ import compress from '@fastify/compress';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Op } from '../../counter/chunk.ts';
 import { CountingError } from '../../counter/errors.ts';
-import { asStrings, beginRead, type Door } from './door.ts';
+import { asStrings, beginRead, type DoorContext } from './door-context.ts';
 import { keyOf } from './idempotency.ts';
 import { type PendingRequest, single } from './pending-requests.ts';
 import * as schemas from './schemas.ts';
@@ -20,14 +20,14 @@ const answerUpdate = single((pending) => send(pending, pending.chunk.appliedAtMs
 const answerRead = single((pending) => send(pending, pending.chunk.updatedAt[0] * 1000));
 
 /** Registers the routes in a scope of their own, where even small answers are compressed, as the document shows them. */
-export async function postRoutes(app: FastifyInstance, door: Door): Promise<void> {
+export async function postRoutes(app: FastifyInstance, door: DoorContext): Promise<void> {
   await app.register(async (scope) => {
     await scope.register(compress, { threshold: 0, encodings: ['gzip'], globalDecompression: false });
     for (const kind of COUNTS) routesOf(scope, door, kind);
   });
 }
 
-function routesOf(app: FastifyInstance, door: Door, kind: string): void {
+function routesOf(app: FastifyInstance, door: DoorContext, kind: string): void {
   const common = {
     tags: ['posts'],
     params: schemas.PostParams,

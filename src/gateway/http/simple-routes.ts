@@ -6,7 +6,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Op } from '../../counter/chunk.ts';
 import { CountingError } from '../../counter/errors.ts';
 import { amountOf } from './additions.ts';
-import { asStrings, beginRead, type Door } from './door.ts';
+import { asStrings, beginRead, type DoorContext } from './door-context.ts';
 import { keyOf } from './idempotency.ts';
 import { single } from './pending-requests.ts';
 import * as schemas from './schemas.ts';
@@ -19,7 +19,7 @@ const answerUpdate = single((pending) => pending.send(`{"success":true,"new_valu
 const answerRead = single((pending) => pending.send(`{"current_value":${pending.valueText(0)}}`));
 
 /** Registers `/counter/increment`, `/counter/decrement` and `/counter/value`. */
-export function simpleRoutes(app: FastifyInstance, door: Door): void {
+export function simpleRoutes(app: FastifyInstance, door: DoorContext): void {
   for (const verb of ['increment', 'decrement']) {
     const schema = {
       tags,

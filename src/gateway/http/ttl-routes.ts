@@ -2,7 +2,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { type CommandOptions, Flag, Op } from '../../counter/chunk.ts';
 import { nameField, submit } from './counter-routes.ts';
-import type { Door } from './door.ts';
+import type { DoorContext } from './door-context.ts';
 import { deadlineOf } from './integers.ts';
 import { type PendingRequest, single } from './pending-requests.ts';
 import * as schemas from './schemas.ts';
@@ -18,7 +18,7 @@ const common = {
 };
 
 /** Registers the routes of a counter's time to live. */
-export function ttlRoutes(app: FastifyInstance, door: Door): void {
+export function ttlRoutes(app: FastifyInstance, door: DoorContext): void {
   const put = {
     ...common,
     params: schemas.TypedNameParams,

@@ -3,18 +3,18 @@
  * belongs to a connection only while it is; an idle connection has none, and ten thousand idle ones cost little.
  */
 import { Chunk } from '../../counter/chunk.ts';
-import type { CommandContext, CommandSession, Door } from './command.ts';
+import type { CommandContext, CommandSession, DoorContext } from './command.ts';
 import { Replies } from './replies.ts';
 import type { Request } from './request.ts';
 
 export class Batch implements CommandContext {
   readonly chunk = new Chunk();
   readonly replies = new Replies();
-  readonly door: Door;
+  readonly door: DoorContext;
   readonly request: Request;
   session: CommandSession;
 
-  constructor(door: Door, request: Request, session: CommandSession) {
+  constructor(door: DoorContext, request: Request, session: CommandSession) {
     this.door = door;
     this.request = request;
     this.session = session;
@@ -30,11 +30,11 @@ const IDLE_BATCHES_MAX = 64;
 
 export class BatchPool {
   readonly #idle: Batch[] = [];
-  readonly #door: Door;
+  readonly #door: DoorContext;
   readonly #request: Request;
 
   /** @param request what the door's reader reads into. */
-  constructor(door: Door, request: Request) {
+  constructor(door: DoorContext, request: Request) {
     this.#door = door;
     this.#request = request;
   }

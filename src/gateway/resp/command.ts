@@ -11,7 +11,7 @@ import type { Request } from './request.ts';
 import type { Session } from './session.ts';
 
 /** What all connections of a door share, as far as commands see it. */
-export interface Door {
+export interface DoorContext {
   readonly service: CountingService;
   readonly clock: Clock;
   readonly secret: Secret | undefined;
@@ -42,7 +42,7 @@ export type CommandSession = Session<CommandSpec>;
 
 /** What a command works on. One object per batch; the request in it changes. */
 export interface CommandContext {
-  readonly door: Door;
+  readonly door: DoorContext;
   readonly session: CommandSession;
   readonly request: Request;
   readonly chunk: Chunk;

@@ -12,7 +12,7 @@ import type { Socket } from 'node:net';
 import { CountingError } from '../../counter/errors.ts';
 import { CHUNK_COMMANDS_MAX, RESP_UNAUTHENTICATED_BYTES_MAX } from '../../counter/limits.ts';
 import type { Batch, BatchPool } from './batch.ts';
-import type { CommandSession, CommandSpec, Door } from './command.ts';
+import type { CommandSession, CommandSpec, DoorContext } from './command.ts';
 import type { ConnectionLimits } from './connection-limits.ts';
 import { dispatch, findCommand, isHttp } from './dispatch.ts';
 import type { DoorTurns } from './door-turns.ts';
@@ -26,7 +26,7 @@ import { Transport } from './transport.ts';
 
 /** What a connection needs from its door. */
 export interface ConnectionHost {
-  readonly door: Door;
+  readonly door: DoorContext;
   readonly limits: ConnectionLimits;
   readonly reader: RequestReader;
   readonly writer: ReplyWriter;

@@ -12,7 +12,7 @@ import { ConnectionBudget } from '../connection-budget.ts';
 import { BoundedLog, type Log } from '../log.ts';
 import type { Trail } from '../trail.ts';
 import { BatchPool } from './batch.ts';
-import type { CommandSession, Door, DoorFacts } from './command.ts';
+import type { CommandSession, DoorContext, DoorFacts } from './command.ts';
 import { Connection, type ConnectionHost } from './connection.ts';
 import { RESP_LIMITS, type RespLimits } from './connection-limits.ts';
 import { DoorTurns } from './door-turns.ts';
@@ -48,7 +48,7 @@ const WATCH_MS = 1000;
 export class RespGateway {
   readonly address: { readonly host: string; readonly port: number };
   readonly #server: Server;
-  readonly #door: Door;
+  readonly #door: DoorContext;
   readonly #limits: RespLimits;
   readonly #budget: ConnectionBudget;
   readonly #host: ConnectionHost;

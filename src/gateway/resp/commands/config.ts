@@ -4,13 +4,13 @@ import { ERRORS } from '../../../counter/errors.ts';
 import { Glob } from '../../../counter/glob.ts';
 import { PATTERN_BYTES_MAX, RESP_ARGUMENT_BYTES_MAX } from '../../../counter/limits.ts';
 import type { Durability } from '../../../counter/service.ts';
-import { type CommandContext, type CommandSpec, container, type Door, subcommand } from '../command.ts';
+import { type CommandContext, type CommandSpec, container, type DoorContext, subcommand } from '../command.ts';
 import type { Planned } from '../replies.ts';
 import { help } from './help.ts';
 
 const APPEND_FSYNC: Readonly<Record<Durability, string>> = { always: 'always', interval: 'everysec', off: 'no' };
 
-function settings({ facts, service }: Door): Readonly<Record<string, string>> {
+function settings({ facts, service }: DoorContext): Readonly<Record<string, string>> {
   return {
     appendfsync: APPEND_FSYNC[service.info().durability],
     appendonly: 'yes',

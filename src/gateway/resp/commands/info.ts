@@ -1,10 +1,10 @@
 /** INFO: what clients, tools and dashboards look for, in Redis's words, and what Tallyd itself has to tell. */
-import { type CommandContext, type CommandSpec, command, type Door } from '../command.ts';
+import { type CommandContext, type CommandSpec, command, type DoorContext } from '../command.ts';
 
 type Section = Readonly<Record<string, string | number>>;
 
 /** Sections in their order, by the name they are asked for. */
-const SECTIONS: Readonly<Record<string, (door: Door) => Section>> = {
+const SECTIONS: Readonly<Record<string, (door: DoorContext) => Section>> = {
   Server: ({ clock, facts }) => {
     const uptimeSeconds = Math.floor((clock.monotonicMs() - facts.openedMs) / 1000);
     return {

@@ -5,7 +5,7 @@ import {
   type CommandSpec,
   command,
   container,
-  type Door,
+  type DoorContext,
   SYNTAX_ERROR,
   subcommand,
 } from '../command.ts';
@@ -13,7 +13,7 @@ import type { Planned } from '../replies.ts';
 
 const toSeconds = (ms: number): number => Math.floor(ms / 1000);
 
-async function saveNow(door: Door): Promise<void> {
+async function saveNow(door: DoorContext): Promise<void> {
   const { clock, facts, service } = door;
   facts.savesUnderWay++;
   try {

@@ -6,7 +6,7 @@ import {
   type CommandSession,
   type CommandSpec,
   command,
-  type Door,
+  type DoorContext,
   NOT_AN_INTEGER,
   ok,
   SYNTAX_ERROR,
@@ -118,7 +118,7 @@ const ping: CommandSpec = command({
   },
 });
 
-function reset(session: CommandSession, { clock, secret }: Door): void {
+function reset(session: CommandSession, { clock, secret }: DoorContext): void {
   session.transaction = undefined;
   session.name = '';
   session.principal = principalOf(secret, undefined);

@@ -8,7 +8,7 @@ import type { Bodies } from './bodies.ts';
 import { type Answer, type PendingRequest, type PendingRequests, SESSION_HEADER } from './pending-requests.ts';
 import type { Turns } from './turns.ts';
 
-export interface Door {
+export interface DoorContext {
   readonly service: CountingService;
   readonly clock: Clock;
   readonly pendingRequests: PendingRequests;
@@ -26,7 +26,12 @@ export function asStrings(request: FastifyRequest): boolean {
 }
 
 /** A pending request for a read: what it must have seen is said by the query and by the session of the caller. */
-export function beginRead(door: Door, request: FastifyRequest, reply: FastifyReply, answer: Answer): PendingRequest {
+export function beginRead(
+  door: DoorContext,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  answer: Answer,
+): PendingRequest {
   const pending = door.pendingRequests.begin(reply, answer, asStrings(request));
   const { consistency } = request.query as { readonly consistency?: Consistency };
   const session = request.headers[SESSION_HEADER];
