@@ -4,7 +4,7 @@ import type { CommandContext, CommandSpec } from './command.ts';
 const COUNTING = new Set(['incr', 'decr', 'incrby', 'decrby', 'increx', 'tally.add']);
 
 /** Writes the command down, if it is one of these and anybody wants to know. */
-export function audit({ door, request, session }: CommandContext, { name, flags, keys }: CommandSpec): void {
+export function audit({ door, request, client }: CommandContext, { name, flags, keys }: CommandSpec): void {
   const write = door.trail.audit;
   if (write === undefined) return;
   if (!flags.includes('admin') && (!flags.includes('write') || COUNTING.has(name))) return;
@@ -12,7 +12,7 @@ export function audit({ door, request, session }: CommandContext, { name, flags,
   const more = last === -1 ? Math.ceil((request.count - first) / step) - 1 : 0;
   write(
     {
-      client: session.peer,
+      client: client.peer,
       command: name,
       ...(first > 0 && { counter: request.text(first) }),
       ...(more > 0 && { more }),

@@ -3,7 +3,7 @@
  * belongs to a connection only while it is; an idle connection has none, and ten thousand idle ones cost little.
  */
 import { Chunk } from '../../counter/chunk.ts';
-import type { CommandContext, CommandSession, DoorContext } from './command.ts';
+import type { Client, CommandContext, DoorContext } from './command.ts';
 import { Replies } from './replies.ts';
 import type { Request } from './request.ts';
 
@@ -12,12 +12,12 @@ export class Batch implements CommandContext {
   readonly replies = new Replies();
   readonly door: DoorContext;
   readonly request: Request;
-  session: CommandSession;
+  client: Client;
 
-  constructor(door: DoorContext, request: Request, session: CommandSession) {
+  constructor(door: DoorContext, request: Request, client: Client) {
     this.door = door;
     this.request = request;
-    this.session = session;
+    this.client = client;
   }
 
   get isEmpty(): boolean {
@@ -39,9 +39,9 @@ export class BatchPool {
     this.#request = request;
   }
 
-  take(session: CommandSession): Batch {
-    const batch = this.#idle.pop() ?? new Batch(this.#door, this.#request, session);
-    batch.session = session;
+  take(client: Client): Batch {
+    const batch = this.#idle.pop() ?? new Batch(this.#door, this.#request, client);
+    batch.client = client;
     return batch;
   }
 

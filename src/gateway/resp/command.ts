@@ -6,9 +6,9 @@ import type { Clock } from '../../host/host.ts';
 import type { Secret } from '../auth/secret.ts';
 import type { Log } from '../log.ts';
 import type { Trail } from '../trail.ts';
+import type { ClientState } from './client-state.ts';
 import type { Planned, Replies } from './replies.ts';
 import type { Request } from './request.ts';
-import type { Session } from './session.ts';
 
 /** What all connections of a door share, as far as commands see it. */
 export interface DoorContext {
@@ -37,13 +37,13 @@ export interface DoorFacts {
   savesUnderWay: number;
 }
 
-/** A client's session, with the commands that it has queued. */
-export type CommandSession = Session<CommandSpec>;
+/** A client, with the commands that it has queued. */
+export type Client = ClientState<CommandSpec>;
 
 /** What a command works on. One object per batch; the request in it changes. */
 export interface CommandContext {
   readonly door: DoorContext;
-  readonly session: CommandSession;
+  readonly client: Client;
   readonly request: Request;
   readonly chunk: Chunk;
   readonly replies: Replies;

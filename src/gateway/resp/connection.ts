@@ -12,7 +12,7 @@ import type { Socket } from 'node:net';
 import { CountingError } from '../../counter/errors.ts';
 import { CHUNK_COMMANDS_MAX, RESP_UNAUTHENTICATED_BYTES_MAX } from '../../counter/limits.ts';
 import type { Batch, BatchPool } from './batch.ts';
-import type { CommandSession, CommandSpec, DoorContext } from './command.ts';
+import type { Client, CommandSpec, DoorContext } from './command.ts';
 import type { ConnectionLimits } from './connection-limits.ts';
 import { dispatch, findCommand, isHttp } from './dispatch.ts';
 import type { DoorTurns } from './door-turns.ts';
@@ -53,7 +53,7 @@ const DELIVERIES_MAX = 256;
 const SHARED_REPLIES = 256;
 
 export class Connection {
-  readonly session: CommandSession;
+  readonly client: Client;
   readonly #host: ConnectionHost;
   readonly #transport: Transport;
   readonly #socket: Socket;
@@ -76,10 +76,10 @@ export class Connection {
   readonly #holding: Holding;
 
   /** @param accepted is paused. */
-  constructor(host: ConnectionHost, accepted: Socket, session: CommandSession) {
+  constructor(host: ConnectionHost, accepted: Socket, client: Client) {
     this.#host = host;
     this.#holding = new Holding(host.heldBytes);
-    this.session = session;
+    this.client = client;
     this.#transport = Transport.open(accepted, host.readBuffer, this.#receive);
     const { socket } = this.#transport;
     this.#socket = socket;
@@ -89,7 +89,7 @@ export class Connection {
       // The peer is gone; 'close' follows.
     });
     socket.on('close', () => this.#close());
-    if (!session.authenticated) host.watch(this);
+    if (!client.authenticated) host.watch(this);
   }
 
   /** Answers what has arrived whole, then ends. */
@@ -115,7 +115,7 @@ export class Connection {
   /** Cuts the connection when it has been waiting for too long. */
   checkTime(nowMs: number): void {
     const { authenticationMs, lastRepliesMs, lingerMs, requestMs } = this.#host.limits;
-    const { authenticated, strangerSinceMs } = this.session;
+    const { authenticated, strangerSinceMs } = this.client;
     const waitsMs = nowMs - (this.#waitsSinceMs ?? nowMs);
     if (this.#state === 'ending') {
       if (waitsMs >= (this.#socket.writableFinished ? lingerMs : lastRepliesMs)) this.cut();
@@ -134,7 +134,7 @@ export class Connection {
   }
 
   #cutFor(reason: string): void {
-    this.#host.door.log.warn({ client: this.session.peer, reason }, 'connection cut');
+    this.#host.door.log.warn({ client: this.client.peer, reason }, 'connection cut');
     this.cut();
   }
 
@@ -166,7 +166,7 @@ export class Connection {
       }
       input.advance();
       if (!isWorthwhile) break;
-      const batch = this.#host.batches.take(this.session);
+      const batch = this.#host.batches.take(this.client);
       const from = input.start;
       const task = this.#read(batch);
       if (input.start > from) this.#hasProgressed = true;
@@ -190,7 +190,7 @@ export class Connection {
   /** Bytes that may wait while nothing is read as requests. */
   get #readAheadMax(): number {
     if (this.#isDeferred) return 0;
-    return this.session.authenticated ? this.#host.limits.unreadBytesMax : RESP_UNAUTHENTICATED_BYTES_MAX;
+    return this.client.authenticated ? this.#host.limits.unreadBytesMax : RESP_UNAUTHENTICATED_BYTES_MAX;
   }
 
   /** Takes more from the socket, unless enough is waiting for what is under way. */
@@ -203,7 +203,7 @@ export class Connection {
 
   /** Fills the batch. @returns the promise of a command that takes time. */
   #read(batch: Batch): Promise<Planned> | undefined {
-    const { session } = this;
+    const { client } = this;
     const { reader, turns } = this.#host;
     const { chunk, replies } = batch;
     const { bytes, end } = this.#input;
@@ -211,24 +211,24 @@ export class Connection {
     let task: Promise<Planned> | undefined;
     let isFull = false;
     this.#input.lendNames(chunk);
-    while (!isFull && !session.quitting && !session.guessedWrong) {
-      if (session.authenticated && session.transaction === undefined) {
+    while (!isFull && !client.quitting && !client.guessedWrong) {
+      if (client.authenticated && client.transaction === undefined) {
         const behind = readSimpleRequests(bytes, at, end, chunk, replies);
         if (behind > at) this.#unfinished.clear();
         at = behind;
       }
-      const reading = reader.read(bytes, at, end, session.authenticated, this.#unfinished);
+      const reading = reader.read(bytes, at, end, client.authenticated, this.#unfinished);
       if (reading === Reading.incomplete) break;
       if (reading === Reading.broken) {
         replies.error(reader.error);
-        session.quitting = true;
+        client.quitting = true;
         break;
       }
       if (isHttp(reader.request)) {
-        this.#host.door.log.warn({ client: session.peer }, 'HTTP came to the RESP port: nothing of it is carried out');
+        this.#host.door.log.warn({ client: client.peer }, 'HTTP came to the RESP port: nothing of it is carried out');
         chunk.reset();
         replies.clear();
-        session.quitting = true;
+        client.quitting = true;
         break;
       }
       if (reader.request.count > 0) {
@@ -244,7 +244,7 @@ export class Connection {
       at = reader.end;
     }
     this.#input.start = at;
-    session.transaction?.detach(bytes);
+    client.transaction?.detach(bytes);
     return task;
   }
 
@@ -252,7 +252,7 @@ export class Connection {
   #mustWait({ chunk, isEmpty, request }: Batch, found: CommandSpec | string): boolean {
     if (typeof found === 'string' || isEmpty) return false;
     if (found.perform !== undefined) return true;
-    const { transaction } = this.session;
+    const { transaction } = this.client;
     if (transaction === undefined) return chunk.count + found.weight(request.count) > CHUNK_COMMANDS_MAX;
     return found.name === 'exec' && chunk.count + transaction.weight > CHUNK_COMMANDS_MAX;
   }
@@ -263,7 +263,7 @@ export class Connection {
    */
   #ownsBatch({ chunk }: Batch, found: CommandSpec | string): boolean {
     if (typeof found === 'string') return false;
-    const { transaction } = this.session;
+    const { transaction } = this.client;
     if (found.name === 'exec' && transaction?.buffer !== undefined) {
       transaction.detach(this.#input.bytes);
       chunk.names = transaction.buffer;
@@ -316,20 +316,20 @@ export class Connection {
     if (batch === undefined) return;
     this.#underWay = undefined;
     if (this.#state === 'open') {
-      writer.begin(this.session.protocol);
+      writer.begin(this.client.protocol);
       // Unknown: the client must not take silence for an answer, so the connection ends without one.
       if (batch.replies.write(writer, batch.chunk)) writer.send(this.#transport);
-      else this.session.quitting = true;
+      else this.client.quitting = true;
       if (this.#socket.writableLength > limits.outputBytesMax) this.#cutFor('replies are not being read');
-      else if (this.session.quitting) this.#end();
-      else if (this.session.guessedWrong) this.#penalise();
+      else if (this.client.quitting) this.#end();
+      else if (this.client.guessedWrong) this.#penalise();
     }
     batches.give(batch);
   }
 
   /** A wrong secret: what follows is read only after a while. */
   #penalise(): void {
-    this.session.guessedWrong = false;
+    this.client.guessedWrong = false;
     this.#isPenalised = true;
     this.#host.door.clock.schedule(this.#host.limits.penaltyMs, () => {
       this.#isPenalised = false;
@@ -345,7 +345,7 @@ export class Connection {
       return;
     }
     this.#pace();
-    if (!this.session.authenticated) this.#host.watch(this);
+    if (!this.client.authenticated) this.#host.watch(this);
     if (this.#input.length === 0) this.#waitsSinceMs = undefined;
     else if (this.#hasProgressed || this.#waitsSinceMs === undefined) {
       this.#waitsSinceMs = this.#host.door.clock.monotonicMs();
@@ -372,7 +372,7 @@ export class Connection {
   #close(): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
-    this.session.transaction = undefined;
+    this.client.transaction = undefined;
     this.#holding.is(0, false);
     this.#host.unwatch(this);
     this.#host.closed(this);
@@ -382,8 +382,8 @@ export class Connection {
     if (this.#state !== 'open') return;
     const output = Math.max(0, this.#socket.writableLength - OUTPUT_BYTES_FREE);
     const underWay = (this.#underWay?.chunk.count ?? 0) * COMMAND_BYTES;
-    const held = this.#input.heldBytes + (this.session.transaction?.heldBytes ?? 0) + underWay + output;
-    const isAllowed = this.#holding.is(held, !this.session.authenticated);
+    const held = this.#input.heldBytes + (this.client.transaction?.heldBytes ?? 0) + underWay + output;
+    const isAllowed = this.#holding.is(held, !this.client.authenticated);
     if (!isAllowed) this.#cutFor('all connections together hold too many bytes');
   }
 }

@@ -34,13 +34,13 @@ export function isHttp(request: Request): boolean {
  * @returns for a command that takes time, the promise that its reply is planned.
  */
 export function dispatch(context: CommandContext, found: CommandSpec | string): Promise<Planned> | undefined {
-  const { request, replies, session } = context;
+  const { request, replies, client } = context;
   if (typeof found === 'string') return reject(context, found);
-  if (!session.principal.may(found.name) && !found.flags.includes('no_auth')) {
+  if (!client.principal.may(found.name) && !found.flags.includes('no_auth')) {
     return reject(context, 'NOAUTH Authentication required.');
   }
   audit(context, found);
-  const { transaction } = session;
+  const { transaction } = client;
   if (transaction === undefined || found.immediate(request)) {
     found.handle?.(context);
     return found.perform?.(context);
@@ -52,13 +52,13 @@ export function dispatch(context: CommandContext, found: CommandSpec | string): 
 }
 
 /** An error that also spoils an open transaction, and ends it when it is EXEC that is refused. */
-function reject({ replies, request, session }: CommandContext, error: string): undefined {
+function reject({ replies, request, client }: CommandContext, error: string): undefined {
   if (request.word(0) === 'exec') {
-    session.transaction = undefined;
+    client.transaction = undefined;
     replies.error(`EXECABORT Transaction discarded because of: ${error.replace(/^ERR /, '')}`);
     return;
   }
-  if (session.transaction !== undefined) session.transaction.spoiled = true;
+  if (client.transaction !== undefined) client.transaction.spoiled = true;
   replies.error(error);
 }
 

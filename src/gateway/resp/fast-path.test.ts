@@ -3,12 +3,12 @@ import { fc } from '../../../test/property.ts';
 import { Chunk } from '../../counter/chunk.ts';
 import { CHUNK_COMMANDS_MAX } from '../../counter/limits.ts';
 import { TRUSTED } from '../auth/principal.ts';
+import { ClientState } from './client-state.ts';
 import type { CommandContext } from './command.ts';
 import { dispatch, findCommand } from './dispatch.ts';
 import { readSimpleRequests } from './fast-path.ts';
 import { Replies } from './replies.ts';
 import { Reading, RequestReader, Unfinished } from './request-reader.ts';
-import { Session } from './session.ts';
 
 function encode(...args: readonly (string | Uint8Array)[]): Buffer {
   const parts = args.flatMap((arg) => {
@@ -33,9 +33,9 @@ function readGenerally(bytes: Buffer): Chunk {
   const chunk = new Chunk();
   chunk.names = bytes;
   const reader = new RequestReader();
-  const session = new Session(1, '', '', 0, TRUSTED);
+  const client = new ClientState(1, '', '', 0, TRUSTED);
   // What these commands use of a context.
-  const parts = { chunk, request: reader.request, replies: new Replies(), session, door: { trail: {} } };
+  const parts = { chunk, request: reader.request, replies: new Replies(), client, door: { trail: {} } };
   const context = parts as unknown as CommandContext;
   for (let at = 0; reader.read(bytes, at, bytes.length, true, new Unfinished()) === Reading.whole; at = reader.end) {
     void dispatch(context, findCommand(reader.request));

@@ -12,14 +12,14 @@ import { ConnectionBudget } from '../connection-budget.ts';
 import { BoundedLog, type Log } from '../log.ts';
 import type { Trail } from '../trail.ts';
 import { BatchPool } from './batch.ts';
-import type { CommandSession, DoorContext, DoorFacts } from './command.ts';
+import { ClientState } from './client-state.ts';
+import type { Client, DoorContext, DoorFacts } from './command.ts';
 import { Connection, type ConnectionHost } from './connection.ts';
 import { RESP_LIMITS, type RespLimits } from './connection-limits.ts';
 import { DoorTurns } from './door-turns.ts';
 import { HeldBytes } from './held-bytes.ts';
 import { ReplyWriter } from './reply-writer.ts';
 import { RequestReader } from './request-reader.ts';
-import { Session } from './session.ts';
 import { Transport, type TransportKind } from './transport.ts';
 
 export interface RespGatewayOptions {
@@ -84,7 +84,7 @@ export class RespGateway {
       unwatch: (connection) => this.#watched.delete(connection),
       closed: (connection) => {
         this.#connections.delete(connection);
-        this.#writeDown(connection.session);
+        this.#writeDown(connection.client);
         this.#budget.give();
         if (this.#connections.size === 0) this.#onEmpty?.();
       },
@@ -155,17 +155,17 @@ export class RespGateway {
     const peer = `${socket.remoteAddress}:${socket.remotePort}`;
     const local = `${socket.localAddress}:${socket.localPort}`;
     const openedMs = this.#door.clock.monotonicMs();
-    const session: CommandSession = new Session(
+    const client: Client = new ClientState(
       this.#accepted,
       peer,
       local,
       openedMs,
       principalOf(this.#door.secret, undefined),
     );
-    this.#connections.add(new Connection(this.#host, socket, session));
+    this.#connections.add(new Connection(this.#host, socket, client));
   }
 
-  #writeDown({ peer, name, libraryName, authenticated, openedMs }: CommandSession): void {
+  #writeDown({ peer, name, libraryName, authenticated, openedMs }: Client): void {
     const ms = Math.round(this.#door.clock.monotonicMs() - openedMs);
     this.#door.trail.access?.({ client: peer, name, library: libraryName, authenticated, ms }, 'RESP connection');
   }

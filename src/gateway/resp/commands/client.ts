@@ -14,24 +14,24 @@ export function nameError(what: string, text: string): string | undefined {
 }
 
 /** The connection as CLIENT INFO tells it; what has no meaning here has the value of an idle connection. */
-function describe({ door, session }: CommandContext): string {
+function describe({ door, client }: CommandContext): string {
   const fields = {
-    id: session.id,
-    addr: session.peer,
-    laddr: session.local,
-    name: session.name,
-    age: Math.floor((door.clock.monotonicMs() - session.openedMs) / 1000),
+    id: client.id,
+    addr: client.peer,
+    laddr: client.local,
+    name: client.name,
+    age: Math.floor((door.clock.monotonicMs() - client.openedMs) / 1000),
     idle: 0,
-    flags: session.transaction === undefined ? 'N' : 'x',
+    flags: client.transaction === undefined ? 'N' : 'x',
     db: 0,
     sub: 0,
     psub: 0,
-    multi: session.transaction?.commands.length ?? -1,
+    multi: client.transaction?.commands.length ?? -1,
     cmd: 'client|info',
     user: 'default',
-    'lib-name': session.libraryName,
-    'lib-ver': session.libraryVersion,
-    resp: session.protocol,
+    'lib-name': client.libraryName,
+    'lib-ver': client.libraryVersion,
+    resp: client.protocol,
   };
   return `${Object.entries(fields)
     .map(([key, value]) => `${key}=${value}`)
@@ -39,7 +39,7 @@ function describe({ door, session }: CommandContext): string {
 }
 
 function setInfo(context: CommandContext): Planned {
-  const { request, replies, session } = context;
+  const { request, replies, client } = context;
   const option = request.word(2);
   const value = request.latin1(3);
   if (option !== 'lib-name' && option !== 'lib-ver') {
@@ -47,8 +47,8 @@ function setInfo(context: CommandContext): Planned {
   }
   const error = nameError(option, value);
   if (error !== undefined) return replies.error(error);
-  if (option === 'lib-name') session.libraryName = value;
-  else session.libraryVersion = value;
+  if (option === 'lib-name') client.libraryName = value;
+  else client.libraryVersion = value;
   return ok(context);
 }
 
@@ -68,7 +68,7 @@ const SUBCOMMANDS: readonly CommandSpec[] = [
     summary: 'The number of this connection.',
     since: '5.0.0',
     arity: 2,
-    handle: ({ replies, session }) => replies.say((writer) => writer.number(session.id)),
+    handle: ({ replies, client }) => replies.say((writer) => writer.number(client.id)),
   }),
   subcommand({
     ...PART,
@@ -84,8 +84,8 @@ const SUBCOMMANDS: readonly CommandSpec[] = [
     summary: 'The name of this connection, or null.',
     since: '2.6.9',
     arity: 2,
-    handle: ({ replies, session }) => {
-      const { name } = session;
+    handle: ({ replies, client }) => {
+      const { name } = client;
       return replies.say((writer) => (name === '' ? writer.null() : writer.bulk(name)));
     },
   }),
@@ -99,7 +99,7 @@ const SUBCOMMANDS: readonly CommandSpec[] = [
       const name = context.request.latin1(2);
       const error = nameError('Client names', name);
       if (error !== undefined) return context.replies.error(error);
-      context.session.name = name;
+      context.client.name = name;
       return ok(context);
     },
   }),

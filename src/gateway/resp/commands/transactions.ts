@@ -6,10 +6,10 @@ import { Transaction } from '../transaction.ts';
 const PART = { group: 'transactions', arity: 1, immediate: always } as const;
 
 function exec(context: CommandContext): Planned {
-  const { chunk, replies, request, session } = context;
-  const { transaction } = session;
+  const { chunk, replies, request, client } = context;
+  const { transaction } = client;
   if (transaction === undefined) return replies.error('ERR EXEC without MULTI');
-  session.transaction = undefined;
+  client.transaction = undefined;
   if (transaction.spoiled) {
     return replies.error('EXECABORT Transaction discarded because of previous errors.');
   }
@@ -28,10 +28,10 @@ export const TRANSACTION_COMMANDS: readonly CommandSpec[] = [
     since: '1.2.0',
     flags: ['noscript', 'loading', 'stale', 'fast'],
     handle: (context) => {
-      if (context.session.transaction !== undefined) {
+      if (context.client.transaction !== undefined) {
         return context.replies.error('ERR MULTI calls can not be nested');
       }
-      context.session.transaction = new Transaction();
+      context.client.transaction = new Transaction();
       return ok(context);
     },
   }),
@@ -50,10 +50,10 @@ export const TRANSACTION_COMMANDS: readonly CommandSpec[] = [
     since: '2.0.0',
     flags: ['noscript', 'loading', 'stale', 'fast'],
     handle: (context) => {
-      if (context.session.transaction === undefined) {
+      if (context.client.transaction === undefined) {
         return context.replies.error('ERR DISCARD without MULTI');
       }
-      context.session.transaction = undefined;
+      context.client.transaction = undefined;
       return ok(context);
     },
   }),
@@ -65,9 +65,9 @@ export const TRANSACTION_COMMANDS: readonly CommandSpec[] = [
     arity: -2,
     flags: ['noscript', 'loading', 'stale', 'fast'],
     keys: ALL_KEYS,
-    handle: ({ replies, session }) =>
+    handle: ({ replies, client }) =>
       replies.error(
-        session.transaction === undefined
+        client.transaction === undefined
           ? 'ERR WATCH is not supported: use INCREX or SET with their conditions'
           : 'ERR WATCH inside MULTI is not allowed',
       ),

@@ -3,7 +3,7 @@ import type { Principal } from '../auth/principal.ts';
 import type { Protocol } from './reply-writer.ts';
 import type { Transaction, Weighed } from './transaction.ts';
 
-export class Session<Command extends Weighed> {
+export class ClientState<Command extends Weighed> {
   /** Unique in this process. */
   readonly id: number;
   /** `address:port` of the client and of the server. */

@@ -2,8 +2,8 @@
 import { principalOf, STRANGER } from '../../auth/principal.ts';
 import {
   always,
+  type Client,
   type CommandContext,
-  type CommandSession,
   type CommandSpec,
   command,
   type DoorContext,
@@ -35,16 +35,16 @@ function databaseError(request: Request): string | undefined {
 }
 
 /** Whether the user in argument `userAt` (0: the default one) has the password in argument `passwordAt`. */
-function authenticate({ door, request, session }: CommandContext, userAt: number, passwordAt: number): boolean {
+function authenticate({ door, request, client }: CommandContext, userAt: number, passwordAt: number): boolean {
   const isUser = userAt === 0 || request.latin1(userAt) === 'default';
   // Without a secret every password is right, as for a Redis user with `nopass`.
   const principal = isUser ? principalOf(door.secret, request.copy(passwordAt)) : STRANGER;
   const isRight = principal.mayAll;
   if (isRight) {
-    session.principal = principal;
+    client.principal = principal;
   } else {
-    session.guessedWrong = door.secret !== undefined;
-    door.trail.audit?.({ client: session.peer }, 'RESP wrong secret');
+    client.guessedWrong = door.secret !== undefined;
+    door.trail.audit?.({ client: client.peer }, 'RESP wrong secret');
   }
   return isRight;
 }
@@ -59,7 +59,7 @@ function auth(context: CommandContext): Planned {
 }
 
 function hello(context: CommandContext): Planned {
-  const { door, request, replies, session } = context;
+  const { door, request, replies, client } = context;
   const version = request.count > 1 ? request.integer(1) : undefined;
   if (request.count > 1 && version === undefined) {
     return replies.error('ERR Protocol version is not an integer or out of range');
@@ -78,23 +78,23 @@ function hello(context: CommandContext): Planned {
     else return replies.error(`ERR Syntax error in HELLO option '${request.latin1(i)}'`);
   }
   if (passwordAt > 0 && !authenticate(context, passwordAt - 1, passwordAt)) return replies.error(WRONG_PASSWORD);
-  if (!session.authenticated) return replies.error(HELLO_WITHOUT_AUTH);
+  if (!client.authenticated) return replies.error(HELLO_WITHOUT_AUTH);
   const error = nameError('Client names', name ?? '');
   if (error !== undefined) return replies.error(error);
-  if (name !== undefined) session.name = name;
+  if (name !== undefined) client.name = name;
   return replies.say((writer) => {
     // Only now: the replies before this one are in the protocol before it.
-    if (version !== undefined) session.protocol = version === 2n ? 2 : 3;
-    writer.protocol = session.protocol;
+    if (version !== undefined) client.protocol = version === 2n ? 2 : 3;
+    writer.protocol = client.protocol;
     writer.map(7);
     writer.bulk('server');
     writer.bulk('redis');
     writer.bulk('version');
     writer.bulk(door.facts.version);
     writer.bulk('proto');
-    writer.number(session.protocol);
+    writer.number(client.protocol);
     writer.bulk('id');
-    writer.number(session.id);
+    writer.number(client.id);
     writer.bulk('mode');
     writer.bulk('standalone');
     writer.bulk('role');
@@ -118,14 +118,14 @@ const ping: CommandSpec = command({
   },
 });
 
-function reset(session: CommandSession, { clock, secret }: DoorContext): void {
-  session.transaction = undefined;
-  session.name = '';
-  session.principal = principalOf(secret, undefined);
-  session.strangerSinceMs = clock.monotonicMs();
+function reset(client: Client, { clock, secret }: DoorContext): void {
+  client.transaction = undefined;
+  client.name = '';
+  client.principal = principalOf(secret, undefined);
+  client.strangerSinceMs = clock.monotonicMs();
 }
 
-export const SESSION_COMMANDS: readonly CommandSpec[] = [
+export const CONNECTION_COMMANDS: readonly CommandSpec[] = [
   command({
     syntax: 'AUTH [username] password',
     summary: 'Says the secret; the user is `default`.',
@@ -166,7 +166,7 @@ export const SESSION_COMMANDS: readonly CommandSpec[] = [
       const error = databaseError(context.request);
       if (error === undefined) return ok(context);
       // Clients go on after a refusal: what they count for another database would be counted in this one.
-      context.session.quitting = true;
+      context.client.quitting = true;
       return context.replies.error(error);
     },
   }),
@@ -178,10 +178,10 @@ export const SESSION_COMMANDS: readonly CommandSpec[] = [
     arity: 1,
     flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth'],
     immediate: always,
-    handle: ({ door, replies, session }) => {
-      reset(session, door);
+    handle: ({ door, replies, client }) => {
+      reset(client, door);
       return replies.say((writer) => {
-        session.protocol = 2;
+        client.protocol = 2;
         writer.protocol = 2;
         writer.simple('RESET');
       });
@@ -195,7 +195,7 @@ export const SESSION_COMMANDS: readonly CommandSpec[] = [
     flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth'],
     immediate: always,
     handle: (context) => {
-      context.session.quitting = true;
+      context.client.quitting = true;
       return ok(context);
     },
   }),
