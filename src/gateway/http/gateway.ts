@@ -4,7 +4,7 @@
  *
  * The life of a request: it waits until those before it on its connection are answered (`connections.ts`), Node reads
  * its head, the guard looks at it (`guard.ts`), its body is collected (`bodies.ts`) and read exactly (`json.ts`), checked
- * against the route's schema (`schemas.ts`), and its commands go to the service in a pending request (`pending requests.ts`). What goes
+ * against the route's schema (`schemas.ts`), and its commands go to the service in a pending request (`pending-requests.ts`). What goes
  * wrong on the way is answered as a problem (`problems.ts`), and what was refused has changed nothing.
  *
  * Two kinds of requests come in such numbers that they have a short way, as long as they look as they nearly always
