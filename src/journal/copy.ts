@@ -1,10 +1,11 @@
 /**
- * A copy of a journal, also while a process writes to it: nothing is asked of that process, and it notices nothing.
+ * Copies a journal, even while a process writes to it. That process is not involved.
  *
- * - All files are opened first, at one moment as far as that matters: what is removed later can still be read, and what is made
- *   later is not needed, for a segment that was left is whole.
- * - Recovery, which only reads, then says which of them count and where the last one ends. Behind that frames may be on their way.
- *   Where recovery takes these for damage, it has met a frame half written with whole ones behind it; so it is asked again.
+ * - All files are opened first, effectively at one moment: files removed later can still be read, and files created
+ *   later are not needed, because a segment that has been left is whole.
+ * - Recovery, which only reads, then determines which files are valid and where the last one ends. Frames may still be
+ *   arriving after that end. If recovery reports damage there, it may have met a half-written frame with whole ones
+ *   after it, so it is run again.
  */
 import type { Clock, Disk, DiskFile } from '../host/host.ts';
 import { DamageError } from './errors.ts';
@@ -45,12 +46,12 @@ export class HeldJournal {
     }
   }
 
-  /** Whether there is anything to copy. */
+  /** Whether there are any files to copy. */
   get isEmpty(): boolean {
     return this.#found.used.length === 0;
   }
 
-  /** Copies what counts to an empty disk, durably but for the names. @throws the disks' errors */
+  /** Copies the valid content to an empty disk; everything but the names is then durable. @throws the disks' errors */
   async copyTo(disk: Disk, clock: Clock): Promise<JournalCopy> {
     const { used, tail, sequence, continues } = this.#found;
     let bytes = 0;
@@ -60,7 +61,7 @@ export class HeldJournal {
       await copyFile(file, await disk.open(name, 'create'), end);
       bytes += end;
     }
-    // Its own: where this copy ends, it must not end earlier.
+    // The copy gets its own reach: the copied journal must not end before it.
     await makeReach({ disk, clock, writeDeadlineMs: DEADLINE_MS, allocateBytes: 0 }, continues);
     return { files: used.length, bytes, sequence };
   }
@@ -74,7 +75,7 @@ async function holdFiles(disk: Disk): Promise<Map<string, DiskFile>> {
   for (let attempt = 1; ; attempt++) {
     const files = new Map<string, DiskFile>();
     try {
-      // First, and all of it: it must not say more than what is read behind it holds.
+      // Read first and whole: it must not claim more than the files read after it hold.
       const reach = await holdReach(disk);
       if (reach !== undefined) files.set(REACH_FILE, reach);
       for (const name of await disk.list()) {
@@ -90,14 +91,14 @@ async function holdFiles(disk: Disk): Promise<Map<string, DiskFile>> {
   }
 }
 
-/** What a reader that began now would find. */
+/** What a reader starting now would find. */
 async function holdFile(file: DiskFile): Promise<DiskFile> {
   const size = await file.size();
   return {
     size: async () => size,
     read: async (target, position) => {
       const wanted = target.subarray(0, Math.max(0, size - position));
-      // A segment that is left meanwhile loses the zeros that were allocated ahead.
+      // A segment that is left in the meantime loses its preallocated zeros.
       wanted.fill(0, await file.read(wanted, position));
       return wanted.length;
     },

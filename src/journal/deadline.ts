@@ -3,14 +3,14 @@ import type { Clock } from '../host/host.ts';
 import { JournalFailure, journalFailure } from './errors.ts';
 
 /**
- * The time is waited for in so many parts, and each counts once, however late it ends: when the event loop stalls, the
- * disk may have answered long ago, and that answer is taken only when the loop turns again.
+ * The wait is split into this many parts, and each counts once, no matter how late it ends: if the event loop stalls,
+ * the disk may have answered long ago, and the answer is received only when the loop turns again.
  */
 const PARTS = 10;
 
 /**
- * The result of `work`, or a `JournalFailure` when it fails or takes longer than `timeoutMs`. An operation on a
- * disk cannot be called back: when it completes late, its result is handed to `late` and otherwise ignored.
+ * The result of `work`, or a `JournalFailure` if it fails or takes longer than `timeoutMs`. A disk operation cannot be
+ * cancelled: if it completes late, its result is passed to `late` and otherwise ignored.
  */
 export function within<T>(
   clock: Clock,

@@ -1,6 +1,6 @@
 /**
- * The entries of a whole frame, fed to a `Replay`. The checksum has said that these bytes are what was written;
- * whatever is wrong with them nevertheless was written wrong, or by a version that knows more, and stops the start.
+ * The entries of a whole frame, fed to a `Replay`. The checksum proves that these bytes are the written ones. If they
+ * are still wrong, they were written wrong or by a newer version, and the start is refused.
  */
 import { assert } from '../std/assert.ts';
 import { BLOCKS } from './entries/blocks.ts';
@@ -51,8 +51,8 @@ export interface FramePlace {
 }
 
 /**
- * Feeds the entries of the frame that `reader` has found whole.
- * @returns the end of the snapshot, when the frame says it.
+ * Feeds the entries of the whole frame that `reader` has found.
+ * @returns the end of the snapshot, if the frame states it.
  * @throws DamageError, UnsupportedFormatError
  */
 export function replayFrame(reader: FrameReader, place: FramePlace, replay: Replay): SnapshotEnd | undefined {
@@ -88,7 +88,7 @@ export function replayFrame(reader: FrameReader, place: FramePlace, replay: Repl
   return snapshotEnd;
 }
 
-/** Feeds what a group that was written here, or a piece of it, says of records: the rest of it is left out. */
+/** Feeds the record entries of a group that was written here, or of a piece of it; other entries are skipped. */
 export function replayRecords(group: GroupBuffer, replay: RecordReplay, piece?: number): void {
   let values: ValueRun | undefined;
   group.forEach((memory, type, at, length) => {

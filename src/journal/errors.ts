@@ -1,8 +1,8 @@
-/** What can be wrong with the files, or with the disk beneath them. */
+/** Errors of the files, or of the disk below them. */
 
 /**
- * Bytes that were durable once are not what was written. The start is refused and nothing is changed: going on
- * would forget what was acknowledged.
+ * Durable bytes differ from what was written. The start is refused and nothing is changed: continuing would lose
+ * acknowledged updates.
  */
 export class DamageError extends Error {
   override readonly name = 'DamageError';
@@ -22,7 +22,7 @@ export class DamageError extends Error {
   }
 }
 
-/** The files are whole, but written by a version that knows more. */
+/** The files are whole, but written by a newer version. */
 export class UnsupportedFormatError extends Error {
   override readonly name = 'UnsupportedFormatError';
   readonly file: string;
@@ -40,14 +40,14 @@ export class JournalFailure extends Error {
   override readonly name = 'JournalFailure';
 }
 
-/** A file that the next start needs is not there any more as it was written. */
+/** A file that the next start needs is missing or has changed. */
 export class FileLost extends JournalFailure {
   constructor(file: string) {
     super(`${file} was removed, replaced or cut short under the running process; everything is written anew`);
   }
 }
 
-/** A `JournalFailure` from what an operation of the disk threw; made nowhere but where such an operation is awaited. */
+/** A `JournalFailure` from the error of a disk operation; created only where such an operation is awaited. */
 export function journalFailure(error: unknown): JournalFailure {
   if (error instanceof JournalFailure) return error;
   return new JournalFailure(error instanceof Error ? error.message : String(error), { cause: error });

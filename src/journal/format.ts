@@ -10,7 +10,7 @@ assert(new Uint8Array(new Uint32Array([1]).buffer)[0] === 1, 'the machine is lit
 /** Version of all files; a start refuses a newer one. */
 export const FORMAT_VERSION = 1;
 
-/** What a disk writes whole or not at all. Headers and frames start at multiples of it. */
+/** The unit that a disk writes atomically. Headers and frames start at multiples of it. */
 export const SECTOR_BYTES = 512;
 export const ID_BYTES = 16;
 /** A file begins with one sector of header. */
@@ -27,7 +27,7 @@ export const Frame = {
   sequence: 24,
   timeMs: 32,
   durableOffset: 40,
-  /** Its own: a frame that lies anywhere else is none, whichever way it got there. */
+  /** The frame's own offset: a frame at any other offset is invalid. */
   offset: 48,
   entries: 56,
   /** Over everything else of the frame, padding included. */
@@ -46,7 +46,7 @@ export function wholeSectors(bytes: number): number {
   return Math.ceil(bytes / SECTOR_BYTES) * SECTOR_BYTES;
 }
 
-/** A file that is still being made has this at the end of its name. */
+/** The suffix of a file that is still being written. */
 export const TEMPORARY_SUFFIX = '.new';
 
 export function segmentName(number: number): string {
@@ -63,7 +63,7 @@ export type FileName =
   | { readonly kind: 'snapshot'; readonly name: string; readonly sequence: bigint }
   | { readonly kind: 'temporary'; readonly name: string; readonly number: number };
 
-/** What a file of the data directory is by its name; undefined when it is none of ours. */
+/** The kind of a file in the data directory by its name; undefined if it is not ours. */
 export function parseFileName(name: string): FileName | undefined {
   const isTemporary = name.endsWith(TEMPORARY_SUFFIX);
   // A snapshot's temporary name has eight random digits before the suffix.
@@ -72,7 +72,7 @@ export function parseFileName(name: string): FileName | undefined {
   if (digits === null) return undefined;
   const sequence = digits[2] === undefined ? undefined : BigInt(digits[2]);
   const number = sequence === undefined ? Number(digits[1]) : 0;
-  // A number has one name only: with more leading zeros it is not ours.
+  // Each number has exactly one name: a name with more leading zeros is not ours.
   if (sequence === undefined && stem !== segmentName(number)) return undefined;
   if (isTemporary) return { kind: 'temporary', name, number };
   return sequence === undefined ? { kind: 'segment', name, number } : { kind: 'snapshot', name, sequence };

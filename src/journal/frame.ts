@@ -1,10 +1,10 @@
 /**
- * Reads frames from a file through one window that moves: large reads, no copies of entries, no objects but
- * what the rare entries need.
+ * Reads frames from a file through one moving window: large reads, no copies of entries, and objects only for rare
+ * entries.
  *
  * Invariants:
- * - A frame is looked at only when it lies whole in the window, and believed only when its magic, the file's
- *   random id, its length, its offset and its checksum agree.
+ * - A frame is examined only when it is wholly in the window, and accepted only if its magic, the file's random id, its
+ *   length, its offset and its checksum agree.
  * - The window begins at a multiple of a sector, so the words of a frame are aligned in it.
  */
 import { GROUP_BYTES_MAX } from '../counter/limits.ts';
@@ -21,7 +21,7 @@ export class Window {
   words = new Int32Array(this.bytes.buffer);
   view = new DataView(this.bytes.buffer);
 
-  /** Makes it at least so long; what lies in `[from, to)` moves to its front. */
+  /** Grows it to at least this length; `[from, to)` moves to its front. */
   reserve(length: number, from: number, to: number): void {
     if (length <= this.bytes.length) {
       this.bytes.copyWithin(0, from, to);
@@ -34,7 +34,7 @@ export class Window {
     this.view = new DataView(larger.buffer);
   }
 
-  /** Gives the memory back, without waiting for the collector; it is not used again. */
+  /** Releases the memory without waiting for the garbage collector; it is not used again. */
   release(): void {
     this.bytes.buffer.transfer(0);
   }
@@ -50,7 +50,7 @@ export class FrameReader {
   /** Without and with padding. */
   length = 0;
   paddedLength = 0;
-  /** Why `check` has found none. */
+  /** Why `check` found no frame. */
   reason = '';
 
   readonly window: Window;
@@ -82,7 +82,7 @@ export class FrameReader {
     do {
       const isInside = offset >= this.#from && offset < this.#to;
       const kept = isInside ? this.#to - offset : 0;
-      // A length that leads beyond the end is a lie, and no reason to take memory.
+      // A length beyond the end is invalid, and no reason to allocate memory.
       const claimed = isInside ? this.#claimedLength(offset) : 0;
       this.window.reserve(
         Math.min(claimed, this.#size - offset),
@@ -98,7 +98,7 @@ export class FrameReader {
     } while (!this.holds(offset));
   }
 
-  /** Whether a whole frame begins at `offset`; its parts are then in the fields, otherwise `reason` tells why not. */
+  /** Whether a whole frame begins at `offset`; its parts are then in the fields, otherwise `reason` says why not. */
   check(offset: number): boolean {
     const room = this.#size - offset;
     if (room < SECTOR_BYTES) return this.#refuse(room <= 0 ? 'the file ends' : 'the file ends within a frame');

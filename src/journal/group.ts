@@ -1,12 +1,12 @@
 /**
- * A group while it is encoded: one frame, from the header to the padding. What its entries say is in `entries/`. Reused; grows by pieces of 1 MiB, so
- * that nothing is copied when it grows, and an entry never straddles two of them. (The file does not know of
- * pieces: their used parts are written one behind the other.)
+ * A group while it is encoded: one frame, from the header to the padding. The contents of entries are in `entries/`.
+ * Reused; grows by pieces of 1 MiB, so that growing copies nothing, and an entry never straddles two pieces. (The file
+ * has no pieces: their used parts are written one after another.)
  *
  * Invariants:
  * - Entries start at multiples of 4 in the frame, so their words are written through an `Int32Array`.
  * - `open` and `putKey` are on the path of an increment: they allocate nothing.
- * - A frame is at most `GROUP_BYTES_MAX` long; whoever fills it looks at `bytes` and splits before that.
+ * - A frame is at most `GROUP_BYTES_MAX` long; callers that fill it check `bytes` and split before that.
  */
 import { crc32 } from 'node:zlib';
 import { highLane } from '../counter/int64.ts';
@@ -30,9 +30,9 @@ const PIECE_WORDS = 1 << PIECE_WORDS_LOG2;
 const PIECE_BYTES = PIECE_WORDS * 4;
 /** The last piece is padded to a whole sector. */
 const PIECE_USABLE_BYTES = PIECE_BYTES - SECTOR_BYTES;
-/** What a group keeps for the next one; a rare large one gives the rest back. */
+/** The memory that a group keeps for reuse; a rare large one releases the rest. */
 const PIECES_KEPT_MAX = 8;
-/** Of a large one, summed up in a turn: some milliseconds. */
+/** How much of a large group is checksummed in a turn: some milliseconds. */
 const PIECES_A_TURN = 8;
 const TWO_TO_32 = 4294967296;
 
@@ -49,7 +49,7 @@ export class GroupBuffer {
   #timeMs = 0;
   #entries = 0;
   readonly #pieces: Piece[] = [newPiece()];
-  /** The piece that is being filled, and its parts: the path of an increment looks no further. */
+  /** The piece that is being filled, and its parts: an increment needs nothing else. */
   #piece = this.#pieces[0];
   #last = 0;
   #bytesBefore = 0;
@@ -122,7 +122,7 @@ export class GroupBuffer {
     return parts;
   }
 
-  /** The same for a large one, a few pieces at a time. @param turn resolves when others have had theirs */
+  /** The same for a large group, a few pieces at a time. @param turn resolves when other work has had its turn */
   async sealInTurns(
     id: Uint8Array,
     offset: number,
@@ -176,7 +176,7 @@ export class GroupBuffer {
     return this.#piece.bytes;
   }
 
-  /** For what changes an entry later: where the word of the entry opened last is in the group. */
+  /** The place in the group of the entry opened last, for later changes. */
   placeOf(word: number): number {
     return this.#last * PIECE_WORDS + word;
   }
@@ -198,13 +198,13 @@ export class GroupBuffer {
     const at = this.#used;
     this.#used = at + padded;
     this.#words[at >> 2] = length | (type << ENTRY_TYPE_SHIFT) | ENTRY_MUST_UNDERSTAND;
-    // The last word may end in padding, which must not show what an earlier group left there.
+    // The last word may end in padding, which must not contain remains of an earlier group.
     this.#words[(this.#used >> 2) - 1] = 0;
     this.#entries++;
     return at + 4;
   }
 
-  /** Copies a key into an entry. Word by word: for names of usual length faster than `set`, which needs a view. */
+  /** Copies a key into an entry, word by word: for usual lengths this is faster than `set`, which needs a view. */
   putKey(key: Int32Array, start: number, length: number, to: number): void {
     const words = this.#words;
     const word = to >> 2;

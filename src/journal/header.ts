@@ -1,7 +1,7 @@
 /**
- * The first sector of a file: what it is, its random id, and where it stands in the journal. It is durable
- * before the file gets its final name, so a file under that name without a valid header is damaged. The sectors of
- * `journal.reach` (`reach.ts`) are made alike.
+ * The first sector of a file: its type, its random id, and its place in the journal. It is durable before the file gets
+ * its final name, so a file under that name without a valid header is damaged. The sectors of `journal.reach`
+ * (`reach.ts`) have the same structure.
  */
 import { crc32 } from 'node:zlib';
 import type { DiskFile } from '../host/host.ts';
@@ -30,7 +30,7 @@ const At = {
   crc: FILE_HEADER_BYTES - 4,
 } as const;
 
-/** The point of an earlier segment behind which another goes on; what lies behind it there does not count. */
+/** The point in an earlier segment after which another continues; anything after it there is ignored. */
 export interface Continuation {
   readonly number: number;
   readonly id: Uint8Array;
@@ -185,7 +185,7 @@ function readId(view: DataView, at: number): Uint8Array {
   return new Uint8Array(view.buffer.slice(at, at + ID_BYTES));
 }
 
-/** A length, number or time: always below 2^53, or the writer was wrong. */
+/** A length, number or time: always below 2^53, otherwise the writer had a bug. */
 function readOffset(view: DataView, at: number): number {
   const value = Number(view.getBigUint64(at, true));
   assert(Number.isSafeInteger(value), 'a checked header holds numbers below 2^53');

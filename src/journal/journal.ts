@@ -2,17 +2,18 @@
  * The journal: the durable log of groups, as segment files in one directory.
  *
  * Invariants:
- * - Operations on the current segment come one after the other (`#inTurn`): a rotation for a snapshot never runs
- *   beside a write. Syncs run beside writes; a rotation waits for the one under way, so that no failure of a sync
- *   concerns a segment that has been left.
- * - Only the current segment has bytes that may not be durable; the one before was synced when it was left, or
- *   counts only up to where it was.
- * - Segment numbers only grow, also over attempts that failed; so the newest file is always the end of the chain.
- * - Once a second, and before a segment is left, the files are looked for that a start needs. Where one is missing the journal has failed,
- *   and a replacement is there only with a snapshot of the whole table.
- * - After a failure nothing is written until `replace` has succeeded, and then elsewhere. Until then the failed segment is the
- *   end of the journal, with all whole frames in it: what was answered once it was written is never taken back.
- * - Only an error of the disk is a failure; anything else is a fault of the program, and is passed on as it is.
+ * - Operations on the current segment run one after another (`#inTurn`): a rotation for a snapshot never runs beside a
+ *   write. Syncs run beside writes; a rotation waits for a running sync, so that a failed sync never concerns a segment
+ *   that has been left.
+ * - Only the current segment has bytes that may not be durable; the previous one was synced when it was left, or is
+ *   valid only up to its durable part.
+ * - Segment numbers only grow, even over failed attempts, so the newest file is always the end of the chain.
+ * - Once a second, and before a segment is left, the files that a start needs are checked. If one is missing the
+ *   journal has failed, and only a snapshot of the whole table can replace it.
+ * - After a failure nothing is written until `replace` has succeeded, and then elsewhere. Until then the failed segment
+ *   is the end of the journal, with all whole frames in it: an update that was acknowledged after its write is never
+ *   lost.
+ * - Only a disk error is a failure; any other error is a program fault and is rethrown unchanged.
  */
 import type { Clock, Disk, Host, Random } from '../host/host.ts';
 import { assert } from '../std/assert.ts';
@@ -34,17 +35,20 @@ export interface JournalOptions {
   readonly disk: Disk;
   readonly host: Host;
   readonly replay: Replay;
-  /** A segment that is longer is left for a new one; by its last group it may be longer. */
+  /** A longer segment is left for a new one; its last group may exceed this. */
   readonly segmentBytesMax?: number | undefined;
-  /** An operation of the disk takes at most so long; beyond it counts as failed. */
+  /** The deadline of a disk operation; beyond it the operation counts as failed. */
   readonly writeDeadlineMs?: number | undefined;
   /** How far segments are allocated ahead of small groups. Default: not at all. */
   readonly allocateBytes?: number | undefined;
-  /** The journal has failed between two operations: somebody has taken its directory away. */
+  /** The journal has failed between two operations because its directory was taken away. */
   readonly onFailure?: ((failure: JournalFailure) => void) | undefined;
-  /** All that is counted, for a snapshot when files were lost; nothing is written meanwhile. Without it such a failure stays. */
+  /**
+   * The whole table, for a snapshot after files were lost; nothing is written meanwhile. Without it such a failure is
+   * permanent.
+   */
   readonly table?: (() => SnapshotSource) | undefined;
-  /** Told of damage that a start passes over. */
+  /** Called for damage that a start tolerates. */
   readonly onDamaged?: ((what: string) => void) | undefined;
 }
 
@@ -56,7 +60,7 @@ export class Journal {
   #segment: Segment;
   #nextNumber: number;
   #failure: JournalFailure | undefined;
-  /** A file is lost that the next start needs. */
+  /** A file that the next start needs is lost. */
   #isBroken = false;
   /** The files that the next start needs, by name; replaced when it changes. */
   #needed: readonly string[];
@@ -91,7 +95,7 @@ export class Journal {
   }
 
   /**
-   * Recovers everything into `replay`, truncates a torn tail, and opens a fresh segment that goes on from there.
+   * Recovers everything into `replay`, truncates a torn tail, and opens a new segment that continues from there.
    * @throws DamageError, UnsupportedFormatError: nothing was changed; JournalFailure, the disk's errors
    */
   static async open(options: JournalOptions): Promise<Journal> {
@@ -123,7 +127,7 @@ export class Journal {
     return this.#failure;
   }
 
-  /** Whether a frame should follow that says that the last one is durable; an empty group does. */
+  /** Whether a frame (an empty group) should follow that marks the last one as durable. */
   get needsMark(): boolean {
     return this.#failure === undefined && this.#segment.needsMark;
   }
@@ -139,8 +143,8 @@ export class Journal {
   }
 
   /**
-   * Writes groups as frames behind the last one. Resolves when the write calls have returned: not yet durable.
-   * @throws JournalFailure: nobody knows which of the groups will be there after a crash; `replace` is next.
+   * Appends groups as frames. Resolves when the write calls have returned: not yet durable.
+   * @throws JournalFailure: it is unknown which of the groups would survive a crash; call `replace` next.
    */
   write(groups: readonly GroupBuffer[]): Promise<void> {
     return this.#inTurn(async () => {
@@ -155,7 +159,7 @@ export class Journal {
 
   /**
    * Resolves when everything is durable that was written before the call.
-   * @throws JournalFailure: of what was not durable before, anything may be lost; `replace` is next.
+   * @throws JournalFailure: anything that was not durable before may be lost; call `replace` next.
    */
   async sync(): Promise<void> {
     if (this.#isClosed) throw closed();
@@ -164,16 +168,16 @@ export class Journal {
     try {
       await segment.sync();
     } catch (error) {
-      // After a replacement the segment that has failed is none of the journal's any more.
+      // After a replacement the failed segment is no longer part of the journal.
       if (segment === this.#segment && error instanceof JournalFailure) this.#failure ??= error;
       throw error;
     }
   }
 
   /**
-   * After a failure: leaves the segment for another one that goes on behind the last durable group, with a group that states
-   * again everything touched since, durably: both or neither. To be called again when it fails.
-   * @param restate makes the group, given its number, which may be one that was used before the failure.
+   * After a failure: leaves the segment for another one that continues after the last durable group and begins with a
+   * group that restates everything touched since. Both become durable, or neither. Call again if it fails.
+   * @param restate makes the group for the given number, which may have been used before the failure.
    * @throws JournalFailure
    */
   replace(restate: (sequence: bigint) => GroupBuffer): Promise<void> {
@@ -191,7 +195,7 @@ export class Journal {
     }, true);
   }
 
-  /** Makes the current segment, which has just been made, and a snapshot all that a start needs. @throws JournalFailure */
+  /** Makes the new current segment and a snapshot everything that a start needs. @throws JournalFailure */
   async #restateAll(failure: JournalFailure): Promise<void> {
     if (this.#table === undefined) throw failure;
     const { number, firstSequence } = this.#segment.header;
@@ -211,8 +215,8 @@ export class Journal {
   }
 
   /**
-   * Writes a snapshot beside running traffic, and removes what it makes superfluous. When it fails the journal
-   * goes on, unless `failure` says otherwise, and the files are as before.
+   * Writes a snapshot beside running traffic, and removes the files that it replaces. If it fails, the journal
+   * continues, unless `failure` is set, and the files are as before.
    * @param currentSequence the newest group that updates have gone into, the gathering one included.
    * @param durableThrough resolves when the journal is durable through a group.
    * @returns the sequence number of the last group that it covers whole.
@@ -225,7 +229,7 @@ export class Journal {
     assert(!this.#isSnapshotting, 'there is one snapshot at a time');
     this.#isSnapshotting = true;
     try {
-      // What has been written by now is in the table, and the rotation makes it durable.
+      // Everything written so far is in the table, and the rotation makes it durable.
       const { header, bytesBefore } = await this.#inTurn(async () => {
         await this.#rotate();
         return { header: this.#segment.header, bytesBefore: this.#bytesSinceSnapshot };
@@ -244,7 +248,7 @@ export class Journal {
     }
   }
 
-  /** Closes the segment; whoever wants it durable has synced before. */
+  /** Closes the segment without a sync; sync before if it must be durable. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#turn;
@@ -252,7 +256,7 @@ export class Journal {
     await this.#segment.close();
   }
 
-  /** Runs `work` when the operations before it have ended. A failure stays until a replacement has succeeded. */
+  /** Runs `work` after the previous operations. A failure persists until a replacement has succeeded. */
   #inTurn<T>(work: () => Promise<T>, isReplacement = false): Promise<T> {
     const run = async () => {
       if (this.#isClosed) throw closed();
@@ -281,20 +285,20 @@ export class Journal {
     left.leave();
   }
 
-  /** @throws FileLost, JournalFailure when the disk does not say */
+  /** @throws FileLost; JournalFailure if the disk does not answer */
   async #requireFiles(): Promise<void> {
     const [segment, needed] = [this.#segment, this.#needed];
     const { clock, disk, writeDeadlineMs } = this.#site;
     const names = new Set(await within(clock, writeDeadlineMs, 'listing the directory', disk.list()));
     const missing = needed.find((name) => !names.has(name));
-    // What is needed may have changed meanwhile: then the next look says.
+    // The needed files may have changed meanwhile; then the next check decides.
     if (missing !== undefined && needed === this.#needed) throw new FileLost(missing);
     await segment.requireThere().catch((error: unknown) => {
       if (segment === this.#segment) throw error;
     });
   }
 
-  /** Every attempt takes a number of its own. */
+  /** Every attempt uses a new number. */
   #nextHeader(continues: Continuation | undefined): SegmentHeader {
     return newHeader(this.#site.clock, this.#random, this.#nextNumber++, continues);
   }
@@ -306,7 +310,7 @@ export class Journal {
     const old = names.filter((name) => {
       const file = parseFileName(name);
       if (file?.kind === 'segment') return file.number < number;
-      // A snapshot's temporary file is what a failed attempt left: this one has its name by now.
+      // A snapshot's temporary file is left from a failed attempt: the current one already has its name.
       return file?.kind === 'snapshot' ? file.sequence < sequence : file?.kind === 'temporary' && file.number === 0;
     });
     await remove(this.#site, old);
@@ -318,12 +322,12 @@ function isSegmentFrom(number: number, name: string): boolean {
   return file?.kind === 'segment' && file.number >= number;
 }
 
-/** What was still waiting for its turn then. */
+/** An operation that was still queued. */
 function closed(): JournalFailure {
   return new JournalFailure('the journal is closed');
 }
 
-/** What cannot be removed does no harm, and is the next start's or snapshot's to remove. */
+/** A file that cannot be removed is harmless; the next start or snapshot removes it. */
 async function remove({ clock, disk, writeDeadlineMs }: SegmentSite, names: readonly string[]): Promise<void> {
   await Promise.allSettled(names.map((name) => within(clock, writeDeadlineMs, `removing ${name}`, disk.unlink(name))));
 }

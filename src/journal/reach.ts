@@ -1,11 +1,12 @@
 /**
- * `journal.reach`: how far the journal was durable, in a file of its own. By it a start notices that the journal's tail is missing,
- * which looks like a journal that ended there, and a running process that its directory is gone.
+ * `journal.reach`: how far the journal was durable, in a file of its own. It lets a start notice that the journal's
+ * tail is missing, which otherwise looks like a journal that ended there, and a running process that its directory is
+ * gone.
  *
  * Invariants:
- * - It states only what was durable before it was written. So nothing depends on when a write of it reaches the disk, or whether:
- *   what is lost with it is that so much would have been noticed.
- * - Two sectors are written in turn, the next one only when the one before is durable: one of them is always whole.
+ * - It states only what was durable before it was written. So nothing depends on when or whether a write of it reaches
+ *   the disk: a lost write only means that a loss of that much would go unnoticed.
+ * - Two sectors are written in turn, each only when the previous one is durable: one of them is always whole.
  */
 import { DirectoryLost, type DiskFile } from '../host/host.ts';
 import { within } from './deadline.ts';
@@ -17,19 +18,19 @@ import type { SegmentSite } from './segment.ts';
 export const REACH_FILE = 'journal.reach';
 const TEMPORARY = REACH_FILE + TEMPORARY_SUFFIX;
 const SECTORS = 2;
-/** How often it is written, and looked for. */
+/** How often it is written and checked. */
 const INTERVAL_MS = 1000;
 
 export interface ReachOptions {
   /** How far the journal is durable. */
   readonly durablePoint: () => Continuation | undefined;
-  /** Looks for the other files that the next start needs. @throws FileLost, JournalFailure */
+  /** Checks the other files that the next start needs. @throws FileLost, JournalFailure */
   readonly requireFiles: () => Promise<void>;
   /** The directory is gone, or a file of it. */
   readonly onLost: (failure: JournalFailure) => void;
 }
 
-/** Keeps the file up to date, until it is closed. */
+/** Keeps the file up to date until closed. */
 export class ReachFile {
   readonly #site: SegmentSite;
   readonly #options: ReachOptions;
@@ -45,12 +46,12 @@ export class ReachFile {
     this.#schedule();
   }
 
-  /** @throws JournalFailure when the file is not there: somebody has removed the directory, moved it, or put another into its place */
+  /** @throws JournalFailure if the file is missing: the directory was removed, moved or replaced */
   async check(): Promise<void> {
     void Promise.allSettled([(await this.#open()).close()]);
   }
 
-  /** Writes it for the last time, if the disk takes it. */
+  /** Writes it for the last time, if the disk can. */
   async close(): Promise<void> {
     this.#timer?.cancel();
     await this.#writing;
@@ -64,7 +65,7 @@ export class ReachFile {
     });
   }
 
-  /** Looks for the file, and for the others, and writes it when there is something new. */
+  /** Checks this file and the others, and writes it if there is news. */
   async #write(): Promise<void> {
     try {
       const file = await this.#open();
@@ -76,7 +77,7 @@ export class ReachFile {
       }
     } catch (error) {
       if (!(error instanceof JournalFailure)) throw error;
-      // Anything else does no harm: it is tried again, and the journal itself says when the disk fails.
+      // Other errors are harmless: the write is retried, and the journal itself reports a failing disk.
       if (error instanceof DirectoryGone || error instanceof FileLost) this.#options.onLost(error);
     }
     this.#schedule();
@@ -119,7 +120,10 @@ class DirectoryGone extends JournalFailure {
   }
 }
 
-/** Makes the file where there is none. @param point how far the journal is durable, if it is known. @throws JournalFailure */
+/**
+ * Creates the file if there is none. @param point how far the journal is durable, if it is known. @throws
+ * JournalFailure
+ */
 export async function makeReach(site: SegmentSite, point?: Continuation): Promise<Reach> {
   const { disk, clock, writeDeadlineMs } = site;
   const step = <T>(work: Promise<T>): Promise<T> => within(clock, writeDeadlineMs, `making ${REACH_FILE}`, work);
@@ -138,11 +142,14 @@ export async function makeReach(site: SegmentSite, point?: Continuation): Promis
 }
 
 export interface FoundReach extends Reach {
-  /** The sector that is not whole; the other one may say less than it did. */
+  /** The damaged sector; the other one may state less than it did. */
   readonly badSector: number | undefined;
 }
 
-/** @returns undefined when there is no such file, as in a directory of an earlier version. @throws DamageError, the disk's errors */
+/**
+ * @returns undefined if there is no such file, as in a directory of an earlier version. @throws DamageError, the disk's
+ *   errors
+ */
 export async function readReach(open: (name: string) => Promise<DiskFile>): Promise<FoundReach | undefined> {
   let file: DiskFile;
   try {

@@ -1,13 +1,13 @@
 /**
- * Recovery: the snapshot, then every group behind its begin, gapless, in order. `recover` only reads, so that
- * `verify` can do the same; `repairTail` then makes the last segment's end safe to go on from.
+ * Recovery: the snapshot, then every group after its begin, without gaps, in order. `recover` only reads, so that
+ * `verify` can do the same; `repairTail` then makes the last segment's end safe to continue from.
  *
- * - The segments form a chain: each header names the point of the one before behind which it goes on. The newest
- *   segment is the end of the chain, whatever nobody continues from (attempts that failed) is not read. Bytes
- *   behind the point do not count; below it every frame must be whole, for the point was durable.
- * - In the last segment, whole frames before the first bad byte count. Behind that byte the rest of the file is
- *   searched for a whole frame that states a durable offset beyond it: then bytes are bad that were durable once,
- *   which no crash does, and the start is refused.
+ * - The segments form a chain: each header names the point in the previous one after which it continues. The newest
+ *   segment is the end of the chain; segments that no other one continues (failed attempts) are not read. Bytes after
+ *   the point are ignored; before it every frame must be whole, because the point was durable.
+ * - In the last segment, whole frames before the first bad byte are valid. The rest of the file is searched for a whole
+ *   frame that states a durable offset beyond that byte. If there is one, durable bytes are damaged, which no crash
+ *   does, and the start is refused.
  */
 import type { Disk, DiskFile } from '../host/host.ts';
 import { assert } from '../std/assert.ts';
@@ -21,16 +21,16 @@ import type { Replay } from './replay.ts';
 import { chooseSnapshot, type LoadedSnapshot } from './snapshot-reader.ts';
 
 export interface Recovered {
-  /** The last group that counts; 0 in an empty directory. */
+  /** The last valid group; 0 in an empty directory. */
   readonly sequence: bigint;
-  /** Behind which the next segment goes on. */
+  /** The point after which the next segment continues. */
   readonly continues: Continuation | undefined;
   /** Larger than that of any file here, temporary ones included. */
   readonly nextNumber: number;
   readonly tail: Tail | undefined;
   /** The files that were read, in order: the snapshot where there is one, then segments. */
   readonly used: readonly string[];
-  /** Nothing here needs them any more, once the next segment is there. */
+  /** Files that are no longer needed once the next segment exists. */
   readonly obsolete: readonly string[];
   /** Of the frames that were replayed. */
   readonly bytes: number;
@@ -45,27 +45,27 @@ export interface Tail {
   readonly name: string;
   /** Through which a durability mark says that the file is durable. */
   readonly markedOffset: number;
-  /** Behind the last frame that counts. */
+  /** The end of the last valid frame. */
   readonly wholeOffset: number;
-  /** Behind the last sector that holds anything; from there to `size` the file is only allocated. */
+  /** The end of the last non-empty sector; from there to `size` the file is only allocated. */
   readonly tornEnd: number;
   readonly size: number;
 }
 
-/** A segment that counts, up to `end`. */
+/** A segment that is valid up to `end`. */
 interface Link {
   readonly name: string;
   readonly header: SegmentHeader;
-  /** What the next segment continues; undefined for the last one. */
+  /** The point that the next segment continues; undefined for the last one. */
   readonly end: Continuation | undefined;
 }
 
 /**
- * Reads everything that counts into `replay`. Changes nothing.
+ * Reads everything valid into `replay`. Changes nothing.
  * @throws DamageError, UnsupportedFormatError, the disk's errors
  */
 export async function recover(disk: Disk, replay: Replay): Promise<Recovered> {
-  // Before the others: beside a running process it then states no more than what is read behind it.
+  // Read before the others: beside a running process it then claims no more than the files read after it hold.
   const reach = await readReach((name) => disk.open(name, 'read'));
   const names = (await disk.list()).map(parseFileName).filter((name) => name !== undefined);
   const segments = names.filter((name) => name.kind === 'segment').sort((a, b) => b.number - a.number);
@@ -84,7 +84,7 @@ export async function recover(disk: Disk, replay: Replay): Promise<Recovered> {
   requireReach(walk, snapshot);
   requireTail(walk, links, reach?.point);
   const used = [...(snapshot === undefined ? [] : [snapshot.name]), ...links.map((link) => link.name)];
-  // A last segment that holds nothing is stepped over, so that starts without traffic leave no files behind.
+  // A last segment without groups is skipped, so that starts without traffic leave no files.
   const isLastEmpty = walk.tail?.wholeOffset === FILE_HEADER_BYTES;
   const needed = isLastEmpty ? used.slice(0, -1) : used;
   return {
@@ -101,8 +101,9 @@ export async function recover(disk: Disk, replay: Replay): Promise<Recovered> {
 }
 
 /**
- * Makes the last segment safe to go on from. What no mark covers may be in the system's cache and not on the disk,
- * and after a failed sync in an earlier process the system may even think that it is; so it is written once more.
+ * Makes the last segment safe to continue from. Frames that no mark covers may be only in the operating system's cache
+ * and not on the disk. After a failed sync in an earlier process the system may even consider them written. So they are
+ * written once more.
  */
 export async function repairTail(disk: Disk, tail: Tail): Promise<void> {
   const file = await disk.open(tail.name, 'write');
@@ -120,7 +121,7 @@ export async function repairTail(disk: Disk, tail: Tail): Promise<void> {
   }
 }
 
-/** The segments that hold the groups behind `begin`, oldest first. */
+/** The segments with the groups after `begin`, oldest first. */
 async function chain(disk: Disk, segments: readonly FileName[], begin: bigint): Promise<Link[]> {
   const links: Link[] = [];
   const newest = segments[0];
@@ -143,7 +144,7 @@ async function chain(disk: Disk, segments: readonly FileName[], begin: bigint): 
   return links;
 }
 
-/** Behind what the last segment holds; when it holds nothing, behind what it continues itself. */
+/** The end of the last segment's content; if it is empty, the point that it continues itself. */
 function continuation(last: Link | undefined, isEmpty: boolean, walk: Walk): Continuation | undefined {
   if (last === undefined || walk.tail === undefined || isEmpty) return last?.header.continues;
   const { number, id } = last.header;
@@ -157,7 +158,7 @@ function requireReach({ sequence, tail }: Walk, snapshot: LoadedSnapshot | undef
   throw new DamageError(tail.name, tail.wholeOffset, reason);
 }
 
-/** What was durable once must be there: a segment that is missing or cut short looks like a journal that ended there. */
+/** Durable groups must exist: a missing or truncated segment looks like a journal that ended there. */
 function requireTail(walk: Walk, links: readonly Link[], point: Continuation | undefined): void {
   if (point === undefined) return;
   const last = links.at(-1);
@@ -178,7 +179,7 @@ function isSame(a: Uint8Array, b: Uint8Array): boolean {
 }
 
 function isObsolete(name: FileName, needed: readonly string[], begin: bigint): boolean {
-  // A damaged newer snapshot stays for whoever wants to look at it; the next one replaces it.
+  // A damaged newer snapshot is kept for inspection; the next snapshot replaces it.
   return !needed.includes(name.name) && (name.kind !== 'snapshot' || name.sequence < begin);
 }
 
@@ -195,7 +196,7 @@ async function inFile<T>(disk: Disk, name: string, work: (file: DiskFile) => Pro
   }
 }
 
-/** Goes through the segments of a chain in order and feeds the groups behind `begin`. */
+/** Reads the segments of a chain in order and feeds the groups after `begin`. */
 class Walk {
   readonly #disk: Disk;
   readonly #window: Window;
@@ -261,7 +262,7 @@ class Walk {
     );
   }
 
-  /** Tells a torn tail from damage. */
+  /** Distinguishes a torn tail from damage. */
   async #endOfJournal(reader: FrameReader, name: string, offset: number, marked: number, size: number): Promise<void> {
     const { reason } = reader;
     if (marked > offset) throw new DamageError(name, offset, reason);

@@ -1,9 +1,9 @@
 /**
- * What recovery feeds: everything that was durable, in order; first the snapshot's parts, then every group
- * behind its begin. States are absolute, so one that comes twice changes nothing.
+ * The receiver of recovery: everything that was durable, in order; first the snapshot's parts, then every group after
+ * its begin. States are absolute, so a repeated one changes nothing.
  *
- * `key` is a buffer that recovery reuses, as are values: nothing of it may be kept. The bytes of a key, name and suffix, lie
- * in `key[start, start + nameLength + SUFFIX_BYTES[kind])`.
+ * `key` and values are buffers that recovery reuses: they must not be kept. The bytes of a key, name and suffix, lie in
+ * `key[start, start + nameLength + SUFFIX_BYTES[kind])`.
  */
 import type { BlocksReplay } from './entries/blocks.ts';
 import type { DeadlineReplay } from './entries/deadline.ts';
@@ -28,7 +28,7 @@ export interface Replay
     ImportIdReplay,
     IndexSegmentReplay,
     TableReplay {
-  /** What follows belongs to this group; for a snapshot's parts: to the last group that it covers. */
+  /** The following entries belong to this group; for a snapshot's parts: to the last group that it covers. */
   group(sequence: bigint, timeMs: number): void;
   /** A snapshot's parts follow, about so many entries. A record's deadline follows its state at once. */
   beginSnapshot(entries: number): void;

@@ -2,14 +2,14 @@
  * The segment that is being written.
  *
  * Invariants:
- * - `durableOffset <= offset`: everything before the first is on the disk for good, everything between them has
- *   been handed to the system. Each frame states the durable offset as it was before it (the durability mark).
- * - Before the file gets its name, everything that makes it the end of the journal is durable in it: the header, and after a
- *   failure the group that states again what was in doubt. Before the first group after that, the name is durable.
- * - Syncs come one after the other, beside writes. What is written during one is not counted as covered by it.
- * - The file is zeros from the last frame through `#allocated`, except where zeros are on their way: no frame is written
- *   there before they have arrived.
- * - After a failed operation nothing more is written here, and no sync succeeds. (Zeros that do not fit do no harm.)
+ * - `durableOffset <= offset`: everything before the first is durable, everything between them has been handed to the
+ *   operating system. Each frame states the durable offset as of before it (the durability mark).
+ * - Before the file gets its name, everything that it needs as the end of the journal is durable: the header, and after
+ *   a failure the group that restates what was in doubt. The name is durable before the next group is written.
+ * - Syncs run one after another, beside writes. Bytes written during a sync do not count as covered by it.
+ * - The file is zeros from the last frame through `#allocated`, except where zeros are still being written: no frame is
+ *   written there before they have arrived.
+ * - After a failed operation nothing more is written here, and no sync succeeds. (Zeros that do not fit are harmless.)
  */
 import type { Clock, Disk, DiskFile } from '../host/host.ts';
 import { assert } from '../std/assert.ts';
@@ -23,17 +23,17 @@ import { type Continuation, encodeSegmentHeader, type SegmentHeader } from './he
 export interface SegmentSite {
   readonly disk: Disk;
   readonly clock: Clock;
-  /** An operation of the disk takes at most so long; beyond it counts as failed. */
+  /** The deadline of a disk operation; beyond it the operation counts as failed. */
   readonly writeDeadlineMs: number;
   /**
-   * While groups are small, the file is written with so many zeros ahead of them; 0: with none. A sync of bytes that
-   * lie where there were some already has no new size and no new blocks to write down: it takes two thirds of the time.
+   * While groups are small, this many zeros are written ahead of them; 0: none. A sync of overwritten bytes has no new
+   * file size and no new blocks to record, and takes two thirds of the time.
    */
   readonly allocateBytes: number;
 }
 
 const SMALL_GROUP_BYTES = 64 * 1024;
-/** What groups of ordinary traffic hardly have: their checksums take a few milliseconds. */
+/** Longer than groups of ordinary traffic: their checksums take a few milliseconds. */
 const LARGE_GROUP_BYTES = 16 * 1024 * 1024;
 
 export class Segment {
@@ -45,11 +45,11 @@ export class Segment {
   #durableOffset = FILE_HEADER_BYTES;
   #sequence: bigint;
   #durableSequence: bigint;
-  /** Where the last frame begins; undefined when there is none. */
+  /** Where the last frame begins; undefined if there is none. */
   #lastFrame: number | undefined;
-  /** The same, when the file was last looked at. */
+  /** The same, as of the last check of the file. */
   #seenFrame = FILE_HEADER_BYTES;
-  /** Behind the last frame that says more than how far the file is durable. */
+  /** The end of the last frame that is more than a durability mark. */
   #contentEnd = FILE_HEADER_BYTES;
   /** The file has been written through this. */
   #allocated = FILE_HEADER_BYTES;
@@ -70,8 +70,8 @@ export class Segment {
   }
 
   /**
-   * Makes the file under a temporary name, and gives it its own only when the header, and `first` if there is one, are durable:
-   * once it has its name, the segment that it continues counts no further than the point that the header names.
+   * Creates the file under a temporary name, and renames it only when the header, and `first` if given, are durable.
+   * Once it has its name, the segment that it continues is valid only up to the point that the header names.
    * @param first its first group
    * @throws JournalFailure; another attempt takes another number.
    */
@@ -90,7 +90,8 @@ export class Segment {
       await step('naming', disk.rename(temporary, name));
       await step('naming', disk.syncDirectory());
     } catch (error) {
-      // In the background: the error that led here says more than whether this succeeds; a start removes what stays.
+      // In the background: the original error matters more than whether this succeeds; the next start removes what is
+      // left.
       segment.abandon();
       void Promise.allSettled([disk.unlink(temporary)]);
       throw error;
@@ -98,7 +99,7 @@ export class Segment {
     return segment;
   }
 
-  /** Behind the last frame written. */
+  /** The end of the last frame written. */
   get offset(): number {
     return this.#offset;
   }
@@ -112,19 +113,19 @@ export class Segment {
     return this.#durableSequence;
   }
 
-  /** Whether groups are here that were durable when the last frame was written, but no frame says so. */
+  /** Whether durable groups exist here whose durability no frame states yet. */
   get needsMark(): boolean {
     return this.#contentEnd > this.#statedOffset;
   }
 
-  /** Where the next segment goes on: behind everything durable. A segment that holds nothing is stepped over. */
+  /** Where the next segment continues: after everything durable. A segment without groups is skipped. */
   get durablePoint(): Continuation | undefined {
     if (this.#durableOffset === FILE_HEADER_BYTES) return this.header.continues;
     const { number, id } = this.header;
     return { number, id, offset: this.#durableOffset, sequence: this.#durableSequence };
   }
 
-  /** Writes one group behind the last. */
+  /** Appends one group. */
   async append(group: GroupBuffer): Promise<void> {
     assert(group.sequence === this.#sequence + 1n, 'groups are written gapless, in order');
     const { clock, writeDeadlineMs } = this.#site;
@@ -161,7 +162,7 @@ export class Segment {
         this.#allocating = undefined;
       },
       () => {
-        // Frames go on without: this promise stays, so that it is not tried again.
+        // Frames continue without preallocation: this promise stays, so that it is not retried.
       },
     );
   }
@@ -182,9 +183,9 @@ export class Segment {
   }
 
   /**
-   * Looks whether the file is there under its name, with its header, its first and last frame, and the one that was the last at the look before:
-   * what is written behind a part that was cut off makes the file as long as it was.
-   * @throws FileLost, JournalFailure when the disk does not say
+   * Checks that the file exists under its name, with its header, its first and last frame, and the frame that was last
+   * at the previous check: writes after a truncated part would restore the file's length.
+   * @throws FileLost; JournalFailure if the disk does not answer
    */
   async requireThere(): Promise<void> {
     const { clock, writeDeadlineMs } = this.#site;
@@ -215,7 +216,7 @@ export class Segment {
     );
   }
 
-  /** Closes the file in the background; nothing depends on how that ends. */
+  /** Closes the file in the background; nothing depends on the result. */
   abandon(): void {
     closeQuietly(this.#file);
   }
@@ -225,7 +226,7 @@ export class Segment {
     void Promise.allSettled([this.close()]);
   }
 
-  /** Closes the file, without the zeros behind its last frame. */
+  /** Closes the file, without the zeros after its last frame. */
   async close(): Promise<void> {
     await this.#allocating;
     if (this.#allocated > this.#offset) await Promise.allSettled([this.#file.truncate(this.#offset)]);

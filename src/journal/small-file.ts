@@ -3,8 +3,8 @@
  *
  * Invariants:
  * - A file is replaced by rename and synced, so it is never torn.
- * - Nothing of a file is believed before its checksum, and then every field, was found right. Only what an earlier version wrote has
- *   no checksum.
+ * - No content is used before the checksum, and then every field, has been verified. Only files of earlier versions
+ *   have no checksum.
  */
 import { crc32 } from 'node:zlib';
 import type { Disk } from '../host/host.ts';
@@ -12,7 +12,7 @@ import { assert } from '../std/assert.ts';
 import { DamageError } from './errors.ts';
 import { TEMPORARY_SUFFIX } from './format.ts';
 
-/** The field that has the checksum; content has none of this name. */
+/** The field with the checksum; content must not have a field of this name. */
 const FIELD = 'crc32';
 const BEFORE_CHECKSUM = `,\n  "${FIELD}": "`;
 const END = /^[0-9a-f]{8}"\n\}\n$/;
@@ -26,7 +26,7 @@ export interface SmallFile {
   readonly isChecked: boolean;
 }
 
-/** The bytes of a file as it is now; undefined where there is none. @throws DamageError, the disk's errors */
+/** The current bytes of a file; undefined if there is none. @throws DamageError, the disk's errors */
 export async function readSmallFile(disk: Disk, name: string): Promise<Uint8Array | undefined> {
   if (!(await disk.list()).includes(name)) return undefined;
   const file = await disk.open(name, 'read');
@@ -40,7 +40,7 @@ export async function readSmallFile(disk: Disk, name: string): Promise<Uint8Arra
   }
 }
 
-/** What the bytes of the file `name` say. @throws DamageError */
+/** The content in the bytes of the file `name`. @throws DamageError */
 export function decodeSmallFile(name: string, bytes: Uint8Array): SmallFile {
   const text = textOf(name, bytes);
   const at = text.lastIndexOf(BEFORE_CHECKSUM);
@@ -67,7 +67,7 @@ export function encodeSmallFile(content: object): Uint8Array {
   return bytes;
 }
 
-/** Replaces the file, durably, or makes it. @throws the disk's errors */
+/** Durably replaces or creates the file. @throws the disk's errors */
 export async function replaceSmallFile(disk: Disk, name: string, bytes: Uint8Array): Promise<void> {
   const temporary = name + TEMPORARY_SUFFIX;
   if ((await disk.list()).includes(temporary)) await disk.unlink(temporary);

@@ -15,7 +15,7 @@ export interface LoadedSnapshot {
   readonly name: string;
   /** The last group that it covers whole. */
   readonly beginSequence: bigint;
-  /** The last group that may show in it. */
+  /** The last group that may be reflected in it. */
   readonly endSequence: bigint;
   readonly frames: number;
   readonly entries: number;
@@ -47,7 +47,7 @@ function ignore(): void {
  * Feeds the newest snapshot to `replay`; when that one is damaged, the next older one that `requireSegments` accepts.
  * @param requireSegments throws when the segments behind a snapshot's begin are not all there.
  * @returns undefined when there is no snapshot.
- * @throws DamageError of the newest snapshot, when none can be used; UnsupportedFormatError
+ * @throws DamageError of the newest snapshot, if none can be used; UnsupportedFormatError
  */
 export async function chooseSnapshot(
   disk: Disk,
@@ -61,7 +61,7 @@ export async function chooseSnapshot(
   for (const [i, { name, sequence }] of snapshots.entries()) {
     try {
       if (damage !== undefined) await requireSegments(sequence);
-      // Where an older one could take its place, nothing is fed before the whole file is known to be good.
+      // If an older snapshot could replace it, nothing is fed before the whole file has been verified.
       if (i + 1 < snapshots.length) await loadSnapshot(disk, name, sequence, window, NOTHING);
       return await loadSnapshot(disk, name, sequence, window, replay);
     } catch (error) {
@@ -113,7 +113,7 @@ export async function loadSnapshot(
   }
 }
 
-/** As many entries as the last frame says, before any other is read; 0 when it cannot say it. */
+/** The number of entries stated in the last frame, before any other is read; 0 if it cannot be read. */
 async function entriesOf(reader: FrameReader, file: string, size: number): Promise<number> {
   const offset = size - SECTOR_BYTES;
   if (offset < FILE_HEADER_BYTES || offset % SECTOR_BYTES !== 0) return 0;

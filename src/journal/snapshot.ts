@@ -1,7 +1,7 @@
 /**
- * Writes a snapshot beside running traffic: under a temporary name, part by part, each when the event loop has
- * time for it. Its values may show any group up to its end, so it gets its name only when the journal is durable
- * through that end: otherwise an update could survive whose idempotency record did not.
+ * Writes a snapshot beside running traffic: under a temporary name, part by part, each when the event loop has time for
+ * it. Its values may reflect any group up to its end, so it gets its name only when the journal is durable through that
+ * end: otherwise an update could survive without its idempotency record.
  */
 
 import type { DiskFile, Random } from '../host/host.ts';
@@ -13,17 +13,17 @@ import { GroupBuffer } from './group.ts';
 import { encodeSnapshotHeader } from './header.ts';
 import type { SegmentSite } from './segment.ts';
 
-/** What a part should be filled to: an event loop is busy with one for about a millisecond. */
+/** The target size of a part, about a millisecond of work for the event loop. */
 export const SNAPSHOT_PART_BYTES = 256 * 1024;
-/** Synced whenever so much is written: one large sync at the end would hold up the journal's. */
+/** Synced after this many bytes: one large sync at the end would delay the journal's syncs. */
 const SYNC_EVERY_BYTES = 8 * 1024 * 1024;
 
 /** Gives the table's records, in stable order. */
 export interface SnapshotSource {
   /**
-   * Puts the next records into `part`, about `SNAPSHOT_PART_BYTES` of them: values, deadlines, idempotency records
-   * and when forgotten ones were born, as they are now. Where it would have to look too long for one, it puts none.
-   * @returns false when nothing is left behind those put.
+   * Puts the next records into `part`, about `SNAPSHOT_PART_BYTES` of them: values, deadlines, idempotency records and
+   * the creation times of forgotten ones, as they are now. If the next one is too far away, it puts none.
+   * @returns false if nothing is left after those put.
    */
   next(part: GroupBuffer): boolean;
 }
@@ -34,20 +34,20 @@ export interface SnapshotRequest {
   readonly beginSequence: bigint;
   /** The newest group that updates have gone into, the gathering one included. */
   readonly currentSequence: () => bigint;
-  /** Resolves when the journal is durable through the group; rejects when that will not come. */
+  /** Resolves when the journal is durable through the group; rejects if that will not happen. */
   readonly durableThrough: (sequence: bigint) => Promise<void>;
   /** The journal is closed: give up. */
   readonly isCancelled: () => boolean;
 }
 
-/** @returns the file's name and length, when it is durably installed. */
+/** @returns the file's name and length, once it is durably installed. */
 export async function writeSnapshot(
   site: SegmentSite,
   random: Random,
   request: SnapshotRequest,
 ): Promise<{ file: string; bytes: number }> {
   const name = snapshotName(request.beginSequence);
-  // Of its own: an attempt that hangs may still rename its file when the next one is under way.
+  // A name of its own: a hanging attempt may still rename its file while the next one is running.
   const id = random.bytes(ID_BYTES);
   const temporary = `${name}.${Buffer.from(id.subarray(0, 4)).toString('hex')}${TEMPORARY_SUFFIX}`;
   const { clock, writeDeadlineMs } = site;
@@ -62,7 +62,7 @@ export async function writeSnapshot(
     await within(clock, writeDeadlineMs, `installing ${name}`, install(site, temporary, name));
     return { file: name, bytes: writer.offset };
   } catch (error) {
-    // The error that led here says more than whether this succeeds; the next attempt or start removes what stays.
+    // The original error matters more than whether this succeeds; the next attempt or start removes what is left.
     void Promise.allSettled([site.disk.unlink(temporary)]);
     throw error;
   } finally {
@@ -74,7 +74,7 @@ function cancelled(): JournalFailure {
   return new JournalFailure('the journal was closed while a snapshot was being written');
 }
 
-/** In the background: nothing depends on how closing ends. */
+/** In the background: nothing depends on the result of closing. */
 async function closeQuietly(file: DiskFile): Promise<void> {
   await Promise.allSettled([file.close()]);
 }

@@ -1,7 +1,7 @@
 /**
- * Verification: reads every byte of every file, changes nothing, and tells what is whole, what is not, and whether
- * a start would succeed. Two passes: each file by itself, also those that a start would not read; then recovery
- * as a start does it, only without the repair.
+ * Verification: reads every byte of every file, changes nothing, and reports what is whole, what is damaged, and
+ * whether a start would succeed. It makes two passes: each file by itself, even those that a start would not read; then
+ * recovery as a start does it, without the repair.
  */
 import type { Disk } from '../host/host.ts';
 import { replayFrame } from './decode.ts';
@@ -17,7 +17,7 @@ import { loadSnapshot, NOTHING } from './snapshot-reader.ts';
 export interface VerifyReport {
   /** All files of the journal in the directory, segments first, by name. */
   readonly files: readonly FileReport[];
-  /** The small files beside them. */
+  /** The small files beside the journal. */
   readonly others: readonly OtherReport[];
   readonly wouldStart: boolean;
   /** Why a start would be refused. */
@@ -32,7 +32,7 @@ export interface FileReport {
   readonly file: string;
   readonly kind: 'segment' | 'snapshot' | 'temporary';
   readonly bytes: number;
-  /** Whether a start reads it; the rest is left over from earlier. Unknown (false) when a start would be refused. */
+  /** Whether a start reads it; other files are left over. Unknown (false) if a start would be refused. */
   readonly isUsed: boolean;
   readonly isWhole: boolean;
   readonly frames: number;
@@ -40,16 +40,16 @@ export interface FileReport {
   /** Of the groups in a segment; of a snapshot its begin and end. Undefined when the header is bad. */
   readonly firstSequence: bigint | undefined;
   readonly lastSequence: bigint | undefined;
-  /** The greatest offset that a frame of a segment says to be durable; a snapshot is durable as a whole. */
+  /** The greatest offset that a frame of a segment states to be durable; a snapshot is durable as a whole. */
   readonly durableOffset: number;
-  /** What cannot be read. Behind the durable offset of the last segment that is a torn write, no damage. */
+  /** What cannot be read. After the durable offset of the last segment this is a torn write, not damage. */
   readonly bad: readonly BadBytes[];
 }
 
 export interface OtherReport {
   readonly file: string;
   readonly isWhole: boolean;
-  /** What is not whole, in words, with its place. */
+  /** What is damaged, in words, with its place. */
   readonly damage: string | undefined;
 }
 
@@ -60,7 +60,7 @@ export interface BadBytes {
 }
 
 /**
- * @param replay gets everything that a start would recover, for instance to count the counters.
+ * @param replay receives everything that a start would recover, for instance to count the counters.
  * @throws the disk's errors
  */
 export async function verify(disk: Disk, replay: Replay): Promise<VerifyReport> {
@@ -101,7 +101,7 @@ export function otherReport(file: string, damage: string | undefined): OtherRepo
   return { file, isWhole: damage === undefined, damage };
 }
 
-/** What is wrong with a file's content, in words. Passes errors on that come from elsewhere. */
+/** What is wrong with a file's content, in words. Rethrows other errors. */
 export function damageOf(error: unknown): string {
   if (error instanceof DamageError || error instanceof UnsupportedFormatError) return error.message;
   throw error;
@@ -132,7 +132,7 @@ async function sizeOf(disk: Disk, name: string): Promise<number> {
   }
 }
 
-/** Goes through one file; through a segment also past bad bytes. */
+/** Scans one file; in a segment it continues after bad bytes. */
 class Scan {
   readonly bad: BadBytes[] = [];
   frames = 0;
@@ -156,7 +156,7 @@ class Scan {
     this.durableOffset = loaded.bytes;
   }
 
-  /** @throws what is wrong with the header: without it no frame can be told from old bytes. */
+  /** @throws what is wrong with the header: without it frames cannot be distinguished from old bytes. */
   async segment(disk: Disk, number: number, window: Window): Promise<void> {
     const file = await disk.open(this.#name, 'read');
     try {
@@ -170,7 +170,7 @@ class Scan {
     }
   }
 
-  /** Passes errors on that do not come from the file's content. */
+  /** Rethrows errors that do not come from the file's content. */
   known(error: unknown): { offset: number; reason: string } {
     if (error instanceof DamageError) return error;
     if (error instanceof UnsupportedFormatError) return { offset: error.offset, reason: error.message };
@@ -187,7 +187,7 @@ class Scan {
       if (!reader.holds(offset)) await reader.load(offset);
       const isWhole = reader.check(offset);
       if (isWhole) {
-        // Behind bad bytes the sequence goes on somewhere.
+        // After bad bytes the sequence continues somewhere.
         if (badFrom >= 0) expected = reader.sequence;
         this.#endBad(badFrom, offset, reason);
         badFrom = -1;

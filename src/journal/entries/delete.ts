@@ -1,4 +1,4 @@
-/** A record is gone. */
+/** A record is deleted. */
 import type { GroupBuffer } from '../group.ts';
 import type { EntryType } from './entry.ts';
 import { hasKey, keyBytesOf, kindOf, nameLengthOf, unknownKindBefore } from './key.ts';

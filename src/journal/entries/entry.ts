@@ -1,4 +1,7 @@
-/** What a type of entry is. Each has a file of its own here: how its entries are written, read, and fed to a `Replay`. */
+/**
+ * The interface of an entry type. Each type has a file of its own here that writes its entries, reads them, and feeds
+ * them to a `Replay`.
+ */
 
 /** Memory that entries lie in: the same bytes three ways. */
 export interface EntryMemory {

@@ -1,11 +1,14 @@
-/** Of earlier versions, which forgot idempotency keys by their clock: `forgotten` has taken its place. Nobody writes it. */
+/**
+ * Written by earlier versions, which expired idempotency keys by their clock; replaced by `forgotten`. No longer
+ * written.
+ */
 import type { EntryType } from './entry.ts';
 import { readMs } from './words.ts';
 
 const BYTES = 8;
 
 export interface HorizonReplay {
-  /** Idempotency keys born at or before this, Unix ms, are no longer known. */
+  /** Idempotency keys created at or before this, Unix ms, are no longer known. */
   horizon(unixMs: number): void;
 }
 

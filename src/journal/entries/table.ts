@@ -4,10 +4,10 @@ import type { EntryType } from './entry.ts';
 import { readMs } from './words.ts';
 
 const BYTES = 24;
-/** So that the directory is no larger than memory that any table needs. */
+/** Limits the directory to a size that real tables can need. */
 const INDEX_DEPTH_MAX = 24;
 
-/** What is known of a table before its blocks. */
+/** What is known about a table before its blocks. */
 export interface TableHead {
   /** About. */
   readonly records: number;
@@ -18,7 +18,7 @@ export interface TableHead {
 }
 
 export interface TableReplay {
-  /** The snapshot copies the table as it lay in memory: the segments of its index follow if it says so, then its blocks. */
+  /** The snapshot copies the table as it was in memory: the segments of its index follow if stated, then its blocks. */
   table(head: TableHead): void;
 }
 

@@ -10,7 +10,7 @@ import { hasKey, keyBytesOf, unknownKindBefore } from './key.ts';
 
 /** Words before the key. */
 const FIXED_BYTES = 16;
-/** Fed at once: what belongs to so many stays in the nearest caches, and their pages in the processor's list of pages. */
+/** How many are fed together: their data stays in the nearest caches, and their pages in the TLB. */
 const VALUES_MAX = 256;
 
 /** The words of a value entry, from its first on. */
@@ -36,7 +36,7 @@ export interface Values {
 }
 
 export interface ValueReplay {
-  /** States of records, in order: many at once, so that their cache misses can overlap. */
+  /** States of records, in order: many together, so that their cache misses can overlap. */
   values(values: Values): void;
 }
 
@@ -76,7 +76,7 @@ export function putValue(
   return group.placeOf(word);
 }
 
-/** The record has changed again: its entry, at `place`, tells the new state. */
+/** The record has changed again: its entry, at `place`, gets the new state. */
 export function changeValue(
   group: GroupBuffer,
   place: number,
@@ -91,7 +91,7 @@ export function changeValue(
   words[word + 2] = updatedAtSeconds;
 }
 
-/** Value entries one behind the other, gathered to be fed at once. */
+/** Consecutive value entries, gathered to be fed together. */
 export class ValueRun implements Values {
   readonly at: Int32Array;
   count = 0;
@@ -111,7 +111,7 @@ export class ValueRun implements Values {
     return this.#memory.view;
   }
 
-  /** Takes the entry with this payload. @returns false when it is no whole value */
+  /** Adds the entry with this payload. @returns false if it is not a whole value */
   take(memory: EntryMemory, type: number, at: number, length: number, replay: ValueReplay): boolean {
     const word = at >> 2;
     const kindAndLength = memory.words[word + ValueEntry.kindAndLength];
