@@ -5,7 +5,7 @@ import { putDelete } from '../journal/entries/delete.ts';
 import { putForgotten } from '../journal/entries/forgotten.ts';
 import { putIdempotency } from '../journal/entries/idempotency.ts';
 import { putImportId } from '../journal/entries/import-id.ts';
-import { putIndexSegment } from '../journal/entries/index-segment.ts';
+import { putIndexLeaf } from '../journal/entries/index-leaf.ts';
 import { putTable } from '../journal/entries/table.ts';
 import type { GroupBuffer } from '../journal/group.ts';
 import { SNAPSHOT_PART_BYTES, type SnapshotSource } from '../journal/snapshot.ts';
@@ -125,14 +125,14 @@ export class SnapshotParts implements SnapshotSource {
     });
   }
 
-  /** Segments of the index, to the end of the part. @returns whether the part is full */
+  /** Leaves of the index, to the end of the part. @returns whether the part is full */
   #copyIndex(part: GroupBuffer): boolean {
     const { table } = this.#records;
     while (this.#indexPlace < 2 ** table.index.depth) {
       if (part.bytes >= SNAPSHOT_PART_BYTES) return true;
-      const segment = table.index.segmentAt(this.#indexPlace);
-      putIndexSegment(part, segment);
-      this.#indexPlace = segment.next;
+      const leaf = table.index.leafAt(this.#indexPlace);
+      putIndexLeaf(part, leaf);
+      this.#indexPlace = leaf.next;
     }
     return false;
   }

@@ -5,7 +5,7 @@
 import { Block, type Blocks } from '../journal/entries/blocks.ts';
 import type { IdempotencyRecord } from '../journal/entries/idempotency.ts';
 import type { ImportId } from '../journal/entries/import-id.ts';
-import type { IndexSegment } from '../journal/entries/index-segment.ts';
+import type { IndexLeaf } from '../journal/entries/index-leaf.ts';
 import type { TableHead } from '../journal/entries/table.ts';
 import { ValueEntry, type Values } from '../journal/entries/value.ts';
 import type { Replay } from '../journal/replay.ts';
@@ -71,8 +71,8 @@ export class Loading implements Replay {
     this.#snapshot?.table(head);
   }
 
-  indexSegment(segment: IndexSegment): void {
-    this.#snapshot?.indexSegment(segment);
+  indexLeaf(leaf: IndexLeaf): void {
+    this.#snapshot?.indexLeaf(leaf);
   }
 
   blocks(blocks: Blocks): boolean {

@@ -34,8 +34,8 @@ describe('the index', () => {
     expect(index.count).toBe(0);
   });
 
-  it('goes past full lines, the last of a segment included, and comes back when there is room', () => {
-    // Line 255 of one segment, with tags of their own.
+  it('goes past full lines, the last of a leaf included, and comes back when there is room', () => {
+    // Line 255 of one leaf, with tags of their own.
     const hashes = Array.from({ length: 31 }, (_, i) => (i << 8) | 255);
     const index = indexOver(hashes);
     for (let ref = 1; ref <= 30; ref++) index.insert(hashes[ref], ref);
@@ -92,7 +92,7 @@ describe('the index', () => {
     expect(index.count).toBe(12);
   });
 
-  it('leaves places in a segment, so that look-ups end soon, also for records added without one', () => {
+  it('leaves places in a leaf, so that look-ups end soon, also for records added without one', () => {
     const index = indexOver([]);
     let added = 0;
     for (let i = 1; i <= 256 * 12; i++) if (index.insertAlone(((1 + (i >>> 8)) << 8) | (i & 255), i)) added++;

@@ -1,6 +1,6 @@
 /**
  * From a key's hash to its record: extendible hashing (Fagin et al. 1979). A directory, addressed by the top
- * bits of the hash, points to segments of 256 lines; the low bits choose the line. A full segment is split in two,
+ * bits of the hash, points to leaves of 256 lines; the low bits choose the line. A full leaf is split in two,
  * which touches its records and nothing else: the index grows piecewise, without a stall at any size.
  *
  * A line is one cache line, so that a look-up misses the cache once, and holds no hashes but tags:
@@ -11,11 +11,11 @@
  *
  * Invariants:
  * - A record has exactly one place: in the line that its hash chooses (its home) or, where those from there on were
- *   full when it came, in the next of the same segment. Each line that it went past counts it.
- * - All directory entries with the same top `depth` bits of a segment point to it.
+ *   full when it came, in the next of the same leaf. Each line that it went past counts it.
+ * - All directory entries with the same top `depth` bits of a leaf point to it.
  * - A look-up may find a record of another hash with the same tag: the caller compares keys.
  */
-import type { IndexSegment } from '../journal/entries/index-segment.ts';
+import type { IndexLeaf } from '../journal/entries/index-leaf.ts';
 import { assert } from '../std/assert.ts';
 import { cacheAlignedWords } from '../std/cache-lines.ts';
 
@@ -27,14 +27,14 @@ const PASSED = 15;
 const LINES_LOG2 = 8;
 const LINES = 1 << LINES_LOG2;
 const LINE_MASK = LINES - 1;
-const SEGMENT_WORDS = LINES * LINE_WORDS;
+const LEAF_WORDS = LINES * LINE_WORDS;
 /** 85 %: beyond it too many records lie outside of their home. */
-const SEGMENT_USED_MAX = Math.floor(LINES * PLACES * 0.85);
-/** What a presized segment is filled to on average; few of them then hold so many more that they are split. */
-const SEGMENT_USED_PLANNED = Math.floor(SEGMENT_USED_MAX * 0.96);
-/** Segments per allocation: 32 MiB. */
-const PIECE_SEGMENTS_LOG2 = 11;
-const PIECE_SEGMENTS = 1 << PIECE_SEGMENTS_LOG2;
+const LEAF_USED_MAX = Math.floor(LINES * PLACES * 0.85);
+/** What a presized leaf is filled to on average; few of them then hold so many more that they are split. */
+const LEAF_USED_PLANNED = Math.floor(LEAF_USED_MAX * 0.96);
+/** Leaves per allocation: 32 MiB. */
+const PIECE_LEAVES_LOG2 = 11;
+const PIECE_LEAVES = 1 << PIECE_LEAVES_LOG2;
 /** The top bits (directory) and the low bits (line) of a hash never overlap. */
 const DEPTH_MAX = 32 - LINES_LOG2;
 /** A tag in each byte of a word, and the bits of a byte below its highest. */
@@ -52,21 +52,21 @@ export class NameIndex {
   #depth = 1;
   #shift = 31;
   readonly #pieces: Int32Array[] = [];
-  /** Per segment: how many top bits all its hashes share, and how many places are used. */
-  readonly #segmentDepth: number[] = [];
-  readonly #segmentUsed: number[] = [];
+  /** Per leaf: how many top bits all its hashes share, and how many places are used. */
+  readonly #leafDepth: number[] = [];
+  readonly #leafUsed: number[] = [];
   #count = 0;
   /** Places of the directory that are restored, while it is. */
   #restored = 0;
   /** As in the table. */
   touched = 0;
-  /** Of a segment that is being split. */
+  /** Of a leaf that is being split. */
   readonly #refs = new Int32Array(LINES * PLACES);
   readonly #hashes = new Int32Array(LINES * PLACES);
 
   constructor(hashesOf: HashesOf) {
     this.#hashesOf = hashesOf;
-    this.#addSegment(0);
+    this.#addLeaf(0);
   }
 
   /** Records in the index. */
@@ -75,15 +75,15 @@ export class NameIndex {
   }
 
   get byteLength(): number {
-    return this.#directory.byteLength + this.#segmentDepth.length * (SEGMENT_WORDS * 4 + 16);
+    return this.#directory.byteLength + this.#leafDepth.length * (LEAF_WORDS * 4 + 16);
   }
 
   /** Makes room in an empty index for about so many records, which then come without a split. */
   reserve(count: number): void {
     assert(this.#count === 0, 'only an empty index is presized');
-    while (this.#depth < DEPTH_MAX && 2 ** this.#depth * SEGMENT_USED_PLANNED < count) this.#doubleDirectory();
-    this.#segmentDepth[0] = this.#depth;
-    for (let i = 1; i < this.#directory.length; i++) this.#directory[i] = this.#addSegment(this.#depth);
+    while (this.#depth < DEPTH_MAX && 2 ** this.#depth * LEAF_USED_PLANNED < count) this.#doubleDirectory();
+    this.#leafDepth[0] = this.#depth;
+    for (let i = 1; i < this.#directory.length; i++) this.#directory[i] = this.#addLeaf(this.#depth);
   }
 
   /** Bits of the hash that address the directory. */
@@ -91,41 +91,41 @@ export class NameIndex {
     return this.#depth;
   }
 
-  /** The segment at a place of the directory, for a copy: where it lies, and the place of the next one. */
-  segmentAt(place: number): IndexSegment & { readonly next: number } {
-    const segment = this.#directory[place];
-    const depth = this.#segmentDepth[segment];
-    const from = (segment & (PIECE_SEGMENTS - 1)) * SEGMENT_WORDS;
-    const words = this.#pieces[segment >>> PIECE_SEGMENTS_LOG2];
+  /** The leaf at a place of the directory, for a copy: where it lies, and the place of the next one. */
+  leafAt(place: number): IndexLeaf & { readonly next: number } {
+    const leaf = this.#directory[place];
+    const depth = this.#leafDepth[leaf];
+    const from = (leaf & (PIECE_LEAVES - 1)) * LEAF_WORDS;
+    const words = this.#pieces[leaf >>> PIECE_LEAVES_LOG2];
     const next = place + 2 ** (this.#depth - depth);
-    return { words, from, to: from + SEGMENT_WORDS, depth, used: this.#segmentUsed[segment], next };
+    return { words, from, to: from + LEAF_WORDS, depth, used: this.#leafUsed[leaf], next };
   }
 
-  /** Makes an empty index one of this depth whose segments are then restored, in the order of the directory. */
+  /** Makes an empty index one of this depth whose leaves are then restored, in the order of the directory. */
   beginRestore(depth: number): void {
     assert(this.#count === 0 && depth >= 1 && depth <= DEPTH_MAX, 'only an empty index is restored');
     this.#depth = depth;
     this.#shift = 32 - depth;
     this.#directory = new Int32Array(2 ** depth);
-    this.#segmentDepth.length = 0;
-    this.#segmentUsed.length = 0;
+    this.#leafDepth.length = 0;
+    this.#leafUsed.length = 0;
     this.#restored = 0;
   }
 
-  restore({ words, from, to, depth, used }: IndexSegment): void {
+  restore({ words, from, to, depth, used }: IndexLeaf): void {
     const span = 2 ** (this.#depth - depth);
     const isFitting = depth <= this.#depth && this.#restored + span <= this.#directory.length;
-    assert(isFitting && to - from === SEGMENT_WORDS, 'a segment of a copy fits into the directory');
-    const segment = this.#addSegment(depth);
-    this.#directory.fill(segment, this.#restored, this.#restored + span);
+    assert(isFitting && to - from === LEAF_WORDS, 'a leaf of a copy fits into the directory');
+    const leaf = this.#addLeaf(depth);
+    this.#directory.fill(leaf, this.#restored, this.#restored + span);
     this.#restored += span;
-    this.#segmentUsed[segment] = used;
+    this.#leafUsed[leaf] = used;
     this.#count += used;
-    const at = (segment & (PIECE_SEGMENTS - 1)) * SEGMENT_WORDS;
-    this.#pieces[segment >>> PIECE_SEGMENTS_LOG2].set(words.subarray(from, to), at);
+    const at = (leaf & (PIECE_LEAVES - 1)) * LEAF_WORDS;
+    this.#pieces[leaf >>> PIECE_LEAVES_LOG2].set(words.subarray(from, to), at);
   }
 
-  /** Whether all segments have been restored. */
+  /** Whether all leaves have been restored. */
   get isRestored(): boolean {
     return this.#restored === this.#directory.length;
   }
@@ -140,9 +140,9 @@ export class NameIndex {
 
   /** Brings the hash's line into the cache. */
   touch(hash: number): void {
-    const segment = this.#directory[hash >>> this.#shift];
-    const words = this.#pieces[segment >>> PIECE_SEGMENTS_LOG2];
-    this.touched = words[(segment & (PIECE_SEGMENTS - 1)) * SEGMENT_WORDS + (hash & LINE_MASK) * LINE_WORDS + PASSED];
+    const leaf = this.#directory[hash >>> this.#shift];
+    const words = this.#pieces[leaf >>> PIECE_LEAVES_LOG2];
+    this.touched = words[(leaf & (PIECE_LEAVES - 1)) * LEAF_WORDS + (hash & LINE_MASK) * LINE_WORDS + PASSED];
   }
 
   /**
@@ -155,9 +155,9 @@ export class NameIndex {
   }
 
   #firstRef(hash: number): number {
-    const segment = this.#directory[hash >>> this.#shift];
-    const words = this.#pieces[segment >>> PIECE_SEGMENTS_LOG2];
-    const base = (segment & (PIECE_SEGMENTS - 1)) * SEGMENT_WORDS;
+    const leaf = this.#directory[hash >>> this.#shift];
+    const words = this.#pieces[leaf >>> PIECE_LEAVES_LOG2];
+    const base = (leaf & (PIECE_LEAVES - 1)) * LEAF_WORDS;
     const tags = Math.imul(tagOf(hash), EACH_BYTE);
     const home = hash & LINE_MASK;
     let line = home;
@@ -173,27 +173,27 @@ export class NameIndex {
 
   /** The next place behind `position` where a record with this hash may be, or -1. */
   next(position: number, hash: number): number {
-    const segment = position >>> (LINES_LOG2 + LINE_WORDS_LOG2);
+    const leaf = position >>> (LINES_LOG2 + LINE_WORDS_LOG2);
     const seen = placesThrough(position & (LINE_WORDS - 1));
-    return this.#probe(segment, (position >>> LINE_WORDS_LOG2) & LINE_MASK, seen, hash);
+    return this.#probe(leaf, (position >>> LINE_WORDS_LOG2) & LINE_MASK, seen, hash);
   }
 
   /** The record at a position that `first` or `next` gave. */
   ref(position: number): number {
-    const segment = position >>> (LINES_LOG2 + LINE_WORDS_LOG2);
-    const base = (segment & (PIECE_SEGMENTS - 1)) * SEGMENT_WORDS;
-    return this.#pieces[segment >>> PIECE_SEGMENTS_LOG2][base + (position & (SEGMENT_WORDS - 1))];
+    const leaf = position >>> (LINES_LOG2 + LINE_WORDS_LOG2);
+    const base = (leaf & (PIECE_LEAVES - 1)) * LEAF_WORDS;
+    return this.#pieces[leaf >>> PIECE_LEAVES_LOG2][base + (position & (LEAF_WORDS - 1))];
   }
 
   /** Adds a record that is not in the index. */
   insert(hash: number, ref: number): void {
-    let segment = this.#directory[hash >>> this.#shift];
-    while (this.#segmentUsed[segment] >= SEGMENT_USED_MAX) {
-      if (!this.#split(segment)) break;
-      segment = this.#directory[hash >>> this.#shift];
+    let leaf = this.#directory[hash >>> this.#shift];
+    while (this.#leafUsed[leaf] >= LEAF_USED_MAX) {
+      if (!this.#split(leaf)) break;
+      leaf = this.#directory[hash >>> this.#shift];
     }
-    assert(this.#segmentUsed[segment] < LINES * PLACES, 'a segment has an empty place');
-    this.#put(segment, hash, ref);
+    assert(this.#leafUsed[leaf] < LINES * PLACES, 'a leaf has an empty place');
+    this.#put(leaf, hash, ref);
     this.#count++;
   }
 
@@ -203,44 +203,44 @@ export class NameIndex {
    * @returns whether it was added
    */
   insertAlone(hash: number, ref: number): boolean {
-    const segment = this.#directory[hash >>> this.#shift];
-    const words = this.#pieces[segment >>> PIECE_SEGMENTS_LOG2];
-    const at = (segment & (PIECE_SEGMENTS - 1)) * SEGMENT_WORDS + (hash & LINE_MASK) * LINE_WORDS;
+    const leaf = this.#directory[hash >>> this.#shift];
+    const words = this.#pieces[leaf >>> PIECE_LEAVES_LOG2];
+    const at = (leaf & (PIECE_LEAVES - 1)) * LEAF_WORDS + (hash & LINE_MASK) * LINE_WORDS;
     const tag = tagOf(hash);
     if (words[at + PASSED] !== 0 || placesWith(words, at, Math.imul(tag, EACH_BYTE)) !== 0) return false;
     const empty = placesWith(words, at, 0);
-    if (empty === 0 || this.#segmentUsed[segment] >= SEGMENT_USED_MAX) return false;
+    if (empty === 0 || this.#leafUsed[leaf] >= LEAF_USED_MAX) return false;
     occupy(words, at, firstPlace(empty), tag, ref);
-    this.#segmentUsed[segment]++;
+    this.#leafUsed[leaf]++;
     this.#count++;
     return true;
   }
 
   /** Removes a record by its hash. */
   remove(hash: number, ref: number): void {
-    const segment = this.#directory[hash >>> this.#shift];
-    const words = this.#pieces[segment >>> PIECE_SEGMENTS_LOG2];
-    const base = (segment & (PIECE_SEGMENTS - 1)) * SEGMENT_WORDS;
+    const leaf = this.#directory[hash >>> this.#shift];
+    const words = this.#pieces[leaf >>> PIECE_LEAVES_LOG2];
+    const base = (leaf & (PIECE_LEAVES - 1)) * LEAF_WORDS;
     let at = base + (hash & LINE_MASK) * LINE_WORDS;
     for (let lines = 0; lines < LINES; lines++) {
       const place = words.subarray(at, at + PLACES).indexOf(ref);
       if (place >= 0) {
         words[at + place] = 0;
         words[at + TAGS + (place >>> 2)] &= ~(0xff << ((place & 3) << 3));
-        this.#segmentUsed[segment]--;
+        this.#leafUsed[leaf]--;
         this.#count--;
         return;
       }
       words[at + PASSED]--;
-      at = base + ((at - base + LINE_WORDS) & (SEGMENT_WORDS - 1));
+      at = base + ((at - base + LINE_WORDS) & (LEAF_WORDS - 1));
     }
     assert(false, 'a removed record was in the index');
   }
 
   /** The first place from line `from` on, but for those `seen` in it, where a record with this hash may be. */
-  #probe(segment: number, from: number, seen: number, hash: number): number {
-    const words = this.#pieces[segment >>> PIECE_SEGMENTS_LOG2];
-    const base = (segment & (PIECE_SEGMENTS - 1)) * SEGMENT_WORDS;
+  #probe(leaf: number, from: number, seen: number, hash: number): number {
+    const words = this.#pieces[leaf >>> PIECE_LEAVES_LOG2];
+    const base = (leaf & (PIECE_LEAVES - 1)) * LEAF_WORDS;
     const tags = Math.imul(tagOf(hash), EACH_BYTE);
     const home = hash & LINE_MASK;
     let line = from;
@@ -248,7 +248,7 @@ export class NameIndex {
     do {
       const at = base + line * LINE_WORDS;
       const found = placesWith(words, at, tags) & unseen;
-      if (found !== 0) return (segment * SEGMENT_WORDS + line * LINE_WORDS + firstPlace(found)) >>> 0;
+      if (found !== 0) return (leaf * LEAF_WORDS + line * LINE_WORDS + firstPlace(found)) >>> 0;
       if (words[at + PASSED] === 0) return -1;
       line = (line + 1) & LINE_MASK;
       unseen = -1;
@@ -256,52 +256,52 @@ export class NameIndex {
     return -1;
   }
 
-  #put(segment: number, hash: number, ref: number): void {
-    const words = this.#pieces[segment >>> PIECE_SEGMENTS_LOG2];
-    const base = (segment & (PIECE_SEGMENTS - 1)) * SEGMENT_WORDS;
+  #put(leaf: number, hash: number, ref: number): void {
+    const words = this.#pieces[leaf >>> PIECE_LEAVES_LOG2];
+    const base = (leaf & (PIECE_LEAVES - 1)) * LEAF_WORDS;
     let at = base + (hash & LINE_MASK) * LINE_WORDS;
     let empty = placesWith(words, at, 0);
     while (empty === 0) {
       words[at + PASSED]++;
-      at = base + ((at - base + LINE_WORDS) & (SEGMENT_WORDS - 1));
+      at = base + ((at - base + LINE_WORDS) & (LEAF_WORDS - 1));
       empty = placesWith(words, at, 0);
     }
     occupy(words, at, firstPlace(empty), tagOf(hash), ref);
-    this.#segmentUsed[segment]++;
+    this.#leafUsed[leaf]++;
   }
 
-  /** Splits a segment in two by its next bit; false when the hash has no bits left for it. */
-  #split(segment: number): boolean {
-    const depth = this.#segmentDepth[segment];
+  /** Splits a leaf in two by its next bit; false when the hash has no bits left for it. */
+  #split(leaf: number): boolean {
+    const depth = this.#leafDepth[leaf];
     if (depth === DEPTH_MAX) return false;
     if (depth === this.#depth) this.#doubleDirectory();
-    const sibling = this.#addSegment(depth + 1);
-    this.#segmentDepth[segment] = depth + 1;
-    const count = this.#takeOut(segment);
+    const sibling = this.#addLeaf(depth + 1);
+    this.#leafDepth[leaf] = depth + 1;
+    const count = this.#takeOut(leaf);
     const hashes = this.#hashes;
     this.#hashesOf(this.#refs, count, hashes);
     for (let i = 0; i < count; i++) {
-      this.#put((hashes[i] >>> (31 - depth)) & 1 ? sibling : segment, hashes[i], this.#refs[i]);
+      this.#put((hashes[i] >>> (31 - depth)) & 1 ? sibling : leaf, hashes[i], this.#refs[i]);
     }
-    // The directory entries of the segment's prefix: the upper half of them belongs to the sibling now.
+    // The directory entries of the leaf's prefix: the upper half of them belongs to the sibling now.
     const span = 1 << (this.#depth - depth);
     const first = depth === 0 ? 0 : (hashes[0] >>> (32 - depth)) * span;
     this.#directory.fill(sibling, first + span / 2, first + span);
     return true;
   }
 
-  /** Empties a segment into `#refs`. @returns how many. */
-  #takeOut(segment: number): number {
-    const words = this.#pieces[segment >>> PIECE_SEGMENTS_LOG2];
-    const base = (segment & (PIECE_SEGMENTS - 1)) * SEGMENT_WORDS;
+  /** Empties a leaf into `#refs`. @returns how many. */
+  #takeOut(leaf: number): number {
+    const words = this.#pieces[leaf >>> PIECE_LEAVES_LOG2];
+    const base = (leaf & (PIECE_LEAVES - 1)) * LEAF_WORDS;
     let count = 0;
-    for (let at = base; at < base + SEGMENT_WORDS; at += LINE_WORDS) {
+    for (let at = base; at < base + LEAF_WORDS; at += LINE_WORDS) {
       for (let place = 0; place < PLACES; place++) {
         if (words[at + place] !== 0) this.#refs[count++] = words[at + place];
       }
     }
-    words.fill(0, base, base + SEGMENT_WORDS);
-    this.#segmentUsed[segment] = 0;
+    words.fill(0, base, base + LEAF_WORDS);
+    this.#leafUsed[leaf] = 0;
     return count;
   }
 
@@ -317,14 +317,14 @@ export class NameIndex {
     this.#shift--;
   }
 
-  #addSegment(depth: number): number {
-    const segment = this.#segmentDepth.length;
-    if (segment >>> PIECE_SEGMENTS_LOG2 === this.#pieces.length) {
-      this.#pieces.push(cacheAlignedWords(PIECE_SEGMENTS * SEGMENT_WORDS));
+  #addLeaf(depth: number): number {
+    const leaf = this.#leafDepth.length;
+    if (leaf >>> PIECE_LEAVES_LOG2 === this.#pieces.length) {
+      this.#pieces.push(cacheAlignedWords(PIECE_LEAVES * LEAF_WORDS));
     }
-    this.#segmentDepth.push(depth);
-    this.#segmentUsed.push(0);
-    return segment;
+    this.#leafDepth.push(depth);
+    this.#leafUsed.push(0);
+    return leaf;
   }
 }
 

@@ -232,15 +232,15 @@ it('that ends early, because it is found damaged, leaves its records to be found
   const disk = await restart(counters, true);
   const records = newRecords();
   const loading = new Loading(records, keys());
-  let segments = 0;
+  let leaves = 0;
   const replay = new Proxy(loading, {
     get: (target, name: keyof Loading) => {
-      if (name === 'indexSegment' && segments++ > 3) return () => undefined;
+      if (name === 'indexLeaf' && leaves++ > 3) return () => undefined;
       return target[name].bind(target);
     },
   });
   await Journal.open({ disk, host: simulatedHost(1), replay });
-  expect(segments).toBeGreaterThan(4);
+  expect(leaves).toBeGreaterThan(4);
   expect(contentOf(records)).toEqual(counters.model);
 });
 

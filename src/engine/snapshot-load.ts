@@ -9,7 +9,7 @@
  *   which is written beside running traffic, may hold a key twice, and the last one counts.
  */
 import { Block, type Blocks } from '../journal/entries/blocks.ts';
-import type { IndexSegment } from '../journal/entries/index-segment.ts';
+import type { IndexLeaf } from '../journal/entries/index-leaf.ts';
 import type { TableHead } from '../journal/entries/table.ts';
 import { ValueEntry, type Values } from '../journal/entries/value.ts';
 import { assert } from '../std/assert.ts';
@@ -57,9 +57,9 @@ export class SnapshotLoad {
     this.#isIndexed = true;
   }
 
-  indexSegment(segment: IndexSegment): void {
-    assert(this.#isIndexed, 'a segment of an index follows the head of its table');
-    this.#records.table.index.restore(segment);
+  indexLeaf(leaf: IndexLeaf): void {
+    assert(this.#isIndexed, 'a leaf of an index follows the head of its table');
+    this.#records.table.index.restore(leaf);
   }
 
   values(values: Values, hashes: Int32Array): void {

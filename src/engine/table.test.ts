@@ -69,7 +69,7 @@ describe('the table', () => {
     expect(walked).toEqual(new Set(model.values()));
   });
 
-  it('splits segments without losing a record, far beyond one segment', () => {
+  it('splits leaves without losing a record, far beyond one leaf', () => {
     const table = new Table(new Uint8Array(8).fill(9));
     const refs: number[] = [];
     for (let i = 0; i < 200_000; i++) refs.push(insert(table, `name-${i}`));

@@ -11,7 +11,7 @@ import { FORGOTTEN } from './entries/forgotten.ts';
 import { HORIZON } from './entries/horizon.ts';
 import { IDEMPOTENCY } from './entries/idempotency.ts';
 import { IMPORT_ID } from './entries/import-id.ts';
-import { INDEX_SEGMENT } from './entries/index-segment.ts';
+import { INDEX_LEAF } from './entries/index-leaf.ts';
 import { SNAPSHOT_END, type SnapshotEnd, type SnapshotEndReplay } from './entries/snapshot-end.ts';
 import { TABLE } from './entries/table.ts';
 import { VALUE, ValueRun } from './entries/value.ts';
@@ -32,7 +32,7 @@ const ENTRY_TYPES: ReadonlyMap<number, EntryType<Replay>> = byNumber([
   IDEMPOTENCY,
   HORIZON,
   TABLE,
-  INDEX_SEGMENT,
+  INDEX_LEAF,
   BLOCKS,
   IMPORT_ID,
   FORGOTTEN,

@@ -9,7 +9,7 @@ import { put, Recorder } from '../../test/simulation/journal-model.ts';
 import type { Host } from '../host/host.ts';
 import { putBlocks } from './entries/blocks.ts';
 import { putIdempotency } from './entries/idempotency.ts';
-import { putIndexSegment } from './entries/index-segment.ts';
+import { putIndexLeaf } from './entries/index-leaf.ts';
 import { putTable } from './entries/table.ts';
 import { GroupBuffer } from './group.ts';
 import { decodeReach, encodeReach } from './header.ts';
@@ -223,7 +223,7 @@ async function writeTable(): Promise<Uint8Array> {
   const record = [low, high, updated, 8 | (1 << 12) | (3 << 16), ...key, 0, 0];
   const next = (part: GroupBuffer): boolean => {
     putTable(part, { records: 1, indexDepth: 1, hashKey: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8) });
-    putIndexSegment(part, { depth: 1, used: 2, words: Int32Array.of(0, 4, 0x99, 0), from: 1, to: 3 });
+    putIndexLeaf(part, { depth: 1, used: 2, words: Int32Array.of(0, 4, 0x99, 0), from: 1, to: 3 });
     putBlocks(part, Int32Array.of(0, ...record, 2, 0, 0, 0, 0, 0, 0, 0), 1, 17);
     put(part, { entry: 'deadline', key: LIKES, ms: 1_800_000_000_456 });
     return false;

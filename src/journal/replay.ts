@@ -12,7 +12,7 @@ import type { ForgottenReplay } from './entries/forgotten.ts';
 import type { HorizonReplay } from './entries/horizon.ts';
 import type { IdempotencyReplay } from './entries/idempotency.ts';
 import type { ImportIdReplay } from './entries/import-id.ts';
-import type { IndexSegmentReplay } from './entries/index-segment.ts';
+import type { IndexLeafReplay } from './entries/index-leaf.ts';
 import type { TableReplay } from './entries/table.ts';
 import type { ValueReplay } from './entries/value.ts';
 
@@ -26,7 +26,7 @@ export interface Replay
     HorizonReplay,
     IdempotencyReplay,
     ImportIdReplay,
-    IndexSegmentReplay,
+    IndexLeafReplay,
     TableReplay {
   /** The following entries belong to this group; for a snapshot's parts: to the last group that it covers. */
   group(sequence: bigint, timeMs: number): void;

@@ -29,7 +29,7 @@ export const NOTHING: Replay = {
   endSnapshot: ignore,
   values: ignore,
   table: ignore,
-  indexSegment: ignore,
+  indexLeaf: ignore,
   blocks: () => true,
   deadline: ignore,
   delete: ignore,

@@ -120,7 +120,7 @@ export class Recorder implements Replay {
     // Its blocks tell what it holds.
   }
 
-  indexSegment(): void {
+  indexLeaf(): void {
     // Likewise.
   }
 

@@ -9,7 +9,7 @@ import { ENTRY_MUST_UNDERSTAND, ENTRY_TYPE_SHIFT } from '../format.ts';
 import { GroupBuffer } from '../group.ts';
 import { Journal } from '../journal.ts';
 import { BLOCKS, Block, findBlocks, putBlocks, toValues } from './blocks.ts';
-import { INDEX_SEGMENT, putIndexSegment } from './index-segment.ts';
+import { INDEX_LEAF, putIndexLeaf } from './index-leaf.ts';
 import { putTable, TABLE } from './table.ts';
 
 /** A record of three units, one that is gone, a free block of two units, and a record with a suffix. */
@@ -85,13 +85,13 @@ describe('blocks', () => {
     part.begin();
     part.stamp(1n, 1);
     putTable(part, { records: 0, indexDepth: 0, hashKey: new Uint8Array(8) });
-    putIndexSegment(part, { depth: 0, used: 0, words: WORDS, from: 0, to: 4 });
+    putIndexLeaf(part, { depth: 0, used: 0, words: WORDS, from: 0, to: 4 });
     putBlocks(part, WORDS, 0, WORDS.length);
     const [bytes] = part.seal(new Uint8Array(16), 0, 0);
     const view = new DataView(bytes.buffer);
     for (const [at, type] of [
       [64, TABLE.number],
-      [92, INDEX_SEGMENT.number],
+      [92, INDEX_LEAF.number],
       [120, BLOCKS.number],
     ]) {
       expect((view.getUint32(at, true) & ~0xffffff) >>> 0).toBe(

@@ -1,4 +1,4 @@
-/** The head of a table that is copied into a snapshot: its blocks follow, and before them the segments of its index if it has them. */
+/** The head of a table that is copied into a snapshot: its blocks follow, and before them the leaves of its index if it has them. */
 import type { GroupBuffer } from '../group.ts';
 import type { EntryType } from './entry.ts';
 import { readMs } from './words.ts';
@@ -18,7 +18,7 @@ export interface TableHead {
 }
 
 export interface TableReplay {
-  /** The snapshot copies the table as it was in memory: the segments of its index follow if stated, then its blocks. */
+  /** The snapshot copies the table as it was in memory: the leaves of its index follow if stated, then its blocks. */
   table(head: TableHead): void;
 }
 
