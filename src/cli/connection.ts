@@ -17,7 +17,7 @@ interface ConnectionOptions {
 }
 
 /**
- * @param timeoutMs the command's own default deadline.
+ * @param timeoutMs the command's own default time limit.
  * @throws UsageError, FileError
  */
 export function clientOf(command: Command, terminal: Terminal, timeoutMs = 10_000): TallydClient {

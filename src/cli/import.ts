@@ -34,7 +34,7 @@ interface ImportFlags {
   readonly ids: boolean;
   readonly dryRun?: boolean;
   readonly refused?: string;
-  /** Whoever gives a deadline means it for the first connection, too. */
+  /** A time limit that was given holds for the first connection, too. */
   readonly timeout?: string;
 }
 

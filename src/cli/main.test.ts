@@ -71,7 +71,7 @@ describe('a command line', () => {
     expect((await run(['incr', 'calls', '--ttl-if-none'])).code).toBe(2);
   });
 
-  it.each(['0', '-1', 'soon', '1e3', '9999999'])('with a deadline of %s is refused', async (timeout) => {
+  it.each(['0', '-1', 'soon', '1e3', '9999999'])('with a time limit of %s is refused', async (timeout) => {
     expect((await run(['get', 'a', '--timeout', timeout])).code).toBe(2);
   });
 

@@ -29,7 +29,10 @@ export function programOf(terminal: Terminal, onExit: (code: number) => void): C
     .version(versionOf(), '-V, --version')
     .option('--url <url>', "the server's HTTP address (default: TALLYD_URL, or http://127.0.0.1:7070)")
     .option('--secret-file <file>', "file with the server's secret (default: TALLYD_SECRET, TALLYD_SECRET_FILE)")
-    .option('--timeout <seconds>', 'deadline of each request with all its retries (default: 10; import, snapshot: 60)')
+    .option(
+      '--timeout <seconds>',
+      'time limit of each request with all its retries (default: 10; import, snapshot: 60)',
+    )
     .option('--json', 'print results and errors as JSON, one object a line')
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({

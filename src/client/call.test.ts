@@ -56,7 +56,7 @@ it('a server that stops in the middle of its answer leaves the update unknown', 
   server.close();
 });
 
-it('a server that never answers ends at the deadline: unknown for an update, refused for a read', async () => {
+it('a server that never answers ends at the time limit: unknown for an update, refused for a read', async () => {
   const sockets: Socket[] = [];
   const { server, url } = await listening((socket) => sockets.push(socket.resume()));
   const client = new TallydClient({ url, timeoutMs: 1_000 });

@@ -1,5 +1,5 @@
 /**
- * One call: an HTTP exchange, repeated until it is decided or its deadline has passed.
+ * One call: an HTTP exchange, repeated until it is decided or its time limit has passed.
  *
  * Every attempt of an update carries the same idempotency key, so a repeated attempt counts nothing twice, and what
  * has to be known at the end is only: may one of the attempts have been applied? An attempt was certainly not applied
@@ -17,10 +17,10 @@
  * learns how far its clock is off, and goes on with another key.
  */
 import { standingOf } from './count.ts';
-import { Deadline } from './deadline.ts';
 import { type RefusedDetails, RefusedError, UnknownOutcomeError } from './errors.ts';
 import { freshKey } from './key.ts';
 import { Memory } from './memory.ts';
+import { TimeLimit } from './time-limit.ts';
 
 /** What of a fetch response the client uses. */
 export interface FetchResponse {
@@ -138,17 +138,17 @@ export class Caller {
 
   /** @throws RefusedError, UnknownOutcomeError */
   async call<T>(request: Request<T>): Promise<T> {
-    const deadline = new Deadline(request.timeoutMs, request.signal);
+    const timeLimit = new TimeLimit(request.timeoutMs, request.signal);
     try {
-      return await this.#repeat(request, deadline);
+      return await this.#repeat(request, timeLimit);
     } finally {
-      deadline.end();
+      timeLimit.end();
     }
   }
 
-  async #repeat<T>(request: Request<T>, deadline: Deadline): Promise<T> {
-    if (deadline.signal.aborted) {
-      throw new RefusedError('aborted', 'the call was aborted before it was sent', { cause: deadline.signal.reason });
+  async #repeat<T>(request: Request<T>, timeLimit: TimeLimit): Promise<T> {
+    if (timeLimit.signal.aborted) {
+      throw new RefusedError('aborted', 'the call was aborted before it was sent', { cause: timeLimit.signal.reason });
     }
     const { names } = request;
     let { key } = request;
@@ -157,7 +157,7 @@ export class Caller {
     let hasLearned = false;
     const wasShared = this.#memory.hasSeenShared;
     for (let attempt = 0; ; attempt++) {
-      const result = await this.#attempt(request, deadline, isBare ? undefined : key);
+      const result = await this.#attempt(request, timeLimit, isBare ? undefined : key);
       if ('value' in result) return result.value;
       const failure = result.failure;
       if (!isBare && isOurs(request) && failure.code === 'needs_authority') {
@@ -179,17 +179,17 @@ export class Caller {
         continue;
       }
       const mayRepeat = failure.retry && !(isBare && mayBeApplied);
-      const again = mayRepeat && (await deadline.pause(waitMs(attempt, failure.details.retryAfterMs)));
+      const again = mayRepeat && (await timeLimit.pause(waitMs(attempt, failure.details.retryAfterMs)));
       if (again) continue;
       // The next update asks again whether a key is taken: with one it could have been repeated.
       if (isBare && mayBeApplied) this.#memory.keepTakesNoKey(names, false);
-      throw ended(request, key, deadline.abortedByCaller ? aborted(deadline) : failure, mayBeApplied);
+      throw ended(request, key, timeLimit.abortedByCaller ? aborted(timeLimit) : failure, mayBeApplied);
     }
   }
 
   async #attempt<T>(
     request: Request<T>,
-    deadline: Deadline,
+    timeLimit: TimeLimit,
     key: string | undefined,
   ): Promise<{ value: T } | { failure: Failure }> {
     let response: FetchResponse;
@@ -200,13 +200,13 @@ export class Caller {
         method: request.method,
         headers: this.#headersOf(request, key),
         body: request.body ?? null,
-        signal: deadline.signal,
+        signal: timeLimit.signal,
         // Followed, a redirected POST would become a GET and answer something else.
         redirect: 'manual',
       });
       text = await response.text();
     } catch (error) {
-      return { failure: networkFailure(error, deadline) };
+      return { failure: networkFailure(error, timeLimit) };
     }
     if (response.status < 200 || response.status > 299) return { failure: refusal(response, text) };
     try {
@@ -257,18 +257,18 @@ function ended(request: Request<unknown>, key: string | undefined, failure: Fail
   return new RefusedError(code, detail, details);
 }
 
-function aborted(deadline: Deadline): Failure {
-  const details = { cause: deadline.signal.reason };
+function aborted(timeLimit: TimeLimit): Failure {
+  const details = { cause: timeLimit.signal.reason };
   return { code: 'aborted', detail: 'the call was aborted', details, mayBeApplied: true, retry: false };
 }
 
 /** Nobody answered, or not to the end. */
-function networkFailure(error: unknown, deadline: Deadline): Failure {
+function networkFailure(error: unknown, timeLimit: TimeLimit): Failure {
   const details = { cause: error };
-  if (deadline.abortedByCaller) return aborted(deadline);
-  if (deadline.signal.aborted) {
-    const detail = 'no answer came before the deadline';
-    return { code: 'timeout', detail, details: { cause: deadline.signal.reason }, mayBeApplied: true, retry: false };
+  if (timeLimit.abortedByCaller) return aborted(timeLimit);
+  if (timeLimit.signal.aborted) {
+    const detail = 'no answer came before the time limit';
+    return { code: 'timeout', detail, details: { cause: timeLimit.signal.reason }, mayBeApplied: true, retry: false };
   }
   const mayBeApplied = !neverConnected(error);
   const detail = mayBeApplied

@@ -45,7 +45,7 @@ describe('an update', () => {
     expect((await clientOf(fetch).adjust('a', 1)).replayed).toBe(true);
   });
 
-  it('is unknown, with its key, when the connection breaks until the deadline', async () => {
+  it('is unknown, with its key, when the connection breaks until the time limit', async () => {
     const { fetch, sent } = scripted(broken());
     const error = await failureOf(clientOf(fetch).increment('a'));
     expect(error).toBeInstanceOf(UnknownOutcomeError);
@@ -114,7 +114,7 @@ describe('an update', () => {
     },
   );
 
-  it('does not come back when Retry-After lies behind the deadline', async () => {
+  it('does not come back when Retry-After lies behind the time limit', async () => {
     const { fetch, sent } = scripted(problem(429, 'overloaded', { 'retry-after': '1' }), done);
     const error = (await failureOf(clientOf(fetch).increment('a'))) as RefusedError;
     expect([error.code, error.retryAfterMs, sent.length]).toEqual(['overloaded', 1_000, 1]);
@@ -185,7 +185,7 @@ describe('an update', () => {
     expect([fresh.name, fresh.message]).toEqual(['RefusedError', expect.stringContaining('clock')]);
   });
 
-  it('refuses keys, secrets, addresses and deadlines that cannot work', async () => {
+  it('refuses keys, secrets, addresses and time limits that cannot work', async () => {
     const client = clientOf(scripted(done).fetch);
     for (const idempotencyKey of ['', 'a\nb', 'é', ' a', 'x'.repeat(256)]) {
       await expect(client.increment('a', 1, { idempotencyKey })).rejects.toThrow(TypeError);

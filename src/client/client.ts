@@ -5,8 +5,8 @@
  *     const client = new TallydClient({ url: 'http://127.0.0.1:7070' });
  *     await client.increment('likes:42');     // 1n, the new count
  *
- * Every call has a deadline and ends in one of three ways: it returns (done), it throws RefusedError (nothing was
- * changed) or UnknownOutcomeError (an update may or may not count). Until the deadline, updates are retried under one
+ * Every call has a time limit and ends in one of three ways: it returns (done), it throws RefusedError (nothing was
+ * changed) or UnknownOutcomeError (an update may or may not count). Until the time limit, updates are retried under one
  * idempotency key, so that a retry never counts twice. Counts are `bigint`.
  */
 import {
@@ -57,14 +57,14 @@ export interface ClientOptions {
   readonly url?: string | undefined;
   /** The server's secret, sent as a bearer token. */
   readonly secret?: string | undefined;
-  /** Deadline of a call with all its retries, unless the call has its own; default 10 000. */
+  /** Time limit of a call with all its retries, unless the call has its own; default 10 000. */
   readonly timeoutMs?: number | undefined;
   /** Instead of the global `fetch`. */
   readonly fetch?: Fetch | undefined;
 }
 
 export interface CallOptions {
-  /** Deadline of this call with all its retries. */
+  /** Time limit of this call with all its retries. */
   readonly timeoutMs?: number | undefined;
   /** Ends the call early. */
   readonly signal?: AbortSignal | undefined;
@@ -133,7 +133,7 @@ export interface ChunkOptions extends Omit<BatchOptions, 'idempotencyKey'> {
 export interface ListOptions extends CallOptions {
   /** Redis-style pattern over names: `*`, `?`, `[a-z]`, `[^x]`, backslash. */
   readonly match?: string | undefined;
-  /** Counters looked at per request, 1 to 10 000; default 1 000. The deadline is each request's. */
+  /** Counters looked at per request, 1 to 10 000; default 1 000. The time limit is each request's. */
   readonly pageSize?: number | undefined;
   /** Called once when the server shares its counters with others, and lists only those that it holds. */
   readonly onOnlyHeld?: (() => void) | undefined;
@@ -193,7 +193,7 @@ export class TallydClient {
     return (await this.read(names, options)).map(({ value }) => value);
   }
 
-  /** Like `getMany`, and tells which counters exist. Long lists take several requests, each within the deadline. */
+  /** Like `getMany`, and tells which counters exist. Long lists take several requests, each within the time limit. */
   async read(names: readonly string[], options: CallOptions = {}): Promise<Reading[]> {
     checkOptions(options, 'call');
     const readings: Reading[] = [];
@@ -287,7 +287,7 @@ export class TallydClient {
     return this.#read('/v1/info', checkOptions(options, 'call'), infoOf);
   }
 
-  /** Writes a snapshot and drops the journal that it replaces. A large one takes longer than the default deadline. */
+  /** Writes a snapshot and drops the journal that it replaces. A large one takes longer than the default time limit. */
   async snapshot(options: CallOptions = {}): Promise<SnapshotSummary> {
     const limits = this.#limits(checkOptions(options, 'call'));
     const path = '/v1/snapshot';

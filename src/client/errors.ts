@@ -11,7 +11,7 @@
 
 /**
  * Codes that this client gives itself; all others come from the server and are in its error catalogue.
- * `unreachable`: no connection could be made until the deadline. `timeout`: a read was not answered in time.
+ * `unreachable`: no connection could be made until the time limit. `timeout`: a read was not answered in time.
  * `aborted`: the caller's signal fired before anything was sent, or during a read. `bad_answer`: what answered is
  * no Tallyd server. `redirected`: the server wants another `url`. `http_NNN`: status NNN without a code, as proxies
  * answer.

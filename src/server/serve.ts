@@ -47,7 +47,7 @@ export type Phase =
 
 interface Door {
   readonly address: ListenAddress;
-  close(deadlineMs: number): Promise<void>;
+  close(graceMs: number): Promise<void>;
 }
 
 interface Doors {

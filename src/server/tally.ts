@@ -4,7 +4,7 @@
  *   before is durable. Reads in between wait for the disk, so nobody sees what a crash could take back.
  * - everything else is a promise that resolves when what it tells is durable, as the durability mode asks.
  *
- * Every call ends: a disk that does not answer makes the journal fail after its deadline, and what was under way
+ * Every call ends: a disk that does not answer makes the journal fail after its time limit, and what was under way
  * rejects with `outcome_unknown`.
  */
 import { Chunk, type DeadlineChange, Flag, Op } from '../counter/chunk.ts';

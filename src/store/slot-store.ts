@@ -20,7 +20,7 @@
  * - **A store may go back in time** (a failover, a restore, a restart): then its `term` is another one. A durable one goes back as a
  *   whole, so where it has a lease as its replica wrote it last, it has all that it had confirmed before that.
  * - **Leases** are small documents that only a compare-and-set changes. The store does not look into them.
- * - **Every call ends** within the deadline that the implementation was given, with `StoreError` if need be. After one,
+ * - **Every call ends** within the time limit that the implementation was given, with `StoreError` if need be. After one,
  *   the store goes on by itself: nobody has to connect again.
  */
 import type { Cut } from '../crdt/cut.ts';

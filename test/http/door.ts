@@ -236,8 +236,8 @@ export class TestDoor {
     return problem.code;
   }
 
-  async close(deadlineMs = 2000): Promise<void> {
-    await this.gateway.close(deadlineMs);
+  async close(graceMs = 2000): Promise<void> {
+    await this.gateway.close(graceMs);
     await this.#cleanUp();
   }
 }

@@ -290,7 +290,7 @@ class Connection {
   };
 
   readonly #onTimeout = (): void => {
-    // A request under way has its own deadline.
+    // A request under way has its own time limit.
     if (this.#isDue) return;
     if (this.#isFresh && this.#socket.writable) refuseConnection(this.#socket, 'request_timeout');
     else this.#socket.destroy();

@@ -122,9 +122,9 @@ export class HttpGateway {
 
   /**
    * Stops accepting, answers what was accepted, closes each connection with its last answer. What is not done
-   * after `deadlineMs` is cut off.
+   * after `graceMs` is cut off.
    */
-  async close(deadlineMs: number): Promise<void> {
+  async close(graceMs: number): Promise<void> {
     const { server } = this.#app;
     this.#guard.close();
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
@@ -134,7 +134,7 @@ export class HttpGateway {
     for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy();
     const startedMs = this.#clock.monotonicMs();
     const check = setInterval(() => {
-      if (this.#clock.monotonicMs() - startedMs < deadlineMs) server.closeIdleConnections();
+      if (this.#clock.monotonicMs() - startedMs < graceMs) server.closeIdleConnections();
       else for (const socket of this.#sockets) socket.destroy();
     }, CLOSING_CHECK_MS);
     await closed;

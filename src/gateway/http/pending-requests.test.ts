@@ -96,7 +96,7 @@ describe('an answer', () => {
   });
 });
 
-describe('a deadline', () => {
+describe('a time limit', () => {
   it('answers for the disk when it does not, and the late completion harms nobody', async () => {
     const clock = new MovedClock();
     await open({ clock });
@@ -120,7 +120,7 @@ describe('a deadline', () => {
 });
 
 describe('a listing', () => {
-  it('has the same deadline and the same bounds', async () => {
+  it('has the same time limit and the same bounds', async () => {
     const clock = new MovedClock();
     await open({ clock, limits: { requestsUnderWayMax: 1 } });
     let finish: (page: ScanPage) => void = () => undefined;
@@ -289,7 +289,7 @@ describe('closing', () => {
     socket.destroy();
   });
 
-  it('cuts off what is not done at the deadline', async () => {
+  it('cuts off what is not done at the time limit', async () => {
     await open();
     const raw = await RawConnection.open(door.port);
     raw.socket.write(INCREMENT);

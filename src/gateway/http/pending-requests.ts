@@ -24,7 +24,7 @@ import type { Turns, Work } from './turns.ts';
 const POOL_MAX = 1024;
 const BATCH_POOL_MAX = 8;
 const POOLED_NAMES_BYTES_MAX = 1024 * 1024;
-const DEADLINE_CHECK_MS = 1000;
+const TIMEOUT_CHECK_MS = 1000;
 /** In the answer to an update of a shared counter, and in the reads that have to see it. */
 export const SESSION_HEADER = 'tallyd-session';
 
@@ -45,7 +45,7 @@ export class PendingRequest {
   names = new Uint8Array(0);
   answer: Answer = unanswerable;
   answerSteps: AnswerSteps = unanswerable;
-  deadlineMs = 0;
+  timesOutAtMs = 0;
   /** Undefined once it has been answered. */
   reply: Reply | undefined = undefined;
 
@@ -141,7 +141,7 @@ export class PendingRequests {
   readonly #log: Log;
   readonly #pool: PendingRequest[] = [];
   readonly #batchPool: PendingRequest[] = [];
-  /** In the order of their deadlines. */
+  /** In the order in which they time out. */
   readonly #waiting = new Set<PendingRequest>();
   #commandsUnderWay = 0;
   #scansUnderWay = 0;
@@ -155,7 +155,7 @@ export class PendingRequests {
     this.#clock = clock;
     this.#limits = limits;
     this.#log = log;
-    this.#timer = this.#checkDeadlinesLater();
+    this.#timer = this.#checkTimeoutsLater();
   }
 
   /** An empty pending request for a request. One that is never submitted is simply forgotten. */
@@ -174,13 +174,13 @@ export class PendingRequests {
   submit(pending: PendingRequest): void {
     const { chunk } = pending;
     this.#admit(chunk.count);
-    pending.deadlineMs = this.#clock.monotonicMs() + this.#limits.answerTimeoutMs;
+    pending.timesOutAtMs = this.#clock.monotonicMs() + this.#limits.answerTimeoutMs;
     this.#waiting.add(pending);
     this.#service.submit(chunk);
   }
 
   /**
-   * Waits for a page of a listing, within the same bounds and the same deadline.
+   * Waits for a page of a listing, within the same bounds and the same time limit.
    * @throws CountingError overloaded, timeout, and what the service says
    */
   async scan(request: ScanRequest): Promise<ScanPage> {
@@ -208,7 +208,7 @@ export class PendingRequests {
     for (const { reply } of this.#waiting) reply?.header('connection', 'close');
   }
 
-  /** Stops looking after deadlines. */
+  /** Stops looking for requests that have timed out. */
   close(): void {
     this.#timer.cancel();
   }
@@ -270,17 +270,17 @@ export class PendingRequests {
     if (pool.length < (pending.isBatch ? BATCH_POOL_MAX : POOL_MAX)) pool.push(pending);
   }
 
-  #checkDeadlinesLater(): Timer {
-    return this.#clock.schedule(Math.min(DEADLINE_CHECK_MS, this.#limits.answerTimeoutMs), () => {
-      this.#timer = this.#checkDeadlinesLater();
-      this.#checkDeadlines();
+  #checkTimeoutsLater(): Timer {
+    return this.#clock.schedule(Math.min(TIMEOUT_CHECK_MS, this.#limits.answerTimeoutMs), () => {
+      this.#timer = this.#checkTimeoutsLater();
+      this.#checkTimeouts();
     });
   }
 
-  #checkDeadlines(): void {
+  #checkTimeouts(): void {
     const nowMs = this.#clock.monotonicMs();
     for (const pending of this.#waiting) {
-      if (pending.deadlineMs > nowMs) return;
+      if (pending.timesOutAtMs > nowMs) return;
       this.#waiting.delete(pending);
       if (pending.reply !== undefined) sendProblem(pending.reply, 'timeout');
       pending.reply = undefined;

@@ -118,17 +118,17 @@ export class RespGateway {
     return this.#connections.size;
   }
 
-  /** Stops accepting, answers what has arrived, closes; what is still open after `deadlineMs` is cut. */
-  close(deadlineMs: number): Promise<void> {
-    this.#closing ??= this.#close(deadlineMs);
+  /** Stops accepting, answers what has arrived, closes; what is still open after `graceMs` is cut. */
+  close(graceMs: number): Promise<void> {
+    this.#closing ??= this.#close(graceMs);
     return this.#closing;
   }
 
-  async #close(deadlineMs: number): Promise<void> {
+  async #close(graceMs: number): Promise<void> {
     this.#server.close();
     if (this.#connections.size > 0) {
       await new Promise<void>((resolve) => {
-        const timer = this.#door.clock.schedule(deadlineMs, () => {
+        const timer = this.#door.clock.schedule(graceMs, () => {
           this.#door.log.warn({ connections: this.#connections.size }, 'RESP connections did not end in time: cut');
           for (const connection of this.#connections) connection.cut();
         });

@@ -101,38 +101,38 @@ export class Connections {
     return new Connections(pool, connecting, callMs);
   }
 
-  /** Gives several statements one deadline. */
-  async inTime<Answer>(work: (deadline: Deadline) => Promise<Answer>): Promise<Answer> {
-    const deadline = new Deadline(this.#callMs, this.#closing.signal);
+  /** Gives several statements one time limit. */
+  async inTime<Answer>(work: (timeLimit: TimeLimit) => Promise<Answer>): Promise<Answer> {
+    const timeLimit = new TimeLimit(this.#callMs, this.#closing.signal);
     try {
-      return await work(deadline);
+      return await work(timeLimit);
     } finally {
-      deadline.end();
+      timeLimit.end();
     }
   }
 
   /** Runs one statement as one transaction. A deadlock or the like is tried again while there is time. */
-  run<Row>(text: string, values: readonly Value[] = [], deadline?: Deadline): Promise<readonly Row[]> {
-    return this.#run(this.#limits + this.#check, text, values, deadline);
+  run<Row>(text: string, values: readonly Value[] = [], timeLimit?: TimeLimit): Promise<readonly Row[]> {
+    return this.#run(this.#limits + this.#check, text, values, timeLimit);
   }
 
   /** The same, unless the store has another term by now. */
-  runUnderTerm<Row>(text: string, values: readonly Value[], deadline?: Deadline): Promise<readonly Row[]> {
-    return this.#run(this.#limits + this.#termCheck, text, values, deadline);
+  runUnderTerm<Row>(text: string, values: readonly Value[], timeLimit?: TimeLimit): Promise<readonly Row[]> {
+    return this.#run(this.#limits + this.#termCheck, text, values, timeLimit);
   }
 
   /** The same, whichever store it is. */
-  runAnywhere<Row>(text: string, values: readonly Value[] = [], deadline?: Deadline): Promise<readonly Row[]> {
-    return this.#run(this.#limits, text, values, deadline);
+  runAnywhere<Row>(text: string, values: readonly Value[] = [], timeLimit?: TimeLimit): Promise<readonly Row[]> {
+    return this.#run(this.#limits, text, values, timeLimit);
   }
 
   #run<Row>(
     begin: string,
     text: string,
     values: readonly Value[],
-    deadline: Deadline | undefined,
+    timeLimit: TimeLimit | undefined,
   ): Promise<readonly Row[]> {
-    return this.#call(deadline, async (client) => {
+    return this.#call(timeLimit, async (client) => {
       const [began, answered, committed] = await Promise.allSettled([
         client.query(begin),
         client.query({ text, values: [...values] }),
@@ -146,8 +146,8 @@ export class Connections {
   }
 
   /** Runs statements that depend on each other's answers as one transaction, whichever store it is. */
-  transaction<Answer>(work: (send: Send) => Promise<Answer>, deadline?: Deadline): Promise<Answer> {
-    return this.#call(deadline, async (client) => {
+  transaction<Answer>(work: (send: Send) => Promise<Answer>, timeLimit?: TimeLimit): Promise<Answer> {
+    return this.#call(timeLimit, async (client) => {
       await client.query(this.#limits);
       const answer = await work(async (text, values = []) => (await client.query({ text, values: [...values] })).rows);
       await client.query('COMMIT');
@@ -164,16 +164,16 @@ export class Connections {
     await ended;
   }
 
-  #call<Answer>(given: Deadline | undefined, work: (client: PoolClient) => Promise<Answer>): Promise<Answer> {
+  #call<Answer>(given: TimeLimit | undefined, work: (client: PoolClient) => Promise<Answer>): Promise<Answer> {
     return given === undefined
-      ? this.inTime((deadline) => this.#attempts(deadline, work))
+      ? this.inTime((timeLimit) => this.#attempts(timeLimit, work))
       : this.#attempts(given, work);
   }
 
-  async #attempts<Answer>(deadline: Deadline, work: (client: PoolClient) => Promise<Answer>): Promise<Answer> {
+  async #attempts<Answer>(timeLimit: TimeLimit, work: (client: PoolClient) => Promise<Answer>): Promise<Answer> {
     for (;;) {
       try {
-        return await this.#attempt(deadline, work);
+        return await this.#attempt(timeLimit, work);
       } catch (error) {
         const failure = asFailure(error);
         if (!(failure instanceof PostgresError && failure.isTransient)) throw failure;
@@ -181,10 +181,10 @@ export class Connections {
     }
   }
 
-  async #attempt<Answer>(deadline: Deadline, work: (client: PoolClient) => Promise<Answer>): Promise<Answer> {
-    const client = await this.#connect(deadline);
+  async #attempt<Answer>(timeLimit: TimeLimit, work: (client: PoolClient) => Promise<Answer>): Promise<Answer> {
+    const client = await this.#connect(timeLimit);
     try {
-      const answer = await deadline.orEarlier(work(client));
+      const answer = await timeLimit.orEarlier(work(client));
       client.release();
       return answer;
     } catch (error) {
@@ -196,11 +196,11 @@ export class Connections {
     }
   }
 
-  async #connect(deadline: Deadline): Promise<PoolClient> {
-    deadline.check();
+  async #connect(timeLimit: TimeLimit): Promise<PoolClient> {
+    timeLimit.check();
     const connecting = this.#pool.connect();
     try {
-      return await deadline.orEarlier(connecting);
+      return await timeLimit.orEarlier(connecting);
     } catch (error) {
       connecting.then(
         (late) => late.release(),
@@ -214,7 +214,7 @@ export class Connections {
 }
 
 /** When a call must have ended: after its time, or when the store is closed. */
-export class Deadline {
+export class TimeLimit {
   readonly #passed: Promise<never>;
   readonly #timer: NodeJS.Timeout;
   readonly #closing: AbortSignal;

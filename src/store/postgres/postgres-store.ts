@@ -82,7 +82,7 @@ export class PostgresStore implements SlotStore {
 
   async identity(expected?: string): Promise<StoreIdentity> {
     const options = { schema: this.#schema, retentionMs: this.#retentionMs, expected };
-    const identity = await this.#connections.inTime((deadline) => setUp(this.#connections, deadline, options));
+    const identity = await this.#connections.inTime((timeLimit) => setUp(this.#connections, timeLimit, options));
     this.#connections.keepTo(this.#schema, { ...identity, id: expected ?? identity.id });
     return identity;
   }
@@ -97,10 +97,10 @@ export class PostgresStore implements SlotStore {
 
   /** Once more those that others have made while the statement ran. */
   #mergeCuts(cuts: readonly NamedCut[]): Promise<void> {
-    return this.#connections.inTime(async (deadline) => {
+    return this.#connections.inTime(async (timeLimit) => {
       for (let left = cuts; left.length > 0; ) {
         const values = rows.cutArrays(left);
-        const found = await this.#connections.run<{ name: Buffer }>(mergeCuts(this.#schema), values, deadline);
+        const found = await this.#connections.run<{ name: Buffer }>(mergeCuts(this.#schema), values, timeLimit);
         const names = new Set(found.map(({ name }) => name.toString()));
         left = left.filter(({ name }) => names.has(name));
       }
@@ -139,10 +139,10 @@ export class PostgresStore implements SlotStore {
       assert(next.version > expectedVersion, 'a cut follows the version that is expected');
     }
     const made = requests.map(() => false);
-    await this.#connections.inTime(async (deadline) => {
+    await this.#connections.inTime(async (timeLimit) => {
       for (const round of rounds(requests)) {
         const values = rows.requestArrays(round.map((at) => requests[at]));
-        const found = await this.#connections.runUnderTerm<{ name: Buffer }>(makeCuts(this.#schema), values, deadline);
+        const found = await this.#connections.runUnderTerm<{ name: Buffer }>(makeCuts(this.#schema), values, timeLimit);
         const names = new Set(found.map(({ name }) => name.toString()));
         for (const at of round) made[at] = names.has(requests[at].name);
       }

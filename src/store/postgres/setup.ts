@@ -1,6 +1,6 @@
 /** Looks at the server, makes the tables or brings them up to date, and refuses what would not keep its word. */
 import { StoreError, type StoreIdentity, StoreRefusal } from '../slot-store.ts';
-import type { Connections, Deadline, Send } from './connections.ts';
+import type { Connections, Send, TimeLimit } from './connections.ts';
 import { PostgresError } from './failure.ts';
 import { term } from './feed.ts';
 import { FEED_PERIODS_SERVED, type Migration, migrations as released } from './migrations.ts';
@@ -32,11 +32,11 @@ export interface SetupOptions {
 /** @throws StoreRefusal with a sentence that says what to do. */
 export async function setUp(
   connections: Connections,
-  deadline: Deadline,
+  timeLimit: TimeLimit,
   options: SetupOptions,
 ): Promise<StoreIdentity> {
   const { schema, migrations = released } = options;
-  const send: Send = (text, values) => connections.runAnywhere(text, values, deadline);
+  const send: Send = (text, values) => connections.runAnywhere(text, values, timeLimit);
   try {
     const isMade = await inspect(send, schema);
     if (!isMade && options.expected !== undefined) {
@@ -50,7 +50,7 @@ export async function setUp(
       throw new StoreError(`the tables in ${schema} are not complete: a backup is being loaded`);
     }
     if (version !== latest(migrations)) {
-      await connections.transaction((within) => migrate(within, options), deadline);
+      await connections.transaction((within) => migrate(within, options), timeLimit);
     }
     await checkRights(send, schema);
     const [identity] = await send<StoreIdentity>(`SELECT id, ${term(schema)} AS term FROM ${schema}.meta`);

@@ -194,7 +194,7 @@ function clusterTemplate(library: Library, { addresses }: RedisUrl, defaults: No
   });
 }
 
-/** No timer per command: each call of the store has one deadline for all of them. */
+/** No timer per command: each call of the store has one time limit for all of them. */
 const COMMAND_OPTIONS = { timeout: 0 };
 
 function ignoreEvent(): void {

@@ -1,7 +1,7 @@
 /**
  * The line to Redis: carries commands, tries again what may be tried again, and ends every call in time.
  *
- * - A call of the store has one deadline. What a server refuses for now (a slot on the move, a failover under way) or
+ * - A call of the store has one time limit. What a server refuses for now (a slot on the move, a failover under way) or
  *   what fell with its connection is tried again until then, but a compare-and-set that may have happened is not: its
  *   second answer would be no.
  * - A connection that failed is replaced for whoever comes next, at most every `RENEWAL_MS`; calls on it go on to

@@ -1,5 +1,5 @@
 /** The time that one call has, with all its retries, together with the caller's own signal. */
-export class Deadline {
+export class TimeLimit {
   readonly #controller = new AbortController();
   readonly #endsAtMs: number;
   readonly #timer: ReturnType<typeof setTimeout>;
@@ -14,7 +14,7 @@ export class Deadline {
     else callers?.addEventListener('abort', this.#onAbort, { once: true });
   }
 
-  /** Fires at the deadline or with the caller's signal. */
+  /** Fires at the time limit or with the caller's signal. */
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
@@ -28,7 +28,7 @@ export class Deadline {
     return this.signal.aborted ? 0 : Math.max(0, this.#endsAtMs - performance.now());
   }
 
-  /** Waits, at most until the deadline. @returns whether there is time left. */
+  /** Waits, at most until the time limit. @returns whether there is time left. */
   async pause(ms: number): Promise<boolean> {
     if (ms >= this.remainingMs) return false;
     await new Promise<void>((resolve) => {
