@@ -48,7 +48,7 @@ export async function attach(options: AttachOptions): Promise<Attached> {
   const { identity } = options;
   checkOrdinals(options);
   checkPatterns(options);
-  const isFirst = identity.record.attachment?.isRegistered !== true;
+  const isFirst = identity.document.attachment?.isRegistered !== true;
   const known = await meet(options, isFirst);
   if (isFirst && known !== undefined) await register(options, known);
   return (await resume(options, known)) ?? (await beginAnew(options));
@@ -60,7 +60,7 @@ export function membershipOf(
   id: string,
 ): Membership {
   const { store, host, identity, leaseMs, place } = options;
-  return new Membership({ replica: id, store, host, leaseMs, place, directory: identity.record.directory });
+  return new Membership({ replica: id, store, host, leaseMs, place, directory: identity.document.directory });
 }
 
 /** The ordinal and id of a fresh incarnation, which is in the file when this resolves; the others have ended by `through`. */
@@ -69,7 +69,7 @@ export async function freshIncarnation(
   host: Host,
   through: bigint | undefined,
 ): Promise<Incarnation> {
-  const fresh: Incarnation = { ordinal: identity.record.nextOrdinal, id: newId(host.random) };
+  const fresh: Incarnation = { ordinal: identity.document.nextOrdinal, id: newId(host.random) };
   await identity.change(({ nextOrdinal, incarnations }) => {
     const past = incarnations.map((one) =>
       one.through === undefined && through !== undefined ? { ...one, through: `${through}` } : one,
@@ -84,7 +84,7 @@ export async function freshIncarnation(
  * give an ordinal twice, and what was counted under it would count again.
  */
 function checkOrdinals({ engine, identity }: AttachOptions): void {
-  const { nextOrdinal } = identity.record;
+  const { nextOrdinal } = identity.document;
   const isUnknown = (ordinal: number): boolean => ordinal >= nextOrdinal || identity.incarnation(ordinal) === undefined;
   // The files also tell of slots that were folded and dropped since; only then every record has to be looked at.
   if ([...engine.recoveredOrdinals].some(isUnknown) && [...engine.slotOrdinals()].some(isUnknown)) {
@@ -96,7 +96,7 @@ function checkOrdinals({ engine, identity }: AttachOptions): void {
 
 /** A counter that changes its scope would leave behind, or count twice, what it had. */
 function checkPatterns({ identity, policies }: AttachOptions): void {
-  const { attachment } = identity.record;
+  const { attachment } = identity.document;
   if (attachment === undefined || `${attachment.localPatterns}` === `${policies.localPatterns}`) return;
   const before = attachment.localPatterns.map((pattern) => JSON.stringify(pattern)).join(', ') || 'none';
   throw new AttachError(
@@ -128,8 +128,8 @@ async function meet(
  * everything again.
  * @throws AttachError for another store, StoreRefusal, StoreError
  */
-export async function recognise(store: SlotStore, { record }: Identity): Promise<StoreIdentity> {
-  const { attachment } = record;
+export async function recognise(store: SlotStore, { document }: Identity): Promise<StoreIdentity> {
+  const { attachment } = document;
   if (attachment === undefined) return store.identity();
   const { durable } = store.guarantees;
   const isOfItsKind = (attachment.isDurable ?? durable) === durable;
@@ -142,10 +142,10 @@ export async function recognise(store: SlotStore, { record }: Identity): Promise
 
 async function register(options: AttachOptions, { id }: StoreIdentity): Promise<void> {
   const { identity, engine, host, store, place } = options;
-  if (identity.record.attachment === undefined) {
+  if (identity.document.attachment === undefined) {
     const hasCounted = surveyCounters(options);
     const incarnations: Incarnation[] = hasCounted
-      ? [{ ordinal: ALONE, id: identity.record.directory, through: `${engine.recoveredSequence}` }]
+      ? [{ ordinal: ALONE, id: identity.document.directory, through: `${engine.recoveredSequence}` }]
       : [];
     await identity.change({
       attachment: {
@@ -158,7 +158,7 @@ async function register(options: AttachOptions, { id }: StoreIdentity): Promise<
       incarnations,
     });
   }
-  const { attachment, directory, incarnations } = identity.record;
+  const { attachment, directory, incarnations } = identity.document;
   if (attachment === undefined || attachment.isRegistered) return;
   const { nonce } = attachment;
   const through = incarnations[0]?.through ?? '0';
@@ -197,7 +197,7 @@ function surveyCounters({ engine, policies }: AttachOptions): boolean {
 /** Goes on as the incarnation that stopped cleanly, if its baton is good. */
 async function resume(options: AttachOptions, known: StoreIdentity | undefined): Promise<Attached | undefined> {
   const { identity } = options;
-  const { baton, batonTerm, incarnations } = identity.record;
+  const { baton, batonTerm, incarnations } = identity.document;
   const last = incarnations.at(-1);
   if (known === undefined || baton === undefined || last === undefined || last.through !== undefined) return undefined;
   // A store that has gone back since may have taken this directory with it, and others know what was counted after that.

@@ -4,7 +4,7 @@
  * has of it goes to the store again, where it takes the place of what is damaged.
  */
 import type { Engine } from '../engine/engine.ts';
-import type { DamagedRecord, ReplicaId } from '../store/slot-store.ts';
+import type { DamagedState, ReplicaId } from '../store/slot-store.ts';
 import { type Own, stateAgain } from './local-slots.ts';
 import type { Publisher } from './publisher.ts';
 import type { SharedCounters } from './shared-counters.ts';
@@ -38,7 +38,7 @@ export class Damage {
   }
 
   /** The store's record of a counter cannot be read. */
-  unreadable({ name, why }: DamagedRecord): void {
+  unreadable({ name, why }: DamagedState): void {
     this.#found++;
     const counter = this.#options.counters().find(name);
     counter?.damage();

@@ -92,7 +92,7 @@ export class Eviction {
   async #makeRoom(wantedBytes: number): Promise<void> {
     try {
       const { counters, engine, identity, own, isTrusted } = this.#options;
-      if (identity.record.hasEvicted !== true) await identity.change({ hasEvicted: true });
+      if (identity.document.hasEvicted !== true) await identity.change({ hasEvicted: true });
       // Twice around: the first time takes away the mark of having been used.
       for (let looked = 0; isTrusted() && counters.bytes > wantedBytes && looked <= 2 * counters.count; ) {
         const looks = Math.min(LOOKED_AT_MAX, counters.count);

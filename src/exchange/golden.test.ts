@@ -67,7 +67,7 @@ it('replica.json is as docs/formats.md has it', async () => {
   expect(text(disk)).toBe(golden);
   const again = new SimulatedDisk({ seed: 2 });
   await writeFile(again, golden);
-  expect((await Identity.open(again, simulatedHost(1).random)).record).toEqual(identity.record);
+  expect((await Identity.open(again, simulatedHost(1).random)).document).toEqual(identity.document);
 });
 
 /** As an earlier version wrote it: format 1, without a checksum. */
@@ -88,9 +88,9 @@ const early = {
 it('replica.json of an earlier version is read, and written anew with a checksum', async () => {
   const disk = new SimulatedDisk({ seed: 1 });
   await writeFile(disk, JSON.stringify(early));
-  const { record } = await Identity.open(disk, simulatedHost(1).random);
-  expect(record).toEqual({ ...early, format: 2 });
-  expect(parseIdentity(disk.content('replica.json'))).toEqual({ record, isChecked: true });
+  const { document } = await Identity.open(disk, simulatedHost(1).random);
+  expect(document).toEqual({ ...early, format: 2 });
+  expect(parseIdentity(disk.content('replica.json'))).toEqual({ document, isChecked: true });
 });
 
 it('no bit of replica.json can change unnoticed', async () => {

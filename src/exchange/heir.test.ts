@@ -58,7 +58,7 @@ describe('what was folded', () => {
       identity.change(({ incarnations }) => ({ nextOrdinal: 200, incarnations: [...folded, ...incarnations] }));
     const { node } = await world.open(disk.kill(), { opened });
     await world.passes(AFTER_A_CRASH_MS);
-    const kept = node.identity.record.incarnations.filter(({ foldedAt }) => foldedAt !== undefined);
+    const kept = node.identity.document.incarnations.filter(({ foldedAt }) => foldedAt !== undefined);
     expect(kept.map(({ id }) => id)).toEqual(folded.slice(-KEPT_MAX).map(({ id }) => id));
     await world.passes(SOON_MS);
     expect(value(await world.inTime(node.get('a')))).toBe(1n);

@@ -99,7 +99,7 @@ export class Heir {
   }
 
   #past(): Past[] {
-    const { incarnations } = this.#options.identity.record;
+    const { incarnations } = this.#options.identity.document;
     return incarnations.filter((one): one is Past => one.through !== undefined && one.isForked !== true);
   }
 
@@ -139,7 +139,7 @@ export class Heir {
   #mark({ id, through }: Past, lease: Lease | undefined, state: LeaseState): Promise<boolean> {
     const { host, identity, store } = this.#options;
     const place = lease && readLease(lease)?.place;
-    const content = { state, directory: identity.record.directory, nonce: newId(host.random), through, place };
+    const content = { state, directory: identity.document.directory, nonce: newId(host.random), through, place };
     return writeLease(store, host.clock, { replica: id, version: lease?.version ?? 0 }, content);
   }
 
@@ -160,7 +160,7 @@ export class Heir {
       isComplete &&= kept.size === 0;
     });
     // What was evicted is only in the store.
-    if (identity.record.hasEvicted === true) await foldReplica(store, host, id, () => this.#isStopped);
+    if (identity.document.hasEvicted === true) await foldReplica(store, host, id, () => this.#isStopped);
     const lease = await store.lease(id);
     if (lease !== undefined && readLease(lease)?.state === 'final') await this.#mark(incarnation, lease, 'folded');
     if (!isComplete) {

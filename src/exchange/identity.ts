@@ -47,7 +47,7 @@ export interface Attachment {
   readonly localPatterns: readonly string[];
 }
 
-export interface IdentityRecord {
+export interface IdentityDocument {
   readonly format: typeof FORMAT;
   /** 128 random bits in hexadecimal, made with the directory. */
   readonly directory: string;
@@ -64,8 +64,8 @@ export interface IdentityRecord {
   readonly hasEvicted?: boolean | undefined;
 }
 
-/** Parts of the record that are to be replaced. */
-export type Change = Partial<Omit<IdentityRecord, 'format' | 'directory'>>;
+/** Parts of the document that are to be replaced. */
+export type Change = Partial<Omit<IdentityDocument, 'format' | 'directory'>>;
 
 /**
  * The file could not be written. In memory it is what it was, and whoever acts on the change has not begun to; on the disk it may
@@ -84,26 +84,26 @@ export class IdentityWriteError extends Error {
 
 export class Identity {
   readonly disk: Disk;
-  #record: IdentityRecord;
+  #document: IdentityDocument;
   #changing: Promise<void> = Promise.resolve();
   #hasFailed = false;
 
-  private constructor(disk: Disk, record: IdentityRecord) {
+  private constructor(disk: Disk, document: IdentityDocument) {
     this.disk = disk;
-    this.#record = record;
+    this.#document = document;
   }
 
   /** Reads the file, or makes it. @throws DamageError, UnsupportedFormatError, and the system's errors */
   static async open(disk: Disk, random: Random): Promise<Identity> {
     const bytes = await readIdentity(disk);
     if (bytes !== undefined) return Identity.#read(disk, bytes);
-    const record: IdentityRecord = {
+    const document: IdentityDocument = {
       format: FORMAT,
       directory: newId(random),
       nextOrdinal: ALONE + 1,
       incarnations: [],
     };
-    const identity = new Identity(disk, record);
+    const identity = new Identity(disk, document);
     await identity.#write({});
     return identity;
   }
@@ -114,35 +114,37 @@ export class Identity {
    * @throws DamageError, UnsupportedFormatError, IdentityWriteError
    */
   static async writeCopy(disk: Disk, bytes: Uint8Array): Promise<void> {
-    await new Identity(disk, parseIdentity(bytes).record).change({ baton: undefined });
+    await new Identity(disk, parseIdentity(bytes).document).change({ baton: undefined });
   }
 
   static async #read(disk: Disk, bytes: Uint8Array): Promise<Identity> {
-    const { record, isChecked } = parseIdentity(bytes);
-    const identity = new Identity(disk, record);
+    const { document, isChecked } = parseIdentity(bytes);
+    const identity = new Identity(disk, document);
     // A full disk keeps nobody from starting: the next change writes it anew.
     if (!isChecked) await Promise.allSettled([identity.#write({})]);
     return identity;
   }
 
-  get record(): IdentityRecord {
-    return this.#record;
+  get document(): IdentityDocument {
+    return this.#document;
   }
 
   /** The incarnation with this ordinal, unless it is folded. */
   incarnation(ordinal: number): Incarnation | undefined {
-    return this.#record.incarnations.find((incarnation) => incarnation.ordinal === ordinal);
+    return this.#document.incarnations.find((incarnation) => incarnation.ordinal === ordinal);
   }
 
   /**
-   * Replaces parts of the record, durably; one change after the other, each made from what the one before has left.
-   * @param parts or what they are, given the record as it is when its turn has come.
+   * Replaces parts of the document, durably; one change after the other, each made from what the one before has left.
+   * @param parts or what they are, given the document as it is when its turn has come.
    * @throws IdentityWriteError: nothing has changed here
    */
-  change(parts: Change | ((record: IdentityRecord) => Change)): Promise<void> {
-    const changed = this.#changing.then(() => this.#change(typeof parts === 'function' ? parts(this.#record) : parts));
+  change(parts: Change | ((document: IdentityDocument) => Change)): Promise<void> {
+    const changed = this.#changing.then(() =>
+      this.#change(typeof parts === 'function' ? parts(this.#document) : parts),
+    );
     this.#changing = changed.catch(() => {
-      // Whoever asked for it is told; it has left the record as it was.
+      // Whoever asked for it is told; it has left the document as it was.
     });
     return changed;
   }
@@ -159,9 +161,9 @@ export class Identity {
   }
 
   async #write(parts: Change): Promise<void> {
-    const next = { ...this.#record, ...parts };
+    const next = { ...this.#document, ...parts };
     await replaceSmallFile(this.disk, IDENTITY_FILE, encodeSmallFile(next));
-    this.#record = next;
+    this.#document = next;
   }
 }
 
@@ -176,20 +178,20 @@ export function readIdentity(disk: Disk): Promise<Uint8Array | undefined> {
 }
 
 /** What the file says. @throws DamageError, UnsupportedFormatError */
-export function parseIdentity(bytes: Uint8Array): { readonly record: IdentityRecord; readonly isChecked: boolean } {
+export function parseIdentity(bytes: Uint8Array): { readonly document: IdentityDocument; readonly isChecked: boolean } {
   const { content, isChecked } = decodeSmallFile(IDENTITY_FILE, bytes);
   const { format } = content;
   if (typeof format === 'number' && format > FORMAT) {
     throw new UnsupportedFormatError(IDENTITY_FILE, 0, `format ${format} is not ${FORMAT}`);
   }
-  const wrong = format === (isChecked ? FORMAT : FORMAT_UNCHECKED) ? wrongField(content, RECORD) : 'format';
+  const wrong = format === (isChecked ? FORMAT : FORMAT_UNCHECKED) ? wrongField(content, DOCUMENT) : 'format';
   if (wrong !== undefined) throw new DamageError(IDENTITY_FILE, 0, `its field "${wrong}" is not what it must be`);
-  const record = { ...content, format: FORMAT } as unknown as IdentityRecord;
-  const { incarnations, nextOrdinal } = record;
+  const document = { ...content, format: FORMAT } as unknown as IdentityDocument;
+  const { incarnations, nextOrdinal } = document;
   if (!incarnations.every(({ ordinal }, at) => ordinal < (incarnations[at + 1]?.ordinal ?? nextOrdinal))) {
     throw new DamageError(IDENTITY_FILE, 0, 'its ordinals are not in order');
   }
-  return { record, isChecked };
+  return { document, isChecked };
 }
 
 const ORDINAL_MAX = 2 ** 32 - 1;
@@ -210,7 +212,7 @@ const isAttachment: Check = isOf({
   required: { store: isText(TEXT_MAX), nonce: isId, isRegistered: isFlag, localPatterns: isListOf(isText(TEXT_MAX)) },
   optional: { isDurable: isFlag },
 });
-const RECORD = {
+const DOCUMENT = {
   required: {
     format: isWhole(FORMAT_UNCHECKED, FORMAT),
     directory: isId,

@@ -6,7 +6,7 @@ import type { Engine } from '../engine/engine.ts';
 import type { Host } from '../host/host.ts';
 import type { ReplicaId } from '../store/slot-store.ts';
 import { type Attached, freshIncarnation, membershipOf } from './attach.ts';
-import { type Change, type Identity, type IdentityRecord, newId } from './identity.ts';
+import { type Change, type Identity, type IdentityDocument, newId } from './identity.ts';
 import type { Place } from './lease.ts';
 import { type Own, readNets } from './local-slots.ts';
 import type { Membership, MetStore } from './membership.ts';
@@ -41,7 +41,8 @@ export class Incarnations {
     this.#options = options;
     this.#membership = membership;
     this.#own = { replica: membership.replica, ordinal };
-    for (const incarnation of options.identity.record.incarnations) this.#ids.set(incarnation.ordinal, incarnation.id);
+    for (const incarnation of options.identity.document.incarnations)
+      this.#ids.set(incarnation.ordinal, incarnation.id);
   }
 
   /** The one that counts. */
@@ -109,7 +110,7 @@ export class Incarnations {
   /** What this process has counted and not published, the other one knows nothing of: no heir may publish it over what that has. */
   async endAsForked(): Promise<void> {
     const { ordinal } = this.#own;
-    const mark = ({ incarnations }: IdentityRecord): Change => ({
+    const mark = ({ incarnations }: IdentityDocument): Change => ({
       incarnations: incarnations.map((one) => (one.ordinal === ordinal ? { ...one, isForked: true } : one)),
     });
     await this.#options.identity.change(mark).finally(() => {
@@ -142,7 +143,7 @@ export class Incarnations {
     if (tenure === 'final') await this.#startAnew();
     // What has left for the store is there as it was long ago, or not at all. Counted on under this id it would be newer than what others
     // know of it, and take its place.
-    if (tenure === 'held' && isLost && this.#options.identity.record.hasEvicted === true) await this.#leaveId();
+    if (tenure === 'held' && isLost && this.#options.identity.document.hasEvicted === true) await this.#leaveId();
     return tenure === 'held';
   }
 
@@ -169,7 +170,7 @@ export class Incarnations {
   async #endPast(): Promise<void> {
     const { identity, engine } = this.#options;
     for (;;) {
-      const ended = identity.record.incarnations.filter(
+      const ended = identity.document.incarnations.filter(
         ({ ordinal, through }) => through === undefined && ordinal < this.#own.ordinal,
       );
       if (ended.length === 0) return;

@@ -118,7 +118,7 @@ export class Loader {
     const wasWhole = this.#options.isWhole();
     const states = await this.#options.store.read(counters.map((counter) => counter.name));
     this.#loads += counters.length;
-    if (this.#options.identity.record.hasEvicted === true) await this.#options.prove();
+    if (this.#options.identity.document.hasEvicted === true) await this.#options.prove();
     await this.#options.engine.turn(counters.length * COUNTER_STEPS);
     const whole = counters.map((_, i) => i).filter((i) => states[i]?.damage === undefined);
     const pick = <Item>(items: readonly Item[]): Item[] => whole.map((i) => items[i] as Item);
@@ -149,7 +149,7 @@ export class Loader {
   /** The store is away. What this directory has never given away, it knows. */
   async #takeOwnPart(counters: readonly SharedCounter[]): Promise<void> {
     const cold = counters.filter((counter) => counter.warmth === 'cold');
-    if (this.#options.identity.record.hasEvicted === true) return;
+    if (this.#options.identity.document.hasEvicted === true) return;
     await this.#takeNets(cold, undefined);
     for (const counter of cold) this.#takeKept(counter, noCut());
     // Unless another read has succeeded meanwhile.
@@ -164,7 +164,7 @@ export class Loader {
     const { engine, identity, own, ended } = this.#options;
     await ended();
     const { replica, ordinal } = own();
-    for (const { id, ordinal: past, through, foldedAt } of identity.record.incarnations) {
+    for (const { id, ordinal: past, through, foldedAt } of identity.document.incarnations) {
       if (past === ordinal || through === undefined || foldedAt !== undefined) continue;
       const nets = await readNets(engine, names, past);
       counters.forEach((counter, i) => {

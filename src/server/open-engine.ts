@@ -46,7 +46,7 @@ export async function openEngine(options: DirectoryOptions): Promise<OwnedEngine
   try {
     const disk = new NodeDisk(ownership.directory, () => ownership.check());
     const identity = await Identity.open(disk, host.random);
-    if (identity.record.attachment !== undefined && !isShared) throw new StartError(NEEDS_STORE);
+    if (identity.document.attachment !== undefined && !isShared) throw new StartError(NEEDS_STORE);
     const { countersBytes, keysBytes } = memoryBudget();
     const engine = await Engine.open({
       allocateBytes: ALLOCATE_BYTES,

@@ -16,7 +16,7 @@ import { reasonOf, StartError, systemCode } from './start-error.ts';
 export const OWNER_FILE = 'owner.json';
 const PID_MAX = 2 ** 32;
 const isShort = isText(1024);
-const RECORD = {
+const DOCUMENT = {
   required: {
     hostname: isShort,
     pid: isWhole(0, PID_MAX),
@@ -33,7 +33,7 @@ export interface Machine {
   readonly hostname: string;
 }
 
-export interface OwnerRecord extends Machine {
+export interface OwnerDocument extends Machine {
   readonly pid: number;
   /** ISO 8601. */
   readonly startedAt: string;
@@ -73,17 +73,17 @@ export function isSameHost(last: Machine, now: Machine): boolean {
   return sameId && last.hostname === now.hostname;
 }
 
-/** The last owner's record, or undefined when nobody ever owned the directory. @throws DamageError, the system's errors */
-export async function readOwnerRecord(disk: Disk): Promise<OwnerRecord | undefined> {
+/** The last owner's document, or undefined when nobody ever owned the directory. @throws DamageError, the system's errors */
+export async function readOwnerDocument(disk: Disk): Promise<OwnerDocument | undefined> {
   const bytes = await readSmallFile(disk, OWNER_FILE);
   if (bytes === undefined) return undefined;
   const { content } = decodeSmallFile(OWNER_FILE, bytes);
-  const wrong = wrongField(content, RECORD);
+  const wrong = wrongField(content, DOCUMENT);
   if (wrong !== undefined) throw new DamageError(OWNER_FILE, 0, `its field "${wrong}" is not what it must be`);
-  return content as unknown as OwnerRecord;
+  return content as unknown as OwnerDocument;
 }
 
-/** Why a directory is refused whose record cannot be read. */
+/** Why a directory is refused whose document cannot be read. */
 export function unknownOwner(directory: string, cause: unknown): StartError {
   const isDamaged = cause instanceof DamageError;
   const why = isDamaged
@@ -96,28 +96,28 @@ export function unknownOwner(directory: string, cause: unknown): StartError {
   );
 }
 
-/** Replaces the record; durable when it resolves. */
-export function writeOwnerRecord(disk: Disk, record: OwnerRecord): Promise<void> {
-  return replaceSmallFile(disk, OWNER_FILE, encodeSmallFile(record));
+/** Replaces the document; durable when it resolves. */
+export function writeOwnerDocument(disk: Disk, document: OwnerDocument): Promise<void> {
+  return replaceSmallFile(disk, OWNER_FILE, encodeSmallFile(document));
 }
 
-/** As `writeOwnerRecord`, also on a disk that is full but for what a crash has left allocated behind the end of the journal. */
-export async function writeFirstRecord(disk: Disk, record: OwnerRecord): Promise<void> {
+/** As `writeOwnerDocument`, also on a disk that is full but for what a crash has left allocated behind the end of the journal. */
+export async function writeFirstDocument(disk: Disk, document: OwnerDocument): Promise<void> {
   try {
-    await writeOwnerRecord(disk, record);
+    await writeOwnerDocument(disk, document);
   } catch (error) {
     if (systemCode(error) !== 'ENOSPC') throw error;
     const { tail } = await recover(disk, NOTHING);
     if (tail === undefined) throw error;
     await repairTail(disk, tail);
-    await writeOwnerRecord(disk, record);
+    await writeOwnerDocument(disk, document);
   }
 }
 
-/** @throws DirectoryLost when the file does not hold this record any more, and the system's errors */
-export async function requireOwnRecord(disk: Disk, record: OwnerRecord): Promise<void> {
+/** @throws DirectoryLost when the file does not hold this document any more, and the system's errors */
+export async function requireOwnDocument(disk: Disk, document: OwnerDocument): Promise<void> {
   const bytes = await readSmallFile(disk, OWNER_FILE);
-  if (bytes !== undefined && Buffer.compare(bytes, encodeSmallFile(record)) === 0) return;
+  if (bytes !== undefined && Buffer.compare(bytes, encodeSmallFile(document)) === 0) return;
   throw new DirectoryLost(
     `${OWNER_FILE} was ${bytes === undefined ? 'removed' : 'replaced'} under the running process, so another process may have taken the data directory; ` +
       'nothing is counted here any more: stop this process, and start it again when no other one uses the directory',

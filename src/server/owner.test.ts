@@ -9,7 +9,7 @@ import { NodeDisk } from '../host/node/disk.ts';
 import { DamageError } from '../journal/errors.ts';
 import { SECTOR_BYTES, segmentName } from '../journal/format.ts';
 import { findOwner, takeOwnership } from './owner.ts';
-import { isSameHost, type Machine, readOwnerRecord, writeFirstRecord, writeOwnerRecord } from './owner-file.ts';
+import { isSameHost, type Machine, readOwnerDocument, writeFirstDocument, writeOwnerDocument } from './owner-file.ts';
 import { listenAt } from './owner-socket.ts';
 
 const here: Machine = { bootId: 'boot-1', machineId: 'machine-1', hostname: 'alpha' };
@@ -25,7 +25,7 @@ afterEach(() => rm(root, { recursive: true, force: true }));
 /** Leaves the directory as a crash of its owner on `machine` does. */
 async function crashOn(machine: Machine, directory: string): Promise<void> {
   await mkdir(directory, { recursive: true });
-  await writeOwnerRecord(new NodeDisk(directory), {
+  await writeOwnerDocument(new NodeDisk(directory), {
     ...machine,
     pid: 42,
     startedAt: '2026-11-22T00:00:00.000Z',
@@ -98,7 +98,7 @@ describe('files that are removed under the owner', () => {
     const socket = `owner.${'ab'.repeat(8)}.sock`;
     await mkdir(root, { recursive: true });
     const record = { ...here, pid: 42, startedAt: '2026-11-22T00:00:00.000Z', released: false, socket };
-    await writeOwnerRecord(new NodeDisk(root), record);
+    await writeOwnerDocument(new NodeDisk(root), record);
     const taking = takeOwnership(root, { machine: here, ownerLooksMs: 500 });
     const server = await listenAt(join(root, socket), () => 'owner 42');
     await expect(taking).rejects.toThrow(/in use by process 42/);
@@ -131,8 +131,8 @@ it('a full disk gets room for the record from what a crash has left allocated be
   expect(disk.content(segmentName(1)).length).toBeGreaterThan(65_536);
   disk.failAt(2, 'ENOSPC');
   const record = { ...here, pid: 1, startedAt: '2026-11-22T00:00:00.000Z', released: false };
-  await writeFirstRecord(disk, record);
-  expect(await readOwnerRecord(disk)).toEqual(record);
+  await writeFirstDocument(disk, record);
+  expect(await readOwnerDocument(disk)).toEqual(record);
   expect(disk.content(segmentName(1)).length).toBe(3 * SECTOR_BYTES);
   const again = await open(disk);
   expect(again.sequence).toBe(2n);
@@ -183,15 +183,15 @@ describe('a directory that another host owned last', () => {
   "crc32": "6694c220"
 }
 `);
-    const record = await readOwnerRecord(disk);
+    const record = await readOwnerDocument(disk);
     for (let bit = 0; bit < bytes.length * 8; bit += 7) {
       const damaged = Buffer.from(bytes);
       damaged[bit >> 3] ^= 1 << (bit & 7);
       await writeFile(file, damaged);
-      await expect(readOwnerRecord(disk)).rejects.toThrow(DamageError);
+      await expect(readOwnerDocument(disk)).rejects.toThrow(DamageError);
     }
     await writeFile(file, JSON.stringify(record));
-    expect(await readOwnerRecord(disk)).toEqual(record);
+    expect(await readOwnerDocument(disk)).toEqual(record);
   });
 
   it('is unknown when the record is damaged, so that it needs take-over too', async () => {

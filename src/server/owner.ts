@@ -31,13 +31,13 @@ import { directoryRefusal, prepareDirectory } from './directory.ts';
 import {
   isSameHost,
   type Machine,
-  type OwnerRecord,
-  readOwnerRecord,
-  requireOwnRecord,
+  type OwnerDocument,
+  readOwnerDocument,
+  requireOwnDocument,
   thisMachine,
   unknownOwner,
-  writeFirstRecord,
-  writeOwnerRecord,
+  writeFirstDocument,
+  writeOwnerDocument,
 } from './owner-file.ts';
 import { listenAt, nameWithoutFile, probe, SocketDirectory } from './owner-socket.ts';
 import { StartError, systemCode } from './start-error.ts';
@@ -92,17 +92,17 @@ export async function takeOwnership(directory: string, options: OwnerOptions = {
       await contest.lookAgain(options.ownerLooksMs ?? OWNER_LOOKS_MS);
     const record = { ...machine, pid: process.pid, startedAt: new Date().toISOString(), socket };
     const own = { ...record, released: false };
-    await writeFirstRecord(disk, own);
+    await writeFirstDocument(disk, own);
     return {
       directory: path,
       async check(): Promise<void> {
-        await requireOwnRecord(disk, own);
+        await requireOwnDocument(disk, own);
         await contest.keepUp();
       },
       async release(): Promise<void> {
         try {
-          await requireOwnRecord(disk, own);
-          await writeOwnerRecord(disk, { ...record, released: true });
+          await requireOwnDocument(disk, own);
+          await writeOwnerDocument(disk, { ...record, released: true });
         } finally {
           await contest.withdraw();
           await sockets.close();
@@ -136,16 +136,16 @@ async function socketNames(directory: string): Promise<string[]> {
 }
 
 /** @throws StartError when there is a record that cannot be read, unless the directory is taken over */
-async function readLast(path: string, disk: Disk, isTakenOver: boolean): Promise<OwnerRecord | undefined> {
+async function readLast(path: string, disk: Disk, isTakenOver: boolean): Promise<OwnerDocument | undefined> {
   try {
-    return await readOwnerRecord(disk);
+    return await readOwnerDocument(disk);
   } catch (error) {
     if (isTakenOver && error instanceof DamageError) return undefined;
     throw unknownOwner(path, error);
   }
 }
 
-function refuseForeign(path: string, last: OwnerRecord, machine: Machine): void {
+function refuseForeign(path: string, last: OwnerDocument, machine: Machine): void {
   if (last.released || isSameHost(last, machine)) return;
   throw new StartError(
     `data directory ${path} was last used on host ${last.hostname} since ${last.startedAt} and not left cleanly; ` +
@@ -154,7 +154,7 @@ function refuseForeign(path: string, last: OwnerRecord, machine: Machine): void 
 }
 
 /** A crash leaves the socket's file, and nobody listens there. Without the file the owner may live where its other name is not seen. */
-function mayLive(last: OwnerRecord, machine: Machine, contest: Contest): boolean {
+function mayLive(last: OwnerDocument, machine: Machine, contest: Contest): boolean {
   const { released, socket, bootId } = last;
   if (released || socket === undefined || contest.hasSeenDead(socket)) return false;
   return bootId === undefined || bootId === machine.bootId;

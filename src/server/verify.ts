@@ -22,7 +22,7 @@ import {
 import { requireUtf8 } from './directory.ts';
 import { host } from './open-engine.ts';
 import { findOwner } from './owner.ts';
-import { OWNER_FILE, readOwnerRecord, unknownOwner } from './owner-file.ts';
+import { OWNER_FILE, readOwnerDocument, unknownOwner } from './owner-file.ts';
 import { SERVERS_FILE, ServerFile } from './server-file.ts';
 import { ExitCode, reasonOf, StartError, systemCode } from './start-error.ts';
 
@@ -94,7 +94,7 @@ async function besideJournal(disk: Disk, directory: string): Promise<Pick<Verify
   await look(
     OWNER_FILE,
     (error) => unknownOwner(directory, error).message,
-    () => readOwnerRecord(disk),
+    () => readOwnerDocument(disk),
   );
   await look(IDENTITY_FILE, damageOf, async () => {
     const bytes = await readIdentity(disk);

@@ -62,7 +62,7 @@ export interface NamedCut {
 }
 
 /** A counter's record in the store of which some part cannot be read, and why. */
-export interface DamagedRecord {
+export interface DamagedState {
   readonly name: string;
   readonly why: string;
 }
@@ -84,7 +84,7 @@ export interface Changes {
   readonly slots: readonly NamedSlot[];
   readonly cuts: readonly NamedCut[];
   /** Counters among those that changed whose records cannot be read wholly. */
-  readonly damaged?: readonly DamagedRecord[];
+  readonly damaged?: readonly DamagedState[];
   /** For the next call. An opaque string of printable ASCII. */
   readonly cursor: string;
   /** There may be changes that are not told: whoever holds anything reads it anew, after this call. */

@@ -7,7 +7,7 @@ export {
   type Assertion,
   type Changes,
   type CutRequest,
-  type DamagedRecord,
+  type DamagedState,
   type Guarantees,
   isFolded,
   type Lease,

@@ -78,7 +78,7 @@ it('damaged leases end nobody, and are written anew', async () => {
   const { node: heir } = await world.open(disk.kill());
   await world.passes(AFTER_A_CRASH_MS);
   expect(value(await world.inTime(heir.get('a')))).toBe(5n);
-  expect(heir.identity.record.incarnations[0]?.foldedAt).toBeTypeOf('number');
+  expect(heir.identity.document.incarnations[0]?.foldedAt).toBeTypeOf('number');
 });
 
 it('a record that says more of a node than that ever wrote ends nobody, and loses nothing that is counted after it', async () => {

@@ -23,7 +23,7 @@ describe('deleted counters', () => {
     await world.inTime(b.node.add('session:0', 2n));
     await world.passes(3 * keepFoldedMs);
     expect(held()).toEqual([2, 1]);
-    for (const { node } of [a, b]) expect(node.identity.record.hasEvicted).not.toBe(true);
+    for (const { node } of [a, b]) expect(node.identity.document.hasEvicted).not.toBe(true);
     expect(value(await world.inTime(a.node.get('session:0')))).toBe(2n);
 
     expect(await world.inTime(a.node.get('session:1'))).toMatchObject({ value: 0n, existed: false });

@@ -61,10 +61,10 @@ describe('a disk without room for replica.json', () => {
     const { node } = await world.open(state.disk, { ...options, keepFoldedMs: 0 });
     state.isFull = true;
     await world.passes(AFTER_A_CRASH_MS);
-    expect([node.identity.record.incarnations.length, unwritten.length]).toEqual([2, 1]);
+    expect([node.identity.document.incarnations.length, unwritten.length]).toEqual([2, 1]);
     state.isFull = false;
     await world.passes(AFTER_A_CRASH_MS);
-    expect(node.identity.record.incarnations).toHaveLength(1);
+    expect(node.identity.document.incarnations).toHaveLength(1);
     expect(value(await world.inTime(node.get('a', 'region')))).toBe(7n);
   });
 

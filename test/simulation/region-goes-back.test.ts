@@ -273,7 +273,7 @@ describe('what an heir has folded', () => {
     await world.passes(AFTER_A_CRASH_MS);
     expect(value(await world.inTime(again.node.get('a', 'region')))).toBe(7n);
     await world.passes(keepFoldedMs + AFTER_A_CRASH_MS);
-    expect(again.node.identity.record.incarnations.filter(({ foldedAt }) => foldedAt !== undefined)).toEqual([]);
+    expect(again.node.identity.document.incarnations.filter(({ foldedAt }) => foldedAt !== undefined)).toEqual([]);
     expect(value(await world.inTime(again.node.get('a', 'region')))).toBe(7n);
   });
 });

@@ -84,7 +84,7 @@ describe('the oracle notices', () => {
 
   it('a replica id that is used again after a crash', async () => {
     const opened = async (identity: Identity): Promise<void> => {
-      const last = identity.record.incarnations.at(-1);
+      const last = identity.document.incarnations.at(-1);
       if (last !== undefined) await identity.change({ baton: 'again' });
     };
     vi.spyOn(Membership.prototype, 'redeem').mockResolvedValue(1n);

@@ -199,7 +199,7 @@ export class RegionWorld implements World {
   #isFolded({ identity }: RegionNode): boolean {
     // The original of a copied directory may go on for ever.
     const alive = new Set(this.nodes.map((node) => node.exchange.info().store?.replica));
-    const past = identity.record.incarnations.filter(({ id }) => !alive.has(id));
+    const past = identity.document.incarnations.filter(({ id }) => !alive.has(id));
     if (this.isDurable) return past.every(({ foldedAt }) => foldedAt !== undefined);
     const leases = new Map(this.store.leases().map((lease) => [lease.replica, lease.document]));
     return past.every(({ id }) => leases.get(id)?.includes('"folded"'));

@@ -1,10 +1,10 @@
 /** One counter: increment, decrement, get, set, delete. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type CommandOptions, Flag, Op } from '../../counter/chunk.ts';
-import { amountOf, boundsOf } from './additions.ts';
 import { conditional, conditionOf, etagOf, hasTag } from './conditions.ts';
 import { asStrings, beginRead, type DoorContext } from './door-context.ts';
 import { keyOf } from './idempotency.ts';
+import { amountOf, boundsOf } from './increment-fields.ts';
 import { countOf, deadlineOf } from './integers.ts';
 import { type Answer, type PendingRequest, single } from './pending-requests.ts';
 import * as schemas from './schemas.ts';

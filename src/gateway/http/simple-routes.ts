@@ -5,9 +5,9 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Op } from '../../counter/chunk.ts';
 import { CountingError } from '../../counter/errors.ts';
-import { amountOf } from './additions.ts';
 import { asStrings, beginRead, type DoorContext } from './door-context.ts';
 import { keyOf } from './idempotency.ts';
+import { amountOf } from './increment-fields.ts';
 import { single } from './pending-requests.ts';
 import * as schemas from './schemas.ts';
 

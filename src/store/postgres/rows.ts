@@ -8,7 +8,7 @@ import { type Cut, noCut } from '../../crdt/cut.ts';
 import type { Slot } from '../../crdt/slot.ts';
 import { assert } from '../../std/assert.ts';
 import { isReplica, readAuthor, readBase, readCutVersion, readNet, readVersion } from '../input.ts';
-import type { CutRequest, DamagedRecord, Lease, NamedCut, NamedSlot, ReplicaId, StoredState } from '../slot-store.ts';
+import type { CutRequest, DamagedState, Lease, NamedCut, NamedSlot, ReplicaId, StoredState } from '../slot-store.ts';
 
 /** A parameter of a statement. */
 export type Value = string | number | boolean | readonly (string | boolean)[];
@@ -97,7 +97,7 @@ export function lease({ replica, version, document }: LeaseRow): Lease {
 export interface Parts {
   readonly slots: NamedSlot[];
   readonly cuts: NamedCut[];
-  readonly damaged: DamagedRecord[];
+  readonly damaged: DamagedState[];
 }
 
 /** Never throws. */

@@ -11,11 +11,11 @@ function serverAt(first: number) {
   const call: Call = {
     send: async (_, [verb, script, , , , since]) => {
       if (server.failsOverInPoll) Object.assign(server, { history: 'b', failsOverInPoll: false });
-      const record = `e:${server.version}`;
-      if (verb === 'HGET' || script === OPEN.digest) return record;
+      const position = `e:${server.version}`;
+      if (verb === 'HGET' || script === OPEN.digest) return position;
       if (script === RENAME.digest) return 1;
       expect(script).toBe(CHANGES.digest);
-      return record === since ? null : [record, `${server.version}`, ['name'], [`${'f'.repeat(32)} 1 1;`, null]];
+      return position === since ? null : [position, `${server.version}`, ['name'], [`${'f'.repeat(32)} 1 1;`, null]];
     },
     sendToMasters: async () => [`role:master\r\nmaster_replid:${server.history}\r\nmaxmemory_policy:noeviction\r\n`],
   };

@@ -1,12 +1,12 @@
 /**
- * Reads the feeds of the buckets. A cursor says under which term which bucket was read up to which record.
+ * Reads the feeds of the buckets. A cursor says under which term which bucket was read up to which position.
  *
- * The term in a cursor is never newer than what was read under it: it is looked up before or beside the records that it
+ * The term in a cursor is never newer than what was read under it: it is looked up before or beside the positions that it
  * goes with, or found unchanged after them. So a failover between two polls, or in the middle of one, makes the next answer
  * at the latest a `resync`, even if by then the bucket's version has passed the one in the cursor again.
  */
 import { isName } from '../input.ts';
-import type { Changes, DamagedRecord, NamedCut, NamedSlot, ReplicaId } from '../slot-store.ts';
+import type { Changes, DamagedState, NamedCut, NamedSlot, ReplicaId } from '../slot-store.ts';
 import type { Call } from './call.ts';
 import {
   type BucketKeys,
@@ -16,7 +16,7 @@ import {
   type Layout,
   newEpoch,
   parseCut,
-  parseRecord,
+  parsePosition,
 } from './layout.ts';
 import type { Lineage } from './lineage.ts';
 import { CHANGES, OPEN, RENAME, run } from './scripts.ts';
@@ -32,7 +32,7 @@ const CURSOR = /^([0-9a-f]{32}) ((?:[0-9a-f]+:\d+ ?)+)$/;
 export class Told {
   readonly slots: NamedSlot[] = [];
   readonly cuts: NamedCut[] = [];
-  readonly damaged: DamagedRecord[] = [];
+  readonly damaged: DamagedState[] = [];
   readonly #reader: ReplicaId | undefined;
 
   /** @param reader whose slots are left out */
@@ -60,7 +60,7 @@ export class Told {
 /** A part of a bucket's feed. */
 export interface FeedPage {
   /** Where the page ends. */
-  readonly record: string;
+  readonly position: string;
   /** Whether that is the end of the feed. */
   readonly isLast: boolean;
 }
@@ -68,7 +68,7 @@ export interface FeedPage {
 export interface Beginning {
   readonly term: string;
   /** Of each bucket. */
-  readonly records: readonly string[];
+  readonly positions: readonly string[];
 }
 
 export class Feed {
@@ -88,65 +88,65 @@ export class Feed {
     return since && this.#follow(call, since, new Told(reader));
   }
 
-  /** The records of all buckets, made if need be, and the term that they have been read under. */
+  /** The positions of all buckets, made if need be, and the term that they have been read under. */
   async begin(call: Call): Promise<Beginning> {
     let before = await this.#lineage.read(call);
     for (let tries = 0; tries < BEGIN_TRIES; tries++) {
-      const records = await Promise.all(this.#layout.buckets.map((keys) => this.#open(call, keys)));
+      const positions = await Promise.all(this.#layout.buckets.map((keys) => this.#open(call, keys)));
       const after = await this.#lineage.read(call);
-      if (`${before}` === `${after}`) return { term: termOf(after, records), records };
+      if (`${before}` === `${after}`) return { term: termOf(after, positions), positions };
       before = after;
     }
     throw new Error('its masters change faster than they can be read');
   }
 
   /**
-   * Adds what came after the record `since` to what was told.
-   * @returns undefined when the bucket is not the one of the record, or has been rolled back behind it
+   * Adds what came after the position `since` to what was told.
+   * @returns undefined when the bucket is not the one of the position, or has been rolled back behind it
    */
   async page(call: Call, { state, feed }: BucketKeys, since: string, told: Told): Promise<FeedPage | undefined> {
     const answer = (await run(call, CHANGES, [state, feed], [since, `${PAGE_NAMES}`])) as ChangesAnswer;
-    if (answer === null) return { record: since, isLast: true };
-    const [record = '', last, names = [], fields = []] = answer;
-    const [now, then] = [parseRecord(record), parseRecord(since)];
+    if (answer === null) return { position: since, isLast: true };
+    const [position = '', last, names = [], fields = []] = answer;
+    const [now, then] = [parsePosition(position), parsePosition(since)];
     if (now === undefined || now.epoch !== then?.epoch) return undefined;
     if (now.version < then.version) {
       // From now on it is another bucket, also for those who would find it moved on.
-      await run(call, RENAME, [state, feed], [newEpoch(), record]);
+      await run(call, RENAME, [state, feed], [newEpoch(), position]);
       return undefined;
     }
     for (const [i, name] of names.entries()) told.add(name, fields[2 * i] ?? null, fields[2 * i + 1] ?? null);
     const isLast = names.length < PAGE_NAMES;
-    return { record: isLast ? record : `${now.epoch}:${last}`, isLast };
+    return { position: isLast ? position : `${now.epoch}:${last}`, isLast };
   }
 
-  async #follow(call: Call, { term, records }: Beginning, told: Told): Promise<Changes | undefined> {
+  async #follow(call: Call, { term, positions }: Beginning, told: Told): Promise<Changes | undefined> {
     // Under way together: a quiet poll is one packet to each master, and one back.
     const [lineage, ...drained] = await Promise.all([
       this.#lineage.read(call),
-      ...records.map((record, i) => this.#drain(call, i, record, told)),
+      ...positions.map((position, i) => this.#drain(call, i, position, told)),
     ]);
-    const now = drained.filter((record) => record !== undefined);
+    const now = drained.filter((position) => position !== undefined);
     // The epochs are as they were, or there would be no page.
-    if (now.length < records.length || termOf(lineage, records) !== term) return undefined;
+    if (now.length < positions.length || termOf(lineage, positions) !== term) return undefined;
     const { slots, cuts, damaged } = told;
-    return { slots, cuts, damaged, resync: false, cursor: cursorOf({ term, records: now }), term };
+    return { slots, cuts, damaged, resync: false, cursor: cursorOf({ term, positions: now }), term };
   }
 
-  /** @returns the record up to which all of the bucket was told; undefined when that cannot be */
+  /** @returns the position up to which all of the bucket was told; undefined when that cannot be */
   async #drain(call: Call, bucket: number, since: string, told: Told): Promise<string | undefined> {
     const keys = this.#layout.buckets[bucket] as BucketKeys;
     // Most buckets are quiet, and this costs a server a tenth of what a script does; where there was something a moment ago
     // there will be more.
     const isQuiet = this.#quiet[bucket] ?? true;
     if (isQuiet && (await call.send(keys.state, ['HGET', keys.state, 'b'])) === since) return since;
-    let record = since;
+    let position = since;
     for (let pages = 0; pages < PAGES_MAX; pages++) {
-      const page = await this.page(call, keys, record, told);
-      this.#quiet[bucket] = page?.record === since;
+      const page = await this.page(call, keys, position, told);
+      this.#quiet[bucket] = page?.position === since;
       if (page === undefined) return undefined;
-      if (page.isLast) return page.record;
-      record = page.record;
+      if (page.isLast) return page.position;
+      position = page.position;
     }
     return undefined;
   }
@@ -158,19 +158,21 @@ export class Feed {
   #parse(cursor: string | undefined): Beginning | undefined {
     const [, term, text] = CURSOR.exec(cursor ?? '') ?? [];
     if (term === undefined || text === undefined) return undefined;
-    const records = text.split(' ');
-    return records.length === this.#layout.buckets.length && records.every(parseRecord) ? { term, records } : undefined;
+    const positions = text.split(' ');
+    return positions.length === this.#layout.buckets.length && positions.every(parsePosition)
+      ? { term, positions }
+      : undefined;
   }
 }
 
-/** Nothing new; or the record, the version of the last name, the names, and for each the fields of its slots and cut. */
+/** Nothing new; or the position, the version of the last name, the names, and for each the fields of its slots and cut. */
 type ChangesAnswer = null | [] | [string, string, string[], (string | null)[]];
 
 /** A flushed server is known by the epochs of its buckets, which are made anew. */
-function termOf(lineage: readonly string[], records: readonly string[]): string {
-  return digest([...lineage, ...records.map((record) => parseRecord(record)?.epoch ?? '')]);
+function termOf(lineage: readonly string[], positions: readonly string[]): string {
+  return digest([...lineage, ...positions.map((position) => parsePosition(position)?.epoch ?? '')]);
 }
 
-export function cursorOf({ term, records }: Beginning): string {
-  return `${term} ${records.join(' ')}`;
+export function cursorOf({ term, positions }: Beginning): string {
+  return `${term} ${positions.join(' ')}`;
 }

@@ -3,7 +3,7 @@
  *
  *     {tallyd}:meta       hash: id, format, buckets
  *     {tallyd}:leases     hash: replica -> "version document"
- *     {tallyd:N}:state    hash: "b"       -> the bucket's record, "epoch:version"
+ *     {tallyd:N}:state    hash: "b"       -> the bucket's position, "epoch:version"
  *                               "s" name  -> slots, "replica version net;" for each; "?text;" for what was damaged
  *                               "c" name  -> cut, "version author {...}"
  *     {tallyd:N}:feed     sorted set: name -> version of the bucket at the counter's last change
@@ -65,13 +65,13 @@ export function newEpoch(): string {
   return randomBytes(EPOCH_BYTES).toString('hex');
 }
 
-/** A bucket's record. */
-export interface BucketRecord {
+/** A bucket's position. */
+export interface BucketPosition {
   readonly epoch: string;
   readonly version: number;
 }
 
-export function parseRecord(text: string): BucketRecord | undefined {
+export function parsePosition(text: string): BucketPosition | undefined {
   const [, epoch, version] = /^([0-9a-f]+):(\d{1,16})$/.exec(text) ?? [];
   return epoch === undefined ? undefined : { epoch, version: Number(version) };
 }

@@ -25,7 +25,7 @@ import type { Call } from './call.ts';
 import { type Library, RedisConnector } from './connection.ts';
 import { type Beginning, cursorOf, Feed, Told } from './feed.ts';
 import { KnownServers, type ServerMemory } from './known-servers.ts';
-import { type BucketKeys, cutText, FORMAT, Layout, parseLease, parseRecord, parseState, slotText } from './layout.ts';
+import { type BucketKeys, cutText, FORMAT, Layout, parseLease, parsePosition, parseState, slotText } from './layout.ts';
 import { RedisLine } from './line.ts';
 import { Lineage } from './lineage.ts';
 import { parseRedisUrl } from './redis-url.ts';
@@ -137,8 +137,8 @@ export class RedisStore implements SlotStore {
         ([, name]) => name,
         async ([state], epoch, part) => {
           const fields = part.flatMap(([, name]) => [`s${name}`, `c${name}`]);
-          const [record, ...values] = (await call.send(state, ['HMGET', state, 'b', ...fields])) as (string | null)[];
-          if (parseRecord(record ?? '')?.epoch !== epoch) throw new Error(UNKNOWN);
+          const [position, ...values] = (await call.send(state, ['HMGET', state, 'b', ...fields])) as (string | null)[];
+          if (parsePosition(position ?? '')?.epoch !== epoch) throw new Error(UNKNOWN);
           part.forEach(([place], i) => {
             states[place] = parseState(values[2 * i] ?? null, values[2 * i + 1] ?? null);
           });
@@ -180,7 +180,7 @@ export class RedisStore implements SlotStore {
     });
   }
 
-  /** The cursor is the bucket, and the record up to which its feed has been walked. */
+  /** The cursor is the bucket, and the position up to which its feed has been walked. */
   slotsOf(replica: ReplicaId, cursor: string | undefined): Promise<SlotPage> {
     return this.#line.call(async (call) => {
       const [, place = '0', since = ''] = /^(\d{1,5}) (\S*)$/.exec(cursor ?? '') ?? [];
@@ -196,7 +196,7 @@ export class RedisStore implements SlotStore {
       // A bucket that has been lost or rolled back meanwhile is walked again from its beginning.
       if (page === undefined) return { slots: [], cursor: `${bucket} ` };
       const slots = told.slots.filter((slot) => slot.replica === replica);
-      if (!page.isLast) return { slots, cursor: `${bucket} ${page.record}` };
+      if (!page.isLast) return { slots, cursor: `${bucket} ${page.position}` };
       return { slots, cursor: bucket + 1 < this.#layout.buckets.length ? `${bucket + 1} ` : undefined };
     });
   }
@@ -254,7 +254,7 @@ export class RedisStore implements SlotStore {
   /** The buckets as they are now, made if need be. Only when the store is known to be the right one. */
   async #begin(call: Call): Promise<Beginning> {
     const now = await this.#feed.begin(call);
-    this.#epochs = now.records.map((record) => parseRecord(record)?.epoch ?? '');
+    this.#epochs = now.positions.map((position) => parsePosition(position)?.epoch ?? '');
     return now;
   }
 

@@ -138,8 +138,8 @@ local state, feed = KEYS[1], KEYS[2]
 local function save(version)
   redis.call('HSET', state, 'b', ARGV[1] .. ':' .. string.format('%.0f', version))
 end
-local function open(record)
-  local epoch, version = (record or ''):match('^(%x+):(%d+)$')
+local function open(position)
+  local epoch, version = (position or ''):match('^(%x+):(%d+)$')
   return epoch == ARGV[1] and tonumber(version) or nil
 end
 `;
@@ -152,14 +152,14 @@ redis.call('HSETNX', KEYS[1], 'buckets', ARGV[3])
 return redis.call('HMGET', KEYS[1], 'id', 'format', 'buckets')
 `);
 
-/** The bucket's record; makes the bucket, with the epoch ARGV[1], if need be. */
+/** The bucket's position; makes the bucket, with the epoch ARGV[1], if need be. */
 export const OPEN = script(`
 local state, feed = KEYS[1], KEYS[2]
 if redis.call('HSETNX', state, 'b', ARGV[1] .. ':0') == 1 then redis.call('ZADD', feed, 0, '') end
 return redis.call('HGET', state, 'b')
 `);
 
-/** Gives the bucket, which went back to the record ARGV[2], the epoch ARGV[1], so that everybody finds out. */
+/** Gives the bucket, which went back to the position ARGV[2], the epoch ARGV[1], so that everybody finds out. */
 export const RENAME = script(`${BUCKET}
 if redis.call('HGET', state, 'b') == ARGV[2] then save(ARGV[2]:match('%d+$')) end
 return 1
@@ -239,14 +239,14 @@ return made
 );
 
 /**
- * What changed since the record ARGV[1], up to ARGV[2] names: nothing if the bucket is still there; else its record
+ * What changed since the position ARGV[1], up to ARGV[2] names: nothing if the bucket is still there; else its position
  * now, the version of the last name, the names, and for each its slots and its cut.
  */
 export const CHANGES = script(`
 local state, feed = KEYS[1], KEYS[2]
-local record = redis.call('HGET', state, 'b')
-if record == ARGV[1] then return false end
-if not record then return {} end
+local position = redis.call('HGET', state, 'b')
+if position == ARGV[1] then return false end
+if not position then return {} end
 local since = ARGV[1]:match('%d+$')
 local found = redis.call('ZRANGEBYSCORE', feed, '(' .. since, '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[2])
 local names, fields = {}, {}
@@ -255,8 +255,8 @@ for i = 1, #found, 2 do
   fields[#fields + 1] = 's' .. found[i]
   fields[#fields + 1] = 'c' .. found[i]
 end
-if #names == 0 then return { record, since, names, names } end
-return { record, string.format('%.0f', found[#found]), names, redis.call('HMGET', state, unpack(fields)) }
+if #names == 0 then return { position, since, names, names } end
+return { position, string.format('%.0f', found[#found]), names, redis.call('HMGET', state, unpack(fields)) }
 `);
 
 /** In the store with the id ARGV[1] only: KEYS are its meta and its leases. */
