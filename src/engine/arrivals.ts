@@ -1,10 +1,10 @@
 /**
- * Chunks on their way into the gathering group, in the order in which they came: as many as the group and the turn of the event
+ * Chunks on their way into the gathering group, in order of arrival: as many as the group and the turn of the event
  * loop have room for. A large chunk is applied part by part, in as many turns as it takes, unless it is all or nothing.
  *
  * Invariants:
- * - While anything waits, nothing is applied but the first that waits: so no command of another chunk comes between two parts.
- * - Parts may be in several groups. When one of these has failed, the rest is not applied, and the chunk ends *unknown*.
+ * - While anything waits, only the first waiting chunk is applied: no command of another chunk comes between two parts.
+ * - Parts may be in several groups. If one of these has failed, the rest is not applied, and the chunk ends *unknown*.
  */
 import type { Chunk } from '../counter/chunk.ts';
 import { ERRORS } from '../counter/errors.ts';
@@ -18,7 +18,7 @@ import { NO_GROUP } from './records.ts';
 import type { Submission } from './submission.ts';
 import type { Turns } from './turns.ts';
 
-/** Commands of a part. With an idempotency key each it takes some 5 ms. */
+/** Commands of a part. With an idempotency key for each, a part takes some 5 ms. */
 const PART_COMMANDS = 2_048;
 
 export interface ArrivalsOptions {
@@ -32,9 +32,12 @@ export interface ArrivalsOptions {
 
 export class Arrivals {
   readonly #options: ArrivalsOptions;
-  /** Bounded by what the doors have under way. */
+  /** Bounded by the pending requests of the doors. */
   readonly #waiting: Chunk[] = [];
-  /** Of the first that waits: how much of it is applied, the newest group that depends on, and the failures until then. */
+  /**
+   * For the first waiting chunk: how much of it is applied, the newest group it depends on, and the failure count at
+   * that time.
+   */
   #applied = 0;
   #dependency = NO_GROUP;
   #failures = 0;
@@ -50,12 +53,12 @@ export class Arrivals {
     return this.#waiting.length === 0;
   }
 
-  /** Whether so many commands can be applied now, without going ahead of others. */
+  /** Whether this many commands can be applied now without overtaking others. */
   hasRoom(commands: number): boolean {
     return this.isEmpty && this.#options.committer.hasRoom(commands);
   }
 
-  /** Applies the chunk when its turn has come, and completes it when that is durable as the mode understands it. */
+  /** Applies the chunk when its turn comes, and completes it when it is durable as the mode requires. */
   take(chunk: Chunk): void {
     if (this.isEmpty && this.#advance(chunk)) return;
     chunk.keepNames();
@@ -63,7 +66,7 @@ export class Arrivals {
     this.#options.committer.kick();
   }
 
-  /** Applies those that wait, as long as there is room. */
+  /** Applies waiting chunks as long as there is room. */
   drain(): void {
     let taken = 0;
     for (const chunk of this.#waiting) {
@@ -81,7 +84,8 @@ export class Arrivals {
     try {
       dependency = submission.apply(chunk, from, to, clock.nowMs());
     } catch (fault) {
-      // Carried out in part, without its key: nothing of it may become durable, and the process ends, whoever catches this one.
+      // Partly executed, without its key: none of it may become durable, and the process ends even if this error is
+      // caught.
       committer.close();
       throwSoon(clock, fault);
       throw fault;
@@ -109,7 +113,8 @@ export class Arrivals {
       const dependency = this.apply(chunk, from, to);
       if (from === 0 || dependency !== NO_GROUP) this.#dependency = dependency;
       group = committer.undurable(this.#dependency);
-      // Of one that is not sealed, what it gets then. If the journal fails before, a group with a lower number restates what is in it.
+      // An unsealed group: use the number it will get when sealed. If the journal fails first, a group with a lower
+      // number restates its content.
       if (group !== undefined) chunk.sequence = group.sequence > 0n ? group.sequence : committer.newestSequence;
       this.#failures = committer.failures;
       this.#applied = to;

@@ -1,9 +1,9 @@
 /**
- * The times at which forgotten keys were born, as a few spans: a key born in one of them may have been used. Kept from what
- * was forgotten alone, never from a clock: a clock that was wrong for a moment makes a span of its own, far from all others.
+ * The creation times of forgotten keys, as a few spans: a key created within a span may have been used. Spans come only
+ * from forgotten keys, never from a clock: a clock that was briefly wrong makes a separate span, far from all others.
  *
- * Invariant: `#spans` are in order and do not touch; what was ever added is in one of them. Where there would be too many, the
- * two with the least between them become one.
+ * Invariant: `#spans` are in order and do not touch; every added time is in one of them. If there would be too many,
+ * the two closest spans are merged.
  */
 const SPANS_MAX = 16;
 

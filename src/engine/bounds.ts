@@ -1,4 +1,4 @@
-/** What a bounded add may apply. The rare path: exact by `bigint`. */
+/** How much a bounded add may apply. The rare path, exact by `bigint`. */
 import { DONE, ERRORS } from '../counter/errors.ts';
 import { INT64_MAX, INT64_MIN } from '../counter/int64.ts';
 
@@ -9,15 +9,15 @@ export interface Bounds {
 }
 
 export interface BoundedAdd {
-  /** `DONE` or an error id; then nothing is to be applied. */
+  /** `DONE`, or an error id; with an error nothing is applied. */
   readonly code: number;
   readonly applied: bigint;
   readonly saturated: boolean;
 }
 
 /**
- * How much of `amount` may be added to `value`. A value that is out of bounds already (the bound came later) may
- * always move back towards them, never further out.
+ * How much of `amount` may be added to `value`. A value that is already out of bounds (the bound came later) may always
+ * move back towards them, never further out.
  */
 export function boundedAdd(value: bigint, amount: bigint, bounds: Bounds): BoundedAdd {
   const wanted = value + amount;

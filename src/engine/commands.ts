@@ -1,9 +1,9 @@
 /**
- * The commands, each on one screen and in one order: validate, apply, journal, reply. *Apply* changes the
- * record; *journal* puts it into the gathering group; *reply* fills the chunk's outcome columns. A command that
- * is refused has changed nothing.
+ * The commands, each on one screen and in one order: validate, apply, journal, reply. *Apply* changes the record;
+ * *journal* puts it into the gathering group; *reply* fills the chunk's outcome columns. A refused command changes
+ * nothing.
  *
- * `dependency` is what the chunk must wait for: the newest group that any of its outcomes tells about.
+ * `dependency` is the group that the chunk must wait for: the newest group that any of its outcomes reflects.
  */
 import { type Chunk, type CommandOptions, type DeadlineChange, Flag, meets, Op } from '../counter/chunk.ts';
 import { DONE, ERRORS } from '../counter/errors.ts';
@@ -29,7 +29,7 @@ export class Commands {
   /** Set for each chunk. */
   nowMs = 0;
   nowSeconds = 0;
-  /** Updates since the last `begin` that were no plain adds. */
+  /** Updates since the last `begin` that were not plain adds. */
   slow = 0;
   /** The newest group that an outcome since the last `begin` depends on, or `NO_GROUP`. */
   dependency = NO_GROUP;
@@ -49,7 +49,7 @@ export class Commands {
     this.#gathering = gathering;
   }
 
-  /** Finds the record of command `i`, 0 when there is none. Its hash goes to `hashes`. */
+  /** Finds the record of command `i`, 0 if there is none. Its hash goes to `hashes`. */
   find(chunk: Chunk, i: number, hashes: Int32Array): number {
     const length = chunk.nameLength[i];
     if (length === 0 || length > NAME_BYTES_MAX) return 0;
@@ -60,8 +60,8 @@ export class Commands {
   }
 
   /**
-   * Finds the records of the commands `[from, to)`, 0 where there is none, and their hashes. Step by step for all of
-   * them (hashes, index slots, records), so that the cache misses of a step overlap instead of waiting for each other.
+   * Finds the records of the commands `[from, to)`, 0 for none, and their hashes. Each step (hashes, index slots,
+   * records) runs for all of them, so that the cache misses of a step overlap instead of waiting for each other.
    */
   findMany(chunk: Chunk, from: number, to: number, refs: Int32Array, hashes: Int32Array): void {
     const { table } = this.#records;
@@ -79,7 +79,10 @@ export class Commands {
     }
   }
 
-  /** Applies command `i`, whose record is `ref` or, if 0, has to be looked for again: a command before it may have made it. */
+  /**
+   * Applies command `i`, whose record is `ref`. If it is 0, the record is looked up again: an earlier command may have
+   * created it.
+   */
   apply(chunk: Chunk, i: number, ref: number, hashes: Int32Array): void {
     if (chunk.op[i] === Op.add && ref !== 0 && chunk.options[i] === undefined && this.#addFast(chunk, i, ref)) return;
     clear(chunk, i);
@@ -114,7 +117,10 @@ export class Commands {
     }
   }
 
-  /** Command `i` was refused for a bound, and what was before it in its chunk is undone: its outcome tells what stays. */
+  /**
+   * Command `i` was refused for a bound, and the earlier commands of its chunk are undone: its outcome shows the state
+   * that remains.
+   */
   refuseAgain(chunk: Chunk, i: number, hashes: Int32Array): void {
     const code = chunk.code[i];
     clear(chunk, i);
@@ -123,7 +129,7 @@ export class Commands {
     this.#refuseForBound(chunk, i, ref, code);
   }
 
-  /** An add without options to a record without anything special: nearly all of them. False: take the slow path. */
+  /** An add without options to a record without special flags, which is nearly all. False: take the slow path. */
   #addFast(chunk: Chunk, i: number, ref: number): boolean {
     const lanes = this.#records.slab.lanes[Slab.piece(ref)];
     const at = Slab.lane(ref);
@@ -159,7 +165,7 @@ export class Commands {
       return;
     }
     if (add.saturated && add.applied === 0n && !existed) {
-      // A refund of what is not there: no counter comes of it.
+      // A saturating update that applies nothing does not create a counter.
       chunk.flags[i] |= Flag.saturated;
       return;
     }
@@ -261,7 +267,10 @@ export class Commands {
     writeInt64(chunk.value, 2 * i, BigInt(deadlineMs));
   }
 
-  /** Fills in what a read tells (value, EXISTED, last update) and what it has to wait for. @returns whether the counter exists. */
+  /**
+   * Fills in a read's outcome (value, EXISTED, last update) and the group to wait for. @returns whether the counter
+   * exists.
+   */
   #look(chunk: Chunk, i: number, ref: number): boolean {
     if (ref === 0) return false;
     const lanes = this.#records.slab.lanes[Slab.piece(ref)];
@@ -277,7 +286,7 @@ export class Commands {
     return true;
   }
 
-  /** Refuses command `i`, which has been looked at: the columns keep what a read would tell, and tell the deadline. */
+  /** Refuses command `i` after `look`: the columns keep a read's outcome, plus the deadline. */
   #refuseForBound(chunk: Chunk, i: number, ref: number, code: number): void {
     refuse(chunk, i, code);
     const deadlineMs = chunk.hasFlag(i, Flag.existed) ? this.#records.deadlines.get(ref) : undefined;
@@ -289,7 +298,7 @@ export class Commands {
     return this.#records.create(ref, hash, kind, nameLength[i], namesView, nameStart[i], this.nowMs);
   }
 
-  /** The record, or 0 when it would get a deadline and there is no memory for one. */
+  /** The record, or 0 if it would get a deadline and there is no memory for one. */
   #withRoom(ref: number, deadlineMs: number | undefined): number {
     return deadlineMs === undefined || this.#records.hasRoomForDeadline(ref) ? ref : 0;
   }
@@ -314,7 +323,7 @@ export class Commands {
     return this.#records.policyOf(chunk.names, chunk.nameStart[i], chunk.nameLength[i]);
   }
 
-  /** The deadline that a change asks for: Unix ms, undefined for none asked or `persist`, or `INVALID_DEADLINE`. */
+  /** The requested deadline: Unix ms, undefined for none or `persist`, or `INVALID_DEADLINE`. */
   #deadlineOf(change: DeadlineChange | undefined): number | undefined {
     if (change === undefined || change.kind === 'persist') return undefined;
     const unixMs = change.kind === 'in' ? this.nowMs + change.ms : change.unixMs;
@@ -330,7 +339,7 @@ export class Commands {
       this.#records.clearDeadline(ref);
       return before !== undefined;
     }
-    // No deadline counts as one that never comes.
+    // No deadline counts as an infinite one.
     const isWanted = {
       always: true,
       none: before === undefined,
@@ -344,13 +353,13 @@ export class Commands {
   }
 }
 
-/** Whether a condition keeps command `i`, which has been looked at, from being applied. */
+/** Whether a condition prevents command `i` from being applied, once its counter is known. */
 function isHeldBack(chunk: Chunk, i: number): boolean {
   const onlyIf = chunk.options[i]?.onlyIf;
   return onlyIf !== undefined && !meets(onlyIf, chunk.hasFlag(i, Flag.existed), chunk.valueAt(i));
 }
 
-/** The outcome of command `i` before anything is known of it. */
+/** The initial outcome of command `i`. */
 function clear(chunk: Chunk, i: number): void {
   chunk.code[i] = DONE;
   chunk.flags[i] = 0;
@@ -361,12 +370,12 @@ function clear(chunk: Chunk, i: number): void {
   chunk.other[2 * i + 1] = 0;
 }
 
-/** Refuses command `i`; the columns keep what a read would tell. */
+/** Refuses command `i`; the columns keep a read's outcome. */
 function refuse(chunk: Chunk, i: number, code: number): void {
   chunk.code[i] = code;
 }
 
-/** Names in the table are valid, so only those that were not found are checked. */
+/** Names in the table are valid, so only names that were not found are checked. */
 function isValidName(chunk: Chunk, i: number): boolean {
   const start = chunk.nameStart[i];
   const length = chunk.nameLength[i];

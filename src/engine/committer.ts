@@ -1,15 +1,15 @@
 /**
- * The way of a group: gathering -> sealed -> written -> durable. One write and one sync for all that arrived
- * during the last one; whoever waits is told at the step that the durability mode names. Where nobody waits for a sync,
- * it runs beside the writes.
+ * The way of a group: gathering -> sealed -> written -> durable. One write and one sync cover everything that arrived
+ * during the last one. Waiters are notified at the step their mode requires. A sync without waiters runs beside the
+ * writes.
  *
  * Invariants:
  * - `groups` holds every group that is not durable, oldest first; the last one is gathering, and only it takes
  *   updates. Sequence numbers are given when a group is sealed, gapless.
- * - In mode `always` nobody is told before the sync that covers his group.
+ * - In mode `always` no waiter is notified before the sync that covers its group.
  * - After a failed write or sync every group that was not durable ends *unknown* and nothing is undone in the
  *   table. No update is applied until a new segment holds, durably, everything that those groups touched.
- * - Only a `JournalFailure` is one. Anything else, thrown by a callback too, is a fault of the program, and ends the process.
+ * - Only a `JournalFailure` counts as a failure. Any other error, even of a callback, ends the process.
  */
 import { ERRORS } from '../counter/errors.ts';
 import { SEALED_GROUPS_MAX, UNSYNCED_BYTES_MAX } from '../counter/limits.ts';
@@ -31,12 +31,12 @@ export interface CommitterEvents {
   readonly encode: (group: Group) => void;
   /** Whether `durable` needs the encoding: it is then kept from the write to the sync. */
   readonly isStreamed: () => boolean;
-  /** The group is durable and out of `groups`; whoever waited has not been told yet. */
+  /** The group is durable and out of `groups`; waiters have not been notified yet. */
   readonly durable: (group: Group) => void;
-  /** What these records are, which were in doubt, is durable; then `restated`, with the group that told it, until it was read. */
+  /** These records, once in doubt, are durable; `restated` follows with their group, until it was read. */
   readonly told: (refs: readonly number[]) => void;
   readonly restated: (group: Group) => Promise<void>;
-  /** There is room in the gathering group again, or everything is refused now. */
+  /** The gathering group has room again, or everything is refused now. */
   readonly room: () => void;
   readonly failed: (error: JournalFailure) => void;
   readonly repaired: () => void;
@@ -52,7 +52,7 @@ export class Committer {
   readonly #gatherMs: number;
   readonly #events: CommitterEvents;
   readonly #pool = new GroupPool();
-  /** What the gathering group gets when it is sealed. */
+  /** The number that the gathering group gets when it is sealed. */
   #nextSequence: bigint;
   #durableSequence: bigint;
   #isRunning = false;
@@ -66,7 +66,7 @@ export class Committer {
   #isRepairing = false;
   /** The sync that runs beside the writes. */
   #syncing: Promise<void> | undefined;
-  /** What that sync has failed with, until the failure is dealt with. */
+  /** The error of that sync, until it is handled. */
   #syncFailure: JournalFailure | undefined;
   #failures = 0;
   #syncs = 0;
@@ -114,7 +114,7 @@ export class Committer {
     return this.#durableSequence;
   }
 
-  /** Failures so far: whoever sees it change must not trust what he read before. */
+  /** The number of failures so far. If it changes, earlier reads must not be trusted. */
   get failures(): number {
     return this.#failures;
   }
@@ -123,12 +123,12 @@ export class Committer {
     return this.#syncs;
   }
 
-  /** Whether a failed group touched the record and nothing durable tells its state yet. */
+  /** Whether a failed group touched the record and no durable group states it yet. */
   isUntold(ref: number): boolean {
     return this.#doubt.has(ref);
   }
 
-  /** Whether the gathering group can take so many more records; seals it and opens another when that helps. */
+  /** Whether the gathering group can take this many more records; seals it and opens another if that helps. */
   hasRoom(records: number): boolean {
     const group = this.gathering;
     if (group.isEmpty || group.takes(records)) return true;
@@ -145,7 +145,7 @@ export class Committer {
     return group;
   }
 
-  /** The same, unless that is durable, or there is none. */
+  /** The same; undefined if the group is durable or there is none. */
   undurable(order: number): Group | undefined {
     return order === NO_GROUP ? undefined : this.groups[order - this.groups[0].order];
   }
@@ -156,14 +156,14 @@ export class Committer {
     return group === undefined ? NO_GROUP : group.order;
   }
 
-  /** Starts the commit of what has been gathered, once the input that is waiting now has been handled. */
+  /** Starts the commit of the gathered updates once the pending input has been handled. */
   kick(): void {
     if (this.#isRunning || this.#isClosed) return;
     if (this.#isDue) this.#start();
     else this.#gatherTimer ??= this.#clock.schedule(this.#gatherMs, () => this.#start());
   }
 
-  /** Whether what has been gathered is to be written at once. */
+  /** Whether the gathered updates must be written at once. */
   get #isDue(): boolean {
     return this.#gatherMs === 0 || this.#isSyncDue || this.#hasSealed || this.#syncFailure !== undefined;
   }
@@ -181,12 +181,12 @@ export class Committer {
     this.#clock.soon(() => this.#background(this.#run()));
   }
 
-  /** What nobody waits for: a fault must not stay in its promise. */
+  /** Nothing awaits this promise, so a fault must not stay in it. */
   #background(work: Promise<void>): void {
     work.catch((fault: unknown) => throwSoon(this.#clock, fault));
   }
 
-  /** Calls back when everything gathered so far is durable, in any mode. */
+  /** Calls back when everything gathered so far is durable, in every mode. */
   flush(waiter: Waiter): void {
     const newest = this.newestTouched;
     if (this.isFailing) {
@@ -200,7 +200,7 @@ export class Committer {
     }
   }
 
-  /** The journal has failed by itself, while nothing was written to it perhaps. */
+  /** The journal has failed by itself, perhaps while nothing was being written. */
   interrupt(failure: JournalFailure): void {
     this.#syncFailure ??= failure;
     this.#start();
@@ -231,15 +231,15 @@ export class Committer {
   }
 
   #rest(): void {
-    // Something may have come in between the last look and now: an update, a flush of what is written already, a failure.
+    // Something may have arrived since the last check: an update, a flush of written groups, a failure.
     if (this.#syncFailure !== undefined) this.#start();
     else if (!this.gathering.isEmpty || (this.#isSyncDue && this.groups.length > 1)) this.kick();
     else if (this.groups.length === 1) this.#scheduleMark();
   }
 
-  /** One write, and the sync where one is due. @returns false when there is nothing to do until the sync is due. */
+  /** One write, and the sync if one is required. @returns false if there is nothing to do until the next sync. */
   async #commitOnce(): Promise<boolean> {
-    // Full groups go first; then nobody waits for what `off` is still gathering.
+    // Full groups go first; no caller waits for the group that `off` is still gathering.
     if (!this.gathering.isEmpty && (this.#gatherMs === 0 || this.#isSyncDue || !this.#hasSealed)) {
       this.#seal(this.gathering);
       this.#gather();
@@ -248,7 +248,7 @@ export class Committer {
     const isSyncDue = this.#durability === 'always' || this.#isSyncDue || this.#unsyncedBytes > UNSYNCED_BYTES_MAX;
     if (unwritten.length === 0 && !isSyncDue && this.#syncFailure === undefined) return false;
     this.#markTimer?.cancel();
-    // Before the write: a flush that is asked for meanwhile may be about a later group.
+    // Taken before the write: a flush requested meanwhile may concern a later group.
     this.#isSyncDue = false;
     try {
       if (this.#syncFailure !== undefined) throw this.#syncFailure;
@@ -272,13 +272,13 @@ export class Committer {
     return true;
   }
 
-  /** Syncs what has been written. A failure is left in `#syncFailure`, for the loop of writes to deal with. */
+  /** Syncs everything written. A failure is left in `#syncFailure` for the write loop to handle. */
   async #sync(): Promise<void> {
     const failures = this.#failures;
     const unwritten = this.groups.find((group) => !group.written) ?? this.gathering;
     try {
       await this.#journal.sync();
-      // Otherwise the groups are gone: a write has failed meanwhile.
+      // Otherwise a write has failed meanwhile and the groups are gone.
       if (this.#failures === failures) this.#becomeDurable(unwritten.order);
     } catch (error) {
       if (!(error instanceof JournalFailure)) throw error;
@@ -288,7 +288,7 @@ export class Committer {
     if (!this.#isRunning) this.#rest();
   }
 
-  /** The sealed groups behind those that are written; of these there can be many between two syncs. */
+  /** The sealed groups after the written ones; there can be many written groups between two syncs. */
   #unwritten(): Group[] {
     let from = this.groups.length - 1;
     while (from > 0 && !this.groups[from - 1].written) from--;
@@ -311,7 +311,7 @@ export class Committer {
   #becomeDurable(order: number): void {
     this.#syncs++;
     const count = order - this.groups[0].order;
-    // Out of `groups` first: then the table may forget what they deleted, and a callback sees the new state.
+    // Removed from `groups` first: then the table may drop records they deleted, and callbacks see the new state.
     for (const group of this.groups.splice(0, count)) {
       this.#durableSequence = group.sequence;
       this.#unsyncedBytes -= group.bytes;
@@ -345,7 +345,7 @@ export class Committer {
     });
   }
 
-  /** When traffic pauses, an empty group follows: its frame tells that the one before it was durable. */
+  /** When traffic pauses, an empty group follows: its frame marks the previous one as durable. */
   #scheduleMark(): void {
     this.#markTimer?.cancel();
     if (!this.#journal.needsMark || this.#isClosed) return;
@@ -357,7 +357,7 @@ export class Committer {
   }
 
   async #mark(): Promise<void> {
-    // Sealed while empty, and nothing else runs: whatever arrives meanwhile goes into the group behind it.
+    // Sealed while empty, and nothing else runs: updates that arrive meanwhile go into the next group.
     this.#seal(this.gathering);
     this.#gather();
     this.#isSyncDue = true;

@@ -1,12 +1,12 @@
 /**
- * The cursors of listings. A cursor is a position and a keyed check of it, so that one of another process is refused. The check
- * is short, because clients keep cursors as numbers, and somebody may guess it. So a position is not believed because of it:
- * of each page of the table the first block that a cursor has pointed at is remembered, and a position is good only if the
- * walk from there meets it. Whatever a cursor says, what is read begins where a block begins.
+ * The cursors of listings. A cursor is a position and a keyed check, so that a cursor of another process is refused.
+ * The check is short, because clients keep cursors as numbers, so it can be guessed and does not make a position
+ * trustworthy. For each page of the table the first block that a cursor has pointed at is remembered, and a position is
+ * valid only if the walk from there meets it. So a read always begins where a block begins, even with a forged cursor.
  *
  * Invariants:
- * - What is remembered of a page is where a block begins; one always does there (slab.ts).
- * - No cursor that was given points before it.
+ * - The remembered place of a page is where a block begins; one always does there (slab.ts).
+ * - No issued cursor points before it.
  */
 import { CountingError } from '../counter/errors.ts';
 import { assert } from '../std/assert.ts';
@@ -15,7 +15,7 @@ import { NameHash } from './hash.ts';
 import { PIECE_UNITS, type Slab } from './slab.ts';
 
 const CHECK_RANGE = 65_536;
-/** 16 KiB of the table: a walk takes at most so many steps, and no block reaches out of a piece of the slab. */
+/** 16 KiB of the table, which bounds the steps of a walk; no block crosses the end of a piece of the slab. */
 const PAGE_UNITS = 1024;
 assert(PIECE_UNITS % PAGE_UNITS === 0, 'a page lies in one piece');
 
@@ -31,7 +31,7 @@ export class Cursors {
     this.#hash = new NameHash(hashKey);
   }
 
-  /** The cursor of a position that a walk has come to. */
+  /** The cursor of a position that a walk has reached. */
   give(position: number): string {
     const page = Math.floor(position / PAGE_UNITS);
     const known = 1 + (position % PAGE_UNITS);
@@ -50,7 +50,7 @@ export class Cursors {
     return position;
   }
 
-  /** Whether the walk from what is known of its page meets a position. */
+  /** Whether the walk from the remembered block of its page meets a position. */
   #isMet(position: number): boolean {
     const page = Math.floor(position / PAGE_UNITS);
     const known = this.#known[page] ?? 0;

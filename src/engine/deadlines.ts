@@ -1,23 +1,23 @@
 /**
- * Deadlines of the records that have one, and the sweep that removes what has expired. A read never needs the
- * sweep (it compares with the clock); the sweep gives the memory back.
+ * Deadlines of the records that have one, and the sweep that removes expired records. A read never needs the sweep (it
+ * compares with the clock); the sweep frees the memory.
  *
- * Many small tables, each for a stretch of record numbers and outside of the heap: none of them stalls when it grows, and what
- * they take is known to the byte.
+ * Many small tables, each for a stretch of record numbers and outside of the heap: none of them stalls when it grows,
+ * and their memory is known to the byte.
  */
 const STRETCH_LOG2 = 16;
 const STRETCH_MASK = (1 << STRETCH_LOG2) - 1;
 const CAPACITY_LOG2_MIN = 2;
 /** Key and time. */
 const PLACE_BYTES = 10;
-/** No time is below 0. */
+/** Times are never negative. */
 const NONE = -1;
 const USED_PART_MAX = 0.75;
 const USED_PART_MIN = 0.125;
 
 /**
- * Open addressing: a key lies at its home or, where others were there first, in the next places up to an empty one. What is
- * taken out leaves no mark: those behind it move up.
+ * Open addressing: a key is at its home or, if that was taken, in the next places up to an empty one. A removal leaves
+ * no mark: the keys after it move up.
  */
 class Stretch {
   size = 0;
@@ -133,8 +133,8 @@ export class Deadlines {
   }
 
   /**
-   * Looks at up to `count` places, going round through all of them over many calls, and calls back for each record that
-   * has expired, at most `expiredMax`; the callback may clear it.
+   * Checks up to `count` places, cycling through all of them over many calls, and calls back for each expired record,
+   * at most `expiredMax`; the callback may clear it.
    * @returns how many had expired.
    */
   sweep(count: number, nowMs: number, expired: (ref: number) => void, expiredMax = count): number {

@@ -1,9 +1,10 @@
 /**
- * What failed groups touched and no durable group has told since: nobody knows what a crash would leave of it.
- * Grows by whole groups; empty again when one group has told all of it, durably, as the first of a new segment. Until then the
- * segment that failed counts with all that the system has of it.
+ * The records and keys that failed groups touched and no durable group has restated: their state after a crash would be
+ * unknown. Grows by whole groups. Empty again when one group has durably restated all of it as the first of a new
+ * segment. Until then the failed segment is valid, with everything that the operating system has of it.
  *
- * Nothing of it changes meanwhile, for updates are refused; so it is encoded once, some of it in a turn of the event loop.
+ * It does not change meanwhile, because updates are refused; so it is encoded once, a part in each turn of the event
+ * loop.
  */
 import type { Clock } from '../host/host.ts';
 import { JournalFailure } from '../journal/errors.ts';
@@ -17,7 +18,7 @@ import { RefSet } from './ref-set.ts';
 
 const REPAIR_DELAY_MS_MIN = 50;
 const REPAIR_DELAY_MS_MAX = 1000;
-/** Records and keys that are encoded, or told, in a turn: some milliseconds. */
+/** Records and keys that are encoded, or reported, in a turn: some milliseconds. */
 const PORTION = 8_192;
 
 export interface Repair {
@@ -27,10 +28,10 @@ export interface Repair {
   readonly encode: (group: Group) => void;
   /** The group gets this number. */
   readonly number: (group: Group, sequence: bigint) => void;
-  /** What these records are is durable. */
+  /** The state of these records is durable. */
   readonly told: (refs: readonly number[]) => void;
   readonly isGivenUp: () => boolean;
-  /** An attempt has failed; another one follows. */
+  /** An attempt failed; another one follows. */
   readonly failed: (error: JournalFailure) => void;
 }
 
@@ -54,8 +55,8 @@ export class Doubt {
   }
 
   /**
-   * Goes on in a new segment that begins with all of it: tries until that has succeeded.
-   * @returns the group that tells it, durable by then; undefined when it is given up
+   * Continues in a new segment that begins with all of it; retries until that succeeds.
+   * @returns the durable group that restates it; undefined if it is given up
    */
   async settle(repair: Repair): Promise<Group | undefined> {
     const { journal, clock, number, isGivenUp, failed } = repair;

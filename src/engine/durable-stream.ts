@@ -1,15 +1,15 @@
 /**
- * What has become durable, group by group: the only thing that those read who pass counts on (to stores, watchers,
- * rankings), so that nothing leaves this replica that a crash could take back. States are absolute, and after a failed
- * sync they come again: what comes twice says the same.
+ * Everything that has become durable, group by group. Readers that pass counts on (to stores, watchers, rankings) read
+ * only this, so that nothing leaves this replica that a crash could take back. States are absolute and are repeated
+ * after a failed sync, so a repeated state changes nothing.
  */
 import { replayRecords } from '../journal/decode.ts';
 import type { GroupBuffer } from '../journal/group.ts';
 import type { RecordReplay } from '../journal/replay.ts';
 
-/** Gets every group once, in order, after its sync. Nothing of what it is handed may be kept after its return. */
+/** Receives every group once, in order, after its sync. Arguments must not be kept after the call returns. */
 export interface DurableReader extends RecordReplay {
-  /** What follows was made durable by this group. */
+  /** The following states were made durable by this group. */
   group(sequence: bigint, timeMs: number): void;
 }
 
@@ -17,7 +17,7 @@ export class DurableStream {
   readonly #readers = new Set<DurableReader>();
   readonly #failed: (fault: unknown) => void;
 
-  /** @param failed a reader threw: it has left the stream, which goes on for the others. */
+  /** @param failed a reader threw: it has left the stream, which continues for the others. */
   constructor(failed: (fault: unknown) => void) {
     this.#failed = failed;
   }
@@ -32,7 +32,7 @@ export class DurableStream {
     return () => this.#readers.delete(reader);
   }
 
-  /** @param piece of a group that is fed piece by piece, in order; by default all of it */
+  /** @param piece of a group that is fed piece by piece, in order; default: all of it */
   feed(group: GroupBuffer, piece?: number): void {
     for (const reader of this.#readers) {
       try {

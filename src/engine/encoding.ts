@@ -1,4 +1,4 @@
-/** From records to the journal's entries: for a group, what it touched; for a snapshot, everything, in record order. */
+/** Encodes records as journal entries: for a group, the touched records; for a snapshot, all records in order. */
 import { Block, putBlocks } from '../journal/entries/blocks.ts';
 import { putDeadline } from '../journal/entries/deadline.ts';
 import { putDelete } from '../journal/entries/delete.ts';
@@ -16,13 +16,13 @@ import type { IdempotencyStore, StoredRecord } from './idempotency.ts';
 import type { Records } from './records.ts';
 import { FIRST_UNIT, KEY_LANE, Meta, Slab, WALK_BLOCKS_MAX } from './slab.ts';
 
-/** Where more of the table is free, records are encoded: a table that has become small would leave a large file. */
+/** If more of the table is free, records are encoded: copying a table that has shrunk would leave a large file. */
 const FREE_PART_MAX = 0.25;
 /** An entry with a deadline, about. */
 const DEADLINE_BYTES = 48;
 const NO_HASH_KEY = new Uint8Array(8);
 
-/** Completes the encoding of a group that is being sealed: what is not in it yet. */
+/** Adds the missing entries to a group that is being sealed. */
 export function completeGroup(group: Group, records: Records): void {
   const buffer = group.encoding;
   for (const ref of group.late) encodeRecord(buffer, records, ref);
@@ -59,8 +59,8 @@ function encodeDeadline(buffer: GroupBuffer, records: Records, ref: number): voi
 }
 
 /**
- * The parts of a snapshot, taken one by one between other work. A record that changes after its part was taken
- * is in a group behind the snapshot's begin, so replaying those brings it up to date.
+ * The parts of a snapshot, taken one by one between other work. A record that changes after its part was taken is in a
+ * group after the snapshot's begin, so replaying those groups brings it up to date.
  */
 export class SnapshotParts implements SnapshotSource {
   readonly #records: Records;
@@ -79,13 +79,13 @@ export class SnapshotParts implements SnapshotSource {
   /** Counters written so far. */
   counters = 0;
 
-  /** @param withIndex nothing comes or goes any more: what a start would make of the records is copied, too. */
+  /** @param withIndex the table no longer changes: the index that a start would build is copied, too. */
   constructor(records: Records, keys: IdempotencyStore, withIndex = false) {
     this.#records = records;
     this.#keys = keys;
     const { slab, table } = records;
     this.#copiesBlocks = slab.freeUnits < slab.frontier * FREE_PART_MAX;
-    // A record that is gone, but not settled, is in the index and would not be among the blocks.
+    // A deleted record that is not settled is in the index but would not be among the blocks.
     this.#hasIndex = withIndex && this.#copiesBlocks && records.count === table.count;
     this.#changes = table.changes;
   }
@@ -100,12 +100,12 @@ export class SnapshotParts implements SnapshotSource {
       this.#position = behind < this.#records.slab.frontier ? behind : 0;
       if (this.#position !== 0) return true;
     }
-    // Not before the last record: records of keys that come later are in groups behind the begin.
+    // Only after the last record: records of later keys are in groups after the begin.
     this.#idempotency ??= this.#keys.records();
     while (part.bytes < SNAPSHOT_PART_BYTES) {
       const next = this.#idempotency.next();
       if (next.done === true) {
-        // Last, so that it tells of records that were dropped while this was under way.
+        // Written last, so that it includes records dropped while the snapshot was being written.
         encodeForgotten(part, this.#keys.forgotten);
         return false;
       }

@@ -1,11 +1,11 @@
 /**
- * The engine: one replica's counting service. It is the single writer of its table, and everything it tells has
- * gone through its journal first. The life of a chunk:
+ * The engine: one replica's counting service. It is the single writer of its table, and everything it reports has gone
+ * through its journal first. The life of a chunk:
  *
  *     submit -> Submission (keys, then Commands in order, changing Records) -> gathering Group
  *            -> Committer (seal, write, sync) -> chunk.complete(), and the group goes to the durable stream
  *
- * Nothing here is global to the process: several engines can live side by side.
+ * There is no global state: several engines can live side by side.
  */
 import type { Chunk } from '../counter/chunk.ts';
 import { CountingError, ERRORS } from '../counter/errors.ts';
@@ -60,27 +60,27 @@ export interface EngineOptions {
   readonly countersMax?: number | undefined;
   /** What counters, deadlines and ids of imports may take outside of the heap; then new ones are refused. Default: no limit. */
   readonly memoryBytesMax?: number | undefined;
-  /** Told when the journal fails, and when a snapshot does; the engine goes on by itself. */
+  /** Called when the journal or a snapshot fails; the engine recovers by itself. */
   readonly onFailure?: ((error: unknown) => void) | undefined;
-  /** Told of damage that a start passes over. */
+  /** Called for damage that a start tolerates. */
   readonly onDamaged?: ((what: string) => void) | undefined;
-  /** Told when the journal works again. */
+  /** Called when the journal works again. */
   readonly onRepaired?: (() => void) | undefined;
 }
 
 const SNAPSHOT_JOURNAL_BYTES = 256 * 1024 * 1024;
-/** It must not keep the process from ending in time; the journal holds everything anyway. */
+/** The snapshot must not delay the exit; the journal has everything anyway. */
 const CLOSE_SNAPSHOT_MS = 4_000;
-/** How often a stop looks whether a failing journal works again. */
+/** How often a stop checks whether a failing journal works again. */
 const REPAIR_POLL_MS = 20;
 const NOT_DURABLE =
   'the journal could not be written before the stop: of the updates since the last flush that succeeded any may be lost; free or mend the disk, and start again';
 const HASH_KEY_BYTES = 8;
 
 export class Engine implements CountingService {
-  /** The newest group that was found at the start; everything behind it is of this process. */
+  /** The newest group found at the start; later groups are of this process. */
   readonly recoveredSequence: bigint;
-  /** Whose slots were read at the start; some of these may be gone since: `slotOrdinals` looks. */
+  /** The ordinals of slots read at the start; some may be gone since: `slotOrdinals` checks. */
   readonly recoveredOrdinals: ReadonlySet<number>;
   readonly #options: EngineOptions;
   readonly #journal: Journal;
@@ -101,8 +101,8 @@ export class Engine implements CountingService {
   #groupCount = 0;
 
   /**
-   * Recovers the directory and takes chunks from then on.
-   * @throws DamageError when a file is damaged: nothing is changed then.
+   * Recovers the directory and then accepts chunks.
+   * @throws DamageError if a file is damaged; nothing is changed then.
    */
   static async open(options: EngineOptions): Promise<Engine> {
     const { random, clock } = options.host;
@@ -206,8 +206,8 @@ export class Engine implements CountingService {
   }
 
   /**
-   * For a caller in this process that adds without waiting: applies the chunk now, or not at all when there is no
-   * room, and never completes it. `flush` tells when it is durable; the chunk is the caller's again at once.
+   * For a caller in this process that adds without waiting: applies the chunk now, or not at all if there is no room,
+   * and never completes it. `flush` reports when it is durable; the caller can reuse the chunk at once.
    * @returns whether there was room
    */
   applyNow(chunk: Chunk): boolean {
@@ -223,7 +223,7 @@ export class Engine implements CountingService {
     return true;
   }
 
-  /** Whether so many adds could be applied now, and none of them be refused but for an overflow. */
+  /** Whether this many adds could be applied now, with no refusal but an overflow. */
   takesAdds(count: number): boolean {
     return this.state === 'open' && this.#arrivals.hasRoom(count) && this.#records.areUnbounded;
   }
@@ -243,7 +243,7 @@ export class Engine implements CountingService {
     });
   }
 
-  /** @throws CountingError unavailable when the disk does not take it, shutting_down */
+  /** @throws CountingError unavailable if the disk cannot take it, shutting_down */
   async snapshot(): Promise<SnapshotSummary> {
     if (this.#committer.isFailing) throw new CountingError('unavailable');
     if (this.#isClosed) throw new CountingError('shutting_down');
@@ -256,19 +256,22 @@ export class Engine implements CountingService {
   }
 
   /**
-   * A page of the records of one kind that are durable as they stand, in record order; those that a group under way has touched
-   * are left out, for the durable stream will bring them. @param cursor of the page before, 0 to begin.
+   * A page of the records of one kind that are durable as they stand, in record order; records touched by a pending
+   * group are omitted, because the durable stream will deliver them. @param cursor of the page before, 0 to begin.
    */
   durablePage(kind: Kind, cursor: number, count: number): DurablePage {
     return this.#listing.durablePage(kind, cursor, count);
   }
 
-  /** Whose slots there are: the ordinals of all records of the kind `slot`. Looks at every record. */
+  /** The ordinals of all records of the kind `slot`. Scans every record. */
   slotOrdinals(): ReadonlySet<number> {
     return this.#listing.slotOrdinals();
   }
 
-  /** Resolves in a turn of the event loop that has room for work beside chunks, and takes so many steps of it: see `turns.ts`. */
+  /**
+   * Resolves in a turn of the event loop with room for work beside chunks, and takes this many steps of it: see
+   * `turns.ts`.
+   */
   turn(steps: number): Promise<void> {
     return this.#turns.next(steps);
   }
@@ -298,10 +301,11 @@ export class Engine implements CountingService {
   }
 
   /**
-   * Refuses new chunks, waits until everything accepted is durable, writes a snapshot if there is much that the next start would
-   * have to replay, and closes the journal.
-   * @param snapshotMs a snapshot that takes longer is given up, the last one or one that is under way, and so is a failing disk
-   * @throws CountingError outcome_unknown when the journal could not be written until then: it is closed, and not all is durable
+   * Refuses new chunks, waits until everything accepted is durable, writes a snapshot if the next start would have much
+   * to replay, and closes the journal.
+   * @param snapshotMs the limit for the last or a running snapshot, and for waiting on a failing disk
+   * @throws CountingError outcome_unknown if the journal could not be written by then: it is closed, and not everything
+   *   is durable
    */
   close(snapshotMs = CLOSE_SNAPSHOT_MS): Promise<void> {
     this.#closing ??= this.#close(this.#options.host.clock.monotonicMs() + snapshotMs);
@@ -321,7 +325,7 @@ export class Engine implements CountingService {
     if (!isDurable) throw new CountingError('outcome_unknown', NOT_DURABLE);
   }
 
-  /** Whether everything accepted is durable at last; a failing journal is waited for until `endMs`. */
+  /** Whether everything accepted is durable; waits for a failing journal until `endMs`. */
   async #becomesDurable(endMs: number): Promise<boolean> {
     const { clock } = this.#options.host;
     for (;;) {
@@ -344,7 +348,7 @@ export class Engine implements CountingService {
     if (group.buffer !== undefined) this.#stream.feed(group.buffer);
   }
 
-  /** It can be large: read piece by piece, beside requests. */
+  /** It can be large, so it is read piece by piece, beside requests. */
   async #onRestated({ encoding }: Group): Promise<void> {
     this.#groupCount++;
     for (let piece = 0; piece < encoding.pieces && this.#stream.isRead; piece++) {
@@ -364,7 +368,7 @@ export class Engine implements CountingService {
   }
 }
 
-/** On the way out an unknown outcome has been told to whom it concerns already. */
+/** During a stop, the callers concerned have already been notified of an unknown outcome. */
 function ignoreUnknown(error: unknown): void {
   if (!(error instanceof CountingError)) throw error;
 }

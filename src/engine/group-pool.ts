@@ -15,13 +15,13 @@ export class GroupPool {
     return group;
   }
 
-  /** Takes back the encoding of a group that needs it no more. */
+  /** Takes back the encoding of a group that no longer needs it. */
   giveBuffer(group: Group): void {
     if (group.buffer !== undefined && this.#buffers.length < SEALED_GROUPS_MAX) this.#buffers.push(group.buffer);
     group.buffer = undefined;
   }
 
-  /** Takes back a group that nobody waits for. */
+  /** Takes back a group without waiters. */
   give(group: Group): void {
     this.giveBuffer(group);
     if (this.#groups.length < SEALED_GROUPS_MAX) this.#groups.push(group);

@@ -1,13 +1,12 @@
 /**
- * A group on its way to the journal: the records it touched, once each however often they changed, and whoever
- * waits for it to be durable. A thousand increments of one counter are one entry: it is written into the
- * journal's encoding when the group first touches the record, whose bytes are in the cache just then, and changed
- * there from then on. Records that are more than a value (deleted ones, those with a deadline) are encoded when
- * the group is sealed; a reader takes what comes last, so it does not matter if they have such an entry too.
+ * A group on its way to the journal: the records it touched, each once no matter how often it changed, and the waiters
+ * for its durability. A thousand increments of one counter are one entry: it is encoded when the group first touches
+ * the record, whose bytes are in the cache at that moment, and updated in place from then on. Records with more than a
+ * value (deletions, deadlines) are encoded when the group is sealed; a reader uses the last entry, so an earlier value
+ * entry does not matter.
  *
- * Whether a record is in the group is answered without clearing anything between groups (the sparse set of
- * Briggs and Torczon 1993): a record holds its place, and the group holds the record at that place; only if
- * both agree is it a member.
+ * Membership of a record is tested without clearing anything between groups (the sparse set of Briggs and Torczon
+ * 1993): a record holds its place, and the group holds the record at that place; only if both agree is it a member.
  */
 import type { Chunk } from '../counter/chunk.ts';
 import { GROUP_IDEMPOTENCY_BYTES_MAX, GROUP_RECORDS_MAX } from '../counter/limits.ts';
@@ -19,13 +18,13 @@ import { Births } from './births.ts';
 import type { StoredRecord } from './idempotency.ts';
 import { KEY_LANE, Meta, Slab } from './slab.ts';
 
-/** Records that are encoded when it is sealed, and bytes of a group, with which it takes no more: then sealing and writing are short. */
+/** Limits of a group, in records encoded at the seal and in bytes, so that sealing and writing are short. */
 const LATE_MAX = 16_384;
 const BYTES_USUAL = 8 * 1024 * 1024;
 const NO_ENTRY = -1;
 const LATE = -2;
 
-/** Someone other than a chunk who waits for a group: a listing, a flush, a snapshot. */
+/** A waiter for a group that is not a chunk: a listing, a flush, a snapshot. */
 export interface Waiter {
   readonly durable: () => void;
   readonly failed: () => void;
@@ -36,7 +35,7 @@ export class Group {
   order = 0;
   /** Given when the group is sealed. */
   sequence = 0n;
-  /** The journal's encoding: until it is written, and if anyone reads the durable stream until it is durable. */
+  /** The journal's encoding: kept until it is written or, if the durable stream has readers, until it is durable. */
   buffer: GroupBuffer | undefined = undefined;
   /** The records touched: `refs[0, count)`. A record's position in it is its place. */
   refs = new Int32Array(16);
@@ -47,7 +46,7 @@ export class Group {
   readonly late: number[] = [];
   /** Idempotency records that commit with the group. */
   readonly records: StoredRecord[] = [];
-  /** Births of the idempotency keys that were forgotten for it. */
+  /** Creation times of the idempotency keys that were forgotten for it. */
   readonly forgotten = new Births();
   readonly chunks: Chunk[] = [];
   readonly waiters: Waiter[] = [];
@@ -58,12 +57,12 @@ export class Group {
   /** Of the encoding, when it is written. */
   bytes = 0;
 
-  /** Nothing in it for the journal. */
+  /** Whether it has nothing for the journal. */
   get isEmpty(): boolean {
     return this.count === 0 && this.records.length === 0 && this.forgotten.spans.length === 0;
   }
 
-  /** Whether it takes a chunk of so many records more. */
+  /** Whether it has room for a chunk with this many records. */
   takes(records: number): boolean {
     const isShort = this.late.length < LATE_MAX && this.encoding.bytes < BYTES_USUAL;
     return isShort && this.count + records <= GROUP_RECORDS_MAX && this.recordBytes < GROUP_IDEMPOTENCY_BYTES_MAX;
@@ -82,7 +81,7 @@ export class Group {
     return this.count++;
   }
 
-  /** Tells the journal the state of the record at `place`. */
+  /** Writes the state of the record at `place` into the journal's encoding. */
   put(place: number, slab: Slab): void {
     const entry = this.#entries[place];
     if (entry === LATE) return;
@@ -100,13 +99,13 @@ export class Group {
     }
   }
 
-  /** The journal's encoding, of a group that is not written yet. */
+  /** The journal's encoding of a group that is not written yet. */
   get encoding(): GroupBuffer {
     assert(this.buffer !== undefined, 'a group keeps its encoding until it is written');
     return this.buffer;
   }
 
-  /** Tells the chunks that wait for it that it is durable as the mode understands that. @returns how many */
+  /** Completes the waiting chunks when the group is durable as the mode requires. @returns how many */
   tell(): number {
     const told = this.chunks.length;
     for (const chunk of this.chunks) chunk.complete();
@@ -114,7 +113,7 @@ export class Group {
     return told;
   }
 
-  /** Makes it a new group, which begins in `buffer`. */
+  /** Resets it to a new group, which begins in `buffer`. */
   reset(order: number, buffer: GroupBuffer): void {
     this.order = order;
     this.sequence = 0n;

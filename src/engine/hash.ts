@@ -1,7 +1,7 @@
 /**
- * HalfSipHash-1-3 (Aumasson and Bernstein's SipHash on 32-bit words, with one compression and three
- * finalisation rounds): a keyed hash, so that whoever chooses the names can't choose the collisions. In 32-bit
- * lanes it costs a few nanoseconds more than an unkeyed hash, against cache misses of hundreds.
+ * HalfSipHash-1-3 (Aumasson and Bernstein's SipHash on 32-bit words, with one compression and three finalisation
+ * rounds): a keyed hash, so that clients that choose names cannot choose collisions. In 32-bit lanes it costs a few
+ * nanoseconds more than an unkeyed hash, against cache misses of hundreds.
  */
 export class NameHash {
   readonly #key0: number;
