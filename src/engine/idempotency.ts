@@ -1,15 +1,17 @@
 /**
- * Idempotency records: what was answered to which key. A record commits in the group of its update, so either
- * both survive a crash or neither does.
+ * Idempotency records: the answer for each key. A record commits in the group of its update, so either both survive a
+ * crash or neither does.
  *
- * A key that carries its time (UUIDv7, ULID) is judged by it once its record is gone: born within what has been
- * forgotten it may have been used (*unknown*); otherwise it is new. An opaque key without a record is new again,
- * so an opaque record is never dropped before its time: while the store is full, new opaque keys are refused.
+ * Once the record of a key that carries its time (UUIDv7, ULID) is gone, that time decides: if it is within a forgotten
+ * span, the key may have been used (*unknown*); otherwise it is new. An opaque key without a record is new again, so an
+ * opaque record is never dropped before it expires: while the store is full, new opaque keys are refused.
  *
  * Invariants:
- * - `forgotten` has the birth of every timed record that was dropped. Nothing leaves it, and no clock moves it.
- * - A record's time runs by the monotonic clock, so that no jump of the other one ends or prolongs it. Over a restart it goes
- *   on from the last group's stamp, unless that lies ahead of the clock: it then was wrong, and nothing has passed since.
+ * - `forgotten` covers the creation time of every dropped timed record. Nothing is removed from it, and no clock moves
+ *   it.
+ * - A record expires by the monotonic clock, so that no jump of the wall clock shortens or prolongs it. After a restart
+ *   its time continues from the last group's stamp. If that stamp is ahead of the clock, it was wrong, and no time
+ *   counts as passed since.
  * - Ids of imported chunks are kept for good (`import-ids.ts`), outside of the heap.
  */
 import type { IdempotencyKey } from '../counter/chunk.ts';
@@ -26,7 +28,7 @@ export interface IdempotencyOptions {
   readonly retentionMs: number;
   /** Memory for the records. */
   readonly bytesMax: number;
-  /** How far the clocks of callers and servers may differ. */
+  /** The allowed difference between the clocks of callers and servers. */
   readonly clockSkewMs: number;
 }
 
@@ -45,30 +47,30 @@ export interface RequestRecord {
   readonly outcomes: Uint8Array;
   /** Its group failed and has not been restated: whether it will survive is not known. */
   unsettled: boolean;
-  /** When its time ends, by the monotonic clock. */
+  /** When it expires, by the monotonic clock. */
   endsMs: number;
-  /** Those of its sort that were added before it and after it. */
+  /** The previous and the next record of its kind, in order of addition. */
   older: RequestRecord | undefined;
   younger: RequestRecord | undefined;
 }
 
 export type StoredRecord = RequestRecord | ImportRecord;
 
-/** Records dropped at a time: after a pause a million may have ended, and one request is not to wait for all of them. */
+/** Records dropped at a time: after a pause a million may have expired, and no request should wait for all of them. */
 const DROPPED_MAX = 1000;
-/** What a record costs besides its texts and outcomes: measured on a heap of a million. */
+/** The memory of a record besides its texts and outcomes, measured on a heap of a million. */
 const RECORD_OVERHEAD_BYTES = 256;
-/** What an id takes in the journal. */
+/** The bytes of an id in the journal. */
 const IMPORT_ID_ENTRY_BYTES = 36;
 
 export class IdempotencyStore {
   readonly imports: ImportIds;
-  /** When the keys were born that are no longer known. */
+  /** The creation times of keys that are no longer known. */
   readonly forgotten = new Births();
   readonly #options: IdempotencyOptions;
   readonly #clock: Clock;
   readonly #memory: Memory;
-  /** In order of application, which is the order in which their time ends. */
+  /** In order of application, which is the order of expiry. */
   readonly #opaque = new AgingMap();
   readonly #timed = new AgingMap();
   #bytes = 0;
@@ -99,8 +101,9 @@ export class IdempotencyStore {
   }
 
   /**
-   * Whether a key without a record may be used now; makes room where it can.
-   * @param forgotten gets the births of what had to go for it: the gathering group's, since the journal must keep it
+   * Whether a key without a record may be used now; makes room if it can.
+   * @param forgotten receives the creation times of records evicted for it; it is the gathering group's, because the
+   *   journal must keep it
    * @returns `DONE` or an error id.
    */
   admit(key: IdempotencyKey, nowMs: number, forgotten: Births): number {
@@ -119,13 +122,13 @@ export class IdempotencyStore {
     return this.forgotten.has(birthMs) ? ERRORS.idempotency_expired.id : DONE;
   }
 
-  /** When the oldest opaque record's time ends: that much later a refused key may come again. */
+  /** When the oldest opaque record expires: a refused key may be retried after that time. */
   retryAfterMs(): number {
     const { oldest } = this.#opaque;
     return oldest === undefined ? 1000 : Math.max(1000, Math.ceil(oldest.endsMs - this.#clock.monotonicMs()));
   }
 
-  /** Keeps what was answered to a key that is applied now. */
+  /** Keeps the answer for a key that is applied now. */
   add(key: IdempotencyKey, appliedAtMs: number, outcomes: Uint8Array): StoredRecord {
     if (key.scope === 'import') return this.imports.add(key, appliedAtMs);
     const { scope, fingerprint } = key;
@@ -143,16 +146,16 @@ export class IdempotencyStore {
     });
   }
 
-  /** Takes back a record that was added in this turn. */
+  /** Removes a record that was added in this turn. */
   remove(record: StoredRecord): void {
     if (record.scope !== 'request') return;
     const records = this.#recordsOf(record.key);
     if (records.get(record.key) === record) this.#drop(records, record);
   }
 
-  /** Keeps what a journal has kept; the owner of its memory is the record. Its time ends when `finishLoading` says. */
+  /** Adds a record from the journal; the record owns its memory. `finishLoading` sets when it expires. */
   load({ scope, key, fingerprint, appliedAtMs, outcomes }: IdempotencyRecord): void {
-    // An earlier version kept ids of imports so.
+    // Earlier versions stored ids of imports this way.
     if (scope === 'import') this.imports.add({ scope, key, fingerprint }, appliedAtMs);
     else
       this.#put({
@@ -169,7 +172,7 @@ export class IdempotencyStore {
   }
 
   /**
-   * Everything that the journal has kept is here.
+   * All records of the journal have been added.
    * @param lastGroupMs the stamp of its last group @param horizonMs of an earlier version, 0 for none
    */
   finishLoading(lastGroupMs: number, horizonMs: number): void {
@@ -177,7 +180,7 @@ export class IdempotencyStore {
     const { retentionMs, clockSkewMs } = this.#options;
     const untilMs = Math.min(lastGroupMs, nowMs);
     if (horizonMs > 0) {
-      // It went by the latest stamp; one that lies ahead of the clock was wrong.
+      // That version used the latest stamp; a stamp ahead of the clock was wrong.
       const soundMs = Math.min(horizonMs, nowMs + clockSkewMs);
       this.forgotten.add(0, Math.max(soundMs, untilMs - retentionMs));
     }
@@ -194,7 +197,7 @@ export class IdempotencyStore {
     yield* this.#timed.values();
   }
 
-  /** The window plus twice the skew: then the window has passed any birth that was accepted. */
+  /** The window plus twice the skew: then the window has passed every accepted creation time. */
   get #lifetimeMs(): number {
     return this.#options.retentionMs + 2 * this.#options.clockSkewMs;
   }
@@ -214,7 +217,7 @@ export class IdempotencyStore {
     return birthOf(key) === undefined ? this.#opaque : this.#timed;
   }
 
-  /** Drops what has outlived its time. */
+  /** Drops expired records. */
   #dropEnded(): void {
     const nowMs = this.#clock.monotonicMs();
     for (let dropped = 0; dropped < DROPPED_MAX; dropped++) {
@@ -229,7 +232,7 @@ export class IdempotencyStore {
     }
   }
 
-  /** @returns when its key was born, which is kept. */
+  /** @returns its key's creation time, which is kept. */
   #dropTimed(record: RequestRecord): number {
     this.#drop(this.#timed, record);
     const birthMs = birthOf(record.key) ?? 0;
@@ -243,7 +246,7 @@ export class IdempotencyStore {
   }
 }
 
-/** Records by key, and in the order in which they were added, each linked to the next: nothing is moved when it grows. */
+/** Records by key, and in the order in which they were added, each linked to the next: growing moves nothing. */
 class AgingMap {
   readonly #byKey = new PartedMap<RequestRecord>();
   #oldest: RequestRecord | undefined;
@@ -261,7 +264,7 @@ class AgingMap {
     return this.#byKey.get(key);
   }
 
-  /** Adds the youngest, unless there is one of its key. @returns that one */
+  /** Adds the youngest, unless its key has a record. @returns that record */
   add(record: RequestRecord): RequestRecord | undefined {
     const known = this.#byKey.add(record.key, record);
     if (known !== undefined) return known;
@@ -280,7 +283,7 @@ class AgingMap {
     else younger.older = older;
   }
 
-  /** By age; records may come and go meanwhile. */
+  /** In order of age; records may be added and removed meanwhile. */
   *values(): Generator<RequestRecord> {
     for (let record = this.#oldest; record !== undefined; record = record.younger) {
       if (this.#byKey.get(record.key) === record) yield record;

@@ -1,13 +1,13 @@
 /**
- * The ids of imported chunks, kept for good: a chunk that comes again in a year is not counted again. Of an id a digest
- * is kept, and of what its chunk held another one, outside of the heap:
+ * The ids of imported chunks, kept for good: a chunk that is sent again after a year is not counted again. For each id
+ * a digest of the id and one of its chunk's content are kept, outside of the heap:
  *
  *     words 0 to 3   digest of the id
  *     words 4 and 5  digest of the chunk's content; 0 where an earlier version did not keep it: any content is taken for the same
  *     words 6 and 7  when it was applied, Unix ms, low word first
  *
  * Invariants:
- * - An entry stays where it is, and none ever goes: a walk of them may take as long as it likes.
+ * - An entry never moves and is never removed, so a walk may take any time.
  * - `ref` n + 1 is entry n; the index finds it by a keyed hash of the id's digest.
  */
 import { hash } from 'node:crypto';
@@ -24,7 +24,7 @@ const CONTENT_DIGITS = 16;
 const TWO_TO_32 = 2 ** 32;
 const NO_OUTCOMES = new Uint8Array(0);
 
-/** One of them, as the idempotency store gives it out: a retry of the chunk is told that it was imported, and when. */
+/** One of them, as the idempotency store returns it: a retry of the chunk learns that it was imported, and when. */
 export class ImportRecord {
   readonly scope = 'import';
   readonly outcomes = NO_OUTCOMES;
@@ -41,12 +41,12 @@ export class ImportRecord {
     this.appliedAtMs = appliedAtMs;
   }
 
-  /** As the journal takes it. */
+  /** In the journal's form. */
   get id(): ImportId {
     return this.#ids.at(this.#ref);
   }
 
-  /** Whether a chunk of this content was imported under the id, as far as that is known. */
+  /** Whether a chunk with this content was imported under the id, as far as known. */
   isOf(fingerprint: string): boolean {
     return this.#content === UNKNOWN_CONTENT || this.#content === contentOf(fingerprint);
   }
@@ -64,10 +64,10 @@ export class ImportRecord {
 export class ImportIds {
   readonly #hash: NameHash;
   readonly #pieces: Int32Array[] = [];
-  /** Made with the first id: most processes never import. */
+  /** Created with the first id: most processes never import. */
   #index: NameIndex | undefined;
   #count = 0;
-  /** Of failed groups: whether these survive is not known. */
+  /** Ids of failed groups: whether they survive is not known. */
   readonly unsettled = new Set<number>();
   readonly #digest = new Int32Array(DIGEST_BYTES / 4);
   readonly #digestView = new DataView(this.#digest.buffer);
@@ -94,7 +94,7 @@ export class ImportIds {
     return this.put({ digest: digestOf(key), content: contentOf(fingerprint), appliedAtMs });
   }
 
-  /** The same with what a journal has kept; one that is known already gets what is stated now. */
+  /** The same for an id from the journal; a known id gets the newly stated content. */
   put({ digest, content, appliedAtMs }: ImportId): ImportRecord {
     let ref = this.#find(digest);
     if (ref === 0) {
@@ -112,7 +112,7 @@ export class ImportIds {
     return new ImportRecord(this, ref);
   }
 
-  /** The entry of a ref that was given out. */
+  /** The entry of a returned ref. */
   at(ref: number): ImportId {
     const words = this.#words(ref);
     return {
@@ -122,7 +122,7 @@ export class ImportIds {
     };
   }
 
-  /** All of them, those that come meanwhile included. */
+  /** All of them, including those added meanwhile. */
   *records(): Generator<ImportRecord> {
     for (let ref = 1; ref <= this.#count; ref++) yield new ImportRecord(this, ref);
   }
@@ -144,7 +144,7 @@ export class ImportIds {
     return this.#pieces[(ref - 1) >>> ENTRIES_LOG2].subarray(at, at + ENTRY_WORDS);
   }
 
-  /** Of the digest that was looked for last. */
+  /** The words of the digest that was last looked up. */
   #hashOf(): number {
     return this.#hash.of(0, this.#digestView, 0, DIGEST_BYTES);
   }
@@ -165,7 +165,7 @@ function digestOf(key: string): string {
   return hash('sha256', key).slice(0, DIGEST_BYTES * 2);
 }
 
-/** Earlier versions kept a fingerprint that said nothing, of two digits. */
+/** Earlier versions kept a meaningless fingerprint of two digits. */
 function contentOf(fingerprint: string): string {
   return fingerprint.length < CONTENT_DIGITS ? UNKNOWN_CONTENT : fingerprint.slice(0, CONTENT_DIGITS);
 }

@@ -1,4 +1,6 @@
-/** Deleted records leave the table when their deletion is durable: a few in a turn, for there can be many at once. */
+/**
+ * Deleted records leave the table when their deletion is durable: a few per turn, because there can be many at once.
+ */
 import type { Committer } from './committer.ts';
 import type { Records } from './records.ts';
 import { SLOW_STEPS, type Turns } from './turns.ts';
@@ -10,7 +12,7 @@ export class Leaving {
   readonly #records: Records;
   readonly #committer: Committer;
   readonly #turns: Turns;
-  /** Whose deletion was durable once. */
+  /** Records whose deletion became durable. */
   readonly #refs: number[] = [];
   #isComing = false;
 
@@ -20,14 +22,14 @@ export class Leaving {
     this.#turns = turns;
   }
 
-  /** What these records are is durable. Deleted ones are among those that a group encodes late. */
+  /** The state of these records is durable. Deleted ones are among those that a group encodes late. */
   settle(refs: readonly number[]): void {
     for (const ref of refs) if (this.#records.isDeleted(ref)) this.#refs.push(ref);
     if (this.#refs.length <= LEAVE_MAX) this.#leave(LEAVE_MAX);
     else this.#goOn();
   }
 
-  /** All of them, now: nothing waits any more. */
+  /** Removes all of them now. */
   finish(): void {
     this.#leave(this.#refs.length);
   }
@@ -37,7 +39,7 @@ export class Leaving {
     this.#isComing = true;
     this.#turns.run(() => {
       this.#isComing = false;
-      // What is in doubt stays where it is. The group that repairs it comes here again.
+      // Records in doubt stay. The group that repairs them comes here again.
       if (this.#committer.isFailing) return 1;
       this.#leave(LEAVE_MAX);
       this.#goOn();
@@ -45,7 +47,7 @@ export class Leaving {
     });
   }
 
-  /** What became of a record since it came here counts. */
+  /** The record's current state decides, not the one when it was queued. */
   #leave(count: number): void {
     for (const ref of this.#refs.splice(Math.max(0, this.#refs.length - count))) this.#records.leave(ref);
   }

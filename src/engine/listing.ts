@@ -1,6 +1,6 @@
 /**
- * Pages of counters in record order. Records never move, so a counter that exists throughout comes exactly once
- * however the table grows meanwhile.
+ * Pages of counters in record order. Records never move, so a counter that exists throughout is listed exactly once, no
+ * matter how the table grows meanwhile.
  */
 import { CountingError } from '../counter/errors.ts';
 import { Glob } from '../counter/glob.ts';
@@ -12,30 +12,30 @@ import { Cursors } from './cursors.ts';
 import { NO_GROUP, type Records } from './records.ts';
 import { FIRST_UNIT, Meta, Slab, WALK_BLOCKS_MAX } from './slab.ts';
 
-/** Names that a page looks at, whatever is asked for. */
+/** The maximum number of names that a page examines, regardless of the request. */
 const LOOKED_MAX = 2_000;
 const LOOK_STEPS = 4;
-/** A byte order mark at the front is part of the name like any other character. */
+/** A leading byte order mark is part of the name like any other character. */
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
-/** Records of one kind, and how the replica stood when they were read. */
+/** Records of one kind, and the replica's state when they were read. */
 export interface DurablePage {
   readonly entries: readonly DurableEntry[];
   /** For the next page; 0 at the end. */
   readonly cursor: number;
-  /** The newest durable group: each entry is as it left it. */
+  /** The newest durable group: each entry has the state as of this group. */
   readonly sequence: bigint;
 }
 
 export interface DurableEntry {
   readonly name: string;
-  /** The first word of the key's suffix, 0 where there is none. */
+  /** The first word of the key's suffix, 0 if there is none. */
   readonly ordinal: number;
   readonly value: bigint;
   readonly hasDeadline: boolean;
 }
 
-/** A page, the order of the group that must be durable before it may be shown, and what it took: see `turns.ts`. */
+/** A page, the order of the group that must be durable before it may be shown, and its steps: see `turns.ts`. */
 export interface ListingPage {
   readonly page: ScanPage;
   readonly dependency: number;
@@ -70,7 +70,7 @@ export class Listing {
     let blocks = 0;
     const count = Math.min(request.count, LOOKED_MAX);
     for (; blocks < WALK_BLOCKS_MAX && at < slab.frontier; blocks++) {
-      // Records of other kinds, of which a node with a store has many, cost only their block.
+      // Records of other kinds, which are many on a node with a store, cost only the visit of their block.
       if (slab.isRecord(at) && this.#records.kind(at) === Kind.counter) {
         if (looked === count) break;
         looked++;

@@ -1,6 +1,6 @@
 /**
- * What recovery reads goes into the table and the idempotency store. The same key may come many times, in the
- * snapshot as well as behind it: the last state counts.
+ * Loads what recovery reads into the table and the idempotency store. The same key may come many times, in the snapshot
+ * and after it: the last state is valid.
  */
 import { Block, type Blocks } from '../journal/entries/blocks.ts';
 import type { IdempotencyRecord } from '../journal/entries/idempotency.ts';
@@ -18,7 +18,7 @@ export class Loading implements Replay {
   readonly #records: Records;
   readonly #keys: IdempotencyStore;
   readonly #ordinals = new SlotOrdinals();
-  /** While a snapshot comes into the empty table. */
+  /** Set while a snapshot is loaded into the empty table. */
   #snapshot: SnapshotLoad | undefined;
   #hashes = new Int32Array(0);
   #refs = new Int32Array(0);
@@ -30,7 +30,7 @@ export class Loading implements Replay {
     this.#keys = keys;
   }
 
-  /** Whose slots have been read; some of these may be gone since. */
+  /** The ordinals of slots that have been read; some may be deleted since. */
   slotOrdinals(): ReadonlySet<number> {
     return this.#ordinals.all;
   }
@@ -41,7 +41,7 @@ export class Loading implements Replay {
 
   beginSnapshot(entries: number): void {
     this.endSnapshot();
-    // A snapshot takes the place of one that turned out to be damaged: it comes on top of what that one left.
+    // A snapshot that replaces a damaged one is loaded on top of what that one left.
     if (this.#records.table.count === 0) this.#snapshot = new SnapshotLoad(this.#records, entries);
   }
 
@@ -56,7 +56,8 @@ export class Loading implements Replay {
       this.#hashes = new Int32Array(count);
       this.#refs = new Int32Array(count);
     }
-    // By themselves: one hash takes few registers and long, so the machine computes several side by side.
+    // In a loop of its own: one hash uses few registers and has a long latency, so the processor computes several in
+    // parallel.
     for (let i = 0; i < count; i++) {
       const kindAndLength = words[at[i] + ValueEntry.kindAndLength];
       const key = (at[i] + ValueEntry.key) * 4;
@@ -94,7 +95,7 @@ export class Loading implements Replay {
     if (ref !== 0) this.#records.setDeadline(ref, deadlineMs);
   }
 
-  /** It is durable, so the record goes at once. */
+  /** The deletion is durable, so the record is removed at once. */
   delete(kind: number, nameLength: number, key: DataView, start: number): void {
     const ref = this.#find(kind, nameLength, key, start);
     if (ref !== 0) this.#records.forget(ref);
@@ -116,7 +117,7 @@ export class Loading implements Replay {
     this.#horizonMs = Math.max(this.#horizonMs, unixMs);
   }
 
-  /** Everything has been read: time in the store goes on from the last group's. */
+  /** Everything has been read: the time of keys continues from the last group's stamp. */
   finish(): void {
     this.#keys.finishLoading(this.#lastGroupMs, this.#horizonMs);
   }

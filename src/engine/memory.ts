@@ -1,4 +1,4 @@
-/** What counters, their deadlines and the ids of imports take outside of the heap, and how much they may. */
+/** The memory of counters, their deadlines and the ids of imports outside of the heap, and its limit. */
 export class Memory {
   readonly bytesMax: number;
   readonly #parts: (() => number)[] = [];
@@ -8,7 +8,7 @@ export class Memory {
     this.bytesMax = bytesMax;
   }
 
-  /** Counts what this tells, too. */
+  /** Also counts the memory that this function reports. */
   count(bytes: () => number): void {
     this.#parts.push(bytes);
   }
@@ -19,7 +19,7 @@ export class Memory {
     return bytes;
   }
 
-  /** Whether something of usual size may be added, and `sparedBytes` stay. */
+  /** Whether an entry of usual size may be added with `sparedBytes` left. */
   hasRoom(sparedBytes = 0): boolean {
     return this.bytesMax === Number.MAX_SAFE_INTEGER || this.bytes + sparedBytes < this.bytesMax;
   }

@@ -3,7 +3,9 @@ import type { Chunk } from '../counter/chunk.ts';
 import { CHUNK_COMMANDS_MAX, OUTCOME_BYTES } from '../counter/limits.ts';
 import { viewOf } from '../std/columns.ts';
 
-/** What is packed lies here first: a view of its own for each of many small results would take longer than all the rest. */
+/**
+ * Outcomes are packed here first: a separate view for each of many small results would take longer than all the rest.
+ */
 const scratch = new Uint8Array(CHUNK_COMMANDS_MAX * OUTCOME_BYTES);
 const scratchView = viewOf(scratch);
 
@@ -22,7 +24,7 @@ export function packOutcomes(chunk: Chunk, from: number, to: number): Uint8Array
   return scratch.slice(0, (to - from) * OUTCOME_BYTES);
 }
 
-/** Fills the outcome columns of the commands [from, to) with what was packed; adds `flag` to each. */
+/** Fills the outcome columns of the commands [from, to) with packed outcomes; adds `flag` to each. */
 export function unpackOutcomes(packed: Uint8Array, chunk: Chunk, from: number, to: number, flag: number): void {
   const view = viewOf(packed);
   for (let i = from; i < to; i++) {

@@ -1,19 +1,21 @@
 /**
- * How long a group goes on gathering when a commit has ended. To seal it at once would be wrong under load: those whose
- * updates the commit has just made durable are about to send the next ones, and a write and a sync cost as much
- * processor time as a dozen requests. So it goes on while requests keep coming: until as many chunks have come as the
- * last commit answered, at most for as long as that commit took. One client alone never waits.
+ * How long a group keeps gathering after a commit has ended. Sealing it at once would be wrong under load: clients
+ * whose updates have just become durable are about to send the next ones, and a write and a sync cost as much processor
+ * time as a dozen requests. So it gathers while requests keep arriving: until as many chunks have arrived as the last
+ * commit answered, at most for as long as that commit took. A single client never waits.
  */
 import type { Durability } from '../counter/service.ts';
 import type { Clock } from '../host/host.ts';
 import type { Group } from './group.ts';
 
-/** How often `interval` syncs; `off` syncs too, so that what a failure would have to restate stays bounded. */
+/** How often `interval` syncs; `off` syncs too, so that what a failure has to restate stays bounded. */
 export const SYNC_INTERVAL_MS: Readonly<Record<Durability, number>> = { always: 0, interval: 1000, off: 10_000 };
-/** How long `off` gathers before it writes: nobody waits for that, and what is counted again meanwhile is written once. */
+/**
+ * How long `off` gathers before it writes: no caller waits for that, and a counter updated many times is written once.
+ */
 export const GATHER_MS: Readonly<Record<Durability, number>> = { always: 0, interval: 0, off: 100 };
 
-/** Turns of the event loop without a request that end the wait: some ten microseconds. */
+/** The number of turns without a request that ends the wait: some ten microseconds. */
 const IDLE_TURNS_MAX = 4;
 
 export class Pacing {
@@ -32,7 +34,7 @@ export class Pacing {
     this.#answered = 0;
   }
 
-  /** It has answered so many chunks more. */
+  /** It has answered this many more chunks. */
   answered(chunks: number): void {
     this.#answered += chunks;
   }
@@ -42,12 +44,12 @@ export class Pacing {
     this.#tookMs = this.#clock.monotonicMs() - this.#startedMs;
   }
 
-  /** Nothing is under way: whatever comes next is committed at once. */
+  /** Nothing is pending: the next update is committed at once. */
   rest(): void {
     this.#answered = 0;
   }
 
-  /** Resolves when the group is to be sealed. */
+  /** Resolves when the group should be sealed. */
   async gather(group: Group): Promise<void> {
     const wanted = this.#answered + group.chunks.length;
     const untilMs = this.#clock.monotonicMs() + this.#tookMs;

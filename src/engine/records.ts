@@ -1,11 +1,11 @@
 /**
- * What records mean: existence, deadlines, policies, and which group last touched one. The commands
- * (`commands.ts`) are written in these words.
+ * The meaning of records: existence, deadlines, policies, and the group that last touched one. The commands
+ * (`commands.ts`) are written in these terms.
  *
  * Invariants:
- * - Whoever changes a record touches it then: it is in the newest group, which tells its state as it was last touched.
- * - A record leaves the table only when the journal has its deletion (`leave`), so that a name keeps one record
- *   from its creation until its deletion is durable, and a read in between knows what to wait for.
+ * - Every change of a record touches it: it is then in the newest group, which states it as it was last touched.
+ * - A record leaves the table only when the journal has its deletion (`leave`). So a name keeps one record from its
+ *   creation until its deletion is durable, and a read in between knows which group to wait for.
  */
 import { Kind } from '../counter/key.ts';
 import { type Policy, PolicyTable } from '../counter/policy.ts';
@@ -15,11 +15,11 @@ import type { Memory } from './memory.ts';
 import { Meta, Slab } from './slab.ts';
 import { Table } from './table.ts';
 
-/** The order of no group: nothing to wait for. */
+/** The order for "no group": nothing to wait for. */
 export const NO_GROUP = -1;
-/** More than what is added in one turn of the event loop takes. */
+/** More than the additions of one turn of the event loop take. */
 const SPARED_BYTES = 16 * 1024 * 1024;
-/** Names; they take far less than what is spared. */
+/** In names; they take far less than the spared memory. */
 const SUMMED_EVERY = 4_096;
 
 export class Records {
@@ -129,7 +129,7 @@ export class Records {
     return record;
   }
 
-  /** The counter is gone; the record stays until the journal knows (`leave`). */
+  /** Deletes the counter; the record stays until the journal has the deletion (`leave`). */
   markDeleted(ref: number): void {
     this.#clear(ref);
     this.#setFlag(ref, Meta.deleted, true);
@@ -151,7 +151,7 @@ export class Records {
     this.#setFlag(ref, Meta.deadline, false);
   }
 
-  /** The deadline that a counter has from its policy when it begins anew, or none. */
+  /** The deadline that the policy gives a new counter, if any. */
   renewDeadline(ref: number, nowMs: number): void {
     this.clearDeadline(ref);
     const hasPolicy = !this.#policies.isEmpty && this.kind(ref) === Kind.counter;
@@ -165,9 +165,9 @@ export class Records {
     return this.#policies.find(this.slab.bytes[Slab.piece(ref)], start, start + (this.meta(ref) & Meta.nameLengthMask));
   }
 
-  /** Whether no add can be refused but for an overflow or a failing disk. */
+  /** Whether an add can be refused only for an overflow or a failing disk. */
   get areUnbounded(): boolean {
-    // Asked before every embedded add: what there is is summed only after some names have come.
+    // Called before every embedded add, so the memory is summed only after some names were added.
     if (this.table.changes >= this.#summedAgainAt) {
       this.#summedAgainAt = this.table.changes + SUMMED_EVERY;
       this.#hasRoom = this.memory.hasRoom(SPARED_BYTES);
@@ -180,7 +180,7 @@ export class Records {
     return this.#policies.isEmpty ? undefined : this.#policies.find(key, start, start + nameLength);
   }
 
-  /** Puts a record back to an earlier state, which its group then tells. */
+  /** Restores an earlier state of a record, which its group then states. */
   putBack(before: {
     readonly ref: number;
     readonly low: number;
@@ -206,14 +206,17 @@ export class Records {
     return this.slab.isRecord(ref) && (this.meta(ref) & Meta.deleted) !== 0;
   }
 
-  /** The record leaves the table if its counter is gone, durably: if no group that is not durable has touched it. */
+  /** Removes the record from the table if its counter is durably deleted: no pending group has touched it. */
   leave(ref: number): void {
     if (!this.isDeleted(ref) || this.touchedBy(ref) !== NO_GROUP) return;
     this.#absent--;
     this.table.remove(ref);
   }
 
-  /** The record leaves the table at once: recovery knows that its deletion is durable, or that another one took its place. */
+  /**
+   * Removes the record from the table at once: in recovery, when its deletion is durable or another record has replaced
+   * it.
+   */
   forget(ref: number): void {
     this.clearDeadline(ref);
     this.table.remove(ref);
@@ -244,8 +247,8 @@ export class Records {
   }
 
   /**
-   * The flags of a record that was stored with those of another process.
-   * @returns whether it had a deadline, which is to be set
+   * Recomputes the flags of a record that was stored with those of another process.
+   * @returns whether it had a deadline, which must still be set
    */
   renew(ref: number, meta: number): boolean {
     this.slab.lanes[Slab.piece(ref)][Slab.lane(ref) + 3] =

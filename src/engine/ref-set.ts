@@ -1,4 +1,4 @@
-/** A set of records: a bit for each number, in pages that are made when they are needed. It takes in millions within a turn. */
+/** A set of records: a bit for each number, in pages that are created on demand. It can add millions within a turn. */
 const PAGE_LOG2 = 16;
 const PAGE_MASK = (1 << PAGE_LOG2) - 1;
 

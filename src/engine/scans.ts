@@ -1,4 +1,7 @@
-/** Listing beside running traffic: each page in a turn that has room for it, shown when what it shows is durable. */
+/**
+ * Listing beside running traffic: each page is read in a turn with room for it, and returned when its content is
+ * durable.
+ */
 import { CountingError } from '../counter/errors.ts';
 import type { ScanPage, ScanRequest } from '../counter/service.ts';
 import type { Clock } from '../host/host.ts';

@@ -1,5 +1,5 @@
 /**
- * Where records lie: pieces of 32 MiB, cut into blocks of whole 16-byte units. A record is four lanes and its
+ * The memory of records: pieces of 32 MiB, divided into blocks of whole 16-byte units. A record is four lanes and its
  * key, in one block, so that reading a counter with a short name misses the cache once:
  *
  *     lane 0  value, low            lane 2  last update, Unix seconds
@@ -7,8 +7,8 @@
  *     then the key's bytes (name, then the suffix that the kind asks for), padded to a unit
  *
  * Invariants:
- * - A block never moves, and its length never changes: where a block began, one always begins. So a record's
- *   number (`ref`, the unit that it begins at) is stable, and a walk can resume wherever it once stopped.
+ * - A block never moves, and its length never changes: a block always begins where one began. So a record's number
+ *   (`ref`, the unit that it begins at) is stable, and a walk can resume wherever it once stopped.
  * - A block whose name length is 0 is free: lane 0 holds its units, lane 1 the next free block of that size.
  * - Blocks lie back to back from unit 4 of the first piece, a whole cache line, to the frontier; no block crosses a
  *   piece's end.
@@ -27,16 +27,16 @@ const UNIT_MASK = PIECE_UNITS - 1;
 const UNIT_BYTES = Block.unitBytes;
 const UNIT_WORDS = Block.unitWords;
 const PIECES_MAX = 2 ** 31 / PIECE_UNITS;
-/** Blocks that a walk looks at in one turn of the event loop, about a millisecond: behind many deletions most are free. */
+/** Blocks that a walk visits in one turn of the event loop, about a millisecond: after many deletions most are free. */
 export const WALK_BLOCKS_MAX = 20_000;
-/** Where a walk begins. Unit 0 denotes no record; where blocks of two units begin, no cache line is straddled. */
+/** Where a walk begins. Unit 0 denotes no record; blocks of two units from here on do not straddle cache lines. */
 export const FIRST_UNIT = 4;
 const BLOCK_UNITS_MAX = 1 + Math.ceil((NAME_BYTES_MAX + Math.max(...SUFFIX_BYTES)) / UNIT_BYTES);
 
 /** The key begins with this lane of a record. */
 export const KEY_LANE = 4;
 
-/** What a snapshot holds, too, lies where its format says. */
+/** Fields that are also in snapshots are placed as that format defines. */
 export const Meta = {
   nameLengthMask: Block.nameLengthMask,
   kindShift: Block.kindShift,
@@ -47,7 +47,7 @@ export const Meta = {
   deadline: Block.deadline,
   /** A policy with bounds covers the name. */
   bounded: 1 << 13,
-  /** A policy lets reads see what is not yet durable. */
+  /** A policy lets reads see values that are not durable yet. */
   dirtyReads: 1 << 14,
   placeShift: 16,
   withoutPlace: 0xffff,
@@ -58,7 +58,7 @@ export class Slab {
   readonly lanes: Int32Array[] = [];
   readonly bytes: Uint8Array[] = [];
   readonly views: DataView[] = [];
-  /** The unit behind the last block. */
+  /** The unit after the last block. */
   #frontier = FIRST_UNIT;
   /** Per length in units: the first free block. */
   readonly #free = new Int32Array(BLOCK_UNITS_MAX + 1);
@@ -92,7 +92,7 @@ export class Slab {
     return this.#freeUnits;
   }
 
-  /** Where the piece that a block lies in ends, or the last of its blocks if that is before. */
+  /** The end of a block's piece, or of its last block if that is earlier. */
   endOfPiece(position: number): number {
     return Math.min((Slab.piece(position) + 1) * PIECE_UNITS, this.#frontier);
   }
@@ -102,7 +102,7 @@ export class Slab {
     return this.#frontier * UNIT_BYTES;
   }
 
-  /** Stores a new record with value 0. @returns its ref, or 0 when the address space is used up. */
+  /** Stores a new record with value 0. @returns its ref, or 0 if the address space is used up. */
   insert(kind: number, nameLength: number, key: DataView, start: number): number {
     const keyLength = nameLength + SUFFIX_BYTES[kind];
     const ref = this.#allocate(unitsFor(keyLength));
@@ -146,8 +146,8 @@ export class Slab {
   }
 
   /**
-   * Stores a stretch of blocks as they are, behind all others. Whoever does has to free those that are not records.
-   * @returns where the stretch begins, or 0 when the address space is used up.
+   * Appends a stretch of blocks as they are. The caller must free those that are not records.
+   * @returns where the stretch begins, or 0 if the address space is used up.
    */
   append(words: Int32Array, from: number, to: number): number {
     const ref = this.#extend((to - from) >>> 2);
@@ -173,7 +173,7 @@ export class Slab {
     return (this.lanes[Slab.piece(position)][Slab.lane(position) + 3] & Meta.nameLengthMask) !== 0;
   }
 
-  /** The position behind a block: of the next one, or the frontier. */
+  /** The position after a block: of the next one, or the frontier. */
   behind(position: number): number {
     const lanes = this.lanes[Slab.piece(position)];
     const at = Slab.lane(position);
@@ -195,7 +195,7 @@ export class Slab {
     return this.#extend(units);
   }
 
-  /** So many units behind the frontier, in one piece. */
+  /** Takes this many units after the frontier, in one piece. */
   #extend(units: number): number {
     const piecesEnd = this.lanes.length * PIECE_UNITS;
     if (this.#frontier + units > piecesEnd) {

@@ -1,12 +1,12 @@
 /**
- * The records of a snapshot on their way into an empty table: straight into the slab, one behind the other, and into
- * the index by parts of it. Entry by entry each would wait for a line of the index that lies anywhere in memory;
- * so they are gathered by the top bits of their hashes, and a part's lines stay in the cache while its records come.
+ * Loads the records of a snapshot into an empty table: directly into the slab, one after another, and into the index
+ * part by part. One by one, each would wait for an index line anywhere in memory. So they are gathered by the top bits
+ * of their hashes, and a part's lines stay in the cache while its records are added.
  *
  * Invariants:
- * - Nothing looks for a record before `finish`.
+ * - No record is looked up before `finish`.
  * - Records of one key have one hash, so they come into the index in the order in which they were read: a snapshot,
- *   which is written beside running traffic, may hold a key twice, and the last one counts.
+ *   which is written beside running traffic, may hold a key twice, and the last one is valid.
  */
 import { Block, type Blocks } from '../journal/entries/blocks.ts';
 import type { IndexLeaf } from '../journal/entries/index-leaf.ts';
@@ -19,8 +19,8 @@ import { FIRST_UNIT, Meta } from './slab.ts';
 const PARTS_LOG2 = 9;
 const PARTS = 1 << PARTS_LOG2;
 /**
- * Records that are gathered for a part: 32 MiB for all of them. No power of two: the parts, which are filled at the same
- * pace, would otherwise contend for the same few places of the machine's caches.
+ * Records that are gathered for a part: 32 MiB for all of them. Not a power of two: the parts, which are filled at the
+ * same pace, would otherwise compete for the same few cache sets.
  */
 const GATHERED_MAX = 8200;
 
@@ -30,9 +30,9 @@ export class SnapshotLoad {
   readonly #gathered = new Int32Array(PARTS * GATHERED_MAX * 2);
   readonly #counts = new Int32Array(PARTS);
   #last = 0;
-  /** Records that are still to come, about; 0 when there is room for them. */
+  /** The approximate number of further records; 0 once there is room for them. */
   #expected: number;
-  /** The index is restored, so records come into the slab alone. */
+  /** The index is restored from the snapshot, so records are added only to the slab. */
   #isIndexed = false;
   /** How many did. */
   #placed = 0;
@@ -46,7 +46,7 @@ export class SnapshotLoad {
     this.#expected = count;
   }
 
-  /** What follows is a copy of a table, with its index or without. */
+  /** A copy of a table follows, with or without its index. */
   table({ records, indexDepth, hashKey }: TableHead): void {
     const { slab, table } = this.#records;
     this.#expected = records;
@@ -83,7 +83,7 @@ export class SnapshotLoad {
     }
   }
 
-  /** The stretch as it is, and then what has to be known of each of its blocks. */
+  /** Adds the stretch as it is, and then registers each of its blocks. */
   blocks({ words, view, from, to, at, count }: Blocks): void {
     const { slab, table } = this.#records;
     this.#reserve();
@@ -112,8 +112,8 @@ export class SnapshotLoad {
   }
 
   /**
-   * @returns false when it is not the deadline of the record whose turn it is, the last one or of the last stretch: then the
-   * table must be whole before it is set.
+   * @returns false if it is not the deadline of the last record or of the next record of the last stretch: then the
+   *   table must be complete before it is set.
    */
   deadline(unixMs: number, kind: number, nameLength: number, key: DataView, start: number): boolean {
     const ref = this.#last;
@@ -123,17 +123,17 @@ export class SnapshotLoad {
     return true;
   }
 
-  /** Everything has come; nothing else may. */
+  /** Everything has been added; nothing may follow. */
   finish(): void {
     const { table } = this.#records;
-    // A snapshot that was found damaged on the way ends early, and another one comes on top.
+    // A snapshot found to be damaged ends early, and another one is loaded on top.
     if (this.#isIndexed && !(table.index.isRestored && table.count === this.#placed)) table.indexAnew();
     for (let part = 0; part < PARTS; part++) this.#index(part);
-    // Given back now: until the collector came round it would count as the table's.
+    // Released now: until the next garbage collection it would count as the table's memory.
     this.#gathered.buffer.transfer(0);
   }
 
-  /** When the first record comes: a copy of the table says how many there are. */
+  /** Called with the first record: a copy of the table states how many there are. */
   #reserve(): void {
     if (this.#expected > 0 && !this.#isIndexed) this.#records.table.reserve(this.#expected);
     this.#expected = 0;

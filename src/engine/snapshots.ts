@@ -1,7 +1,7 @@
 /**
- * When a snapshot is written: on request, when the journal has grown enough, and at a stop for the next start's sake.
- * There is one at a time. Its values may show any group up to its end, so it is installed only when the journal is durable
- * through that end, and never after a failure: sequence numbers are then given anew.
+ * When a snapshot is written: on request, when the journal has grown enough, and at a stop for a fast next start. Only
+ * one is written at a time. Its values may reflect any group up to its end, so it is installed only when the journal is
+ * durable through that end, and never after a failure: sequence numbers are then given anew.
  */
 import { CountingError } from '../counter/errors.ts';
 import type { SnapshotSummary } from '../counter/service.ts';
@@ -11,7 +11,10 @@ import type { Journal } from '../journal/journal.ts';
 import type { Committer } from './committer.ts';
 import type { SnapshotParts } from './encoding.ts';
 
-/** A stop writes a snapshot when the journal is longer than this part of what is due anyway, and of the last one: replaying less costs less. */
+/**
+ * A stop writes a snapshot if the journal is longer than this part of the regular threshold, and of the last snapshot;
+ * replaying less is cheaper.
+ */
 const CLOSE_JOURNAL_PART = 1 / 32;
 
 export interface SnapshotsOptions {
@@ -26,7 +29,7 @@ export interface SnapshotsOptions {
   readonly flush: () => Promise<void>;
   /** Whether one may begin by itself. */
   readonly mayRun: () => boolean;
-  /** One that nobody asked for could not be written. */
+  /** An automatic snapshot could not be written. */
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -43,7 +46,7 @@ export class Snapshots {
     return this.#underWay;
   }
 
-  /** Writes one, or waits for the one under way. @throws CountingError unavailable when the disk does not take it */
+  /** Writes one, or waits for the running one. @throws CountingError unavailable if the disk cannot take it */
   write(isLast: boolean): Promise<SnapshotSummary> {
     this.#underWay ??= this.#write(isLast).finally(() => {
       this.#underWay = undefined;
@@ -51,7 +54,7 @@ export class Snapshots {
     return this.#underWay;
   }
 
-  /** Begins one if it is due. */
+  /** Starts one if the threshold is reached. */
   whenDue(): void {
     const { journal, grownBytes, mayRun, onFailure } = this.#options;
     const dueBytes = this.#failedAtBytes + Math.max(grownBytes, journal.snapshotBytes / 2);
@@ -62,21 +65,21 @@ export class Snapshots {
       },
       (error: unknown) => {
         if (!(error instanceof CountingError)) throw error;
-        // Not again before as much has been written once more.
+        // Not again before the journal has grown by as much again.
         this.#failedAtBytes = journal.bytesSinceSnapshot;
         onFailure(error.cause ?? error);
       },
     );
   }
 
-  /** Whether one more before the end spares the next start much of the journal. */
+  /** Whether one more before the stop saves the next start much replay. */
   get isWorthwhile(): boolean {
     const { journal, committer, grownBytes } = this.#options;
     const worthwhileBytes = Math.max(grownBytes, journal.snapshotBytes) * CLOSE_JOURNAL_PART;
     return journal.bytesSinceSnapshot >= worthwhileBytes && !committer.isFailing;
   }
 
-  /** Waits for one, until then at most; that it cannot be written keeps nothing from closing. */
+  /** Waits for one, up to the deadline; a failure does not prevent closing. */
   async takesUntil(endMs: number, snapshot: Promise<SnapshotSummary>): Promise<void> {
     const { clock, onFailure } = this.#options;
     await new Promise<void>((resolve) => {
@@ -99,7 +102,7 @@ export class Snapshots {
     const parts = this.#options.parts(isLast);
     const durableThrough = async (): Promise<void> => {
       await flush().catch((cause: unknown) => {
-        // What is unknown is the fate of a group; the snapshot is not installed.
+        // The outcome of a group is unknown; the snapshot is not installed.
         throw new CountingError('unavailable', undefined, { cause });
       });
       if (committer.failures !== failures) throw new CountingError('unavailable');

@@ -1,11 +1,11 @@
 /**
- * What happens to a chunk when its turn has come: keys first, then its commands in order, all into one group.
+ * Applies a chunk when its turn comes: keys first, then its commands in order, all into one group.
  *
- * A chunk at a time, not a command at a time: with a million random names nearly all time goes into waiting for memory.
+ * A chunk at a time, not a command at a time: with a million random names nearly all time is spent waiting for memory.
  * So the names of a strip of commands are looked up together, step by step (`Commands.findMany`, `Table.candidates`):
- * hash all names, touch all index lines, look into them, touch all records, then compare keys. Each step does so
- * little between two memory accesses that the processor has many of them under way at once. Then the strip's commands
- * are applied one by one, to records that are in the cache.
+ * hash all names, touch all index lines, look into them, touch all records, then compare keys. Each step does so little
+ * between two memory accesses that the processor has many of them in flight at once. Then the strip's commands are
+ * applied one by one, to records that are in the cache.
  */
 import { type Chunk, Flag, type IdempotencyKey, type Op } from '../counter/chunk.ts';
 import { BOUND_REFUSALS, DONE, ERRORS, KEY_TIME_REFUSALS } from '../counter/errors.ts';
@@ -18,10 +18,10 @@ import { packOutcomes, unpackOutcomes } from './outcomes.ts';
 import type { Records } from './records.ts';
 import { Undo } from './undo.ts';
 
-/** Answers that a retry gets again: what was decided on the counter's state, not on the server's. */
+/** Answers that a retry gets again: those decided by the counter's state, not the server's. */
 const REPEATED: ReadonlySet<number> = new Set([DONE, ...BOUND_REFUSALS, ERRORS.atomic_refused.id]);
 
-/** Refusals that say nothing about the update: it may be taken a moment later, or without its id. */
+/** Refusals that do not depend on the update: it may be accepted a moment later, or without its id. */
 const PASSING: ReadonlySet<number> = new Set([
   ERRORS.unavailable.id,
   ERRORS.idempotency_full.id,
@@ -29,7 +29,10 @@ const PASSING: ReadonlySet<number> = new Set([
   ERRORS.too_many_counters.id,
 ]);
 
-/** Records are found for so many commands at a time: what that touches is still in the first-level cache when they are applied. */
+/**
+ * Records are found for this many commands at a time: their data is still in the first-level cache when they are
+ * applied.
+ */
 const STRIP_COMMANDS = 128;
 const NO_OUTCOMES = new Uint8Array(0);
 
@@ -88,7 +91,7 @@ export class Submission {
       if (undo !== undefined && refs[i] === 0) undo.created(this.#commands.find(chunk, i, hashes));
       if (id !== undefined) this.#keep(id, chunk, i, i + 1, nowMs, added);
     }
-    // An import's chunk is remembered for good, so what could be applied later must not be left out of it now.
+    // An import's chunk is remembered for good, so an entry that could be applied later must not be left out now.
     if (isImport) chunk.refusal = findCode(chunk, (code) => PASSING.has(code));
     const isRefused = chunk.refusal !== DONE || (chunk.atomic && findCode(chunk, (code) => code !== DONE) !== DONE);
     if (undo !== undefined && isRefused) {
@@ -103,7 +106,7 @@ export class Submission {
     if (chunk.key !== undefined) this.#keep(chunk.key, chunk, 0, chunk.count, nowMs, added);
   }
 
-  /** While the journal is being replaced: reads of what is durable, nothing else. Fills the outcome otherwise. */
+  /** While the journal is being replaced, only reads of durable records are allowed. Fills the outcome otherwise. */
   #mayApplyWhileFailing(chunk: Chunk, i: number, ref: number): boolean {
     if (isRead(chunk.op[i] as Op) && !this.#committer.isUntold(ref)) return true;
     chunk.code[i] = ERRORS.unavailable.id;
@@ -129,7 +132,7 @@ export class Submission {
     return true;
   }
 
-  /** Whether content of an import's chunk, or other content after the same beginning, was taken before. */
+  /** Whether content of an import's chunk, or other content after the same beginning, was accepted before. */
   #overlaps(chunk: Chunk, { after, places }: IdempotencyKey): boolean {
     if (places === undefined) return false;
     const place = places.findLast((id) => this.#importedThrough(id) !== undefined);
@@ -142,7 +145,7 @@ export class Submission {
     return true;
   }
 
-  /** The record that says that the content through this id was taken: as a chunk's end, or inside of one. */
+  /** The record that states that the content through this id was accepted: as a chunk's end, or inside of one. */
   #importedThrough(id: string): StoredRecord | undefined {
     return this.#findImport(id) ?? this.#findImport(inside(id));
   }
@@ -174,12 +177,12 @@ export class Submission {
     return record.unsettled ? ERRORS.idempotency_unsettled.id : DONE;
   }
 
-  /** Makes the record of a key, to commit with the gathering group, if the outcome is one to be repeated. */
+  /** Creates the record of a key, to commit with the gathering group, if the outcome must be repeated to retries. */
   #keep(key: IdempotencyKey, chunk: Chunk, from: number, to: number, nowMs: number, added: StoredRecord[]): void {
-    // While the journal is being replaced nothing is applied, and nothing may gather.
+    // While the journal is being replaced, nothing is applied and nothing may be gathered.
     if (this.#committer.isFailing) return;
     let changed = false;
-    // One outcome that depends on a counter's state, and all are kept: a retry must not find another state.
+    // If one outcome depends on a counter's state, all are kept: a retry must not meet another state.
     let repeated = from === to;
     for (let i = from; i < to; i++) {
       changed ||= chunk.code[i] === DONE && (chunk.flags[i] & (Flag.changed | Flag.replayed)) === Flag.changed;
@@ -188,7 +191,7 @@ export class Submission {
     if (!changed && (!repeated || key.scope === 'import')) return;
     const outcomes = key.scope === 'import' ? NO_OUTCOMES : packOutcomes(chunk, from, to);
     this.#record(key, nowMs, outcomes, added);
-    // More content follows these places: what ends there later, or goes on otherwise, is known by that.
+    // More content follows these places: this reveals later content that ends there or continues differently.
     const { after, places = [] } = key;
     const inner = places.slice(0, Math.max(0, places.indexOf(key.key)));
     for (const place of after === undefined ? inner : [after, ...inner]) {
@@ -206,7 +209,7 @@ export class Submission {
     this.#dependsOnNewest = true;
   }
 
-  /** Takes back the records that this turn has added. */
+  /** Removes the records that this turn has added. */
   #forget(added: StoredRecord[]): void {
     const group = this.#committer.gathering;
     group.records.length -= added.length;
@@ -217,12 +220,12 @@ export class Submission {
   }
 }
 
-/** The import id that says: the content through `id` was taken, and more after it. */
+/** The import id that states that the content through `id` was accepted, and more after it. */
 function inside(id: string): string {
   return `>${id}`;
 }
 
-/** The first code of the chunk that is wanted, or `DONE`. */
+/** The first matching code of the chunk, or `DONE`. */
 function findCode(chunk: Chunk, isWanted: (code: number) => boolean): number {
   for (let i = 0; i < chunk.count; i++) if (isWanted(chunk.code[i])) return chunk.code[i];
   return DONE;

@@ -1,18 +1,18 @@
-/** Deletes counters whose time has come: a few at a time, so that nobody waits for it. */
+/** Deletes expired counters: a few at a time, so that requests do not wait for it. */
 import type { Clock, Timer } from '../host/host.ts';
 import type { Committer } from './committer.ts';
 import type { Records } from './records.ts';
 
 const INTERVAL_MS = 50;
 const RECORDS_MAX = 5_000;
-/** That hold a deadline, or none: looking at one costs next to nothing. */
+/** Places to check, with or without a deadline: checking one costs almost nothing. */
 const PLACES_MAX = 20_000;
 
 export class Sweep {
   readonly #records: Records;
   readonly #committer: Committer;
   readonly #clock: Clock;
-  /** Whether nothing more important is to be done. */
+  /** Whether there is no more important work. */
   readonly #mayRun: () => boolean;
   #timer: Timer | undefined;
 

@@ -1,6 +1,6 @@
 /**
- * The table: every record of one replica, found by key or walked in record order. It knows where bytes lie, not
- * what they mean: existence, deadlines and durability are the engine's.
+ * The table: every record of one replica, found by key or walked in record order. It knows the layout of the bytes, not
+ * their meaning: existence, deadlines and durability belong to the engine.
  */
 import { SUFFIX_BYTES } from '../counter/key.ts';
 import { assert } from '../std/assert.ts';
@@ -12,11 +12,11 @@ export class Table {
   readonly slab = new Slab();
   index = this.#newIndex();
   #hash: NameHash;
-  /** Of the hashes that the index was made with. */
+  /** The key of the index's hashes. */
   hashKey: Uint8Array;
-  /** Grows whenever a record comes or goes. */
+  /** Incremented whenever a record is added or removed. */
   changes = 0;
-  /** What touching read: kept where anyone could read it, so that touching is not optimised away. */
+  /** The result of touching, kept in a public field so that touching is not optimised away. */
   touched = 0;
 
   /** @param hashKey 8 secret random bytes. */
@@ -25,7 +25,7 @@ export class Table {
     this.#hash = new NameHash(hashKey);
   }
 
-  /** Records, deleted ones that still wait for the journal included. */
+  /** The number of records, including deleted ones that still wait for the journal. */
   get count(): number {
     return this.index.count;
   }
@@ -68,9 +68,9 @@ export class Table {
   }
 
   /**
-   * The records of many keys at once: for each hash the first record with it, or 0, most often the one that is
-   * looked for. Step by step, and first of all touching what the next step will read: between two touches lie so
-   * few instructions that the processor has many cache misses under way at a time instead of one.
+   * The records of many keys at once: for each hash the first record with it, or 0; usually the right one. Each step
+   * first touches everything that the next step will read. Only a few instructions lie between two touches, so the
+   * processor has many cache misses in flight instead of one.
    */
   candidates(hashes: Int32Array, from: number, to: number, refs: Int32Array): void {
     this.index.firstRefs(hashes, from, to, refs);
@@ -80,7 +80,7 @@ export class Table {
     this.touched = touched;
   }
 
-  /** Adds a record with value 0 for a key that has none; 0 when the address space is used up. */
+  /** Adds a record with value 0 for a key that has none; 0 if the address space is used up. */
   insert(hash: number, kind: number, nameLength: number, key: DataView, start: number): number {
     const ref = this.slab.insert(kind, nameLength, key, start);
     this.changes++;
@@ -88,26 +88,26 @@ export class Table {
     return ref;
   }
 
-  /** Of an empty table, whose index is about to be restored. */
+  /** For an empty table whose index is about to be restored. */
   adoptHashKey(hashKey: Uint8Array): void {
     assert(this.count === 0, 'no record was hashed with another key');
     this.hashKey = hashKey;
     this.#hash = new NameHash(hashKey);
   }
 
-  /** Makes room in an empty table's index for about so many records. */
+  /** Makes room in an empty table's index for about this many records. */
   reserve(count: number): void {
     this.index.reserve(count);
   }
 
-  /** Brings what `adopt` of a record with this hash reads into the cache. */
+  /** Prefetches what `adopt` of a record with this hash reads. */
   touch(hash: number): void {
     this.index.touch(hash);
   }
 
   /**
-   * Puts a record into the index that was stored in the slab alone.
-   * @returns the record with the same key that was in the index before, and now has to be removed, or 0
+   * Adds a record to the index that so far was only in the slab.
+   * @returns the record with the same key that was in the index before and must now be removed, or 0
    */
   adopt(hash: number, ref: number): number {
     if (this.index.insertAlone(hash, ref)) return 0;
@@ -123,7 +123,7 @@ export class Table {
     return older;
   }
 
-  /** Makes the index of all records in the slab. */
+  /** Builds the index of all records in the slab. */
   indexAnew(): void {
     this.index = this.#newIndex();
     for (let at = FIRST_UNIT; at < this.slab.frontier; at = this.slab.behind(at)) {

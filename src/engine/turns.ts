@@ -1,21 +1,21 @@
 /**
- * How much is done in one turn of the event loop, so that nobody waits long for what others ask for at once: what is beyond it
- * waits for the next turn. A step is the cheapest command, some 0.1 us.
+ * Limits the work in one turn of the event loop, so that no request waits long for the work of others: the rest waits
+ * for the next turn. A step is the cheapest command, some 0.1 us.
  *
- * Invariant: while less than half of a turn is left, the next one is on its way.
+ * Invariant: while less than half of a turn is left, the next one is scheduled.
  */
 import type { Clock } from '../host/host.ts';
 
-/** With the largest single piece of work on top of half of it a turn stays below 50 ms. */
+/** A turn stays below 50 ms even if the largest single piece of work starts at its half. */
 export const TURN_STEPS = 60_000;
-/** A command that is more than a plain add, or makes a counter. */
+/** A command that is more than a plain add, or creates a counter. */
 export const SLOW_STEPS = 8;
 /** An idempotency key that is remembered. */
 const KEY_STEPS = 24;
 
 export class Turns {
   readonly #clock: Clock;
-  /** Called when a turn begins that follows a full one. */
+  /** Called when a turn after a full one begins. */
   readonly #begun: () => void;
   readonly #waiting: (() => number)[] = [];
   #left = TURN_STEPS;
@@ -26,22 +26,25 @@ export class Turns {
     this.#begun = begun;
   }
 
-  /** Whether work of up to so many steps may begin in this turn. */
+  /** Whether work of up to this many steps may begin in this turn. */
   takes(steps: number): boolean {
     return this.#left >= Math.min(steps, TURN_STEPS / 2);
   }
 
-  /** The same for so many commands of any sort. */
+  /** The same for this many commands of any kind. */
   takesCommands(count: number): boolean {
     return this.takes(count * (1 + SLOW_STEPS));
   }
 
-  /** So many commands have been applied, of which some were no plain adds, and so many keys are remembered for them. */
+  /**
+   * Records that this many commands were applied, how many were not plain adds, and how many keys are remembered for
+   * them.
+   */
   spendCommands(count: number, slow: number, keys: number): void {
     this.spend(count + slow * SLOW_STEPS + keys * KEY_STEPS);
   }
 
-  /** So many have been done. */
+  /** Records that this many steps were done. */
   spend(steps: number): void {
     this.#left -= steps;
     if (this.#left >= TURN_STEPS / 2 || this.#isNextComing) return;
@@ -49,13 +52,15 @@ export class Turns {
     this.#clock.soon(() => this.#begin());
   }
 
-  /** Does a piece of work, now or in a later turn; in order. @param work never throws; it returns the steps that it took. */
+  /**
+   * Runs a piece of work now or in a later turn, in order. @param work never throws; it returns the steps that it took.
+   */
   run(work: () => number): void {
     if (this.#waiting.length === 0 && this.takes(1)) this.spend(work());
     else this.#waiting.push(work);
   }
 
-  /** Resolves in a turn that has room, and takes so many steps of it; in order. */
+  /** Resolves in a turn with room, and takes this many steps of it; in order. */
   next(steps: number): Promise<void> {
     return new Promise((resolve) => {
       this.run(() => {
@@ -68,7 +73,7 @@ export class Turns {
   #begin(): void {
     this.#isNextComing = false;
     this.#left = TURN_STEPS;
-    // One of these first, and then chunks: neither holds the other up, however many there are.
+    // One of these first, then chunks: neither blocks the other, no matter how many there are.
     this.#runWaiting(1);
     this.#begun();
     this.#runWaiting(this.#waiting.length);

@@ -1,6 +1,6 @@
 /**
- * All or nothing: what an atomic chunk changes is remembered as it was before, and put back when a later command
- * of the chunk is refused. Nobody has seen anything in between: a chunk is applied in one turn, and its group is
+ * All or nothing: the previous states of records that an atomic chunk changes are kept, and restored if a later command
+ * of the chunk is refused. The intermediate state is never visible: a chunk is applied in one turn, and its group is
  * not sealed before.
  */
 import type { Records } from './records.ts';
@@ -17,7 +17,7 @@ interface Before {
 
 export class Undo {
   readonly #records: Records;
-  /** Oldest first; of a record that is changed again there are several. */
+  /** Oldest first; a record that is changed again has several entries. */
   readonly #before: Before[] = [];
 
   constructor(records: Records) {
