@@ -1,7 +1,7 @@
 /**
- * From a key's hash to its record: extendible hashing (Fagin et al. 1979). A directory, addressed by the top
- * bits of the hash, points to leaves of 256 lines; the low bits choose the line. A full leaf is split in two,
- * which touches its records and nothing else: the index grows piecewise, without a stall at any size.
+ * Finds a record by its key's hash: extendible hashing (Fagin et al. 1979). A directory, addressed by the top bits of
+ * the hash, points to leaves of 256 lines; the low bits choose the line. A full leaf is split in two, which touches
+ * only its records: the index grows piecewise, without a stall at any size.
  *
  * A line is one cache line, so that a look-up misses the cache once, and holds no hashes but tags:
  *
@@ -10,8 +10,8 @@
  *     word 15         how many records found no place here and went on to a line behind
  *
  * Invariants:
- * - A record has exactly one place: in the line that its hash chooses (its home) or, where those from there on were
- *   full when it came, in the next of the same leaf. Each line that it went past counts it.
+ * - A record has exactly one place: in the line that its hash chooses (its home) or, if that was full, in the next free
+ *   line of the same leaf. Each line that it passed counts it.
  * - All directory entries with the same top `depth` bits of a leaf point to it.
  * - A look-up may find a record of another hash with the same tag: the caller compares keys.
  */
@@ -28,9 +28,9 @@ const LINES_LOG2 = 8;
 const LINES = 1 << LINES_LOG2;
 const LINE_MASK = LINES - 1;
 const LEAF_WORDS = LINES * LINE_WORDS;
-/** 85 %: beyond it too many records lie outside of their home. */
+/** 85 %: beyond it too many records are outside of their home. */
 const LEAF_USED_MAX = Math.floor(LINES * PLACES * 0.85);
-/** What a presized leaf is filled to on average; few of them then hold so many more that they are split. */
+/** The average fill of a presized leaf; few then exceed it enough to be split. */
 const LEAF_USED_PLANNED = Math.floor(LEAF_USED_MAX * 0.96);
 /** Leaves per allocation: 32 MiB. */
 const PIECE_LEAVES_LOG2 = 11;
@@ -41,7 +41,7 @@ const DEPTH_MAX = 32 - LINES_LOG2;
 const EACH_BYTE = 0x01010101;
 const LOW_BITS = 0x7f7f7f7f;
 
-/** Computes the hashes of the records `refs[0, count)`, which a split needs. */
+/** Computes the hashes of the records `refs[0, count)` for a split. */
 export type HashesOf = (refs: Int32Array, count: number, hashes: Int32Array) => void;
 
 export class NameIndex {
@@ -78,7 +78,7 @@ export class NameIndex {
     return this.#directory.byteLength + this.#leafDepth.length * (LEAF_WORDS * 4 + 16);
   }
 
-  /** Makes room in an empty index for about so many records, which then come without a split. */
+  /** Makes room in an empty index for about this many records, which are then added without a split. */
   reserve(count: number): void {
     assert(this.#count === 0, 'only an empty index is presized');
     while (this.#depth < DEPTH_MAX && 2 ** this.#depth * LEAF_USED_PLANNED < count) this.#doubleDirectory();
@@ -131,8 +131,8 @@ export class NameIndex {
   }
 
   /**
-   * The first place where a record with this hash may be, as an opaque position; -1 for none. The caller
-   * compares the record's key and goes on with `next`.
+   * The first place where a record with this hash may be, as an opaque position; -1 for none. The caller compares the
+   * record's key and continues with `next`.
    */
   first(hash: number): number {
     return this.#probe(this.#directory[hash >>> this.#shift], hash & LINE_MASK, 0, hash);
@@ -146,8 +146,8 @@ export class NameIndex {
   }
 
   /**
-   * For each hash the record at the first place, or 0 for none: most often the one that is looked for. First touches
-   * all lines, then looks into them.
+   * For each hash the record at the first place, or 0 for none: usually the right one. First touches all lines, then
+   * looks into them.
    */
   firstRefs(hashes: Int32Array, from: number, to: number, refs: Int32Array): void {
     for (let i = from; i < to; i++) this.touch(hashes[i]);
@@ -171,14 +171,14 @@ export class NameIndex {
     return 0;
   }
 
-  /** The next place behind `position` where a record with this hash may be, or -1. */
+  /** The next place after `position` where a record with this hash may be, or -1. */
   next(position: number, hash: number): number {
     const leaf = position >>> (LINES_LOG2 + LINE_WORDS_LOG2);
     const seen = placesThrough(position & (LINE_WORDS - 1));
     return this.#probe(leaf, (position >>> LINE_WORDS_LOG2) & LINE_MASK, seen, hash);
   }
 
-  /** The record at a position that `first` or `next` gave. */
+  /** The record at a position that `first` or `next` returned. */
   ref(position: number): number {
     const leaf = position >>> (LINES_LOG2 + LINE_WORDS_LOG2);
     const base = (leaf & (PIECE_LEAVES - 1)) * LEAF_WORDS;
@@ -198,8 +198,8 @@ export class NameIndex {
   }
 
   /**
-   * Adds a record if its home is all that has to be looked at, and holds no record that the look-up of its hash would
-   * meet. Nearly all of many new records in an index that was presized.
+   * Adds a record if only its home has to be examined, and no record there would match its hash's look-up. True for
+   * nearly all new records in a presized index.
    * @returns whether it was added
    */
   insertAlone(hash: number, ref: number): boolean {
@@ -237,7 +237,7 @@ export class NameIndex {
     assert(false, 'a removed record was in the index');
   }
 
-  /** The first place from line `from` on, but for those `seen` in it, where a record with this hash may be. */
+  /** The first place from line `from` on, except those `seen` in it, where a record with this hash may be. */
   #probe(leaf: number, from: number, seen: number, hash: number): number {
     const words = this.#pieces[leaf >>> PIECE_LEAVES_LOG2];
     const base = (leaf & (PIECE_LEAVES - 1)) * LEAF_WORDS;
@@ -270,7 +270,7 @@ export class NameIndex {
     this.#leafUsed[leaf]++;
   }
 
-  /** Splits a leaf in two by its next bit; false when the hash has no bits left for it. */
+  /** Splits a leaf in two by its next bit; false if the hash has no bits left. */
   #split(leaf: number): boolean {
     const depth = this.#leafDepth[leaf];
     if (depth === DEPTH_MAX) return false;
@@ -335,8 +335,8 @@ function tagOf(hash: number): number {
 
 /**
  * The places of a line whose tags are the one that `tags` holds four times, as a set of bits: of each byte the highest
- * three, for the first, second and third word of tags. All of them at once: a branch for each would be guessed
- * wrong half the time.
+ * three, for the first, second and third word of tags. All at once: a branch for each would be mispredicted half the
+ * time.
  */
 function placesWith(words: Int32Array, at: number, tags: number): number {
   const first = zeroBytes(words[at + TAGS] ^ tags);
