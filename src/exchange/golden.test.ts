@@ -33,6 +33,7 @@ it('replica.json is as docs/formats.md has it', async () => {
       { ordinal: 2, id: 'b2'.repeat(16) },
     ],
     baton: 'c3'.repeat(16),
+    assertedTerm: '7-1',
     hasEvicted: true,
   });
   const golden = `{
@@ -60,8 +61,9 @@ it('replica.json is as docs/formats.md has it', async () => {
     ]
   },
   "baton": "c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3",
+  "assertedTerm": "7-1",
   "hasEvicted": true,
-  "crc32": "c97ca18b"
+  "crc32": "93c4bad5"
 }
 `;
   expect(text(disk)).toBe(golden);

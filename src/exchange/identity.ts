@@ -60,6 +60,8 @@ export interface IdentityDocument {
   readonly baton?: string | undefined;
   /** The store's term when the baton was left: under another one it may have gone back, and the lease with it. */
   readonly batonTerm?: string | undefined;
+  /** Under this term of a durable store all that is known here was asserted to it. Under another one it may have gone back since. */
+  readonly assertedTerm?: string | undefined;
   /** Slots have left this directory for the store: what it does not know is not zero. */
   readonly hasEvicted?: boolean | undefined;
 }
@@ -219,5 +221,5 @@ const DOCUMENT = {
     nextOrdinal: isWhole(ALONE + 1, ORDINAL_MAX + 1),
     incarnations: isListOf(isIncarnation),
   },
-  optional: { attachment: isAttachment, baton: isId, batonTerm: isTerm, hasEvicted: isFlag },
+  optional: { attachment: isAttachment, baton: isId, batonTerm: isTerm, assertedTerm: isTerm, hasEvicted: isFlag },
 };

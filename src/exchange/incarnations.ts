@@ -90,10 +90,15 @@ export class Incarnations {
     if (isHeld && this.#own.replica === replica) await this.#leaveId();
   }
 
-  /** Has our lease say that under this term of the store all that is known here was asserted to it. @throws as `renew` */
-  announce(term: string): Promise<boolean> {
+  /** Has our lease say that under this term of the store all that is known here was asserted to it, and the directory. @throws as `renew` */
+  async announce(term: string): Promise<void> {
+    const { identity, store } = this.#options;
     this.#membership.reasserted(term);
-    return this.renew();
+    await this.renew();
+    if (!store.guarantees.durable || identity.record.assertedTerm === term) return;
+    await identity.change({ assertedTerm: term }).catch(() => {
+      // Then the next start asserts it once more.
+    });
   }
 
   /**

@@ -290,11 +290,11 @@ export class Region {
   }
 
   start(): void {
-    const { leaseMs } = this.#options;
+    const { leaseMs, identity } = this.#options;
     this.#publisher.start();
     this.#follower.start();
     // What the store had confirmed before a stop it may have lost since.
-    if (!this.store.guarantees.durable) this.#reassertion.again();
+    if (!this.store.guarantees.durable || identity.record.assertedTerm !== this.store.term) this.#reassertion.again();
     this.#loops.every(leaseMs / 20, () => this.#incarnations.renew());
     this.#loops.every(leaseMs / 20, () => this.eviction.step());
     this.#loops.every(leaseMs / 20, () => this.eviction.rest());
