@@ -47,10 +47,10 @@ interface Net {
 
 export class Heir {
   readonly #options: HeirOptions;
-  /** Those whose slots the store has confirmed. */
-  readonly #published = new Set<ReplicaId>();
+  /** Those whose slots the store has confirmed. What is under way when it is found to have gone back adds to the set before. */
+  #published = new Set<ReplicaId>();
   /** Those that are folded since the store last went back. */
-  readonly #folded = new Set<ReplicaId>();
+  #folded = new Set<ReplicaId>();
   /** It has gone back, and what was folded before is asserted again, also under the same term. */
   #isLost = false;
   /** The store's term, unless it may have changed. */
@@ -68,8 +68,8 @@ export class Heir {
 
   /** Publishes and folds again: the store may have lost what it had confirmed. */
   forgetPublished(): void {
-    this.#published.clear();
-    this.#folded.clear();
+    this.#published = new Set();
+    this.#folded = new Set();
     this.#term = undefined;
     this.#isLost = true;
   }
@@ -120,6 +120,7 @@ export class Heir {
   }
 
   async #publish({ id, ordinal, through }: Past): Promise<void> {
+    const published = this.#published;
     await this.#forEachPage(ordinal, (slots) =>
       this.#options.store.merge({
         slots: slots.map(({ name, net }) => ({ name, replica: id, version: BigInt(through), net })),
@@ -127,7 +128,7 @@ export class Heir {
         cuts: this.#options.kept.of(slots.map(({ name }) => name)),
       }),
     );
-    this.#published.add(id);
+    published.add(id);
   }
 
   /** Marks the lease FINAL. @returns whether it is; somebody may have come first. */
@@ -147,6 +148,7 @@ export class Heir {
   async #fold(incarnation: Past): Promise<void> {
     const { identity, store, host } = this.#options;
     const { id, ordinal } = incarnation;
+    const [folded, foldedTerm] = [this.#folded, this.#term];
     let isComplete = true;
     await this.#forEachPage(ordinal, async (slots) => {
       await foldSlots(
@@ -170,14 +172,14 @@ export class Heir {
     }
     // The directory keeps the slots, to assert them again: where the store can lose the fold for good, else for a time.
     if (!store.guarantees.durable) {
-      this.#folded.add(id);
+      folded.add(id);
       return;
     }
-    const folded = { foldedAt: host.clock.nowMs(), foldedTerm: this.#term };
+    const foldedAt = host.clock.nowMs();
     await identity.change(({ incarnations }) => ({
-      incarnations: incarnations.map((one) => (one.id === id ? { ...one, ...folded } : one)),
+      incarnations: incarnations.map((one) => (one.id === id ? { ...one, foldedAt, foldedTerm } : one)),
     }));
-    this.#folded.add(id);
+    folded.add(id);
   }
 
   /** Drops what was folded so long ago that no store goes back behind it, and the oldest where there are too many. */

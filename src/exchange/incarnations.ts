@@ -95,7 +95,7 @@ export class Incarnations {
     const { identity, store } = this.#options;
     this.#membership.reasserted(term);
     await this.renew();
-    if (!store.guarantees.durable || identity.record.assertedTerm === term) return;
+    if (!store.guarantees.durable || identity.document.assertedTerm === term) return;
     await identity.change({ assertedTerm: term }).catch(() => {
       // Then the next start asserts it once more.
     });

@@ -294,7 +294,7 @@ export class Region {
     this.#publisher.start();
     this.#follower.start();
     // What the store had confirmed before a stop it may have lost since.
-    if (!this.store.guarantees.durable || identity.record.assertedTerm !== this.store.term) this.#reassertion.again();
+    if (!this.store.guarantees.durable || identity.document.assertedTerm !== this.store.term) this.#reassertion.again();
     this.#loops.every(leaseMs / 20, () => this.#incarnations.renew());
     this.#loops.every(leaseMs / 20, () => this.eviction.step());
     this.#loops.every(leaseMs / 20, () => this.eviction.rest());

@@ -15,13 +15,13 @@ export class SimulatedProcess implements Host {
   readonly #waiting: (() => void)[] = [];
   #state: 'running' | 'paused' | 'dead' = 'running';
 
-  constructor(timeline: SimulatedClock, seed: number) {
+  /** @param clocksAgree its time of day is that of the timeline */
+  constructor(timeline: SimulatedClock, seed: number, clocksAgree = false) {
     const random = new SeededRandom(seed);
     this.random = { bytes: (length) => Uint8Array.from({ length }, () => random.below(256)) };
     const offsetMs = random.below(1_000_000);
-    this.clock = new ProcessClock(timeline, offsetMs, random.below(2 * SKEW_MS_MAX) - SKEW_MS_MAX, (callback) =>
-      this.enter(callback),
-    );
+    const skewMs = clocksAgree ? 0 : random.below(2 * SKEW_MS_MAX) - SKEW_MS_MAX;
+    this.clock = new ProcessClock(timeline, offsetMs, skewMs, (callback) => this.enter(callback));
   }
 
   get isRunning(): boolean {

@@ -11,12 +11,17 @@ import type { Running, World } from './world.ts';
 export const CUT_NAME = 'cut';
 const MARK = BASE ** BigInt(CLIENTS);
 const MARKS = 5;
+/** Of two that were set within this nobody can say which one was later. */
+const CLOCK_MS = 1;
 /** What was sent arrives within this, if it does. */
 const LATE_MS = 4_000;
 
 interface CutCall {
   readonly running: Running;
   readonly mark: bigint;
+  readonly begunMs: number;
+  /** It was answered. */
+  isDone: boolean;
   /** When it could take effect for the last time; undefined while it is under way, or will never. */
   endMs: number | undefined;
   isRefused: boolean;
@@ -53,7 +58,8 @@ export class CutAccounts {
 
   #cut(world: World, running: Running): void {
     const digit = BigInt(world.random.below(MARKS));
-    const cut: CutCall = { running, mark: digit, endMs: undefined, isRefused: false };
+    const begunMs = world.nowMs;
+    const cut: CutCall = { running, mark: digit, begunMs, isDone: false, endMs: undefined, isRefused: false };
     this.#cuts.push(cut);
     const node = running.node as RegionNode;
     const call = digit === 0n ? node.delete(CUT_NAME) : node.set(CUT_NAME, digit * MARK);
@@ -61,8 +67,17 @@ export class CutAccounts {
       if (running.process.isDead) return;
       world.count(`cuts:${kind}`);
       cut.isRefused = kind === 'refused';
+      cut.isDone = kind === 'done';
       cut.endMs = kind === 'unknown' ? world.nowMs + LATE_MS : kind === 'done' ? world.nowMs : Number.NEGATIVE_INFINITY;
     });
+  }
+
+  /** Before this nothing counts that was set: a later one was answered. Where clocks differ and the store goes back, nobody can say. */
+  #lastMs(world: World, isLossy: boolean): number {
+    const isInOrder = world.counts.rollBacks === undefined || (world.options.clocksAgree === true && !isLossy);
+    if (isInOrder) world.count('lastCuts');
+    const begunMs = isInOrder ? this.#cuts.filter(({ isDone }) => isDone).map((cut) => cut.begunMs) : [];
+    return Math.max(...begunMs) - CLOCK_MS;
   }
 
   /** After everything has come together. */
@@ -78,8 +93,13 @@ export class CutAccounts {
     const complain = (why: string): void => world.complain(`${CUT_NAME} is ${value}: ${why}`);
     if (digits[0] === undefined || digits[0] < least) complain(`${least} were added after the last cut`);
     else if (digits[0] > most) complain(`${most} were added at most`);
-    const marks = new Set([0n, ...this.#cuts.filter(({ isRefused }) => !isRefused).map(({ mark }) => mark)]);
-    if (!marks.has(digits[CLIENTS] as bigint)) complain('nobody has set it to that');
+    const lastMs = this.#lastMs(world, isLossy);
+    const possible = this.#cuts.filter(
+      ({ isRefused, endMs = Number.POSITIVE_INFINITY }) => !isRefused && endMs >= lastMs,
+    );
+    const marks = new Set(possible.map(({ mark }) => mark));
+    if (lastMs === Number.NEGATIVE_INFINITY) marks.add(0n);
+    if (!marks.has(digits[CLIENTS] as bigint)) complain(`the last that set it had ${[...marks].join(' or ')}`);
     for (const node of world.nodes) {
       const read = await world.read(node, CUT_NAME);
       if (read !== value) complain(`a node reads ${read}`);

@@ -129,15 +129,18 @@ export class RegionFaults {
       return;
     }
     this.#world.count('rollBacks');
-    if (!this.#world.isDurable && this.#world.random.chance(0.2)) this.#world.store.wipe();
+    if (!this.#world.isDurable && this.#world.random.chance(0.2) && !this.#isStarting) this.#world.store.wipe();
     else this.#image();
+  }
+
+  /** A directory that meets a store for the first time has no way to know which one it is. */
+  get #isStarting(): boolean {
+    return this.#world.directories.some(({ running }) => running !== undefined && !running.node);
   }
 
   /** At the same address: nothing may get there. */
   #putAnother(): void {
-    // A directory that meets a store for the first time has no way to know.
-    const isStarting = this.#world.directories.some(({ running }) => running !== undefined && !running.node);
-    if (this.#another !== undefined || isStarting) return;
+    if (this.#another !== undefined || this.#isStarting) return;
     this.#world.count('strangers');
     const another = new MemoryStore({ id: 'another', durable: this.#world.isDurable });
     this.#another = another;

@@ -7,12 +7,17 @@ const STEPS = 300;
 /** All seeds of a world are one test, because what they meet is judged together. */
 const PATIENCE_MS = 300_000;
 
+/** Then what was set last is what counts. */
+const GOES_BACK = { durable: false, clocksAgree: true, faults: { rollBack: 0.02, jump: 0 } };
+
 /** Each with so many seeds. */
 const worlds: Readonly<Record<string, { readonly seeds: number; readonly options: Omit<RegionWorldOptions, 'seed'> }>> =
   {
     'over a durable store': { seeds: 8, options: {} },
     'over a store that a failover rolls back': { seeds: 8, options: { durable: false } },
     'over a durable store that people restore': { seeds: 8, options: { faults: { rollBack: 0.01 } } },
+    'over a store that goes back, whose clocks agree': { seeds: 4, options: GOES_BACK },
+    'over a durable store that goes back, whose clocks agree': { seeds: 4, options: { ...GOES_BACK, durable: true } },
     'that lose disks, where the store has acknowledged': {
       seeds: 8,
       options: { ack: 'store', faults: { loseDisk: 0.01 } },
@@ -39,6 +44,7 @@ it.each(Object.entries(worlds))(
     }
     const met = ['adds', 'reads', 'partitions', 'pauses', 'stops'];
     for (const what of met) expect(counts[what], what).toBeGreaterThan(0);
+    if (options.clocksAgree === true) expect(counts['lastCuts']).toBe(count);
   },
   PATIENCE_MS,
 );

@@ -207,7 +207,7 @@ export class RegionWorld implements World {
 
   /** Starts a process on the directory. */
   open(directory: Directory): void {
-    const process = new SimulatedProcess(this.host.clock, this.random.uint32());
+    const process = new SimulatedProcess(this.host.clock, this.random.uint32(), this.options.clocksAgree);
     const broken = (error: unknown): void => this.fail(`the store: ${String(error)}`);
     const link = new Link(this.host.clock, new SeededRandom(this.random.uint32()), process, broken);
     const running: Running = {

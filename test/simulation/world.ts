@@ -37,6 +37,8 @@ export interface RegionWorldOptions {
   readonly names?: number;
   /** What may happen, and how often per step. */
   readonly faults?: Partial<FaultRates>;
+  /** The wall clocks of all nodes are one. */
+  readonly clocksAgree?: boolean;
   /** A read of the region has all that the store had acknowledged: so it is where every node runs and reaches the store. */
   readonly readsAll?: boolean;
   /** For mutations. */
