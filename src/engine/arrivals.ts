@@ -77,12 +77,12 @@ export class Arrivals {
   }
 
   /** Applies the commands `[from, to)`, and starts the commit of what they changed. @returns the order of the group to wait for. */
-  apply(chunk: Chunk, from: number, to: number): number {
+  execute(chunk: Chunk, from: number, to: number): number {
     const { submission, commands, committer, turns, clock } = this.#options;
     this.commands += to - from;
     let dependency: number;
     try {
-      dependency = submission.apply(chunk, from, to, clock.nowMs());
+      dependency = submission.execute(chunk, from, to, clock.nowMs());
     } catch (fault) {
       // Partly executed, without its key: none of it may become durable, and the process ends even if this error is
       // caught.
@@ -110,7 +110,7 @@ export class Arrivals {
       const from = this.#applied;
       const to = isWhole ? chunk.count : Math.min(from + PART_COMMANDS, chunk.count);
       if (!committer.hasRoom(to - from) || !turns.takesCommands(to - from)) return false;
-      const dependency = this.apply(chunk, from, to);
+      const dependency = this.execute(chunk, from, to);
       if (from === 0 || dependency !== NO_GROUP) this.#dependency = dependency;
       group = committer.undurable(this.#dependency);
       // An unsealed group: use the number it will get when sealed. If the journal fails first, a group with a lower

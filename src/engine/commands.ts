@@ -80,10 +80,10 @@ export class Commands {
   }
 
   /**
-   * Applies command `i`, whose record is `ref`. If it is 0, the record is looked up again: an earlier command may have
+   * Executes command `i`, whose record is `ref`. If it is 0, the record is looked up again: an earlier command may have
    * created it.
    */
-  apply(chunk: Chunk, i: number, ref: number, hashes: Int32Array): void {
+  execute(chunk: Chunk, i: number, ref: number, hashes: Int32Array): void {
     if (chunk.op[i] === Op.add && ref !== 0 && chunk.options[i] === undefined && this.#addFast(chunk, i, ref)) return;
     clear(chunk, i);
     const record = ref === 0 ? this.find(chunk, i, hashes) : ref;

@@ -210,7 +210,7 @@ export class Engine implements CountingService {
    * and never completes it. `flush` reports when it is durable; the caller can reuse the chunk at once.
    * @returns whether there was room
    */
-  applyNow(chunk: Chunk): boolean {
+  executeNow(chunk: Chunk): boolean {
     if (this.#closing !== undefined) {
       chunk.refusal = ERRORS.shutting_down.id;
       return true;
@@ -219,7 +219,7 @@ export class Engine implements CountingService {
       this.#committer.kick();
       return false;
     }
-    this.#arrivals.apply(chunk, 0, chunk.count);
+    this.#arrivals.execute(chunk, 0, chunk.count);
     return true;
   }
 

@@ -58,7 +58,7 @@ export class Submission {
    * Applies the commands `[from, to)` of the chunk and fills their outcomes; all of them, if it is all or nothing or has a key.
    * @returns the order of the group that the outcomes depend on, or `NO_GROUP`.
    */
-  apply(chunk: Chunk, from: number, to: number, nowMs: number): number {
+  execute(chunk: Chunk, from: number, to: number, nowMs: number): number {
     this.#dependsOnNewest = false;
     this.keys = 0;
     this.#commands.begin(nowMs, this.#committer.gathering.order);
@@ -68,11 +68,11 @@ export class Submission {
       chunk.appliedAtMs = nowMs;
     }
     const { key } = chunk;
-    if (key === undefined || !this.#answerFromRecord(chunk, key)) this.#applyCommands(chunk, from, to, nowMs);
+    if (key === undefined || !this.#answerFromRecord(chunk, key)) this.#executeCommands(chunk, from, to, nowMs);
     return this.#dependsOnNewest ? this.#committer.newestTouched : this.#commands.dependency;
   }
 
-  #applyCommands(chunk: Chunk, from: number, to: number, nowMs: number): void {
+  #executeCommands(chunk: Chunk, from: number, to: number, nowMs: number): void {
     const refs = this.#refs;
     const hashes = this.#hashes;
     const isImport = chunk.key?.scope === 'import';
@@ -87,7 +87,7 @@ export class Submission {
       const id = chunk.options.length === 0 ? undefined : chunk.options[i]?.id;
       if (id !== undefined && this.#answerCommandFromRecord(chunk, i, id)) continue;
       undo?.remember(refs[i] === 0 ? this.#commands.find(chunk, i, hashes) : refs[i]);
-      this.#commands.apply(chunk, i, refs[i], hashes);
+      this.#commands.execute(chunk, i, refs[i], hashes);
       if (undo !== undefined && refs[i] === 0) undo.created(this.#commands.find(chunk, i, hashes));
       if (id !== undefined) this.#keep(id, chunk, i, i + 1, nowMs, added);
     }

@@ -96,7 +96,7 @@ export class Additions {
       chunk.amount[2 * command + 1] = highLane(sum);
     }
     // Otherwise adds that have returned would be lost without a word.
-    assert(this.#engine.applyNow(chunk), 'what is gathered has room');
+    assert(this.#engine.executeNow(chunk), 'what is gathered has room');
     for (let i = 0; i < chunk.count && this.#refusal === DONE; i++) {
       this.#refusal = chunk.refusal === DONE ? chunk.code[i] : chunk.refusal;
     }
@@ -141,7 +141,7 @@ export class Additions {
     const chunk = this.#alone;
     chunk.reset();
     chunk.pushName(Op.add, name, by);
-    if (!this.#engine.applyNow(chunk)) {
+    if (!this.#engine.executeNow(chunk)) {
       throw new CountingError('overloaded', 'too much is waiting for the disk, nothing was counted: await flush()');
     }
     const code = chunk.refusal === DONE ? chunk.code[0] : chunk.refusal;

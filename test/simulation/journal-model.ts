@@ -42,7 +42,7 @@ export interface ModelGroup {
 /** What is there: by name, the entries that state it. */
 export type ModelState = Map<string, readonly ModelEntry[]>;
 
-export function apply(state: ModelState, entry: ModelEntry): void {
+export function replayEntry(state: ModelState, entry: ModelEntry): void {
   const name = nameOf(entry);
   if (entry.entry === 'delete') state.delete(name);
   else if (entry.entry === 'deadline') state.set(name, [...(state.get(name) ?? []), entry]);
@@ -154,7 +154,7 @@ export class Recorder implements Replay {
 
   #keep(entry: ModelEntry): void {
     this.groups.at(-1)?.entries.push(entry);
-    apply(this.state, entry);
+    replayEntry(this.state, entry);
   }
 }
 

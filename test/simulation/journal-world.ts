@@ -154,7 +154,7 @@ export class JournalWorld {
     const entries: ModelEntry[] = [];
     const count = 1 + this.#random.below(this.#random.chance(0.2) ? 30 : 4);
     for (let i = 0; i < count; i++) entries.push(...this.#change());
-    for (const entry of entries) apply(this.#state, entry);
+    for (const entry of entries) replayEntry(this.#state, entry);
     this.#pending.push(this.#group(entries));
   }
 

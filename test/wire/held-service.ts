@@ -49,7 +49,7 @@ export class HeldService implements CountingService {
   /** Completes the oldest chunk: adds add, everything else finds what adds have left. */
   complete(): void {
     const chunk = this.#take();
-    for (let i = 0; i < chunk.count; i++) this.#apply(chunk, i);
+    for (let i = 0; i < chunk.count; i++) this.#execute(chunk, i);
     chunk.complete();
   }
 
@@ -63,7 +63,7 @@ export class HeldService implements CountingService {
   /** Completes the oldest chunk, in which one command has this error. */
   fail(command: number, error: { readonly id: number }): void {
     const chunk = this.#take();
-    for (let i = 0; i < chunk.count; i++) this.#apply(chunk, i);
+    for (let i = 0; i < chunk.count; i++) this.#execute(chunk, i);
     chunk.code[command] = error.id;
     chunk.complete();
   }
@@ -101,7 +101,7 @@ export class HeldService implements CountingService {
     return chunk;
   }
 
-  #apply(chunk: Chunk, i: number): void {
+  #execute(chunk: Chunk, i: number): void {
     const name = nameOf(chunk, i);
     const value = this.#values.get(name) ?? new Int32Array(2);
     chunk.code[i] = 0;
