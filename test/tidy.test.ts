@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { type CheckoutRule, checkoutRules } from './tidy/checkout.ts';
 import { type Rule, rules } from './tidy/rules.ts';
 import { Source, sourcesOf } from './tidy/source.ts';
+import { DOUBLES } from './tidy/words.ts';
 
 type Sample = readonly [path: string, text: string];
 
@@ -206,6 +207,17 @@ const samples: Record<keyof typeof rules, Samples> = {
       ['docs/operations.md', '```\ntallyd ready\n```\nas `tallyd serve` says'],
     ],
   },
+  'a word has one meaning': {
+    refused: [
+      ['src/gateway/http/a.ts', 'class Exchange {}'],
+      ['src/engine/name-index.ts', '// A full segment is split.'],
+      ['docs/formats.md', 'until the next checkpoint'],
+    ],
+    accepted: [
+      ['src/exchange/a.ts', 'class Exchange {}'],
+      ['src/gateway/http/a.ts', 'class DoorContext {}'],
+    ],
+  },
 };
 
 const checkout = sourcesOf(fileURLToPath(new URL('..', import.meta.url)));
@@ -272,6 +284,13 @@ describe.each(Object.entries(checkoutRules) as [keyof typeof checkoutRules, Chec
   it.each(checkoutSamples[name].accepted)('accepts sample %#', (...files) => {
     expect(rule(sourcesIn(files))).toEqual([]);
   });
+});
+
+it.each(DOUBLES)('the glossary says what to write instead of $word', ({ word, instead }) => {
+  const glossary = checkout.find(({ path }) => path === 'docs/glossary.md');
+  const rows = glossary?.text.split('## Doubles')[1]?.split('\n');
+  const row = rows?.find((line) => line.startsWith('| ') && line.split('|')[1]?.includes(word));
+  expect(row).toContain(instead);
 });
 
 it('looks at the files that matter', () => {

@@ -9,13 +9,13 @@ import { SeededRandom } from '../../src/std/random.ts';
 import type { SimulatedDisk } from './disk.ts';
 import { type SimulatedHost, simulatedHost } from './host.ts';
 import {
-  apply,
   type ModelEntry,
   type ModelKey,
   type ModelState,
   nameOf,
   put,
   Recorder,
+  replayEntry,
   stateText,
 } from './journal-model.ts';
 import { OracleComplaint } from './oracle.ts';

@@ -5,6 +5,7 @@ import { posix } from 'node:path';
 import type { Node } from 'oxc-parser';
 import { wrongImports } from './layers.ts';
 import type { Finding, Source } from './source.ts';
+import { doubles } from './words.ts';
 
 export type Rule = (source: Source) => Finding[];
 
@@ -39,6 +40,7 @@ export const rules = {
   'the lock names the public registry only': privateRegistry,
   'no big file': bigFile,
   'pages say where the command comes from': unexplainedCommand,
+  'a word has one meaning': doubles,
 } satisfies Record<string, Rule>;
 
 function longFile(source: Source): Finding[] {
