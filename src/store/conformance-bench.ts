@@ -1,15 +1,15 @@
-/** What the checks of a slot store share. */
+/** Shared parts of the checks of a slot store. */
 import { ok } from 'node:assert/strict';
 import { noCut, total } from '../crdt/cut.ts';
 import { type CounterState, merge } from '../crdt/merge.ts';
 import type { Slot } from '../crdt/slot.ts';
 import type { Changes, ReplicaId, SlotStore } from './slot-store.ts';
 
-/** What a check needs of the store that is tested. */
+/** What a check needs from the store under test. */
 export interface ConformanceBench {
   /** A further connection to the one store, as another replica would have it. */
   connect(): Promise<SlotStore>;
-  /** A connection to where no store answers; its calls end in time all the same. */
+  /** A connection to an address where no store answers; its calls still end in time. */
   connectToNothing(): Promise<SlotStore>;
   /** 128 random bits as hexadecimal digits, for names and replicas. */
   randomId(): string;
@@ -20,9 +20,9 @@ export interface ConformanceCheck {
   run(bench: ConformanceBench): Promise<void>;
 }
 
-/** A counter that nobody knows. */
+/** A counter that no replica knows. */
 export const NOTHING: CounterState<ReplicaId> = { slots: new Map(), cut: noCut() };
-/** More than goes into one page or one statement. */
+/** More than fits into one page or one statement. */
 export const MANY = 2_500;
 
 /** Runs on a connection of its own. */
@@ -59,7 +59,7 @@ export function slot(version: bigint, net: bigint): Slot {
   return { version, net };
 }
 
-/** What changes have told, of every counter. */
+/** What `changes` has returned for every counter. */
 export class SeenStates {
   readonly #states = new Map<string, CounterState<ReplicaId>>();
 

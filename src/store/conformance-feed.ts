@@ -1,4 +1,4 @@
-/** What a slot store tells: its feed, pages of slots, leases, its identity; and that it ends every call. */
+/** Checks of a slot store's reads: its feed, pages of slots, leases, its identity; and that every call ends. */
 import { deepStrictEqual, ok, rejects, strictEqual } from 'node:assert/strict';
 import { noCut, reset } from '../crdt/cut.ts';
 import {
@@ -46,7 +46,7 @@ export const feedChecks: readonly ConformanceCheck[] = [
           ]);
           await seen.poll();
           deepStrictEqual([seen.total(a), seen.total(b)], [7n, 100n]);
-          // An older cursor is as good: things may come twice.
+          // An older cursor also works: changes may be delivered twice.
           const again = new Follower(other, start);
           await again.poll();
           deepStrictEqual([again.total(a), again.total(b)], [7n, 100n]);

@@ -1,4 +1,4 @@
-/** What a slot store keeps: slots and cuts. */
+/** Checks of what a slot store keeps: slots and cuts. */
 import { deepStrictEqual, strictEqual } from 'node:assert/strict';
 import { INT64_MAX, INT64_MIN } from '../counter/int64.ts';
 import { type Cut, fold, remove, reset } from '../crdt/cut.ts';
@@ -71,7 +71,7 @@ export const stateChecks: readonly ConformanceCheck[] = [
           (net, i): NamedSlot => ({ name, replica: bench.randomId(), version: INT64_MAX - BigInt(i), net }),
         );
         await store.merge({ slots, cuts: [] });
-        // 2^53 + 1 against 2^53: a double takes them for the same.
+        // 2^53 + 1 against 2^53: as doubles they are equal.
         await store.merge({ slots: [{ ...(slots[2] as NamedSlot), version: 1n << 53n }], cuts: [] });
         deepStrictEqual(await slotsOf(store, name), new Map(slots.map((s) => [s.replica, slot(s.version, s.net)])));
         const close = bench.randomId();

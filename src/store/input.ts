@@ -1,6 +1,6 @@
 /**
- * What is read from a store is input: a hand, a script, a damaged file or another program may have written it. These read one
- * field each, in time that its length bounds; undefined: it is not what it should be.
+ * Data read from a store is input: a manual edit, a script, a damaged file or another program may have written it. Each
+ * of these functions parses one field, in time bounded by its length; undefined: the field is invalid.
  */
 import { fitsInt64, INT64_MAX } from '../counter/int64.ts';
 import { NAME_BYTES_MAX } from '../counter/limits.ts';
@@ -10,7 +10,7 @@ import type { ReplicaId } from './slot-store.ts';
 const REPLICA = /^[0-9a-f]{32}$/;
 const VERSION = /^[0-9]{1,19}$/;
 const NET = /^-?[0-9]{1,19}$/;
-/** Of 64 bits many times over: a base may be the sum of many slots. */
+/** Much longer than 64 bits: a base may be the sum of many slots. */
 const BASE = /^-?[0-9]{1,40}$/;
 const AUTHOR_CHARACTERS_MAX = 1_024;
 
@@ -25,7 +25,7 @@ export function readVersion(text: unknown, max = INT64_MAX): bigint | undefined 
   return version > 0n && version <= max ? version : undefined;
 }
 
-/** Of a cut: so far from the end of 64 bits that another one can follow. */
+/** Of a cut: far enough from the end of 64 bits that another one can follow. */
 export function readCutVersion(text: unknown): bigint | undefined {
   return readVersion(text, CUT_VERSION_MAX);
 }

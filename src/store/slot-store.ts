@@ -1,13 +1,14 @@
 /**
- * The slot store: the shared place where the replicas of a region meet. A contract in prose, for whoever writes an
- * implementation; `conformance.ts` checks it on the real server.
+ * The slot store, through which the replicas of a region share their slots. This is the contract for implementations;
+ * `conformance.ts` checks it on the real server.
  *
  * - **Everything is absolute.** `merge` takes slots and cuts and keeps the newer of each (`crdt/`), so a call may be
  *   repeated, overtaken or lost in any order without harm. A call that failed may have taken effect, wholly or in part.
  * - **A store never evicts, expires or truncates** a live slot, a cut or a lease. It may drop a slot that its counter's
  *   cut has folded at that very version or a later one (`isFolded`), if it is durable and no read can see the one without the other.
- * - **What the loser of two cuts had folded** in a newer state than the winner goes back among the slots (`givenBack`), together with the
- *   cut: in `merge`, whichever of the two was there before, and in `cut`, where another cut may have the version that was expected.
+ * - **What the losing cut had folded** in a newer state than the winner becomes slots again (`givenBack`), together
+ *   with the cut: in `merge`, whichever of the two was there before, and in `cut`, where another cut may have the
+ *   version that was expected.
  * - **A counter's state** is its slots and its cut. What `read` returns for one name was true at one moment, unless
  *   the implementation reads the slots first and the cut second: then a folded slot may still be there, which counts nothing.
  * - **`changes` misses nothing**: whatever becomes visible after a cursor was given is in what a later call with that

@@ -1,7 +1,7 @@
 /**
- * A slot store in this process, for tests and the simulator. What clients share is `MemoryStore`; each of them connects
- * through a `MemoryConnection`, whose `Line` decides about every call: when it arrives, whether at all, how often, and
- * whether its answer comes back. `rollBack` loses the last writes, as a failover of an asynchronous replica does.
+ * A slot store in this process, for tests and the simulator. Clients share a `MemoryStore`; each connects through a
+ * `MemoryConnection`, whose `Line` decides for every call when, whether and how often it arrives, and whether its
+ * answer comes back. `rollBack` loses the last writes, as a failover of an asynchronous replica does.
  */
 import { type Cut, newerCut, noCut } from '../../crdt/cut.ts';
 import { type CounterState, givenBack } from '../../crdt/merge.ts';
@@ -29,7 +29,10 @@ interface Stored {
   cut: Cut<ReplicaId>;
 }
 
-/** Carries calls to the store: runs `call` once, several times, later or never, and rejects with `StoreError` when no answer comes back. */
+/**
+ * Carries calls to the store: runs `call` once, several times, later or never, and rejects with `StoreError` if no
+ * answer comes back.
+ */
 export type Line = <Answer>(call: () => Answer) => Promise<Answer>;
 
 /** Nothing goes wrong. */
@@ -37,7 +40,7 @@ export const directLine: Line = async (call) => call();
 
 export class MemoryStore {
   readonly guarantees: Guarantees;
-  /** Undefined: it has lost its data, and nobody has met it since. */
+  /** Undefined: it has lost its data, and no replica has connected since. */
   #id: string | undefined;
   #term = 1;
   #counters = new Map<string, Stored>();
@@ -68,7 +71,7 @@ export class MemoryStore {
     return { id: this.#id, term: this.term };
   }
 
-  /** The two change places: those who are connected to one reach the other. */
+  /** Swaps the two stores: clients connected to one reach the other. */
   swap(other: MemoryStore): void {
     [this.#id, other.#id] = [other.#id, this.#id];
     [this.#term, other.#term] = [other.#term, this.#term];
@@ -159,12 +162,12 @@ export class MemoryStore {
     return true;
   }
 
-  /** It runs on in another process, and has lost nothing. */
+  /** It continues in another process and has lost nothing. */
   restart(): void {
     this.#term++;
   }
 
-  /** All of the store, to go back to: with another term, unless that stays what it was. */
+  /** A copy of the whole store to go back to, with another term unless the term is kept. */
   image(): (keepsTerm?: 'keeps term') => void {
     const counters = [...this.#counters].map(
       ([name, { slots, cut }]) => [name, { slots: new Map(slots), cut }] as const,
@@ -207,7 +210,7 @@ export class MemoryStore {
     this.#changed(name);
   }
 
-  /** What a losing cut had folded goes back among the slots. */
+  /** What a losing cut had folded becomes slots again. */
   #giveBack(name: string, stored: Stored, back: ReadonlyMap<ReplicaId, Slot>): void {
     if (back.size === 0) return;
     stored.slots = new Map(mergeSlots(stored.slots, back));

@@ -1,12 +1,12 @@
 /**
- * Connections to the server, and the one way in which anything is asked: a transaction that carries its own settings
- * and ends in time.
+ * Connections to the server, and the only way to query it: a transaction that carries its own settings and ends in
+ * time.
  *
- * - No state outlives a transaction: no prepared statement, no session setting, no session lock. So a pooler that hands
- *   out connections per transaction may stand in front.
- * - Begin, statement and commit are sent together, so a transaction takes one round trip, and a process that stalls
- *   does not leave locks behind.
- * - A call ends after `callMs` here, and after as long on the server, whatever became of the one who asked.
+ * - No state outlives a transaction: no prepared statement, no session setting, no session lock. So a pooler that
+ *   assigns connections per transaction works.
+ * - Begin, statement and commit are sent together, so a transaction takes one round trip, and a stalled process does
+ *   not keep locks.
+ * - A call ends after `callMs` here, and after the same time on the server, even if the client is gone.
  */
 import type { Client, ClientConfig, Pool, PoolClient } from 'pg';
 import { StoreError, type StoreIdentity, StoreRefusal } from '../slot-store.ts';
@@ -32,10 +32,10 @@ export class Connections {
   readonly #limits: string;
   /** What every transaction checks first. */
   #check = '';
-  /** What those check that read what others have counted. */
+  /** The check for transactions that read the counts of others. */
   #termCheck = '';
   readonly #closing = new AbortController();
-  /** Not yet connected: the pool cannot end these. */
+  /** Connections that are still being opened: the pool cannot end these. */
   readonly #connecting: ReadonlySet<Client>;
 
   private constructor(pool: Pool, connecting: ReadonlySet<Client>, callMs: number) {
@@ -60,7 +60,7 @@ export class Connections {
     this.#termCheck = checkOf(`${found} = '${id}' AND ${termOf(schema)} = '${term}'`);
   }
 
-  /** Loads the driver; does not connect yet. @throws StoreRefusal when the driver is missing or the URL is none. */
+  /** Loads the driver; does not connect yet. @throws StoreRefusal if the driver is missing or the URL is invalid. */
   static async open({ url, callMs, connectionsMax }: ConnectionOptions): Promise<Connections> {
     const { Client, Pool } = await loadDriver();
     const settings = {
@@ -75,7 +75,7 @@ export class Connections {
       if (!/^postgres(ql)?:\/\//.test(url)) throw new Error('it does not begin with postgres://');
       new Client(settings);
     } catch {
-      // What is wrong with it is not told: the message would quote it, and the password stands in it.
+      // The driver's reason is not shown: it would quote the URL, which contains the password.
       throw new StoreRefusal(
         'the URL of the PostgreSQL store is not valid: give postgres://user:password@host:5432/database, ' +
           'with % codes for special characters, and check the files that it names',
@@ -91,7 +91,7 @@ export class Connections {
     }
     const pool = new Pool({ ...settings, max: connectionsMax, Client: Connecting });
     const ignore = (): void => {
-      // An 'error' that nobody listens to would end the process. Whoever waits for an answer is told by the call itself.
+      // An 'error' event without a listener would end the process. Pending calls report the error themselves.
     };
     pool.on('error', ignore);
     pool.on('connect', (client) => {
@@ -111,17 +111,17 @@ export class Connections {
     }
   }
 
-  /** Runs one statement as one transaction. A deadlock or the like is tried again while there is time. */
+  /** Runs one statement as one transaction. A deadlock or similar failure is retried while there is time. */
   run<Row>(text: string, values: readonly Value[] = [], timeLimit?: TimeLimit): Promise<readonly Row[]> {
     return this.#run(this.#limits + this.#check, text, values, timeLimit);
   }
 
-  /** The same, unless the store has another term by now. */
+  /** The same, unless the store's term has changed. */
   runUnderTerm<Row>(text: string, values: readonly Value[], timeLimit?: TimeLimit): Promise<readonly Row[]> {
     return this.#run(this.#limits + this.#termCheck, text, values, timeLimit);
   }
 
-  /** The same, whichever store it is. */
+  /** The same for any store. */
   runAnywhere<Row>(text: string, values: readonly Value[] = [], timeLimit?: TimeLimit): Promise<readonly Row[]> {
     return this.#run(this.#limits, text, values, timeLimit);
   }
@@ -145,7 +145,7 @@ export class Connections {
     });
   }
 
-  /** Runs statements that depend on each other's answers as one transaction, whichever store it is. */
+  /** Runs statements that depend on each other's results as one transaction, on any store. */
   transaction<Answer>(work: (send: Send) => Promise<Answer>, timeLimit?: TimeLimit): Promise<Answer> {
     return this.#call(timeLimit, async (client) => {
       await client.query(this.#limits);
@@ -189,7 +189,7 @@ export class Connections {
       return answer;
     } catch (error) {
       const isIdle = isServerAnswer(error) && client.getTransactionStatus() === 'I';
-      // What is still under way or half done ends with its connection. A graceful end would wait for it.
+      // Pending work ends with its connection. A graceful end would wait for it.
       if (!isIdle) client.connection.stream.destroy();
       client.release(!isIdle);
       throw error;
@@ -205,7 +205,7 @@ export class Connections {
       connecting.then(
         (late) => late.release(),
         () => {
-          // That it failed is what is thrown here, or it failed too late to matter.
+          // The failure is thrown here, or it came too late to matter.
         },
       );
       throw error;
@@ -213,7 +213,7 @@ export class Connections {
   }
 }
 
-/** When a call must have ended: after its time, or when the store is closed. */
+/** The deadline of a call: its time limit, or when the store is closed. */
 export class TimeLimit {
   readonly #passed: Promise<never>;
   readonly #timer: NodeJS.Timeout;
@@ -224,7 +224,7 @@ export class TimeLimit {
     const { promise, reject } = Promise.withResolvers<never>();
     this.#passed = promise;
     promise.catch(() => {
-      // Whoever waits for it is told; there may be nobody.
+      // Waiters are notified; there may be none.
     });
     this.#timer = setTimeout(() => reject(new StoreError(`PostgreSQL: no answer within ${callMs} ms`)), callMs);
     this.#closing = closing;
@@ -250,15 +250,15 @@ function closed(): StoreError {
   return new StoreError('PostgreSQL: the store is closed');
 }
 
-/** What is thrown on purpose stays what it is. */
+/** Deliberate errors are rethrown unchanged. */
 function asFailure(error: unknown): Error {
   return error instanceof StoreRefusal ? error : asStoreError(error);
 }
 
 /**
- * READ WRITE, for a standby must not answer. Statements are lookups by key in tables whose statistics may not exist
- * yet, so the planner is kept from reading whole tables or indexes, and from compiling. A server that confirms before it has
- * written is told to write first; where it waits for more than its own disk, that stays.
+ * READ WRITE, because a standby must not answer. Statements are lookups by key in tables whose statistics may not exist
+ * yet, so the planner may not scan whole tables or indexes, nor compile. `synchronous_commit = off` is overridden;
+ * stricter settings stay.
  */
 function begin(callMs: number): string {
   return `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;

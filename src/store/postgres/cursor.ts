@@ -1,8 +1,8 @@
 /**
- * Where a reader of the feed stands. Not a position: transactions become visible in another order than they began, so
- * whoever remembers the last one that it saw misses what commits late. A cursor is the snapshot that the last call
- * saw: `xmax`, before which every transaction was over except those `inProgress`. What the next call has to tell is what
- * these wrote, and what later ones wrote. A transaction elsewhere that stays open for hours costs one probe of an index.
+ * A reader's progress in the feed. It is not a position: transactions become visible in another order than they began,
+ * so a reader that remembers only the last one would miss late commits. A cursor is the snapshot of the last call:
+ * `xmax`, before which every transaction had ended except those `inProgress`. The next call must return what these and
+ * later transactions wrote. A transaction elsewhere that stays open for hours costs one probe of an index.
  */
 import { INT64_MAX } from '../../counter/int64.ts';
 
@@ -17,7 +17,7 @@ export interface Cursor {
   readonly inProgress: readonly string[];
 }
 
-/** What no store has given. */
+/** A cursor that no store has issued. */
 export const NO_CURSOR: Cursor = { id: '', term: '', atMs: '0', xmax: '0', inProgress: [] };
 
 const FORM = /^([0-9a-f]{32})\.([\d-]{1,80})\.(\d{1,15})\.\d{1,19}:(\d{1,19}):((?:\d{1,19}(?:,\d{1,19})*)?)$/;
@@ -27,7 +27,7 @@ export function formatCursor(id: string, term: string, atMs: string, snapshot: s
   return `${id}.${term}.${atMs}.${snapshot}`;
 }
 
-/** Whatever is not a cursor is `NO_CURSOR`: nothing that the server could stumble over reaches it. */
+/** Anything that is not a cursor becomes `NO_CURSOR`, so no invalid text reaches the server. */
 export function parseCursor(text: string | undefined): Cursor {
   const [, id, term, atMs, xmax, list] = FORM.exec(text ?? '') ?? [];
   if (id === undefined || term === undefined || atMs === undefined || xmax === undefined) return NO_CURSOR;

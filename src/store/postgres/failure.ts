@@ -1,18 +1,21 @@
-/** What went wrong, in one sentence. The driver's errors go no further: they hold the connection, and so the password. */
+/**
+ * Describes a failure in one sentence. The driver's errors are not passed on: they contain the connection, and so the
+ * password.
+ */
 import { StoreError, UnknownStore } from '../slot-store.ts';
 
-/** Begins what a transaction ends with that has met another store. */
+/** The prefix of the error of a transaction that reached another store. */
 export const ANOTHER_STORE = 'another store';
 
-/** Another try may succeed: a deadlock that the server broke up, or an update that came between. */
+/** A retry may succeed: a deadlock that the server resolved, or a concurrent update. */
 const TRANSIENT = ['40P01', '40001'];
-/** Wrong credentials, no such database, no right to do it. No other try helps. */
+/** Wrong credentials, no such database, missing rights. A retry does not help. */
 const FOR_PEOPLE = /^(28...|3D000|42501|42P01|3F000)$/;
 
-/** What the driver says when the URL asks for TLS and the server has none. */
+/** The driver's message if the URL requires TLS and the server has none. */
 const NO_TLS = /The server does not support SSL connections/;
 
-/** The server, or the way to it, said no. */
+/** The server, or the connection to it, was refused. */
 export class PostgresError extends StoreError {
   /** PostgreSQL's five characters; undefined where the server has not answered. */
   readonly sqlState: string | undefined;
@@ -39,7 +42,7 @@ export function asStoreError(error: unknown): StoreError {
   return new PostgresError(`PostgreSQL: ${describe(error)}`, sqlStateOf(error));
 }
 
-/** Whether the server answered with an error, so that the connection itself may be fine. */
+/** Whether the server answered with an error; the connection itself may then be fine. */
 export function isServerAnswer(error: unknown): boolean {
   return error instanceof Error && 'severity' in error;
 }

@@ -1,10 +1,10 @@
-/** The statements of the feed: what changed, and room for what will. How it lies in its table, `migrations.ts` says. */
+/** The statements of the feed: reading changes, and making room for new ones. `migrations.ts` describes its table. */
 import { FEED_PARTITIONS, FEED_PARTITIONS_AHEAD, FEED_PERIODS_SERVED } from './migrations.ts';
 import { CUT_COLUMNS, SLOT_COLUMNS, type StateRow } from './rows.ts';
 
 /**
- * More than this is not told one by one: it has to arrive within a call's time, and reading anew what one holds is cheaper
- * by then. Rows of the feed; slots and cuts in them.
+ * More changes than this are not returned one by one: they must arrive within a call's deadline, and rereading the held
+ * counters is cheaper by then. Rows of the feed; slots and cuts in them.
  */
 const ROWS_MAX = 20_000;
 export const CHANGES_MAX = 100_000;
@@ -16,17 +16,17 @@ export interface Present {
   readonly atMs: string;
   readonly snapshot: string;
   readonly periodMs: number;
-  /** The rows beside this one are all that changed. */
+  /** The other rows are all the changes. */
   readonly isComplete: boolean;
 }
 
 export type ChangeRow = (StateRow & { readonly present: null }) | { readonly present: Present };
 
 /**
- * Since when the server runs, in µs, and the files of the tables. What takes back what a PostgreSQL has confirmed comes with
- * another server process (a failover to a standby that had not got it, a disk or a base backup restored) or with other files (a
- * dump loaded in place of the tables or into them). So does every restart, by which nothing is lost: whether anything was, the
- * replicas find out by their leases.
+ * The server's start time in µs, and the files of the tables. Any loss of confirmed data comes with another server
+ * process (a failover to a lagging standby, a restored disk or base backup) or with other files (a dump loaded in place
+ * of the tables or into them). A restart without a loss also changes them; the replicas find out by their leases
+ * whether anything was lost.
  */
 export const term = (schema: string): string => `(
   (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint
@@ -40,8 +40,8 @@ export const turnAt = (schema: string): string =>
   `(SELECT ${NOW_MS} / feed_period_ms % ${FEED_PARTITIONS} FROM ${schema}.meta)`;
 
 /**
- * What was committed after the cursor's snapshot and before this statement's, which is the next cursor: so nothing lies
- * between two calls. The time is the statement's start, before its snapshot. Cuts are read as they are now.
+ * Everything committed after the cursor's snapshot and before this statement's, which is the next cursor: so nothing is
+ * missed between two calls. The time is the statement's start, before its snapshot. Cuts are read as they are now.
  * Parameters: the cursor's id, term, atMs, xmax, inProgress; and whose slots are left out.
  */
 export const changes = (schema: string): string => `
@@ -77,8 +77,9 @@ export const changes = (schema: string): string => `
   FROM present, told`;
 
 /**
- * Empties one partition whose turn is next; any node may do it at any time, several at once too. One at a time, and only if
- * it can be locked at once: nobody waits long for who waits for a lock. Which are next is asked again under the lock.
+ * Empties one partition whose turn is next; any node may do it at any time, even several at once. Only one at a time,
+ * and only if it can be locked at once, because others would queue behind a waiting lock. Which partitions are next is
+ * checked again under the lock.
  */
 export const makeRoom = (schema: string): string => `
   DO $$

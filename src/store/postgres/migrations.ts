@@ -1,17 +1,17 @@
 /**
- * The tables, as numbered steps that are only ever added to: a step that was released is never changed.
+ * The tables, as numbered append-only steps: a released step is never changed.
  *
  * - `slot`: one row per replica and counter. Only its primary key is indexed and pages are filled to 70 %, so that an
  *   update stays on its page and touches no index (a HOT update), which is what nearly all writes are.
  * - `cut`: one row per counter that was ever reset, set, deleted or folded. `folded` is an object of replica to
- *   `[version, net]`, decimal strings both, for numbers in JSON are doubles to most who read it.
+ *   `[version, net]`, both decimal strings, because most JSON readers parse numbers as doubles.
  * - `feed`: one row per call that changed something, with the slots as they became and the names of the cuts. `xid` is the
  *   transaction that wrote it; `feed.ts` says how it is read.
  * - The feed is a ring of partitions: a row goes to the one whose turn it is, and the ones whose turn is next are
  *   truncated beforehand. So nothing is deleted row by row, no table is made or dropped while the store is in use, and
- *   no lock is ever taken on the feed as a whole. If truncating fails for days, old rows lie about and do no harm.
- * - `Counter`: the counters as people expect them in SQL. It must work whatever is stored: a value outside of 64 bits is
- *   NULL, and a name that SQL cannot hold as text (one with a NUL) is shown as bytea writes it.
+ *   no lock is ever taken on the feed as a whole. If truncating fails for days, old rows stay, which is harmless.
+ * - `Counter`: the counters as people expect them in SQL. It must work for any stored data: a value outside of 64 bits
+ *   is NULL, and a name that SQL cannot hold as text (one with a NUL) is shown as bytea writes it.
  */
 
 export interface Migration {
@@ -20,11 +20,14 @@ export interface Migration {
   readonly statements: (schema: string) => readonly string[];
 }
 
-/** Partitions of the feed. Few, for every look into it is planned for all of them. */
+/** Partitions of the feed. Few, because every query of it is planned for all of them. */
 export const FEED_PARTITIONS = 8;
-/** So many of them are empty: their turn is next. */
+/** This many of them are empty: their turn is next. */
 export const FEED_PARTITIONS_AHEAD = 2;
-/** A cursor is served for so many turns: less than half of what is kept, so a transaction may stay open for as long again. */
+/**
+ * A cursor is served for this many turns: less than half of what is kept, so a transaction may stay open for as long
+ * again.
+ */
 export const FEED_PERIODS_SERVED = 2;
 
 export const migrations: readonly Migration[] = [
@@ -74,7 +77,7 @@ const feed = (schema: string): string[] => [
     nets bigint[] NOT NULL DEFAULT '{}',
     cut_names bytea[] NOT NULL DEFAULT '{}'
   ) PARTITION BY LIST (turn)`,
-  // Rows only come, and go all at once: there is nothing to vacuum.
+  // Rows are only inserted, and truncated all at once: there is nothing to vacuum.
   ...Array.from(
     { length: FEED_PARTITIONS },
     (_, turn) => `CREATE TABLE ${schema}.feed_${turn} PARTITION OF ${schema}.feed FOR VALUES IN (${turn})

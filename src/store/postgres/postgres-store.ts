@@ -1,6 +1,6 @@
 /**
- * A slot store in PostgreSQL 13 or newer. What lies there is said in `migrations.ts`, how it is asked in
- * `connections.ts`, how readers follow in `cursor.ts`.
+ * A slot store in PostgreSQL 13 or newer. `migrations.ts` describes the tables, `connections.ts` the queries,
+ * `cursor.ts` how readers follow changes.
  */
 
 import { assert } from '../../std/assert.ts';
@@ -31,7 +31,7 @@ const CALL_MS = 5_000;
 const CONNECTIONS_MAX = 4;
 const RETENTION_MS = 3_600_000;
 const NOBODY = '0'.repeat(32);
-/** Room in the feed is made so many times before it is needed. */
+/** How many times per period room is made in the feed. */
 const ROOM_CHECKS_PER_PERIOD = 4;
 
 export interface PostgresOptions {
@@ -43,7 +43,7 @@ export interface PostgresOptions {
   readonly connectionsMax?: number;
   /** Where the tables are: lower-case letters, digits and underscores. `tallyd` unless told. */
   readonly schema?: string;
-  /** How long a cursor is served. Decided by whoever makes the tables. 1 h unless told. */
+  /** How long a cursor is served. Set when the tables are created. Default 1 h. */
   readonly retentionMs?: number;
 }
 
@@ -68,7 +68,10 @@ export class PostgresStore implements SlotStore {
     this.#retentionMs = retentionMs;
   }
 
-  /** Loads the driver; connects with the first call. @throws StoreRefusal when the driver is missing or an option is wrong. */
+  /**
+   * Loads the driver; connects with the first call. @throws StoreRefusal if the driver is missing or an option is
+   * wrong.
+   */
   static async open(options: PostgresOptions): Promise<PostgresStore> {
     const { url, callMs = CALL_MS, connectionsMax = CONNECTIONS_MAX, schema = SCHEMA } = options;
     if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema)) {
@@ -88,14 +91,14 @@ export class PostgresStore implements SlotStore {
   }
 
   async merge({ slots, cuts }: Assertion): Promise<void> {
-    // Side by side, for neither holds locks that the other waits for longer than a statement takes.
+    // In parallel: neither holds locks that the other would wait for longer than one statement.
     await Promise.all([
       slots.length > 0 && this.#connections.run(mergeSlots(this.#schema), rows.slotArrays(slots)),
       this.#mergeCuts(cuts),
     ]);
   }
 
-  /** Once more those that others have made while the statement ran. */
+  /** Repeats the cuts that others created while the statement ran. */
   #mergeCuts(cuts: readonly NamedCut[]): Promise<void> {
     return this.#connections.inTime(async (timeLimit) => {
       for (let left = cuts; left.length > 0; ) {
@@ -182,17 +185,20 @@ export class PostgresStore implements SlotStore {
     return this.#connections.close();
   }
 
-  /** Now and then, beside the calls: whoever reads the feed keeps room in it. Nobody depends on this one doing it now. */
+  /**
+   * From time to time, beside the calls: readers of the feed keep room in it. Nothing depends on this node doing it
+   * now.
+   */
   #makeRoom(nowMs: number, periodMs: number): void {
     if (nowMs < this.#roomCheckAtMs) return;
     this.#roomCheckAtMs = nowMs + periodMs / ROOM_CHECKS_PER_PERIOD;
     this.#connections.run(makeRoom(this.#schema)).catch(() => {
-      // Someone reads the partition, or the server is gone: the next check, here or elsewhere, does it.
+      // The partition is being read, or the server is unreachable: the next check, here or elsewhere, does it.
     });
   }
 }
 
-/** A statement cannot change one row twice: requests for the same name come one round after the other. */
+/** A statement cannot change one row twice: requests for the same name are sent in successive rounds. */
 function rounds(requests: readonly CutRequest[]): number[][] {
   const all: number[][] = [];
   const seen = new Map<string, number>();

@@ -1,7 +1,7 @@
 /** The statements that read state. */
 import { CUT_COLUMNS, SLOT_COLUMNS } from './rows.ts';
 
-/** Slots that one page looks through, of any replica. */
+/** Slots that one page scans, of any replica. */
 export const PAGE_SLOTS = 5_000;
 
 /** Slots and cuts of these names, in one statement and so at one moment. */
@@ -11,9 +11,9 @@ export const readStates = (schema: string): string => `
   SELECT ${CUT_COLUMNS} FROM ${schema}.cut WHERE name = ANY ($1::bytea[])`;
 
 /**
- * Looks through the next slots in the order of the primary key: no index is kept only for this. A page may find nothing
- * and not be the last. Parameters: replica, and name and replica of the last slot looked at. Answers the replica's
- * slots, and the last one looked at, if more may come, with `is_last`.
+ * Scans the next slots in the order of the primary key: no index is kept only for this. A page may be empty and not be
+ * the last. Parameters: replica, and name and replica of the last slot looked at. Answers the replica's slots, and the
+ * last one looked at, if more may come, with `is_last`.
  */
 export const readPage = (schema: string): string => `
   WITH page AS MATERIALIZED (

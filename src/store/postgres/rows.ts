@@ -1,6 +1,6 @@
 /**
- * Slots, cuts and leases as parameters and rows. Counts travel as decimal text, for a double does not hold them. Names
- * are bytea, for text cannot hold a NUL.
+ * Slots, cuts and leases as parameters and rows. Counts are sent as decimal text, because a double cannot hold them.
+ * Names are bytea, because text cannot hold a NUL.
  */
 import { isUtf8 } from 'node:buffer';
 import { NAME_BYTES_MAX } from '../../counter/limits.ts';
@@ -25,7 +25,7 @@ export interface CutRow {
   readonly version: string;
   readonly author: string;
   readonly base: string;
-  /** Any JSON: it is not known yet to be what it should be. */
+  /** Any JSON: not validated yet. */
   readonly folded: unknown;
   readonly is_deleted: boolean;
 }
@@ -82,7 +82,7 @@ export function requestArrays(requests: readonly CutRequest[]): Value[] {
   return [...cuts, `{${requests.map(({ expectedVersion }) => expectedVersion).join()}}`];
 }
 
-/** Undefined: it cannot be one. */
+/** Undefined: invalid. */
 export function namedSlot({ name, replica, version: at, net: count }: SlotRow): NamedSlot | undefined {
   const [version, net] = [readVersion(at), readNet(count)];
   if (version === undefined || net === undefined || !isStoredName(name)) return undefined;
@@ -93,7 +93,7 @@ export function lease({ replica, version, document }: LeaseRow): Lease {
   return { replica: replicaId(replica), version: Number(version), document };
 }
 
-/** The slots and the cuts among rows, and what is neither. */
+/** The slots and cuts among rows, and invalid rows. */
 export interface Parts {
   readonly slots: NamedSlot[];
   readonly cuts: NamedCut[];
@@ -118,7 +118,7 @@ export function parts(rows: Iterable<StateRow>): Parts {
   return told;
 }
 
-/** In the order of the names; what nobody knows is empty. */
+/** In the order of the names; unknown counters are empty. */
 export function statesOf(names: readonly string[], rows: Iterable<StateRow>): StoredState[] {
   const { slots, cuts, damaged } = parts(rows);
   const byName = Map.groupBy(slots, ({ name }) => name);

@@ -1,4 +1,4 @@
-/** Looks at the server, makes the tables or brings them up to date, and refuses what would not keep its word. */
+/** Checks the server, creates or migrates the tables, and refuses a server that would lose confirmed data. */
 import { StoreError, type StoreIdentity, StoreRefusal } from '../slot-store.ts';
 import type { Connections, Send, TimeLimit } from './connections.ts';
 import { PostgresError } from './failure.ts';
@@ -21,11 +21,11 @@ const RIGHTS: readonly (readonly [table: string, ...rights: string[]])[] = [
 export interface SetupOptions {
   /** Quoted. */
   readonly schema: string;
-  /** How long a cursor is to be served. Holds for whoever makes the tables; others take what they find. */
+  /** How long a cursor is served. Used when the tables are created; later nodes use the stored value. */
   readonly retentionMs: number;
-  /** The store that was met before: there are tables. */
+  /** The store that this node met before: its tables must exist. */
   readonly expected?: string | undefined;
-  /** For tests: the steps that this Tallyd knows. */
+  /** For tests: the known migration steps. */
   readonly migrations?: readonly Migration[];
 }
 
@@ -84,7 +84,7 @@ async function inspect(send: Send, schema: string): Promise<boolean> {
   return server.is_made;
 }
 
-/** All that is missing, in one transaction; others who come at the same time wait, and then find it done. */
+/** Runs all missing steps in one transaction; other nodes that start at the same time wait and then find them done. */
 async function migrate(send: Send, { schema, retentionMs, migrations = released }: SetupOptions): Promise<void> {
   await send('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`tallyd migrations of ${schema}`]);
   // CREATE SCHEMA IF NOT EXISTS asks for the right to create one even where it exists.

@@ -1,13 +1,15 @@
 /**
  * The statements that write. Each is one statement and so one transaction: the change and its row in the feed become
- * visible together. Locks are taken in one order everywhere, so that nobody waits in a circle: first cuts by name, then
+ * visible together. Locks are taken in one order everywhere, so that deadlocks cannot occur: first cuts by name, then
  * slots by name and replica. (What merges takes slots in one transaction and cuts in another.)
  */
 import { turnAt } from './feed.ts';
 
 const UUID = '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$';
 
-/** Text as a bigint, NULL where it is none: what is in the tables is input, and one damaged row must not fail a statement for all. */
+/**
+ * Text as a bigint, NULL if it is not one: the tables are input, and one damaged row must not fail a statement for all.
+ */
 const int8 = (text: string): string => `
   CASE WHEN ${text} ~ '^-?[0-9]{1,19}$' THEN
     CASE WHEN (${text})::numeric BETWEEN -9223372036854775808 AND 9223372036854775807 THEN (${text})::bigint END
@@ -27,10 +29,9 @@ const isNewer = (cut: string, other: string): string => `(
   ))`;
 
 /**
- * Keeps the newer of every slot. One that the cut has folded is left out: it counts nothing, and nobody would drop it. If
- * the cut comes at this very moment it may stay in the table after all, which does no harm. The version is asked for by a
- * subquery, row by row: a join would let the planner read all cuts.
- * Parameters: `slotArrays`.
+ * Keeps the newer of every slot. A slot that the cut has folded is left out: it counts nothing, and nothing would drop
+ * it later. If the cut is written at the same moment the slot may stay in the table, which is harmless. The version
+ * comes from a subquery, row by row: with a join the planner could read all cuts. Parameters: `slotArrays`.
  */
 export const mergeSlots = (schema: string): string => `
   WITH given AS (
@@ -51,8 +52,8 @@ export const mergeSlots = (schema: string): string => `
   FROM merged HAVING count(*) > 0`;
 
 /**
- * Keeps the newer of every cut: by version, then author. Parameters: `cutArrays`. Answers the names whose cut came into the table
- * while this statement ran: for these it is to be run again.
+ * Keeps the newer of every cut: by version, then author. Parameters: `cutArrays`. Returns the names whose cut was
+ * inserted while this statement ran: run it again for these.
  */
 export const mergeCuts = (schema: string): string =>
   putCuts(schema, {
@@ -64,7 +65,9 @@ export const mergeCuts = (schema: string): string =>
         AND NOT EXISTS (SELECT FROM made WHERE made.name = given.name)`,
   });
 
-/** Makes the cuts whose expected version is there. Parameters: `requestArrays`. Answers the names of the cuts made. */
+/**
+ * Writes the cuts whose expected version is current. Parameters: `requestArrays`. Answers the names of the cuts made.
+ */
 export const makeCuts = (schema: string): string =>
   putCuts(schema, {
     expected: ', $7::bigint[]',
@@ -78,20 +81,20 @@ export const makeCuts = (schema: string): string =>
 interface Putting {
   /** One more parameter: per cut the version of the one that it replaces. */
   readonly expected?: string;
-  /** Whether a cut can be put where there is the one before, or none. */
+  /** Whether a cut can replace the previous one, or none. */
   readonly isPossible: string;
   /** Whether it replaces the one that is held; the same of those that were there before. */
   readonly isWanted: string;
   readonly isTaken: string;
-  /** Which pairs of a given cut and the one before count as met; all by default. */
+  /** Which pairs of a given cut and the previous one match; all by default. */
   readonly onlyWhere?: string;
   readonly answer: string;
 }
 
 /**
- * Puts cuts, drops the slots that they have folded, and gives back what the loser of two had folded and the winner had not. The cuts
- * that are there are locked first, so that they stay what they were found to be; one that comes while this runs is not replaced.
- * Slots are locked in order, too: a DELETE has none.
+ * Writes cuts, drops the slots that they have folded, and restores slots that the losing cut had folded and the winner
+ * had not. Existing cuts are locked first, so that they do not change; a cut inserted meanwhile is not replaced. Slots
+ * are locked in order, too: a DELETE has none.
  */
 const putCuts = (
   schema: string,
@@ -149,7 +152,7 @@ const putCuts = (
   )
   ${answer}`;
 
-/** Parameters: replica, expected version, document. Answers a row if the lease was made. */
+/** Parameters: replica, expected version, document. Returns a row if the lease was written. */
 export const swapLease = (schema: string): string => `
   INSERT INTO ${schema}.lease AS held (replica, version, document)
   SELECT $1::uuid, $2::bigint + 1, $3::text

@@ -1,8 +1,8 @@
 /** One call of the store, while it lasts. */
 export interface Call {
-  /** @param isRepeatable Whether it may be sent again when its answer is lost. */
+  /** @param isRepeatable Whether it may be resent if its answer is lost. */
   send(key: string, command: readonly string[], isRepeatable?: boolean): Promise<unknown>;
-  /** @param verify Throws when the answers show that these are not the masters: they are looked up again. */
+  /** @param verify Throws if the answers show that these are not the masters, which are then looked up again. */
   sendToMasters(
     command: readonly string[],
     verify?: (answers: readonly unknown[]) => void,

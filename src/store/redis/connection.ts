@@ -1,8 +1,8 @@
 /**
  * Connections to Redis by node-redis, which routes commands in a cluster and follows its redirections. A connection
- * here never mends itself: once a server is lost it fails at once, and `RedisLine` makes another, which looks up anew
- * who the master is. So there is one way to recover, the same for one server, Sentinel and Cluster, and no command
- * waits in a queue that nobody empties.
+ * here never reconnects: once a server is lost it fails at once, and `RedisLine` opens another, which looks up the
+ * master again. So there is one way to recover, the same for one server, Sentinel and Cluster, and no command waits in
+ * a queue for ever.
  */
 import type { SecureContext } from 'node:tls';
 import type * as NodeRedis from 'redis';
@@ -15,13 +15,13 @@ export interface RedisConnection {
   send(key: string, command: readonly string[]): Promise<unknown>;
   /** To every master. @returns their answers, in the order of the masters. */
   sendToMasters(command: readonly string[]): Promise<readonly unknown[]>;
-  /** Ends it; what waits for an answer fails. */
+  /** Ends it; pending calls fail. */
   end(): void;
 }
 
 export type Library = typeof NodeRedis;
 
-/** Makes connections to one store. */
+/** Opens connections to one store. */
 export class RedisConnector {
   readonly #library: Library;
   readonly #url: RedisUrl;
@@ -50,7 +50,7 @@ export class RedisConnector {
     const [address] = addresses;
     if (address === undefined || addresses.length > 1) return this.#connectCluster(seeds);
     const server = await this.#connectServer(address, this.#url).catch((error: unknown) => {
-      // It led to a cluster once, and others know the way.
+      // It belonged to a cluster once, so other servers may know the cluster.
       if (known.length === 0) throw error;
     });
     if (server === undefined) return this.#connectCluster(known);
@@ -64,7 +64,7 @@ export class RedisConnector {
     return this.#connectCluster(seeds);
   }
 
-  /** Asks the Sentinels, one after the other, and believes the first that answers and whose master says so itself. */
+  /** Queries the Sentinels one after another, and accepts the first answer whose master confirms its role. */
   async #connectByName(name: string): Promise<RedisConnection> {
     const troubles: string[] = [];
     for (const sentinel of [...this.#url.addresses, ...this.#known.addresses]) {
@@ -86,7 +86,7 @@ export class RedisConnector {
       const client = await this.#connectServer(sentinel, credentials, 0);
       try {
         const master = await client.sendCommand(['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', name]);
-        // Those that it knows besides itself. Not every user may ask for them.
+        // The other Sentinels that it knows. Not every user may query them.
         const others = await client.sendCommand(['SENTINEL', 'SENTINELS', name]).catch(() => []);
         this.#known.named([sentinel, ...addressesOf(others)]);
         return master;
@@ -94,7 +94,7 @@ export class RedisConnector {
         client.destroy();
       }
     };
-    // Sentinels have credentials of their own, most often none or those of the servers.
+    // Sentinels have their own credentials, usually none or those of the servers.
     const answer = await ask({ username: undefined, password: undefined }).catch((error: unknown) => {
       if (this.#url.password !== undefined && messageOf(error).startsWith('NOAUTH')) return ask(this.#url);
       throw error;
@@ -111,7 +111,7 @@ export class RedisConnector {
     cluster.on('error', (error) => {
       trouble ??= error;
     });
-    // What one of the seeds said tells more than that none of them would do.
+    // The error of one seed is more helpful than a message that all failed.
     await cluster.connect().catch((error: unknown) => {
       throw this.#explained(trouble ?? error);
     });
@@ -188,7 +188,7 @@ function clusterTemplate(library: Library, { addresses }: RedisUrl, defaults: No
     RESP: 2,
     rootNodes: addresses.map(({ host, port }) => ({ socket: { host, port } })),
     defaults,
-    // A node is connected to when it is needed: one that is down must not keep the others from being found.
+    // Nodes are connected on demand: one that is down must not prevent the discovery of the others.
     minimizeConnections: true,
     commandOptions: COMMAND_OPTIONS,
   });
@@ -198,12 +198,12 @@ function clusterTemplate(library: Library, { addresses }: RedisUrl, defaults: No
 const COMMAND_OPTIONS = { timeout: 0 };
 
 function ignoreEvent(): void {
-  // The calls that the loss concerns fail by themselves; an event without a listener would end the process.
+  // The affected calls fail by themselves; an event without a listener would end the process.
 }
 
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  // What OpenSSL says is an address, a line of its source, and somewhere the reason.
+  // OpenSSL's message contains an address, a source line, and somewhere the reason.
   if ('library' in error && 'reason' in error) return String(error.reason);
   // A refused connection to a name with several addresses has no message of its own.
   return error.message || (error as NodeJS.ErrnoException).code || error.name;

@@ -1,9 +1,9 @@
 /**
- * Reads the feeds of the buckets. A cursor says under which term which bucket was read up to which position.
+ * Reads the feeds of the buckets. A cursor states the term, and the position up to which each bucket was read.
  *
- * The term in a cursor is never newer than what was read under it: it is looked up before or beside the positions that it
- * goes with, or found unchanged after them. So a failover between two polls, or in the middle of one, makes the next answer
- * at the latest a `resync`, even if by then the bucket's version has passed the one in the cursor again.
+ * The term in a cursor is never newer than the positions read under it: it is read before or together with them, or
+ * found unchanged afterwards. So a failover between two polls, or in the middle of one, makes the next answer at the
+ * latest a `resync`, even if by then the bucket's version has passed the one in the cursor again.
  */
 import { isName } from '../input.ts';
 import type { Changes, DamagedState, NamedCut, NamedSlot, ReplicaId } from '../slot-store.ts';
@@ -22,13 +22,13 @@ import type { Lineage } from './lineage.ts';
 import { CHANGES, OPEN, RENAME, run } from './scripts.ts';
 
 const PAGE_NAMES = 500;
-/** Whoever is further behind than this many pages of one bucket reads everything anew. */
+/** A reader that is further behind than this many pages of one bucket rereads everything. */
 const PAGES_MAX = 20;
 const BEGIN_TRIES = 5;
 
 const CURSOR = /^([0-9a-f]{32}) ((?:[0-9a-f]+:\d+ ?)+)$/;
 
-/** What the feed has told. */
+/** The result of reading the feed. */
 export class Told {
   readonly slots: NamedSlot[] = [];
   readonly cuts: NamedCut[] = [];
@@ -74,7 +74,7 @@ export interface Beginning {
 export class Feed {
   readonly #layout: Layout;
   readonly #lineage: Lineage;
-  /** Which buckets the last poll found as they were. */
+  /** The buckets that the last poll found unchanged. */
   readonly #quiet: boolean[] = [];
 
   constructor(layout: Layout, lineage: Lineage) {
@@ -82,13 +82,13 @@ export class Feed {
     this.#lineage = lineage;
   }
 
-  /** What came after the cursor; undefined when that cannot be told. */
+  /** The changes after the cursor; undefined if they cannot be determined. */
   async follow(call: Call, cursor: string | undefined, reader?: ReplicaId): Promise<Changes | undefined> {
     const since = this.#parse(cursor);
     return since && this.#follow(call, since, new Told(reader));
   }
 
-  /** The positions of all buckets, made if need be, and the term that they have been read under. */
+  /** The positions of all buckets, created if necessary, and the term they were read under. */
   async begin(call: Call): Promise<Beginning> {
     let before = await this.#lineage.read(call);
     for (let tries = 0; tries < BEGIN_TRIES; tries++) {
@@ -101,8 +101,8 @@ export class Feed {
   }
 
   /**
-   * Adds what came after the position `since` to what was told.
-   * @returns undefined when the bucket is not the one of the position, or has been rolled back behind it
+   * Adds the changes after the position `since` to the result.
+   * @returns undefined if the bucket is not the one of the position, or was rolled back to before it
    */
   async page(call: Call, { state, feed }: BucketKeys, since: string, told: Told): Promise<FeedPage | undefined> {
     const answer = (await run(call, CHANGES, [state, feed], [since, `${PAGE_NAMES}`])) as ChangesAnswer;
@@ -111,7 +111,7 @@ export class Feed {
     const [now, then] = [parsePosition(position), parsePosition(since)];
     if (now === undefined || now.epoch !== then?.epoch) return undefined;
     if (now.version < then.version) {
-      // From now on it is another bucket, also for those who would find it moved on.
+      // From now on it is another bucket, even for readers that would find its version grown again.
       await run(call, RENAME, [state, feed], [newEpoch(), position]);
       return undefined;
     }
@@ -121,7 +121,7 @@ export class Feed {
   }
 
   async #follow(call: Call, { term, positions }: Beginning, told: Told): Promise<Changes | undefined> {
-    // Under way together: a quiet poll is one packet to each master, and one back.
+    // Sent together: a quiet poll is one packet to each master and one back.
     const [lineage, ...drained] = await Promise.all([
       this.#lineage.read(call),
       ...positions.map((position, i) => this.#drain(call, i, position, told)),
@@ -133,11 +133,11 @@ export class Feed {
     return { slots, cuts, damaged, resync: false, cursor: cursorOf({ term, positions: now }), term };
   }
 
-  /** @returns the position up to which all of the bucket was told; undefined when that cannot be */
+  /** @returns the position up to which the bucket was read; undefined if that is not possible */
   async #drain(call: Call, bucket: number, since: string, told: Told): Promise<string | undefined> {
     const keys = this.#layout.buckets[bucket] as BucketKeys;
-    // Most buckets are quiet, and this costs a server a tenth of what a script does; where there was something a moment ago
-    // there will be more.
+    // Most buckets are quiet, and this costs a server a tenth of a script; a bucket that just had changes will have
+    // more.
     const isQuiet = this.#quiet[bucket] ?? true;
     if (isQuiet && (await call.send(keys.state, ['HGET', keys.state, 'b'])) === since) return since;
     let position = since;
@@ -168,7 +168,7 @@ export class Feed {
 /** Nothing new; or the position, the version of the last name, the names, and for each the fields of its slots and cut. */
 type ChangesAnswer = null | [] | [string, string, string[], (string | null)[]];
 
-/** A flushed server is known by the epochs of its buckets, which are made anew. */
+/** A flushed server is recognised by the new epochs of its buckets. */
 function termOf(lineage: readonly string[], positions: readonly string[]): string {
   return digest([...lineage, ...positions.map((position) => parsePosition(position)?.epoch ?? '')]);
 }

@@ -1,22 +1,22 @@
-/** What a cluster, or Sentinels, have named besides the servers in the URL: these may all be gone one day. */
+/** Servers that a cluster or Sentinels have named besides those in the URL, which may all be gone one day. */
 import type { RedisAddress, RedisUrl } from './redis-url.ts';
 
-/** Where they are kept from one process to the next: see `server/server-file.ts`. */
+/** Where they are kept across restarts: see `server/server-file.ts`. */
 export interface ServerMemory {
-  /** What was kept for this place. It is input. */
+  /** The stored servers for this place; treated as input. */
   read(place: string): readonly string[];
-  /** Takes the place of what was kept before. */
+  /** Replaces the stored servers. */
   keep(place: string, servers: readonly string[]): void;
 }
 
-/** Few stores have as many servers; a file of any size has no more. */
+/** Few stores have this many servers; no file is read with more. */
 export const SERVERS_MAX = 64;
 const ADDRESS = /^(?:\[([0-9a-fA-F:.]{2,45})\]|([^\s:,@/?[\]]{1,253})):(\d{1,5})$/;
 const PORT_MAX = 65_535;
 
 export class KnownServers {
   readonly #memory: ServerMemory | undefined;
-  /** What the URL says, without its secrets: under another one other servers are meant. */
+  /** The URL without its secrets; another URL means other servers. */
   readonly #place: string;
   #servers: readonly string[] = [];
 
@@ -32,7 +32,7 @@ export class KnownServers {
     return this.#servers.slice(0, SERVERS_MAX).flatMap((text) => parse(text) ?? []);
   }
 
-  /** What was named last. Where nothing was, what was named before stays. */
+  /** The servers named last. If none were named, the previous ones stay. */
   named(addresses: readonly RedisAddress[]): void {
     const servers = addresses.slice(0, SERVERS_MAX).map(textOf).sort();
     if (servers.length === 0 || `${servers}` === `${this.#servers}`) return;

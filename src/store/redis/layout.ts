@@ -1,5 +1,5 @@
 /**
- * What lies in Redis, and as which text. Format 1:
+ * The data in Redis and its text format. Format 1:
  *
  *     {tallyd}:meta       hash: id, format, buckets
  *     {tallyd}:leases     hash: replica -> "version document"
@@ -8,12 +8,12 @@
  *                               "c" name  -> cut, "version author {...}"
  *     {tallyd:N}:feed     sorted set: name -> version of the bucket at the counter's last change
  *
- * A bucket is two keys that always exist, and no more: a command finds both on one server or on the other while their
- * hash slot moves between masters, and is not turned away for the length of the move, as it would be with a key for
- * each counter. Its version grows by one with every change; its epoch is made with it, so that a bucket that was lost
- * and made anew is another one. The feed holds each name once: it never outgrows the names, and no cursor is too old.
+ * A bucket is exactly two keys that always exist. While their hash slot moves between masters, a command finds both on
+ * one server or on the other, and is not refused during the move, as it would be with a key for each counter. Its
+ * version grows by one with every change. Its epoch is created with it, so a bucket that was lost and recreated is a
+ * different one. The feed holds each name once: it never outgrows the names, and no cursor is too old.
  *
- * Versions and nets of slots are decimal texts, for a number in Lua is a double. The bucket's version is one: it is
+ * Versions and nets of slots are decimal texts, because a number in Lua is a double. The bucket's version is one: it is
  * exact up to 2^53 changes, and so is a score.
  */
 import { createHash, randomBytes } from 'node:crypto';
@@ -54,13 +54,13 @@ export class Layout {
     }));
   }
 
-  /** Where a name belongs. Part of the format: another function would look for counters where they are not. */
+  /** The bucket of a name. Part of the format: another function would not find existing counters. */
   bucketOf(name: string): number {
     return crc32(name) % this.buckets.length;
   }
 }
 
-/** For a bucket that has to be made. */
+/** For a bucket that must be created. */
 export function newEpoch(): string {
   return randomBytes(EPOCH_BYTES).toString('hex');
 }
@@ -78,7 +78,7 @@ export function parsePosition(text: string): BucketPosition | undefined {
 
 /** One of the slots of a counter, as the field of its name holds them. */
 export function slotText({ replica, version, net }: Omit<NamedSlot, 'name'>): string {
-  // The scripts find a replica by its text, which nothing else in the field can look like.
+  // The scripts find a replica by its text, which nothing else in the field can match.
   assert(isReplica(replica), 'a replica is 32 hexadecimal digits');
   return `${replica} ${version} ${net};`;
 }
@@ -100,8 +100,8 @@ export function parseState(slots: string | null, cut: string | null): StoredStat
 }
 
 /**
- * Calls back for each of a counter's slots, as their field holds them, but for those of `except`. Never throws.
- * @returns why some of the text is no slot
+ * Calls back for each of a counter's slots in its field, except those of `except`. Never throws.
+ * @returns why a part of the text is not a slot
  */
 export function forEachSlot(
   text: string,
@@ -150,7 +150,7 @@ function parseFolded(value: unknown): Map<ReplicaId, Slot> | undefined {
   return folded;
 }
 
-/** Without any members where it is no object. */
+/** Without members if it is not an object. */
 function parseObject(text: string): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(text);
@@ -160,7 +160,7 @@ function parseObject(text: string): Record<string, unknown> {
   }
 }
 
-/** One that cannot be read has the version that a swap finds in it, and no document. */
+/** An unreadable lease has the version that a swap would find in it, and no document. */
 export function parseLease(replica: ReplicaId, text: string): Lease {
   const [digits] = /^[0-9]*/.exec(text) ?? [''];
   const document = text[digits.length] === ' ' ? text.slice(digits.length + 1) : '';
@@ -172,7 +172,7 @@ function sortable(text: string): string {
   return Buffer.from(text, 'utf16le').swap16().toString('hex');
 }
 
-/** Some texts as one, short. */
+/** Joins texts into one short text. */
 export function digest(texts: readonly string[]): string {
   return createHash('sha256').update(texts.join(' ')).digest('hex').slice(0, 32);
 }

@@ -1,11 +1,11 @@
 /**
- * The line to Redis: carries commands, tries again what may be tried again, and ends every call in time.
+ * The line to Redis: sends commands, retries what may be retried, and ends every call in time.
  *
- * - A call of the store has one time limit. What a server refuses for now (a slot on the move, a failover under way) or
- *   what fell with its connection is tried again until then, but a compare-and-set that may have happened is not: its
+ * - A call of the store has one time limit. A command that a server refuses temporarily (a moving slot, a running
+ *   failover), or whose connection broke, is retried until then. A compare-and-set that may have happened is not: its
  *   second answer would be no.
- * - A connection that failed is replaced for whoever comes next, at most every `RENEWAL_MS`; calls on it go on to
- *   their end, for in a cluster the other servers still answer.
+ * - A failed connection is replaced for the next caller, at most every `RENEWAL_MS`; its pending calls continue,
+ *   because in a cluster the other servers still answer.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StoreError, StoreRefusal, UnknownStore } from '../slot-store.ts';
@@ -17,9 +17,9 @@ const RENEWAL_MS = 100;
 const FIRST_PAUSE_MS = 5;
 const PAUSE_MS_MAX = 200;
 
-/** What a server answers that will be otherwise soon. */
+/** Temporary error answers of a server. */
 const PASSING = /^(TRYAGAIN|CLUSTERDOWN|LOADING|BUSY|MASTERDOWN|NOREPLICAS|MOVED|ASK|UNBLOCKED|READONLY) /;
-/** An answer of a server: a code in capitals, and text. Everything else went wrong on the way. */
+/** A server's error answer: a code in capitals, and text. Any other error is one of the connection. */
 const ANSWER = /^[A-Z]+ /;
 /** The command has not left. */
 const UNSENT = /^The client is (closed|offline)|ECONNREFUSED/;
@@ -27,14 +27,14 @@ const UNSENT = /^The client is (closed|offline)|ECONNREFUSED/;
 export interface LineOptions {
   readonly connect: () => Promise<RedisConnection>;
   readonly callMs: number;
-  /** Takes secrets out of a message. */
+  /** Removes secrets from a message. */
   readonly redact: (message: string) => string;
 }
 
 export class RedisLine {
   readonly #options: LineOptions;
   readonly #open = new Set<RedisConnection>();
-  /** How to end the calls under way. */
+  /** How to end the pending calls. */
   readonly #calls = new Set<(error: Error) => void>();
   #current: Promise<RedisConnection> | undefined;
   #connectedAtMs = Number.NEGATIVE_INFINITY;
@@ -44,7 +44,7 @@ export class RedisLine {
     this.#options = options;
   }
 
-  /** Runs `work`, and rejects with a StoreError when it fails or takes too long. */
+  /** Runs `work`, and rejects with a StoreError if it fails or takes too long. */
   async call<Answer>(work: (call: Call) => Promise<Answer>): Promise<Answer> {
     const state = { isOver: false, trouble: 'no answer' };
     const call: Call = {
@@ -60,7 +60,7 @@ export class RedisLine {
     const { promise: late, reject } = Promise.withResolvers<never>();
     const timer = setTimeout(() => {
       state.isOver = true;
-      // Whoever does not answer at all is asked again on a connection of its own.
+      // A server that does not answer at all is retried on a new connection.
       this.#retire(this.#current);
       reject(new Error(`not within ${this.#options.callMs} ms: ${state.trouble}`));
     }, this.#options.callMs);
@@ -79,7 +79,10 @@ export class RedisLine {
     }
   }
 
-  /** Ends connections and calls. One that is only now being made ends itself, see #connect: it may take for ever. */
+  /**
+   * Ends connections and calls. A connection that is still being opened ends itself, see #connect: waiting for it could
+   * take for ever.
+   */
   close(): void {
     this.#isClosed = true;
     this.#current = undefined;
@@ -133,7 +136,7 @@ export class RedisLine {
     return connection;
   }
 
-  /** Nobody takes it any more; whoever has it may finish. */
+  /** It is no longer handed out; current users may finish. */
   #retire(connection: Promise<RedisConnection> | undefined): void {
     if (connection === undefined || connection !== this.#current) return;
     this.#current = undefined;
@@ -143,7 +146,7 @@ export class RedisLine {
       if (this.#open.delete(old)) old.end();
     };
     end().catch(() => {
-      // It was never made, and whoever asked for it has been told.
+      // It was never opened, and its caller has been notified.
     });
   }
 }

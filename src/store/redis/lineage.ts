@@ -1,9 +1,9 @@
 /**
- * What tells that Redis may have taken back what it had confirmed.
+ * Detects that Redis may have lost confirmed writes.
  *
- * Every master has a replication id, which names the history of its data. It makes a new one when it starts and when
- * it is promoted from replica, which are the two ways by which writes get lost; so the ids of all masters name what a
- * read was made of. (A run id would miss a server that was master, replica and master again.) A slot that moves
+ * Every master has a replication id, which names the history of its data. It makes a new one when it starts and when it
+ * is promoted from replica, which are the two ways by which writes get lost; so the ids of all masters identify the
+ * history that a read saw. (A run id would miss a server that was master, replica and master again.) A slot that moves
  * between two masters changes none of them. Another master for some of the slots does, without any loss: a new term
  * then costs a round of re-assertion, which is harmless.
  */
@@ -13,12 +13,12 @@ import type { Call } from './call.ts';
 const KEEPS_ALL = 'noeviction';
 
 export class Lineage {
-  /** Masters whose policy has been looked at. */
+  /** Masters whose policy has been checked. */
   #known: ReadonlySet<string> = new Set();
 
   /**
-   * The masters' replication ids, sorted, as of now. Looks at the eviction policy of a master that was not there before.
-   * @throws StoreRefusal when one of them evicts.
+   * The masters' replication ids, sorted, as of now. Checks the eviction policy of new masters.
+   * @throws StoreRefusal if one of them evicts.
    */
   async read(call: Call): Promise<readonly string[]> {
     const infos = await call.sendToMasters(['INFO', 'replication'], verifyMasters);

@@ -1,10 +1,9 @@
 /**
- * A slot store in Redis or Valkey: one server, one that Sentinels watch, or a cluster. `layout.ts` says what lies
- * there and why, `scripts.ts` what is atomic, `feed.ts` and `lineage.ts` how a failover is found out, `line.ts` how
- * calls end in time.
+ * A slot store in Redis or Valkey: one server, one that Sentinels watch, or a cluster. `layout.ts` describes the data,
+ * `scripts.ts` what is atomic, `feed.ts` and `lineage.ts` how a failover is detected, `line.ts` how calls end in time.
  *
  * Redis replicates asynchronously, so nothing here is durable in the sense of the contract, and no slot is ever
- * dropped: the owners assert everything again when the term changes.
+ * dropped: the owners send everything again when the term changes.
  */
 import { randomBytes } from 'node:crypto';
 import {
@@ -32,10 +31,10 @@ import { parseRedisUrl } from './redis-url.ts';
 import { CUT, MEET, MERGE, READ_LEASES, run, SWAP_LEASE, UNKNOWN } from './scripts.ts';
 import { secureContext } from './tls.ts';
 
-/** Counters in one command: few enough that no other client waits for long. */
+/** Counters in one command: few enough that other clients do not wait long. */
 const COMMAND_NAMES = 500;
 
-/** Errors that no second try mends, and what to do about them. */
+/** Errors that a retry cannot fix, and what to do about them. */
 const FOR_PEOPLE: readonly (readonly [RegExp, string])[] = [
   [/^redis: (NOPERM|NOAUTH|WRONGPASS) /, 'check the user, the password and the rights that docs/redis.md names'],
   [/^redis: ERR DB index is out of range/, 'the number after the host names a database that the server does not have'],
@@ -44,11 +43,11 @@ const FOR_PEOPLE: readonly (readonly [RegExp, string])[] = [
 export interface RedisStoreOptions {
   /** See `redis-url.ts`. */
   readonly url: string;
-  /** Where servers that the store names are kept, for the next start. */
+  /** Where the servers named by the store are kept for the next start. */
   readonly servers?: ServerMemory;
-  /** Within how many milliseconds every call ends. */
+  /** The deadline of every call, in milliseconds. */
   readonly callMs: number;
-  /** What all keys begin with, in braces: stores with different prefixes share a server. Default `tallyd`. */
+  /** The prefix of all keys, in braces: stores with different prefixes can share a server. Default `tallyd`. */
   readonly prefix?: string;
   /**
    * Into how many pairs of keys the counters are divided; fixed at the store's first use. Default 64, good for some ten
@@ -70,7 +69,7 @@ export class RedisStore implements SlotStore {
   readonly #layout: Layout;
   readonly #lineage = new Lineage();
   readonly #feed: Feed;
-  /** The store that was met, and the epochs of its buckets: none while another one is there. */
+  /** The known store and the epochs of its buckets; none while another store is connected. */
   #id: string | undefined;
   #epochs: readonly string[] = [];
 
@@ -80,7 +79,7 @@ export class RedisStore implements SlotStore {
     this.#feed = new Feed(layout, this.#lineage);
   }
 
-  /** Loads the library; connects with the first call. @throws StoreRefusal when the options cannot be used. */
+  /** Loads the library; connects with the first call. @throws StoreRefusal if the options are invalid. */
   static async open(options: RedisStoreOptions): Promise<RedisStore> {
     const { url, callMs, servers, prefix = 'tallyd', buckets = 64 } = options;
     const target = parseRedisUrl(url);
@@ -152,7 +151,7 @@ export class RedisStore implements SlotStore {
     return this.#line
       .call(async (call) => (await this.#feed.follow(call, cursor, reader)) ?? this.#restart(call))
       .catch((error: unknown) => {
-        // A master that came later and evicts: no reason to stop counting, and `identity` refuses it.
+        // A later master that evicts is no reason to stop counting; `identity` refuses it.
         throw error instanceof StoreRefusal ? new StoreError(error.message) : error;
       });
   }
@@ -180,7 +179,7 @@ export class RedisStore implements SlotStore {
     });
   }
 
-  /** The cursor is the bucket, and the position up to which its feed has been walked. */
+  /** The cursor is the bucket and the position up to which its feed was read. */
   slotsOf(replica: ReplicaId, cursor: string | undefined): Promise<SlotPage> {
     return this.#line.call(async (call) => {
       const [, place = '0', since = ''] = /^(\d{1,5}) (\S*)$/.exec(cursor ?? '') ?? [];
@@ -193,7 +192,7 @@ export class RedisStore implements SlotStore {
       if (epoch === undefined) throw new Error(UNKNOWN);
       const page = await this.#feed.page(call, keys, since === '' ? `${epoch}:0` : since, told);
       if (page === undefined && since === '') throw new Error(UNKNOWN);
-      // A bucket that has been lost or rolled back meanwhile is walked again from its beginning.
+      // A bucket that was lost or rolled back meanwhile is read again from its beginning.
       if (page === undefined) return { slots: [], cursor: `${bucket} ` };
       const slots = told.slots.filter((slot) => slot.replica === replica);
       if (!page.isLast) return { slots, cursor: `${bucket} ${page.position}` };
@@ -251,14 +250,14 @@ export class RedisStore implements SlotStore {
     return { id, term };
   }
 
-  /** The buckets as they are now, made if need be. Only when the store is known to be the right one. */
+  /** The current buckets, created if necessary. Only if the store is known to be the right one. */
   async #begin(call: Call): Promise<Beginning> {
     const now = await this.#feed.begin(call);
     this.#epochs = now.positions.map((position) => parsePosition(position)?.epoch ?? '');
     return now;
   }
 
-  /** There may be changes that the feed cannot tell: a failover, lost data, another store. */
+  /** There may be changes that the feed does not show: a failover, lost data, another store. */
   async #restart(call: Call): Promise<Changes> {
     const { meta } = this.#layout;
     const id = await this.#known(call);
@@ -267,7 +266,7 @@ export class RedisStore implements SlotStore {
     return { slots: [], cuts: [], resync: true, cursor: cursorOf(now), term: now.term };
   }
 
-  /** The id of the store; it is met if that has not been done. */
+  /** The id of the store; connects to it first if necessary. */
   async #known(call: Call): Promise<string> {
     return this.#id ?? (await this.#meet(call)).id;
   }
@@ -280,7 +279,7 @@ export class RedisStore implements SlotStore {
     ];
   }
 
-  /** Divides what concerns counters by bucket, and what concerns one bucket into commands; all of them at once. */
+  /** Groups requests by bucket, splits each bucket's into commands, and sends all of them at once. */
   async #inParts<Item>(
     call: Call,
     items: readonly Item[],
@@ -302,7 +301,7 @@ export class RedisStore implements SlotStore {
   }
 }
 
-/** The package `redis` is needed by those who use this store, and by nobody else. */
+/** The package `redis` is needed only with this store. */
 async function loadLibrary(): Promise<Library> {
   try {
     return await import('redis');

@@ -23,9 +23,9 @@ export interface Credentials {
 
 /** PEM files. */
 export interface TlsFiles {
-  /** Whom to believe, instead of what Node.js believes. */
+  /** The trusted CAs, instead of those of Node.js. */
   readonly cacert?: string;
-  /** What this client shows of itself, and its key. */
+  /** The client certificate and its key. */
   readonly cert?: string;
   readonly key?: string;
 }
@@ -44,7 +44,7 @@ const HOST = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/;
 const PORT_MAX = 65_535;
 const TLS_FILES = /^(cacert|cert|key)$/;
 
-/** @throws StoreRefusal for another form. It does not repeat the URL: there may be a password in it. */
+/** @throws StoreRefusal for any other form. It does not repeat the URL, which may contain a password. */
 export function parseRedisUrl(url: string): RedisUrl {
   const [, scheme, sentinel, userInfo, hosts, path = '', query] = FORM.exec(url) ?? [];
   if (hosts === undefined)

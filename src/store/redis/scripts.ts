@@ -1,9 +1,9 @@
 /**
- * What runs inside Redis. A script takes one bucket's two keys, all of them declared, and is atomic: what it changes
- * and the feed's word of it appear together. Sent by its digest, and in full to a server that does not know it (a
- * new master, a restart, SCRIPT FLUSH).
+ * The scripts that run inside Redis. A script takes one bucket's two keys, all declared, and is atomic: a change and
+ * its feed entry appear together. It is sent by its digest, and in full to a server that does not know it (a new
+ * master, a restart, SCRIPT FLUSH).
  *
- * In the scripts: `above` compares bytes, for Lua's own `>` on texts follows the server's locale; `newer` compares
+ * In the scripts: `above` compares bytes, because Lua's own `>` on texts follows the server's locale; `newer` compares
  * decimal numbers of any size by length, then text.
  */
 import { createHash } from 'node:crypto';
@@ -60,8 +60,8 @@ end
 `;
 
 /**
- * `merge_slots` keeps the newer of each slot, and of one version the larger net. Text that is damaged stays, and is marked, so that
- * the counter is refused: until the slot that it was part of is brought again.
+ * `merge_slots` keeps the newer of each slot, and of one version the larger net. Damaged text stays and is marked, so
+ * that the counter is refused until the slot that it was part of is sent again.
  */
 const SLOTS = `
 local SLOT = ('%x'):rep(32) .. ' %d+ %-?%d+;'
@@ -95,7 +95,7 @@ local function merge_slots(before, after)
 end
 `;
 
-/** `given_back` tells which slots the loser of two cuts had folded in a newer state than the winner. */
+/** `given_back` returns the slots that the losing cut had folded in a newer state than the winner. */
 const CUTS = `
 local function folded_of(cut)
   local is_whole, content = pcall(cjson.decode, cut:match('{.*$') or '')
@@ -128,11 +128,11 @@ local function merge_cut(before, after)
 end
 `;
 
-/** Begins what a script ends with that finds another bucket or another store than it was meant for. */
+/** The prefix of a script's error if it finds another bucket or store than expected. */
 export const UNKNOWN = 'TALLYD unknown';
 const REFUSE = `redis.error_reply('${UNKNOWN}')`;
 
-/** `open` gives the version of a bucket if ARGV[1] is its epoch, `save` writes both. */
+/** `open` returns the version of a bucket if ARGV[1] is its epoch, `save` writes both. */
 const BUCKET = `
 local state, feed = KEYS[1], KEYS[2]
 local function save(version)
@@ -144,7 +144,7 @@ local function open(position)
 end
 `;
 
-/** The store's id, format and number of buckets, as whoever came first has set them. */
+/** The store's id, format and number of buckets, as set by the first node. */
 export const MEET = script(`
 redis.call('HSETNX', KEYS[1], 'id', ARGV[1])
 redis.call('HSETNX', KEYS[1], 'format', ARGV[2])
@@ -152,14 +152,14 @@ redis.call('HSETNX', KEYS[1], 'buckets', ARGV[3])
 return redis.call('HMGET', KEYS[1], 'id', 'format', 'buckets')
 `);
 
-/** The bucket's position; makes the bucket, with the epoch ARGV[1], if need be. */
+/** The bucket's position; creates the bucket with the epoch ARGV[1] if necessary. */
 export const OPEN = script(`
 local state, feed = KEYS[1], KEYS[2]
 if redis.call('HSETNX', state, 'b', ARGV[1] .. ':0') == 1 then redis.call('ZADD', feed, 0, '') end
 return redis.call('HGET', state, 'b')
 `);
 
-/** Gives the bucket, which went back to the position ARGV[2], the epoch ARGV[1], so that everybody finds out. */
+/** Gives the bucket, which went back to the position ARGV[2], the epoch ARGV[1], so that all nodes notice. */
 export const RENAME = script(`${BUCKET}
 if redis.call('HGET', state, 'b') == ARGV[2] then save(ARGV[2]:match('%d+$')) end
 return 1

@@ -1,10 +1,12 @@
-/** TLS to Redis: whom to believe, and what the failures of a connection hint at. */
+/** TLS to Redis: trusted CAs, and hints for failed connections. */
 import { readFileSync } from 'node:fs';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { StoreRefusal } from '../slot-store.ts';
 import type { TlsFiles } from './redis-url.ts';
 
-/** Without files it is as Node.js has it, `NODE_EXTRA_CA_CERTS` included. @throws StoreRefusal when they cannot be used. */
+/**
+ * Without files, Node's settings apply, including `NODE_EXTRA_CA_CERTS`. @throws StoreRefusal if they cannot be used.
+ */
 export function secureContext({ cacert, cert, key }: TlsFiles): SecureContext {
   const read = (file: string | undefined) => (file === undefined ? undefined : readFileSync(file));
   try {
@@ -14,7 +16,7 @@ export function secureContext({ cacert, cert, key }: TlsFiles): SecureContext {
   }
 }
 
-/** What may be wrong when a connection cannot be made, in words for whoever wrote the URL; empty when nobody knows. */
+/** A hint about what may be wrong with the URL when a connection fails; empty if unknown. */
 export function hint(message: string, isTls: boolean): string {
   if (!isTls) return /ECONNRESET|closed unexpectedly/.test(message) ? '; if it wants TLS, write rediss://' : '';
   if (/^Connection timeout|wrong version number/.test(message)) return '; without TLS it is redis://';
