@@ -13,7 +13,7 @@ import { clampInt64 } from '../counter/int64.ts';
 import { type Cut, remove, reset, total } from '../crdt/cut.ts';
 import { type CounterState, exists, merge } from '../crdt/merge.ts';
 import type { Host } from '../host/host.ts';
-import { type ReplicaId, type SlotStore, StoreError, UnknownStore } from '../store/slot-store.ts';
+import { type ReplicaId, type SlotStore, StoreError } from '../store/slot-store.ts';
 import { newId } from './identity.ts';
 import { Backoff, pause } from './pause.ts';
 
@@ -166,13 +166,8 @@ export class Cutter {
   /** @returns whether it was made, by this call. @throws StoreError */
   async #make(name: string, attempt: Attempt): Promise<boolean> {
     const { expectedVersion, cut } = attempt;
-    try {
-      const [isOurs] = await this.#options.store.cut([{ name, expectedVersion, next: cut }]);
-      attempt.isOpen = isOurs === true;
-    } catch (error) {
-      if (error instanceof UnknownStore) attempt.isOpen = false;
-      throw error;
-    }
+    const [isOurs] = await this.#options.store.cut([{ name, expectedVersion, next: cut }]);
+    attempt.isOpen = isOurs === true;
     if (attempt.isOpen) this.#options.learned(name, { slots: new Map(), cut });
     return attempt.isOpen;
   }

@@ -139,7 +139,7 @@ export interface SlotStore {
 
   /**
    * Replaces cuts, each by compare-and-set on its version, independent of each other. A durable store drops the slots that
-   * a new cut has folded. @returns per request whether it was made.
+   * a new cut has folded. @returns per request whether it was made: never no for one that was, also where a call is sent twice.
    */
   cut(requests: readonly CutRequest[]): Promise<readonly boolean[]>;
 

@@ -271,7 +271,13 @@ class MemoryConnection implements SlotStore {
   }
 
   cut(requests: readonly CutRequest[]): Promise<boolean[]> {
-    return this.#ask(() => this.#store.cut(requests), true);
+    // A call that arrives twice is answered with what the first one did.
+    let made: boolean[] | undefined;
+    return this.#ask(() => {
+      const again = this.#store.cut(requests);
+      made ??= again;
+      return made;
+    }, true);
   }
 
   slotsOf(replica: ReplicaId, cursor: string | undefined): Promise<SlotPage> {
