@@ -1,6 +1,7 @@
 /** A store that goes back in time while nodes run: what each of them still knows comes back to it. */
 import { describe, expect, it } from 'vitest';
-import type { SimulatedDisk } from './disk.ts';
+import type { SlotStore } from '../../src/store/slot-store.ts';
+import { SimulatedDisk } from './disk.ts';
 import { AFTER_A_CRASH_MS, HandRegion, SOON_MS, value } from './region-hand.ts';
 import type { RegionNode } from './region-node.ts';
 
@@ -275,6 +276,32 @@ describe('what an heir has folded', () => {
     expect(again.node.identity.document.incarnations.filter(({ foldedAt }) => foldedAt !== undefined)).toEqual([]);
     expect(value(await world.inTime(again.node.get('a', 'region')))).toBe(7n);
   });
+});
+
+it('what an heir folds is folded again where the store goes back before the directory says so', async () => {
+  const world = new HandRegion();
+  const disk = new SimulatedDisk({ seed: 1, clock: world.host.clock, latencyMs: 20 });
+  const first = await world.open(disk);
+  const goBack = world.store.image();
+  await world.inTime(first.node.add('a', 6n));
+  await world.passes(SOON_MS);
+  first.cut();
+  let folds = 0;
+  const between = (store: SlotStore): SlotStore => {
+    const swap = store.swapLease.bind(store);
+    return Object.assign(store, {
+      swapLease: async (...[replica, version, document]: Parameters<typeof swap>) => {
+        const isMade = await swap(replica, version, document);
+        if (document.includes('"folded"') && folds++ === 0) goBack();
+        return isMade;
+      },
+    });
+  };
+  const heir = await world.open(disk.kill(), { between });
+  await world.passes(2 * AFTER_A_CRASH_MS);
+  expect(folds).toBeGreaterThan(0);
+  const fresh = await world.open(world.disk(2));
+  for (const { node } of [heir, fresh]) expect(value(await world.inTime(node.get('a', 'region')))).toBe(6n);
 });
 
 describe('a directory and the store that go back together', () => {
