@@ -1,6 +1,7 @@
 /**
- * `npm run bench:region`: what a region does over real stores on this machine: convergence, traffic, recovery, what a lost disk
- * takes along, and more counters than memory. Prints JSON and tables; with --output it writes them to docs/benchmarks/region.md and .json.
+ * `npm run bench:region`: what a region does over real stores on this machine: convergence, traffic, recovery, what a
+ * lost disk takes along, and more counters than memory. Prints JSON and tables; with --output it writes them to
+ * docs/benchmarks/region.md and .json.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';

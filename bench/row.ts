@@ -1,4 +1,6 @@
-/** What a row of the benchmark is: data. `rows.ts` has them all, `work/` what they are made of, `runner.ts` runs them. */
+/**
+ * What a row of the benchmark is: data. `rows.ts` has them all, `work/` what they are made of, `runner.ts` runs them.
+ */
 import type { TapeSpec } from './load/stream.ts';
 import type { SetupName } from './servers/server.ts';
 

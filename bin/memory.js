@@ -1,11 +1,11 @@
 // How a process that keeps counters asks for memory; both have to be said before it starts.
 //
-// Large tables in pages of 2 MiB: a look-up in ten million counters takes three quarters of the time, since the processor
-// finds their addresses without a second miss. The C library asks the system for such pages when its environment says
-// so; where the system has none, or another C library is used, nothing happens.
+// Large tables in pages of 2 MiB: a look-up in ten million counters takes three quarters of the time, since the
+// processor finds their addresses without a second miss. The C library asks the system for such pages when its
+// environment says so; where the system has none, or another C library is used, nothing happens.
 //
-// A small young generation: counters do not lie in V8's heap, and what a request leaves there is gone at once. By default
-// V8 keeps up to 48 MiB for it.
+// A small young generation: counters do not lie in V8's heap, and what a request leaves there is gone at once. By
+// default V8 keeps up to 48 MiB for it.
 
 const HUGE_PAGES = { name: 'GLIBC_TUNABLES', value: 'glibc.malloc.hugetlb=1' };
 
@@ -19,9 +19,9 @@ export function memoryEnvironment(environment) {
 }
 
 /**
- * Starts this process over with both, under the same pid. Returns when that has been done, or can't be done: before Node 26
- * it is an experiment, a channel to a parent would be lost, and a profiler's timer would go on and kill the process
- * before it is ready for it.
+ * Starts this process over with both, under the same pid. Returns when that has been done, or can't be done: before
+ * Node 26 it is an experiment, a channel to a parent would be lost, and a profiler's timer would go on and kill the
+ * process before it is ready for it.
  */
 export function restartWithMemory() {
   const environment = memoryEnvironment(process.env);

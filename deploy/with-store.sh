@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs a command that knows the store that the nodes share: makes TALLYD_STORE from STORE, which names the store, and from the
-# file with its password, so that no password stands in compose.yaml or in what `docker inspect` shows.
+# Runs a command that knows the store that the nodes share: makes TALLYD_STORE from STORE, which names the store, and
+# from the file with its password, so that no password stands in compose.yaml or in what `docker inspect` shows.
 set -eu
 secrets=${SECRETS:-/run/secrets}
 

@@ -39,8 +39,8 @@ try {
 /** The server, as `tallyd serve`; stdout carries nothing but its own lines. */
 async function start(options) {
   const node = await prepare();
-  // The user's directory, not ours: npm moves to the package's root, where ./data is meant to be anyway.
-  // The channel tells the server when we are killed without a word: it then ends, too, and frees its ports and directory.
+  // The user's directory, not ours: npm moves to the package's root, where ./data is meant to be anyway. The channel
+  // tells the server when we are killed without a word: it then ends, too, and frees its ports and directory.
   const stdio = ['inherit', 'inherit', 'inherit', 'ipc'];
   const env = memoryEnvironment({ ...process.env, TALLYD_LAUNCHED: '1' });
   return run(node, [...memoryFlags, join(root, 'bin/tallyd.js'), 'serve', ...options], { detached: true, stdio, env });

@@ -1,8 +1,8 @@
 // Compiles src to dist when dist is not the product of exactly these sources. Compares content, not times: a checkout,
 // a copy or a branch switch moves times without meaning anything.
 //
-// src/client is a package of its own, @tallyd/client. What the compiler makes of it moves there, and dist/client passes on
-// what that package exports, so that a program which has both has each class once.
+// src/client is a package of its own, @tallyd/client. What the compiler makes of it moves there, and dist/client passes
+// on what that package exports, so that a program which has both has each class once.
 
 import { createHash } from 'node:crypto';
 import {
@@ -46,8 +46,8 @@ function moveClient(from, to) {
 }
 
 /**
- * TypeScript lets a CommonJS module import only declarations of CommonJS under `node16`, and an ES module both. Node itself
- * loads our ES modules into either, and without default exports there is no difference.
+ * TypeScript lets a CommonJS module import only declarations of CommonJS under `node16`, and an ES module both. Node
+ * itself loads our ES modules into either, and without default exports there is no difference.
  */
 function declareForBoth(types) {
   writeFileSync(join(types, 'package.json'), '{ "type": "commonjs" }\n');

@@ -4,8 +4,8 @@
 // get it up to three times, and a server takes the second one for "stop at once". Therefore a server gets a session
 // of its own (`detached`) and repeats within a second are dropped.
 //
-// npm 9.6.7 to 10.2 keeps a signal that is sent to npm alone to itself; nothing here can see it. Ctrl-C works with these
-// too, as does a signal to the server.
+// npm 9.6.7 to 10.2 keeps a signal that is sent to npm alone to itself; nothing here can see it. Ctrl-C works with
+// these too, as does a signal to the server.
 
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
@@ -57,8 +57,8 @@ function forwardSignals(child, detached) {
 }
 
 /**
- * Under npm there may be a shell between npm and us that dies of a signal without passing it on. Nobody is left to
- * stop the server then, so the loss of the parent counts as SIGTERM. Without npm, outliving a parent is `nohup`'s right.
+ * Under npm there may be a shell between npm and us that dies of a signal without passing it on. Nobody is left to stop
+ * the server then, so the loss of the parent counts as SIGTERM. Without npm, outliving a parent is `nohup`'s right.
  */
 function watchParent(onLost) {
   if (process.env.npm_lifecycle_event === undefined) return undefined;

@@ -1,5 +1,5 @@
-// The files of deploy/ without a container engine: they agree with each other, with docs/deployment.md and with the server;
-// and every check is seen to complain about a file that was broken for it.
+// The files of deploy/ without a container engine: they agree with each other, with docs/deployment.md and with the
+// server; and every check is seen to complain about a file that was broken for it.
 
 import { execFile, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';

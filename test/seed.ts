@@ -1,5 +1,5 @@
-// Where chance comes from in tests. With CI=true every run is the same; elsewhere each test file draws a seed of its own, so
-// that more is tried than one run can. A test that fails prints its seed, and TALLYD_TEST_SEED runs it again.
+// Where chance comes from in tests. With CI=true every run is the same; elsewhere each test file draws a seed of its
+// own, so that more is tried than one run can. A test that fails prints its seed, and TALLYD_TEST_SEED runs it again.
 
 import { afterEach } from 'vitest';
 

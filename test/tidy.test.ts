@@ -84,6 +84,17 @@ const samples: Record<keyof typeof rules, Samples> = {
       ['src/engine/table.test.ts', `function f() {\n${many(100, ';')}}`],
     ],
   },
+  'lines are short': {
+    refused: [
+      ['src/engine/a.ts', `// ${'x'.repeat(118)}`],
+      ['docs/cli.md', `${'word '.repeat(25)}\n`],
+    ],
+    accepted: [
+      ['src/engine/a.ts', `// ${'x'.repeat(117)}`],
+      ['src/engine/a.ts', `const text = '${'x'.repeat(120)}';`],
+      ['docs/cli.md', `| ${'word '.repeat(25)} |\n\`\`\`\n${'word '.repeat(25)}\n\`\`\`\n`],
+    ],
+  },
   'nothing lies loose in src': {
     refused: [['src/engine.ts', '']],
     accepted: [['src/engine/engine.ts', '']],

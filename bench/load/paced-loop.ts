@@ -24,7 +24,9 @@ export interface PacedLoopOptions {
 }
 
 export interface PacedReport extends LoadReport {
-  /** Share of the commands that were sent later than 0.1 ms after they were due, for want of a free connection or CPU. */
+  /**
+   * Share of the commands that were sent later than 0.1 ms after they were due, for want of a free connection or CPU.
+   */
   readonly sentLate: number;
 }
 

@@ -1,4 +1,7 @@
-/** A connection whose every reply is checked: it knows what each counter was filled with, and is alone in counting on its share of them. */
+/**
+ * A connection whose every reply is checked: it knows what each counter was filled with, and is alone in counting on
+ * its share of them.
+ */
 import type { RegionNode } from '../../test/chaos/region-node.ts';
 import { frame, RespConnection } from '../../test/wire/counting-clients.ts';
 import { filledName, filledValue } from './filled-store.ts';

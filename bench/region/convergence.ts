@@ -1,4 +1,7 @@
-/** How long it takes until what one node has counted is in what every other node shows, at so many changed counters a second. */
+/**
+ * How long it takes until what one node has counted is in what every other node shows, at so many changed counters a
+ * second.
+ */
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RegionNode } from '../../test/chaos/region-node.ts';

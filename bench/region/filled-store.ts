@@ -1,4 +1,7 @@
-/** A PostgreSQL that many counters lie in before any node comes: filled by SQL, as one replica of long ago would have left it. */
+/**
+ * A PostgreSQL that many counters lie in before any node comes: filled by SQL, as one replica of long ago would have
+ * left it.
+ */
 import { PostgresStore } from '../../src/store/postgres/postgres-store.ts';
 import { PostgresProcess } from '../../test/wire/postgres-process.ts';
 import type { OpenStore } from './stores.ts';

@@ -1,4 +1,7 @@
-/** What a lost disk takes along with `--ack journal`: updates that the node had acknowledged and the store did not have yet. */
+/**
+ * What a lost disk takes along with `--ack journal`: updates that the node had acknowledged and the store did not have
+ * yet.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Bench, type Figure, inShort, type Line, type Opener, withRegion } from './figures.ts';
 import { manyNames, PacedLoad, warm } from './paced-load.ts';

@@ -140,7 +140,10 @@ async function afterStart(node: RegionNode, { counters }: Scale, random: SeededR
   return { 'ready, s': Number(readySeconds.toFixed(2)), ...quantiles(touches) };
 }
 
-/** Every touched counter, in the store. @throws when a single one is not what it was filled with and what was acknowledged */
+/**
+ * Every touched counter, in the store. @throws when a single one is not what it was filled with and what was
+ * acknowledged
+ */
 async function verify(url: string, clients: readonly CheckedClient[]): Promise<Line> {
   // In the order of the table: neighbours share its pages.
   const touched = clients.flatMap((client) => [...client.touched]).sort(([a], [b]) => a - b);
@@ -159,7 +162,9 @@ async function verify(url: string, clients: readonly CheckedClient[]): Promise<L
   return { 'all exact': touched.length };
 }
 
-/** Each client has counters of its own, and so has who looks for cold ones: nobody else changes what a reply has to be. */
+/**
+ * Each client has counters of its own, and so has who looks for cold ones: nobody else changes what a reply has to be.
+ */
 function inShare(counter: number, share: number): number {
   return counter - (counter % (CLIENTS + 1)) + share;
 }

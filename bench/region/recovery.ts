@@ -1,4 +1,6 @@
-/** How long a region takes to be whole again: after the store was away, after a node was killed, after everything was. */
+/**
+ * How long a region takes to be whole again: after the store was away, after a node was killed, after everything was.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RegionNode } from '../../test/chaos/region-node.ts';
 import { frame, RespConnection } from '../../test/wire/counting-clients.ts';

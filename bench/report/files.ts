@@ -16,7 +16,9 @@ export interface Circumstances {
   readonly seed: number;
   readonly seconds: number;
   readonly sumsVerified: number;
-  /** CPU that other processes took during the measurements, in cores: the spread; undefined when nothing was measured. */
+  /**
+   * CPU that other processes took during the measurements, in cores: the spread; undefined when nothing was measured.
+   */
   readonly othersCpu: Spread | undefined;
 }
 

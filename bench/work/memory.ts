@@ -1,4 +1,7 @@
-/** What one more counter of a kind takes: the growth of a server's resident memory, without what the process takes itself. */
+/**
+ * What one more counter of a kind takes: the growth of a server's resident memory, without what the process takes
+ * itself.
+ */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import type { CounterKind, Sample } from '../row.ts';

@@ -1,4 +1,6 @@
-/** How a command fails: one sentence or one JSON object on stderr, and the exit code by what the caller may conclude. */
+/**
+ * How a command fails: one sentence or one JSON object on stderr, and the exit code by what the caller may conclude.
+ */
 import { CommanderError } from 'commander';
 import { RefusedError, UnknownOutcomeError } from '../client/client.ts';
 import { fileTrouble } from '../std/file-trouble.ts';

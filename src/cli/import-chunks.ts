@@ -10,17 +10,19 @@
  *   two ids, and a chunk is known again only after the same beginning.
  * - `--again` puts a line `again SALT` before the content: no event can look like that.
  *
- * Content may grow: a log that is written to, a producer that was cut off. Its last chunk is not full then, and the longer
- * content has no chunk with that end. So that a later import finds how far an earlier one came, a last chunk of n lines is sent in
- * parts that end at the binary prefixes of n (of 100: 64, 96, 100), each with the id of the content through its end. Each part
- * names what comes before it and the places after its beginning where an import of this content may have ended; the server
- * takes it only if none of them is known and nothing else was taken after the same beginning, and remembers those inside of it.
+ * Content may grow: a log that is written to, a producer that was cut off. Its last chunk is not full then, and the
+ * longer content has no chunk with that end. So that a later import finds how far an earlier one came, a last chunk of
+ * n lines is sent in parts that end at the binary prefixes of n (of 100: 64, 96, 100), each with the id of the content
+ * through its end. Each part names what comes before it and the places after its beginning where an import of this
+ * content may have ended; the server takes it only if none of them is known and nothing else was taken after the same
+ * beginning, and remembers those inside of it.
  *
- * Why that finds them all: let m lines of a chunk be imported. By induction all binary prefixes of m are known: those up to where
- * the last import began are prefixes of that place, too. The first of them after a place p < m is `((p >> k) + 1) << k` for some k,
- * and nothing after m is known. So the last known place of these leads on from p, step by step, to m. Content that ends or differs
- * inside of what was imported comes to a place after which other content was taken, and is refused; but of the first 64 lines
- * of a file each is such a place, so that a file that only begins like another one is told from a copy, and counted whole.
+ * Why that finds them all: let m lines of a chunk be imported. By induction all binary prefixes of m are known: those
+ * up to where the last import began are prefixes of that place, too. The first of them after a place p < m is
+ * `((p >> k) + 1) << k` for some k, and nothing after m is known. So the last known place of these leads on from p,
+ * step by step, to m. Content that ends or differs inside of what was imported comes to a place after which other
+ * content was taken, and is refused; but of the first 64 lines of a file each is such a place, so that a file that only
+ * begins like another one is told from a copy, and counted whole.
  */
 import { createHash, type Hash } from 'node:crypto';
 import type { BatchUpdate } from '../client/client.ts';
@@ -41,7 +43,10 @@ export interface ImportPart {
   readonly lines: readonly Line[];
   /** Of the content before it; undefined: it is the first. */
   readonly after: string | undefined;
-  /** Of the content through places where earlier imports may have ended after its beginning, by length; its own is among them. */
+  /**
+   * Of the content through places where earlier imports may have ended after its beginning, by length; its own is among
+   * them.
+   */
   readonly places: readonly string[];
 }
 
@@ -103,14 +108,17 @@ export class ImportChunk {
   }
 
   /**
-   * Whether content that was imported shares only its first `place` lines with this one, and goes on otherwise: so few lines can
-   * begin alike by chance.
+   * Whether content that was imported shares only its first `place` lines with this one, and goes on otherwise: so few
+   * lines can begin alike by chance.
    */
   isOtherAfter(place: number): boolean {
     return this.after === undefined && place < CHANCE_LINES && place < this.lines.length;
   }
 
-  /** Where an import of the same content that came further than `from` lines may have ended a part first; the last is the end. */
+  /**
+   * Where an import of the same content that came further than `from` lines may have ended a part first; the last is
+   * the end.
+   */
   #placesAfter(from: number): number[] {
     const { length } = this.lines;
     const places = [length];

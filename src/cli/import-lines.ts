@@ -44,7 +44,9 @@ export class LineSplitter {
   /** The last line had a carriage return before its newline. */
   #hasReturn = false;
 
-  /** @returns the lines that end in this block. @throws MalformedLine when the line behind them is too long to be one. */
+  /**
+   * @returns the lines that end in this block. @throws MalformedLine when the line behind them is too long to be one.
+   */
   push(block: Uint8Array): Line[] {
     const bytes = this.#rest.length === 0 ? block : Buffer.concat([this.#rest, block]);
     const lines: Line[] = [];

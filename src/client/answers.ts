@@ -4,7 +4,10 @@ import { countOf, numberOf, standingOf } from './count.ts';
 
 /** What an increment or decrement did. */
 export interface Adjustment {
-  /** The count afterwards. Undefined: it is counted, but while the store that nodes share is away nobody can tell the count. */
+  /**
+   * The count afterwards. Undefined: it is counted, but while the store that nodes share is away nobody can tell the
+   * count.
+   */
   readonly value: bigint | undefined;
   /** Then: what the node that answered has counted on it. */
   readonly own?: bigint;

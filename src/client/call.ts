@@ -9,12 +9,13 @@
  * refusal of the update as such (`DECIDES`). A refusal before the lookup, such as a wrong secret, says nothing about
  * the earlier attempt, so the call ends unknown.
  *
- * Counters that many nodes share take no keys (`needs_authority`). An update with a key that only this client knows is then sent
- * without it, and from there on never again once it may have been applied. If an attempt with the key broke before, it was not
- * applied, provided that the nodes shared counters when the call began: a server may just have been started over with a store.
+ * Counters that many nodes share take no keys (`needs_authority`). An update with a key that only this client knows is
+ * then sent without it, and from there on never again once it may have been applied. If an attempt with the key broke
+ * before, it was not applied, provided that the nodes shared counters when the call began: a server may just have been
+ * started over with a store.
  *
- * A fresh key carries this device's time. Where the server finds it too old or from the future, nothing has been counted with it: the client
- * learns how far its clock is off, and goes on with another key.
+ * A fresh key carries this device's time. Where the server finds it too old or from the future, nothing has been
+ * counted with it: the client learns how far its clock is off, and goes on with another key.
  */
 import { standingOf } from './count.ts';
 import { type RefusedDetails, RefusedError, UnknownOutcomeError } from './errors.ts';
@@ -38,7 +39,9 @@ export interface FetchInit {
   readonly redirect: 'manual';
 }
 
-/** The part of the web's `fetch` that the client uses; hand in another one to test, to trace or to go through a proxy. */
+/**
+ * The part of the web's `fetch` that the client uses; hand in another one to test, to trace or to go through a proxy.
+ */
 export type Fetch = (url: string, init: FetchInit) => Promise<FetchResponse>;
 
 /** A request, and how to read its answer. */

@@ -123,9 +123,10 @@ export interface ChunkOptions extends Omit<BatchOptions, 'idempotencyKey'> {
   /** The id of all content before the chunk, unless it is the first. */
   readonly after?: string | undefined;
   /**
-   * Ids of the content through some places after the chunk's beginning, by length, the chunk's own among them. When the content
-   * was imported through one of them, or goes on otherwise after the same beginning, nothing is counted, and the call is
-   * refused as `import_overlaps`; `error.overlap` is the last such place, if there is one, after a `>` when more was imported.
+   * Ids of the content through some places after the chunk's beginning, by length, the chunk's own among them. When the
+   * content was imported through one of them, or goes on otherwise after the same beginning, nothing is counted, and
+   * the call is refused as `import_overlaps`; `error.overlap` is the last such place, if there is one, after a `>` when
+   * more was imported.
    */
   readonly places?: readonly string[] | undefined;
 }
@@ -159,7 +160,7 @@ export class TallydClient {
 
   /**
    * Adds `by`, which may be negative; creates the counter when it is absent.
-   * @returns the new count. Undefined: it is counted, but while the store that nodes share is away nobody can tell the count.
+   * @returns the new count. Undefined: counted, but the count is not known while the store that nodes share is away.
    */
   async increment(name: string, by: Count = 1, options: IncrementOptions = {}): Promise<bigint | undefined> {
     return (await this.adjust(name, by, checkOptions(options, 'increment'))).value;
@@ -170,7 +171,9 @@ export class TallydClient {
     return (await this.adjust(name, by, { ...checkOptions(options, 'increment'), subtract: true })).value;
   }
 
-  /** Increments, or with `subtract` decrements, and tells more: how much was applied, and whether by an earlier attempt. */
+  /**
+   * Increments, or with `subtract` decrements, and tells more: how much was applied, and whether by an earlier attempt.
+   */
   async adjust(name: string, by: Count, options: AdjustOptions = {}): Promise<Adjustment> {
     checkOptions(options, 'adjust');
     if (!fitsPath(checkName(name))) return this.#adjustInBatch(name, by, options);

@@ -1,6 +1,6 @@
 /**
- * What a client remembers of counters that many nodes share: which of its own updates reads have to contain, whatever node
- * answers them, and which counters take no idempotency key. Bounded: of counters not used lately it is forgotten.
+ * What a client remembers of counters that many nodes share: which of its own updates reads have to contain, whatever
+ * node answers them, and which counters take no idempotency key. Bounded: of counters not used lately it is forgotten.
  */
 const NAMES_MAX = 10_000;
 /** Nodes whose updates one read waits for. */
@@ -17,7 +17,10 @@ export class Memory {
   readonly #names = new Map<string, Remembered>();
   #hasSeenShared = false;
 
-  /** The server shares counters, and has since that was first seen: a directory that has met a store starts only with one. */
+  /**
+   * The server shares counters, and has since that was first seen: a directory that has met a store starts only with
+   * one.
+   */
   get hasSeenShared(): boolean {
     return this.#hasSeenShared;
   }

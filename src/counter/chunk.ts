@@ -19,9 +19,10 @@ import { CHUNK_COMMANDS_MAX } from './limits.ts';
 export const Op = {
   /** `value`: the count, 0 when absent; EXISTED. */
   get: 0,
-  /** `value`: the new count; `other`: what was applied (differs from the amount when saturated); EXISTED before; CHANGED unless a condition held it back, or SATURATED left nothing of a counter that is absent. Refused for overflow or a bound: see `standing`. */
+  // `value`: the new count; `other`: what was applied (not the amount if SATURATED); EXISTED before; CHANGED unless a
+  // condition failed or SATURATED left an absent counter absent. Refused for overflow or a bound: see `standing`.
   add: 1,
-  /** `value`: the count afterwards; `other`: the count before; EXISTED before; CHANGED unless a condition held it back. */
+  /** `value`: the count afterwards; `other`: the count before; EXISTED before; CHANGED unless a condition failed. */
   set: 2,
   /** `other`: the count before; EXISTED before; CHANGED. `value`: 0. */
   delete: 3,
@@ -73,12 +74,12 @@ export interface CommandOptions {
   readonly ceiling?: bigint | undefined;
   /** At a bound or at the limits of 64 bits, apply the part that fits instead of refusing. */
   readonly saturate?: boolean | undefined;
-  /** For add and set. Without it an add keeps the deadline and a set removes it (as Redis does) or begins its policy's anew, unless `keepDeadline`. */
+  /** Without it an add keeps the deadline; a set removes it or begins its policy's anew, unless `keepDeadline`. */
   readonly deadline?: DeadlineChange | undefined;
   readonly keepDeadline?: boolean | undefined;
   /**
-   * Change the deadline only if: there is none (NX, ENX) / there is one (XX) / there is one, and it grows (GT) / there is none,
-   * or it shrinks (LT) / there is one, and it shrinks (XX LT).
+   * Change the deadline only if: there is none (NX, ENX) / there is one (XX) / there is one, and it grows (GT) / there
+   * is none, or it shrinks (LT) / there is one, and it shrinks (XX LT).
    */
   readonly deadlineOnlyIf?: 'none' | 'some' | 'later' | 'earlier' | 'sooner' | undefined;
   /** Apply only if this holds; otherwise the outcome is done, not CHANGED. For add, set and delete. */

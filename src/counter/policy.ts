@@ -19,7 +19,9 @@ export interface Policy {
   readonly ceiling?: bigint | undefined;
   /** At a bound apply what fits instead of refusing, even if the request does not ask for it. */
   readonly saturate?: boolean | undefined;
-  /** A counter lives this long after its creation, or after a set, in ms, unless a request gives it another deadline. */
+  /**
+   * A counter lives this long after its creation, or after a set, in ms, unless a request gives it another deadline.
+   */
   readonly ttlMs?: number | undefined;
   /** With a store: `local` counters stay on the node that took their updates (default `shared`). */
   readonly scope?: (typeof SCOPES)[number] | undefined;

@@ -62,7 +62,9 @@ export interface SnapshotSummary {
   readonly sequence: bigint;
 }
 
-/** `open`: takes everything; `failing`: the journal is being replaced, updates are refused; `closing`: no new chunks. */
+/**
+ * `open`: takes everything; `failing`: the journal is being replaced, updates are refused; `closing`: no new chunks.
+ */
 export type ServiceState = 'open' | 'failing' | 'closing' | 'closed';
 
 export interface ServiceInfo {

@@ -1,5 +1,6 @@
-// A store that goes back in time: cuts that do not know each other, and slots whose rows were dropped because one of them had folded
-// them. Every node keeps what it has learned; some are away when the store goes back, others decide and fold meanwhile.
+// A store that goes back in time: cuts that do not know each other, and slots whose rows were dropped because one of
+// them had folded them. Every node keeps what it has learned; some are away when the store goes back, others decide and
+// fold meanwhile.
 import { expect, it } from 'vitest';
 import { seed, seeds } from '../../test/seed.ts';
 import { SeededRandom } from '../std/random.ts';
@@ -108,7 +109,10 @@ class World {
     return `${this.#random.below(1_000)}/${this.#cuts++}`;
   }
 
-  /** The next incarnation is the heir: it folds what the one before has left, and may know nothing else of the store or of cuts. */
+  /**
+   * The next incarnation is the heir: it folds what the one before has left, and may know nothing else of the store or
+   * of cuts.
+   */
   #crash(node: Node, n: number): void {
     this.#store = kept(merge(this.#store, node.state));
     const past = `${n}.${node.incarnation++}`;

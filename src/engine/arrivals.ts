@@ -76,7 +76,10 @@ export class Arrivals {
     this.#waiting.splice(0, taken);
   }
 
-  /** Applies the commands `[from, to)`, and starts the commit of what they changed. @returns the order of the group to wait for. */
+  /**
+   * Applies the commands `[from, to)`, and starts the commit of what they changed. @returns the order of the group to
+   * wait for.
+   */
   execute(chunk: Chunk, from: number, to: number): number {
     const { submission, commands, committer, turns, clock } = this.#options;
     this.commands += to - from;

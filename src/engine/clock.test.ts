@@ -1,4 +1,6 @@
-/** What a clock that jumps does to keys and deadlines: nothing that outlasts the jump, also over restarts and snapshots. */
+/**
+ * What a clock that jumps does to keys and deadlines: nothing that outlasts the jump, also over restarts and snapshots.
+ */
 import { describe, expect, it } from 'vitest';
 import { SimulatedDisk } from '../../test/simulation/disk.ts';
 import { simulatedHost } from '../../test/simulation/host.ts';

@@ -40,7 +40,10 @@ export class Cursors {
     return String(position * CHECK_RANGE + this.#check(position));
   }
 
-  /** The position that a cursor points at, where a block begins. @throws CountingError invalid_cursor for one that was never given */
+  /**
+   * The position that a cursor points at, where a block begins. @throws CountingError invalid_cursor for one that was
+   * never given
+   */
   take(cursor: string): number {
     const number = /^[1-9][0-9]{0,15}$/.test(cursor) ? Number(cursor) : 0;
     const position = Math.floor(number / CHECK_RANGE);

@@ -11,7 +11,10 @@ import { RefSet } from './ref-set.ts';
 const COUNTERS = 60_000;
 const DELETED = 5_000;
 const PER_CHUNK = 5_000;
-/** Entries that are encoded in a turn: a portion, beside the deletions; and read: those of 1 MiB, with names as short as these. */
+/**
+ * Entries that are encoded in a turn: a portion, beside the deletions; and read: those of 1 MiB, with names as short as
+ * these.
+ */
 const ENCODED_MAX = 16_384;
 const READ_MAX = 32_000;
 

@@ -137,7 +137,10 @@ export class SnapshotParts implements SnapshotSource {
     return false;
   }
 
-  /** Blocks as they lie, to the end of the part or of their piece; then the deadlines. @returns the position behind them. */
+  /**
+   * Blocks as they lie, to the end of the part or of their piece; then the deadlines. @returns the position behind
+   * them.
+   */
   #copyBlocks(part: GroupBuffer, from: number): number {
     const { slab } = this.#records;
     const lanes = slab.lanes[Slab.piece(from)];

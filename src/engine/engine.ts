@@ -58,7 +58,10 @@ export interface EngineOptions {
   readonly allocateBytes?: number | undefined;
   /** New names beyond this are refused (`too_many_counters`). Default: what the memory for them holds. */
   readonly countersMax?: number | undefined;
-  /** What counters, deadlines and ids of imports may take outside of the heap; then new ones are refused. Default: no limit. */
+  /**
+   * What counters, deadlines and ids of imports may take outside of the heap; then new ones are refused. Default: no
+   * limit.
+   */
   readonly memoryBytesMax?: number | undefined;
   /** Called when the journal or a snapshot fails; the engine recovers by itself. */
   readonly onFailure?: ((error: unknown) => void) | undefined;
@@ -276,7 +279,9 @@ export class Engine implements CountingService {
     return this.#turns.next(steps);
   }
 
-  /** Adds a reader of the durable stream; one that throws leaves it, and ends the process. @returns leaves the stream */
+  /**
+   * Adds a reader of the durable stream; one that throws leaves it, and ends the process. @returns leaves the stream
+   */
   readDurable(reader: DurableReader): () => void {
     return this.#stream.read(reader);
   }

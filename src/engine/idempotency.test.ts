@@ -43,7 +43,10 @@ class Keys {
     return this.store.find(request(key)) !== undefined;
   }
 
-  /** A process that starts with what a snapshot, or the journal, holds of this one. @param lastGroupMs the stamp of the last group */
+  /**
+   * A process that starts with what a snapshot, or the journal, holds of this one. @param lastGroupMs the stamp of the
+   * last group
+   */
   restarted(lastGroupMs: number): Keys {
     const next = new Keys({}, new SimulatedClock(this.clock.nowMs()));
     for (const record of this.store.records()) {

@@ -3,7 +3,7 @@
  * a digest of the id and one of its chunk's content are kept, outside of the heap:
  *
  *     words 0 to 3   digest of the id
- *     words 4 and 5  digest of the chunk's content; 0 where an earlier version did not keep it: any content is taken for the same
+ *     words 4 and 5  digest of the chunk's content; 0 if an earlier version did not keep it: any content passes
  *     words 6 and 7  when it was applied, Unix ms, low word first
  *
  * Invariants:

@@ -9,7 +9,10 @@ import { viewOf } from '../std/columns.ts';
 const scratch = new Uint8Array(CHUNK_COMMANDS_MAX * OUTCOME_BYTES);
 const scratchView = viewOf(scratch);
 
-/** Packs the outcomes of the commands [from, to): code and flags (u8 each), updated at (u32), value and other (i64 each). */
+/**
+ * Packs the outcomes of the commands [from, to): code and flags (u8 each), updated at (u32), value and other (i64
+ * each).
+ */
 export function packOutcomes(chunk: Chunk, from: number, to: number): Uint8Array {
   for (let i = from; i < to; i++) {
     const at = (i - from) * OUTCOME_BYTES;

@@ -236,7 +236,9 @@ export class Records {
     lanes[at + 2] = updatedAt;
   }
 
-  /** Sets the flags of a new record that follow from its name's policy. Bounds hold for a counter, not for a slot of it. */
+  /**
+   * Sets the flags of a new record that follow from its name's policy. Bounds hold for a counter, not for a slot of it.
+   */
   classify(ref: number): void {
     if (this.#policies.isEmpty) return;
     const policy = this.policy(ref);

@@ -55,7 +55,8 @@ export class Submission {
   }
 
   /**
-   * Applies the commands `[from, to)` of the chunk and fills their outcomes; all of them, if it is all or nothing or has a key.
+   * Applies the commands `[from, to)` of the chunk and fills their outcomes; all of them, if it is all or nothing or
+   * has a key.
    * @returns the order of the group that the outcomes depend on, or `NO_GROUP`.
    */
   execute(chunk: Chunk, from: number, to: number, nowMs: number): number {

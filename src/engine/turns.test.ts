@@ -44,7 +44,10 @@ function submit(chunk: Chunk): Promise<Chunk> {
   });
 }
 
-/** The longest turn while the work runs, processor time in ms: the best of a few tries, since the collector and compiler come as they like. */
+/**
+ * The longest turn while the work runs, processor time in ms: the best of a few tries, since the collector and compiler
+ * come as they like.
+ */
 async function longestTurn(prepare: (attempt: number) => () => Promise<unknown>): Promise<number> {
   let best = Number.POSITIVE_INFINITY;
   for (let attempt = 0; attempt < TRIES && best > TURN_MS_MAX; attempt++) {

@@ -90,7 +90,8 @@ export class Admission {
 
   #missed(chunk: Chunk, i: number, counter: SharedCounter, cold: Set<SharedCounter>, codes: Uint8Array): void {
     this.misses++;
-    // While the store is away, or not whole, one attempt per call and counter would be a queue of calls that wait for nothing.
+    // While the store is away, or not whole, one attempt per call and counter would be a queue of calls that wait for
+    // nothing.
     const isKnownAway = counter.warmth === 'partial' && !(this.#region.isAnswering && this.#region.whole.isWhole);
     if (isKnownAway) codes[i] = this.#codeOf(chunk, i, counter);
     else cold.add(counter);

@@ -1,8 +1,10 @@
 /**
- * How a directory meets its store at a start: which incarnation counts from now on, and what became of the earlier ones.
+ * How a directory meets its store at a start: which incarnation counts from now on, and what became of the earlier
+ * ones.
  *
- * The first time, what the directory had counted alone becomes the slot of one more incarnation, under the directory's own id,
- * which is registered by compare-and-set: a second directory with that id is a copy, and would count everything again.
+ * The first time, what the directory had counted alone becomes the slot of one more incarnation, under the directory's
+ * own id, which is registered by compare-and-set: a second directory with that id is a copy, and would count everything
+ * again.
  */
 import { Kind } from '../counter/key.ts';
 import type { PolicyTable } from '../counter/policy.ts';
@@ -63,7 +65,10 @@ export function membershipOf(
   return new Membership({ replica: id, store, host, leaseMs, place, directory: identity.document.directory });
 }
 
-/** The ordinal and id of a fresh incarnation, which is in the file when this resolves; the others have ended by `through`. */
+/**
+ * The ordinal and id of a fresh incarnation, which is in the file when this resolves; the others have ended by
+ * `through`.
+ */
 export async function freshIncarnation(
   identity: Identity,
   host: Host,
@@ -80,8 +85,8 @@ export async function freshIncarnation(
 }
 
 /**
- * Every slot in the directory belongs to an incarnation that the file knows, or that is folded: an older file than the journal would
- * give an ordinal twice, and what was counted under it would count again.
+ * Every slot in the directory belongs to an incarnation that the file knows, or that is folded: an older file than the
+ * journal would give an ordinal twice, and what was counted under it would count again.
  */
 function checkOrdinals({ engine, identity }: AttachOptions): void {
   const { nextOrdinal } = identity.document;
@@ -124,8 +129,8 @@ async function meet(
 }
 
 /**
- * Asks the store who it is, as the one that this directory has met. An empty one where nothing is durable was that one, and is told
- * everything again.
+ * Asks the store who it is, as the one that this directory has met. An empty one where nothing is durable was that one,
+ * and is told everything again.
  * @throws AttachError for another store, StoreRefusal, StoreError
  */
 export async function recognise(store: SlotStore, { document }: Identity): Promise<StoreIdentity> {
@@ -200,7 +205,8 @@ async function resume(options: AttachOptions, known: StoreIdentity | undefined):
   const { baton, batonTerm, incarnations } = identity.document;
   const last = incarnations.at(-1);
   if (known === undefined || baton === undefined || last === undefined || last.through !== undefined) return undefined;
-  // A store that has gone back since may have taken this directory with it, and others know what was counted after that.
+  // A store that has gone back since may have taken this directory with it, and others know what was counted after
+  // that.
   if (batonTerm !== undefined && batonTerm !== known.term) return undefined;
   const membership = membershipOf(options, last.id);
   let through: bigint | undefined;

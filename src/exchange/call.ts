@@ -1,9 +1,10 @@
 /**
- * One chunk that has shared counters in it, from its submission to its completion: its counters are made warm, then its commands are
- * carried out in order, as many at a time as one chunk of the engine can take.
+ * One chunk that has shared counters in it, from its submission to its completion: its counters are made warm, then its
+ * commands are carried out in order, as many at a time as one chunk of the engine can take.
  *
- * A run is a row of commands that the engine can take together: adds and reads of shared counters, each on this incarnation's
- * slot; or commands on local counters, as they are. Set and delete of a shared counter are cuts, one by one.
+ * A run is a row of commands that the engine can take together: adds and reads of shared counters, each on this
+ * incarnation's slot; or commands on local counters, as they are. Set and delete of a shared counter are cuts, one by
+ * one.
  */
 import { Chunk, Flag, Op } from '../counter/chunk.ts';
 import { CountingError, DONE, ERRORS, errorCode } from '../counter/errors.ts';
@@ -39,7 +40,10 @@ const SPARE_COMMANDS_MAX = 4_096;
 const EXISTED = 1;
 const UNDER_WAY = 2;
 
-/** Carries out the chunk's commands. Its outcomes are filled in when this resolves; it never rejects for what a caller did. */
+/**
+ * Carries out the chunk's commands. Its outcomes are filled in when this resolves; it never rejects for what a caller
+ * did.
+ */
 export async function carryOut(chunk: Chunk, counters: Counters, codes: Codes, context: CallContext): Promise<void> {
   const cuts = context.cutter.begin();
   await carryOutAll(chunk, counters, codes, context, cuts);
@@ -185,8 +189,8 @@ class SharedRun {
   }
 
   /**
-   * Whether the add is taken. The sum of all must stay in 64 bits; where it does not, because others count too, only what
-   * leads back is.
+   * Whether the add is taken. The sum of all must stay in 64 bits; where it does not, because others count too, only
+   * what leads back is.
    */
   #takes(i: number, counter: SharedCounter): boolean {
     const high = this.#chunk.amount[2 * i + 1] as number;

@@ -1,4 +1,7 @@
-/** How a replica leaves its region: with everything in the store and a baton there, or as it is when the store fails or time is up. */
+/**
+ * How a replica leaves its region: with everything in the store and a baton there, or as it is when the store fails or
+ * time is up.
+ */
 import type { Clock } from '../host/host.ts';
 import type { SlotStore } from '../store/slot-store.ts';
 import type { Cutter } from './cutter.ts';

@@ -1,12 +1,13 @@
 /**
- * Set, reset and delete of shared counters: one more cut, made by compare-and-set in the store, which so decides between
- * replicas that cut at once. What this replica has counted goes there first; what others have not yet published, and what is
- * counted meanwhile, survives the cut.
+ * Set, reset and delete of shared counters: one more cut, made by compare-and-set in the store, which so decides
+ * between replicas that cut at once. What this replica has counted goes there first; what others have not yet
+ * published, and what is counted meanwhile, survives the cut.
  *
  * Invariants:
- * - A cut follows all that is known here, whether the store has it or not: where that has gone back and nobody has noticed, this
- *   replica's own earlier cuts and slots, which it asserts again, change nothing any more.
- * - It replaces what the store has: nothing is made where somebody else has made one since, or where the store has another term.
+ * - A cut follows all that is known here, whether the store has it or not: where that has gone back and nobody has
+ *   noticed, this replica's own earlier cuts and slots, which it asserts again, change nothing any more.
+ * - It replaces what the store has: nothing is made where somebody else has made one since, or where the store has
+ *   another term.
  */
 import { CountingError } from '../counter/errors.ts';
 import { clampInt64 } from '../counter/int64.ts';
@@ -26,7 +27,10 @@ export interface CutterOptions {
   /** The cuts of one call end within this, ms. */
   readonly timeoutMs: number;
   readonly replica: () => ReplicaId;
-  /** Brings what was counted here to the store, and waits until that has all that the others know. @returns whether that succeeded in time */
+  /**
+   * Brings what was counted here to the store, and waits until that has all that the others know. @returns whether that
+   * succeeded in time
+   */
   readonly publish: (timeoutMs: number) => Promise<boolean>;
   /** Whether the store has all that it had confirmed, as far as is known. */
   readonly isWhole: () => boolean;
@@ -76,7 +80,9 @@ export class Cutter {
     this.#isStopped = true;
   }
 
-  /** To be called before the call is answered: what it has set survives a crash together with a store that goes back. */
+  /**
+   * To be called before the call is answered: what it has set survives a crash together with a store that goes back.
+   */
   async end({ hasCut }: CutCall): Promise<void> {
     if (hasCut) await this.#options.keep();
   }

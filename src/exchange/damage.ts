@@ -1,7 +1,7 @@
 /**
- * What the store has said and cannot be so: a record that cannot be read, or one version of a slot with two contents. Each is
- * reported once by name, and counted. A counter whose record is damaged answers `store_damaged`, and all others go on; what this node
- * has of it goes to the store again, where it takes the place of what is damaged.
+ * What the store has said and cannot be so: a record that cannot be read, or one version of a slot with two contents.
+ * Each is reported once by name, and counted. A counter whose record is damaged answers `store_damaged`, and all others
+ * go on; what this node has of it goes to the store again, where it takes the place of what is damaged.
  */
 import type { Engine } from '../engine/engine.ts';
 import type { DamagedState, ReplicaId } from '../store/slot-store.ts';

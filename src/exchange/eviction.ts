@@ -1,7 +1,7 @@
 /**
  * Keeps a replica within its memory: counters that were not used lately, and of which a durable store has confirmed
- * everything, leave memory and disk, and come back at their first touch. At the limit calls that need further counters wait
- * until others have left; where nothing durable has them, or too few can leave, new names are refused.
+ * everything, leave memory and disk, and come back at their first touch. At the limit calls that need further counters
+ * wait until others have left; where nothing durable has them, or too few can leave, new names are refused.
  */
 import type { Engine } from '../engine/engine.ts';
 import type { Identity } from './identity.ts';
@@ -53,7 +53,10 @@ export class Eviction {
     return memoryBytes === undefined || counters.bytes < memoryBytes;
   }
 
-  /** Makes room in the background when there is little. Also to be called now and then: what is held grows with what others count. */
+  /**
+   * Makes room in the background when there is little. Also to be called now and then: what is held grows with what
+   * others count.
+   */
   step(): void {
     const { memoryBytes, counters, isDurable, isTrusted } = this.#options;
     if (memoryBytes === undefined || !isDurable || counters.bytes <= memoryBytes * BEGIN_AT || !isTrusted()) return;

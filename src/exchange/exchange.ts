@@ -1,9 +1,10 @@
 /**
- * The exchange: a counting service over shared counters. What this replica counts are slots in its engine, durable as the
- * engine makes them; from the durable stream they go to the store (`publisher.ts`), and what others have counted comes back
- * from there (`follower.ts`), or is read when a counter is first asked for (`loader.ts`). A value is the sum of both.
+ * The exchange: a counting service over shared counters. What this replica counts are slots in its engine, durable as
+ * the engine makes them; from the durable stream they go to the store (`publisher.ts`), and what others have counted
+ * comes back from there (`follower.ts`), or is read when a counter is first asked for (`loader.ts`). A value is the sum
+ * of both.
  *
- *     chunk -> counters made warm -> runs to the engine, cuts to the store -> outcomes: own net + others' part -> complete
+ *     chunk -> counters made warm -> runs to the engine, cuts to the store -> own net + others' part -> complete
  *     durable group -> publisher -> store -> feed -> follower -> the counters of every other replica
  *
  * Nothing that the store does or fails to do holds up an update of a counter that is warm.
@@ -49,7 +50,8 @@ export class Exchange implements CountingService {
 
   /**
    * Meets the store, and takes chunks from then on.
-   * @throws AttachError, StoreRefusal: the directory and the store do not go together; StoreError: a first meeting needs an answer
+   * @throws AttachError, StoreRefusal: the directory and the store do not go together; StoreError: a first meeting
+   * needs an answer
    */
   static async open(options: RegionOptions): Promise<Exchange> {
     const values = new ValueStream(options.host.clock, options.onFatal);
@@ -90,7 +92,10 @@ export class Exchange implements CountingService {
     }
   }
 
-  /** Adds a reader of the values of shared counters that are held here; one that throws leaves, and ends the process. @returns leaves the stream */
+  /**
+   * Adds a reader of the values of shared counters that are held here; one that throws leaves, and ends the process.
+   * @returns leaves the stream
+   */
   readValues(reader: ValueReader): () => void {
     return this.#values.read(reader);
   }
@@ -114,8 +119,8 @@ export class Exchange implements CountingService {
   }
 
   /**
-   * Takes no more chunks, finishes those under way, brings everything to the store if it answers, and leaves the baton. After
-   * `timeoutMs` the store is not asked any more, and what waits for it ends.
+   * Takes no more chunks, finishes those under way, brings everything to the store if it answers, and leaves the baton.
+   * After `timeoutMs` the store is not asked any more, and what waits for it ends.
    * @returns whether the store has everything, and the baton
    */
   async close(timeoutMs: number): Promise<boolean> {
@@ -229,7 +234,10 @@ export class Exchange implements CountingService {
     }
   }
 
-  /** Reads counters anew, when the store has all that the replicas know. @throws StoreError, CountingError store_went_back */
+  /**
+   * Reads counters anew, when the store has all that the replicas know. @throws StoreError, CountingError
+   * store_went_back
+   */
   async #readWhole(shared: readonly SharedCounter[]): Promise<void> {
     const { whole, loader, host } = this.#region;
     const endMs = host.clock.monotonicMs() + this.#acksMs;
@@ -248,7 +256,9 @@ export class Exchange implements CountingService {
   }
 }
 
-/** What replicas share arrives elsewhere record by record, so a transaction with a shared counter in it does nothing. */
+/**
+ * What replicas share arrives elsewhere record by record, so a transaction with a shared counter in it does nothing.
+ */
 function refuseTransactions({ transactions }: Chunk, admitted: Admitted): void {
   const { counters, codes } = admitted;
   for (let at = 0; at < transactions.length; at += 2) {

@@ -22,7 +22,10 @@ export interface FollowerOptions {
   readonly isComplete: () => boolean;
   /** The store's term: the one under which it has just answered. */
   readonly term: () => string | undefined;
-  /** The version up to which the store has confirmed everything, as our lease says it; told again when the term then is what it was. */
+  /**
+   * The version up to which the store has confirmed everything, as our lease says it; told again when the term then is
+   * what it was.
+   */
   readonly leasedThrough: () => bigint;
   readonly proven: (through: bigint) => void;
   /** Told of every poll that was answered. */

@@ -1,7 +1,8 @@
 /**
- * What crashes have left in this directory: slots of earlier incarnations, and what was counted before there was a store. Once
- * nobody can renew its lease any more, each is published as it was last durable, marked FINAL, and folded into the counters'
- * cuts. The directory keeps it for a time all the same: a store that goes back behind the fold is told again.
+ * What crashes have left in this directory: slots of earlier incarnations, and what was counted before there was a
+ * store. Once nobody can renew its lease any more, each is published as it was last durable, marked FINAL, and folded
+ * into the counters' cuts. The directory keeps it for a time all the same: a store that goes back behind the fold is
+ * told again.
  */
 import { CountingError } from '../counter/errors.ts';
 import { Kind } from '../counter/key.ts';
@@ -47,7 +48,10 @@ interface Net {
 
 export class Heir {
   readonly #options: HeirOptions;
-  /** Those whose slots the store has confirmed. What is under way when it is found to have gone back adds to the set before. */
+  /**
+   * Those whose slots the store has confirmed. What is under way when it is found to have gone back adds to the set
+   * before.
+   */
   #published = new Set<ReplicaId>();
   /** Those that are folded since the store last went back. */
   #folded = new Set<ReplicaId>();
@@ -74,7 +78,10 @@ export class Heir {
     this.#isLost = true;
   }
 
-  /** Whether the store has had all of it from here since it last went back; but for what somebody counts on under the same id, who lives. */
+  /**
+   * Whether the store has had all of it from here since it last went back; but for what somebody counts on under the
+   * same id, who lives.
+   */
   get isThrough(): boolean {
     return this.#past().every(
       (one) => this.#isDone(one) || this.#published.has(one.id) || this.#options.watch.isAlive(one.id),
@@ -110,8 +117,8 @@ export class Heir {
   }
 
   /**
-   * Whether nobody can go on under it any more. Not before that is anything published in its name: where a machine was copied
-   * while it ran, its owner may live, and have counted what this directory has not.
+   * Whether nobody can go on under it any more. Not before that is anything published in its name: where a machine was
+   * copied while it ran, its owner may live, and have counted what this directory has not.
    */
   #isOver({ foldedAt }: Past, lease: Lease | undefined): boolean {
     // It never got to have one, so it has published nothing by itself; or it was over before the store went back.

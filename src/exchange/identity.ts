@@ -1,11 +1,14 @@
 /**
- * `replica.json`: who a data directory is towards slot stores. Made with the directory, whether it ever meets a store or not.
+ * `replica.json`: who a data directory is towards slot stores. Made with the directory, whether it ever meets a store
+ * or not.
  *
  * Invariants:
- * - An incarnation is in the file, durably, before anything is counted under its ordinal; ordinals are never given twice.
- * - `through` of an incarnation that has ended is the last group that it may have made durable: its slots have that version
- *   for good, whoever publishes them.
- * - The file is replaced as a whole, with a checksum (`small-file.ts`). One of format 1 has none, and is written anew when it was read.
+ * - An incarnation is in the file, durably, before anything is counted under its ordinal; ordinals are never given
+ *   twice.
+ * - `through` of an incarnation that has ended is the last group that it may have made durable: its slots have that
+ *   version for good, whoever publishes them.
+ * - The file is replaced as a whole, with a checksum (`small-file.ts`). One of format 1 has none, and is written anew
+ *   when it was read.
  */
 import type { Disk, Random } from '../host/host.ts';
 import { DamageError, UnsupportedFormatError } from '../journal/errors.ts';
@@ -19,7 +22,9 @@ const FORMAT = 2;
 const FORMAT_UNCHECKED = 1;
 const ID_BYTES = 16;
 
-/** The incarnation that counted before the directory met a store: its records are counters, its id is the directory's. */
+/**
+ * The incarnation that counted before the directory met a store: its records are counters, its id is the directory's.
+ */
 export const ALONE = 0;
 
 export interface Incarnation {
@@ -28,10 +33,16 @@ export interface Incarnation {
   readonly id: ReplicaId;
   /** Decimal digits; undefined while it runs. */
   readonly through?: string | undefined;
-  /** When its slots were folded, Unix ms, and under which term of the store: they stay for a time, should the store go back behind it. */
+  /**
+   * When its slots were folded, Unix ms, and under which term of the store: they stay for a time, should the store go
+   * back behind it.
+   */
   readonly foldedAt?: number | undefined;
   readonly foldedTerm?: string | undefined;
-  /** Another process counted under its id, too: what each of them has is not known to the other, and is not published any more. */
+  /**
+   * Another process counted under its id, too: what each of them has is not known to the other, and is not published
+   * any more.
+   */
   readonly isForked?: boolean | undefined;
 }
 
@@ -60,7 +71,10 @@ export interface IdentityDocument {
   readonly baton?: string | undefined;
   /** The store's term when the baton was left: under another one it may have gone back, and the lease with it. */
   readonly batonTerm?: string | undefined;
-  /** Under this term of a durable store all that is known here was asserted to it. Under another one it may have gone back since. */
+  /**
+   * Under this term of a durable store all that is known here was asserted to it. Under another one it may have gone
+   * back since.
+   */
   readonly assertedTerm?: string | undefined;
   /** Slots have left this directory for the store: what it does not know is not zero. */
   readonly hasEvicted?: boolean | undefined;
@@ -70,8 +84,9 @@ export interface IdentityDocument {
 export type Change = Partial<Omit<IdentityDocument, 'format' | 'directory'>>;
 
 /**
- * The file could not be written. In memory it is what it was, and whoever acts on the change has not begun to; on the disk it may
- * have changed, which harms nothing: the next change replaces it as a whole, and it says what was to be true.
+ * The file could not be written. In memory it is what it was, and whoever acts on the change has not begun to; on the
+ * disk it may have changed, which harms nothing: the next change replaces it as a whole, and it says what was to be
+ * true.
  */
 export class IdentityWriteError extends Error {
   override readonly name = 'IdentityWriteError';
@@ -111,8 +126,9 @@ export class Identity {
   }
 
   /**
-   * Writes the file of a copy of a directory, given that of the original. A copy does not go on under the original's id, which may run, or be
-   * started again: it has no baton, so its next start counts under a fresh id, and what it has of the earlier ones is published as by an heir.
+   * Writes the file of a copy of a directory, given that of the original. A copy does not go on under the original's
+   * id, which may run, or be started again: it has no baton, so its next start counts under a fresh id, and what it has
+   * of the earlier ones is published as by an heir.
    * @throws DamageError, UnsupportedFormatError, IdentityWriteError
    */
   static async writeCopy(disk: Disk, bytes: Uint8Array): Promise<void> {

@@ -1,6 +1,7 @@
 /**
- * Which incarnation this replica counts as, and its lease. When it was taken for dead it goes on under a fresh id, and puts down
- * how the earlier ones stand in the end. What the disk does not take is left as it was, and done by whoever asks next.
+ * Which incarnation this replica counts as, and its lease. When it was taken for dead it goes on under a fresh id, and
+ * puts down how the earlier ones stand in the end. What the disk does not take is left as it was, and done by whoever
+ * asks next.
  */
 import type { Engine } from '../engine/engine.ts';
 import type { Host } from '../host/host.ts';
@@ -64,7 +65,10 @@ export class Incarnations {
     return this.#membership.isFresh || (await this.renew());
   }
 
-  /** One renewal at a time: two swaps at once would take each other for a stranger. @throws StoreError, IdentityWriteError */
+  /**
+   * One renewal at a time: two swaps at once would take each other for a stranger. @throws StoreError,
+   * IdentityWriteError
+   */
   renew(): Promise<boolean> {
     this.#renewing ??= this.#renewOnce().finally(() => {
       this.#renewing = undefined;
@@ -81,8 +85,9 @@ export class Incarnations {
   }
 
   /**
-   * The store has a newer slot of ours than was ever written here. Where somebody else counts under our id, the lease shows it, and this
-   * process ends; otherwise what the store has is wrong, and this replica goes on under another id. @throws as `renew`
+   * The store has a newer slot of ours than was ever written here. Where somebody else counts under our id, the lease
+   * shows it, and this process ends; otherwise what the store has is wrong, and this replica goes on under another id.
+   * @throws as `renew`
    */
   async leaveId(): Promise<void> {
     const { replica } = this.#own;
@@ -90,7 +95,10 @@ export class Incarnations {
     if (isHeld && this.#own.replica === replica) await this.#leaveId();
   }
 
-  /** Has our lease say that under this term of the store all that is known here was asserted to it, and the directory. @throws as `renew` */
+  /**
+   * Has our lease say that under this term of the store all that is known here was asserted to it, and the directory.
+   * @throws as `renew`
+   */
   async announce(term: string): Promise<void> {
     const { identity, store } = this.#options;
     this.#membership.reasserted(term);
@@ -112,7 +120,10 @@ export class Incarnations {
     return this.#ending;
   }
 
-  /** What this process has counted and not published, the other one knows nothing of: no heir may publish it over what that has. */
+  /**
+   * What this process has counted and not published, the other one knows nothing of: no heir may publish it over what
+   * that has.
+   */
   async endAsForked(): Promise<void> {
     const { ordinal } = this.#own;
     const mark = ({ incarnations }: IdentityDocument): Change => ({
@@ -124,7 +135,10 @@ export class Incarnations {
     });
   }
 
-  /** For the next start, when nothing is published any more. @returns whether it is there. @throws StoreError, IdentityWriteError */
+  /**
+   * For the next start, when nothing is published any more. @returns whether it is there. @throws StoreError,
+   * IdentityWriteError
+   */
   async leaveBaton(): Promise<boolean> {
     const { engine, identity, host, store } = this.#options;
     const token = newId(host.random);
@@ -146,8 +160,8 @@ export class Incarnations {
     }
     if (tenure === 'taken') await this.endAsForked();
     if (tenure === 'final') await this.#startAnew();
-    // What has left for the store is there as it was long ago, or not at all. Counted on under this id it would be newer than what others
-    // know of it, and take its place.
+    // What has left for the store is there as it was long ago, or not at all. Counted on under this id it would be
+    // newer than what others know of it, and take its place.
     if (tenure === 'held' && isLost && this.#options.identity.document.hasEvicted === true) await this.#leaveId();
     return tenure === 'held';
   }
@@ -171,7 +185,10 @@ export class Incarnations {
     await this.endPast();
   }
 
-  /** Nothing is counted any more under the earlier ordinals: what they have is final when all that was applied is durable. */
+  /**
+   * Nothing is counted any more under the earlier ordinals: what they have is final when all that was applied is
+   * durable.
+   */
   async #endPast(): Promise<void> {
     const { identity, engine } = this.#options;
     for (;;) {

@@ -1,10 +1,11 @@
 /**
- * `cuts.log`: the newest cut that this node has seen of each counter that it holds. A slot means nothing without the cut that covers
- * it: where the store has lost both, the slot alone would bring back what was set or deleted.
+ * `cuts.log`: the newest cut that this node has seen of each counter that it holds. A slot means nothing without the
+ * cut that covers it: where the store has lost both, the slot alone would bring back what was set or deleted.
  *
  * Invariants:
- * - Lines are only appended; each has a checksum, so a torn or damaged one is left out, and the last whole one of a name counts.
- *   A damaged one, in front of one that is whole, is reported, and the file then replaced: stores have its cut, too, unless they go back.
+ * - Lines are only appended; each has a checksum, so a torn or damaged one is left out, and the last whole one of a
+ *   name counts. A damaged one, in front of one that is whole, is reported, and the file then replaced: stores have its
+ *   cut, too, unless they go back.
  * - A file that has grown to twice what lives, or could not be written, is replaced by rename, whole and synced.
  */
 import { crc32 } from 'node:zlib';
@@ -189,7 +190,10 @@ export class KeptCuts {
     return lineOf(JSON.stringify({ name, version: `${version}`, author, base: `${base}`, isDeleted, folded }));
   }
 
-  /** @returns what is not whole in it, and is to be replaced: what a crash has torn behind the last whole line is written over. */
+  /**
+   * @returns what is not whole in it, and is to be replaced: what a crash has torn behind the last whole line is
+   * written over.
+   */
   async #read(file: DiskFile): Promise<string | undefined> {
     /** The first line that is not whole, counted from 1. */
     let bad: number | undefined;

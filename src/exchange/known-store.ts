@@ -1,6 +1,6 @@
 /**
- * A store that is not used before it has said who it is, and that was found to be right. Where it is not known any more (another one
- * has come into its place, or it has lost its data) it is asked again, and used when it is the right one.
+ * A store that is not used before it has said who it is, and that was found to be right. Where it is not known any more
+ * (another one has come into its place, or it has lost its data) it is asked again, and used when it is the right one.
  */
 import {
   type Guarantees,

@@ -1,7 +1,7 @@
 /**
- * A replica's lease, as the document that the store keeps for it. Its life: RUNNING while it renews it; BATON after a clean stop, until
- * the same directory redeems the token; FINAL when an heir has published its last slots, from then on only its excess counts; FOLDED
- * when these are in the counters' cuts. IMPORT is what a directory had counted alone.
+ * A replica's lease, as the document that the store keeps for it. Its life: RUNNING while it renews it; BATON after a
+ * clean stop, until the same directory redeems the token; FINAL when an heir has published its last slots, from then on
+ * only its excess counts; FOLDED when these are in the counters' cuts. IMPORT is what a directory had counted alone.
  */
 import type { Clock } from '../host/host.ts';
 import type { Lease, SlotStore } from '../store/slot-store.ts';
@@ -35,8 +35,8 @@ export interface LeaseDocument {
   /** When it was written, by the writer's clock, Unix ms. For people, and for what died long ago. */
   readonly at: number;
   /**
-   * The store's term under which all that is known here was asserted to it; empty, or another one: that is still to be done. An earlier
-   * version does not say.
+   * The store's term under which all that is known here was asserted to it; empty, or another one: that is still to be
+   * done. An earlier version does not say.
    */
   readonly reasserted?: string | undefined;
   /** What redeems a baton. */

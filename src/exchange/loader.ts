@@ -30,7 +30,10 @@ export interface LoaderOptions {
   readonly own: () => Own;
   /** Resolves when the slots of all earlier incarnations are final. */
   readonly ended: () => Promise<void>;
-  /** Resolves when it is known whether the store, if it has another term, has lost anything: then we may count under another id. */
+  /**
+   * Resolves when it is known whether the store, if it has another term, has lost anything: then we may count under
+   * another id.
+   */
   readonly prove: () => Promise<unknown>;
   /** A slot of ours is newer in the store than what has been written here. Resolves when we count under another id. */
   readonly leaveId: () => Promise<void>;

@@ -1,6 +1,6 @@
 /**
- * What this directory's incarnations have counted, as records of the engine: one per name and incarnation. The one place
- * that knows how slots lie in the engine.
+ * What this directory's incarnations have counted, as records of the engine: one per name and incarnation. The one
+ * place that knows how slots lie in the engine.
  */
 import { Chunk, type CommandOptions, Flag, Op } from '../counter/chunk.ts';
 import { CountingError, DONE, errorCode } from '../counter/errors.ts';
@@ -24,7 +24,10 @@ export interface LocalSlot {
   readonly net: bigint;
 }
 
-/** The nets that one incarnation has of these names, undefined where it has none; what is not durable yet is waited for. @throws CountingError */
+/**
+ * The nets that one incarnation has of these names, undefined where it has none; what is not durable yet is waited for.
+ * @throws CountingError
+ */
 export async function readNets(
   engine: CountingService,
   names: readonly string[],
@@ -42,7 +45,10 @@ export async function readNets(
   return nets;
 }
 
-/** Sets nets: the store had them, and this directory does not have them any more; unless it has by now. @throws CountingError */
+/**
+ * Sets nets: the store had them, and this directory does not have them any more; unless it has by now. @throws
+ * CountingError
+ */
 export function restoreNets(engine: CountingService, slots: readonly LocalSlot[]): Promise<void> {
   return inChunks(engine, Op.set, slots, () => undefined, { onlyIf: 'absent' });
 }

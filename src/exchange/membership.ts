@@ -1,9 +1,9 @@
 /**
- * This replica's lease. It may publish only while the lease is its own: a heartbeat is a compare-and-set, so whoever was
- * copied while running, or was taken for dead meanwhile, finds out before it publishes again.
+ * This replica's lease. It may publish only while the lease is its own: a heartbeat is a compare-and-set, so whoever
+ * was copied while running, or was taken for dead meanwhile, finds out before it publishes again.
  *
- * Nobody's clock is compared with another's: a lease has expired for an observer when it has not changed for its length by the
- * observer's own clock.
+ * Nobody's clock is compared with another's: a lease has expired for an observer when it has not changed for its length
+ * by the observer's own clock.
  */
 import type { Host, Random } from '../host/host.ts';
 import { type Lease, type ReplicaId, type SlotStore, StoreError } from '../store/slot-store.ts';
@@ -12,7 +12,9 @@ import { type LeaseState, type Place, readLease, writeLease } from './lease.ts';
 
 /** Renewals whose answer may have been lost: so many nonces are known again. */
 const NONCES_KEPT = 256;
-/** A swap that fails although the lease is ours was overtaken by an earlier one of ours; there are not many of those. */
+/**
+ * A swap that fails although the lease is ours was overtaken by an earlier one of ours; there are not many of those.
+ */
 const SWAPS_MAX = 4;
 /** In the place of a term: the store has lost the lease, and has not been told again what is known here. */
 const LOST = 'lost';
@@ -22,7 +24,9 @@ const CHANGES_OF_THE_LIVING = 5;
 /** A store that knows its term; `undefined`: it was not asked yet. */
 export type MetStore = SlotStore & { readonly term?: string | undefined };
 
-/** `held`: it is ours. `final`: an heir has taken us for dead. `taken`: someone else renews it, so there are two of us. */
+/**
+ * `held`: it is ours. `final`: an heir has taken us for dead. `taken`: someone else renews it, so there are two of us.
+ */
 export type Tenure = 'held' | 'final' | 'taken';
 
 export class Membership {
@@ -81,7 +85,8 @@ export class Membership {
 
   /**
    * Takes over the lease that a clean stop left behind.
-   * @returns up to where everything had been confirmed; undefined when the token is not good: somebody else has redeemed it
+   * @returns up to where everything had been confirmed; undefined when the token is not good: somebody else has
+   * redeemed it
    * @throws StoreError when that is not known; the token is then lost
    */
   async redeem(token: string): Promise<bigint | undefined> {
@@ -108,7 +113,8 @@ export class Membership {
       }
       const tenure = lease === undefined ? 'held' : await this.#judge(lease);
       if (tenure !== 'held') return tenure;
-      // It is ours: a swap that went through without our knowing, or the store has lost it, wholly or its last versions.
+      // It is ours: a swap that went through without our knowing, or the store has lost it, wholly or its last
+      // versions.
       this.#version = lease?.version ?? 0;
     }
     throw new StoreError('the lease has changed at every attempt to renew it');
@@ -123,7 +129,8 @@ export class Membership {
     if (state === 'final' || state === 'folded') return 'final';
     const isRolledBack = lease.version < this.#version;
     if (isRolledBack || this.#nonces.includes(nonce)) return 'held';
-    // It may be one of ours from so long ago that we have forgotten it: a store that lost everything was restored from a backup.
+    // It may be one of ours from so long ago that we have forgotten it: a store that lost everything was restored from
+    // a backup.
     const { term } = await this.#store.identity();
     return term === this.#term ? 'taken' : 'held';
   }

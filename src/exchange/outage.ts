@@ -1,6 +1,6 @@
 /**
- * What goes wrong between this replica and its store or its disk: reported once, and made good when the store answers again. Who
- * asked for what failed asks again, for a store that is away comes back, and so does room on a disk.
+ * What goes wrong between this replica and its store or its disk: reported once, and made good when the store answers
+ * again. Who asked for what failed asks again, for a store that is away comes back, and so does room on a disk.
  */
 import { CountingError } from '../counter/errors.ts';
 import { StoreError } from '../store/slot-store.ts';
@@ -13,7 +13,10 @@ import type { SharedCounters } from './shared-counters.ts';
 
 /** Counters looked at in one turn. */
 const PAGE_COUNTERS = 1_000;
-/** A store that is being loaded or started refuses one call and answers the next: so long nothing may fail before it counts as back. */
+/**
+ * A store that is being loaded or started refuses one call and answers the next: so long nothing may fail before it
+ * counts as back.
+ */
 const HOLDS_MS = 5_000;
 
 export interface OutageOptions

@@ -1,13 +1,13 @@
 /**
- * Brings slots to the store: what the durable stream says is combined, so that a thousand increments between two flushes are
- * one slot, and is sent until the store has confirmed it.
+ * Brings slots to the store: what the durable stream says is combined, so that a thousand increments between two
+ * flushes are one slot, and is sent until the store has confirmed it.
  *
  * Invariants:
  * - Only what the journal holds comes in here, so nothing leaves the replica before it is durable.
- * - `#pending` and `#underWay` hold, for every slot that the store has not confirmed as it stands, its newest state; so they are
- *   bounded by the counters that the replica holds, and a store that is away costs nothing more.
- * - Everything with a version up to `confirmedThrough` has been confirmed, and the store has it still, as far as is known: that
- *   falls to 0 when the store may have lost something, until `reassertion.ts` has brought it back.
+ * - `#pending` and `#underWay` hold, for every slot that the store has not confirmed as it stands, its newest state; so
+ *   they are bounded by the counters that the replica holds, and a store that is away costs nothing more.
+ * - Everything with a version up to `confirmedThrough` has been confirmed, and the store has it still, as far as is
+ *   known: that falls to 0 when the store may have lost something, until `reassertion.ts` has brought it back.
  */
 import type { Clock, Host } from '../host/host.ts';
 import { type NamedCut, type NamedSlot, type SlotStore, StoreError } from '../store/slot-store.ts';
@@ -17,7 +17,9 @@ import { COUNTER_STEPS, type Turns } from './turns.ts';
 
 /** Slots per call, adapted between these: a call should take about as long as the pause between two flushes. */
 const BATCH_SLOTS_MIN = 50;
-/** Below this only failures go: a busy machine makes small calls as slow as large ones, and many of them slower still. */
+/**
+ * Below this only failures go: a busy machine makes small calls as slow as large ones, and many of them slower still.
+ */
 const BATCH_SLOTS_SLOW = 1_000;
 const BATCH_SLOTS_MAX = 5_000;
 const CALL_MS_WANTED = 50;
@@ -139,7 +141,10 @@ export class Publisher {
     return this.#cuts.has(name) || this.#pending.hasName(name) || this.#underWay.hasName(name);
   }
 
-  /** Sends what there is without waiting for the next flush. @returns whether all of it was confirmed before `timeoutMs` had passed, or this was closed */
+  /**
+   * Sends what there is without waiting for the next flush. @returns whether all of it was confirmed before `timeoutMs`
+   * had passed, or this was closed
+   */
   async flush(timeoutMs: number): Promise<boolean> {
     await this.#options.flushJournal();
     const version = this.#options.durableVersion();
@@ -225,7 +230,8 @@ export class Publisher {
   }
 
   async #sendSlots(): Promise<void> {
-    // What a call that failed has left comes first; of slots that have changed since that is sent once more than needed.
+    // What a call that failed has left comes first; of slots that have changed since that is sent once more than
+    // needed.
     while (this.#underWay.size > 0) await this.#sendBatch();
     [this.#underWay, this.#pending] = [this.#pending, this.#underWay];
     while (this.#underWay.size > 0) await this.#sendBatch();

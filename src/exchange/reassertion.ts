@@ -1,12 +1,14 @@
 /**
- * Brings back what the store has lost. After it went back in time it is compared, page by page, with all that this replica knows:
- * its own slots, those of the others that it holds, and the cuts. What the store does not have, or has older, is sent; so where
- * nothing was lost nothing is written. Where nothing is durable the same goes on slowly, again and again.
+ * Brings back what the store has lost. After it went back in time it is compared, page by page, with all that this
+ * replica knows: its own slots, those of the others that it holds, and the cuts. What the store does not have, or has
+ * older, is sent; so where nothing was lost nothing is written. Where nothing is durable the same goes on slowly, again
+ * and again.
  *
  * Invariants:
- * - From the moment at which the store may have gone back until `isDone`, nothing is evicted and nothing counts as confirmed.
- * - A durable store goes back as a whole: where it has our lease as we wrote it last, it has all that was confirmed before, and
- *   only what was confirmed since is compared.
+ * - From the moment at which the store may have gone back until `isDone`, nothing is evicted and nothing counts as
+ *   confirmed.
+ * - A durable store goes back as a whole: where it has our lease as we wrote it last, it has all that was confirmed
+ *   before, and only what was confirmed since is compared.
  * - One page at a time, and no faster than the store takes it.
  */
 import { Kind } from '../counter/key.ts';
@@ -50,7 +52,9 @@ type Scope = 'nothing' | 'latest' | 'everything';
 export class Reassertion {
   readonly #options: ReassertionOptions;
   #scope: Scope = 'nothing';
-  /** What was confirmed up to this version the store had when our lease was written, and its term has not changed since. */
+  /**
+   * What was confirmed up to this version the store had when our lease was written, and its term has not changed since.
+   */
   #provenThrough = 0n;
   /** The term has changed, and the lease has not been looked at since. */
   #isUnproven = false;
@@ -69,7 +73,10 @@ export class Reassertion {
     this.#options = options;
   }
 
-  /** Whether all that is known here was told to the store since it went back, though it may not have confirmed all of it yet. */
+  /**
+   * Whether all that is known here was told to the store since it went back, though it may not have confirmed all of it
+   * yet.
+   */
   get isDone(): boolean {
     return this.#scope === 'nothing' && !this.#isUnproven;
   }
@@ -175,7 +182,10 @@ export class Reassertion {
     return cursor === 0;
   }
 
-  /** Those that are held: cuts, and the slots of the others; and the own one where that is known. Backwards: see `SharedCounters`. */
+  /**
+   * Those that are held: cuts, and the slots of the others; and the own one where that is known. Backwards: see
+   * `SharedCounters`.
+   */
   async #compareCounters(): Promise<number> {
     const { counters } = this.#options;
     const left = Math.max(0, this.#left - PAGE_COUNTERS);

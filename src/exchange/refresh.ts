@@ -1,6 +1,6 @@
 /**
- * Reads everything that is held anew, when the feed can't tell what has changed: page by page, beside the feed, and from where it
- * stopped when a read fails.
+ * Reads everything that is held anew, when the feed can't tell what has changed: page by page, beside the feed, and
+ * from where it stopped when a read fails.
  */
 import type { Loader } from './loader.ts';
 import type { SharedCounter } from './shared-counter.ts';
@@ -32,9 +32,9 @@ export class Refresh {
   }
 
   /**
-   * Reads what is left; to be called again after a failure. Also the cold ones: what a load under way has read may be older than
-   * where the feed goes on from. They stay until that is done, for an eviction would take from the engine what the read is about to
-   * compare with it.
+   * Reads what is left; to be called again after a failure. Also the cold ones: what a load under way has read may be
+   * older than where the feed goes on from. They stay until that is done, for an eviction would take from the engine
+   * what the read is about to compare with it.
    * @throws StoreError, CountingError
    */
   async step(): Promise<void> {

@@ -1,6 +1,6 @@
 /**
- * This replica's part in its region: who it is, what it holds of the shared counters, and the loops that keep both up to
- * date: the lease, the publisher, the follower, the heir, the sweep.
+ * This replica's part in its region: who it is, what it holds of the shared counters, and the loops that keep both up
+ * to date: the lease, the publisher, the follower, the heir, the sweep.
  */
 import { CountingError } from '../counter/errors.ts';
 import type { StoreInfo } from '../counter/service.ts';
@@ -309,7 +309,7 @@ export class Region {
     this.#loops.every(leaseMs * 2, () => this.#retireAbandoned());
   }
 
-  /** Whether the store has confirmed all that it may have lost and this replica knows, but for what crashes have left here. */
+  /** Whether the store has confirmed what it may have lost and this replica knows, except what crashes left here. */
   get #isReasserted(): boolean {
     return this.#reassertion.isDone && this.#publisher.isAssured;
   }
@@ -377,7 +377,7 @@ export class Region {
 
   /**
    * Brings what there is to the store, leaves the baton where all of it is safe, and ends all loops.
-   * @param timeoutMs then, or at the first failure, the store is not waited for any more: the next start brings it what is left
+   * @param timeoutMs after it, or a failure, the store is no longer waited for: the next start brings it what is left
    * @param idle resolves when no call is under way any more
    * @returns whether the store has everything, and the baton
    */
@@ -390,7 +390,7 @@ export class Region {
     for (const replica of retired) this.#options.onRetired(replica);
   }
 
-  /** For whoever reads what this directory has counted, and can't where the disk does not take how its incarnations stand. */
+  /** For reads of what this directory has counted, while the disk does not take how its incarnations stand. */
   async #orUnavailable(work: Promise<void>): Promise<void> {
     await work.catch((error: unknown) => {
       this.#outage.failed(error);

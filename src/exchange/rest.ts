@@ -1,8 +1,9 @@
 /**
- * Deleted counters leave a replica's memory when nobody has counted on them for a time: the store has their cuts, and does not go back
- * in time so far. They come back when somebody asks for them.
+ * Deleted counters leave a replica's memory when nobody has counted on them for a time: the store has their cuts, and
+ * does not go back in time so far. They come back when somebody asks for them.
  *
- * Invariant: a cut is dropped when a durable store has had it, without going back meanwhile, for as long as a store may go back.
+ * Invariant: a cut is dropped when a durable store has had it, without going back meanwhile, for as long as a store may
+ * go back.
  */
 import type { Cut } from '../crdt/cut.ts';
 import type { Clock } from '../host/host.ts';

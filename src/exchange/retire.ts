@@ -1,4 +1,7 @@
-/** Replicas that have no heir any more: their disks are gone. Whoever is told to, or any node after a long time, folds what they have left. */
+/**
+ * Replicas that have no heir any more: their disks are gone. Whoever is told to, or any node after a long time, folds
+ * what they have left.
+ */
 import type { Host } from '../host/host.ts';
 import type { Lease, ReplicaId, SlotStore } from '../store/slot-store.ts';
 import { foldReplica } from './heir.ts';
@@ -19,8 +22,8 @@ export interface Retired {
 }
 
 /**
- * Watches a replica's lease for `patienceMs`, then marks it FINAL and folds its slots. Its owner, should it come back, adds only
- * its excess.
+ * Watches a replica's lease for `patienceMs`, then marks it FINAL and folds its slots. Its owner, should it come back,
+ * adds only its excess.
  * @throws StoreError
  */
 export async function retire(
@@ -44,8 +47,8 @@ export async function retire(
 }
 
 /**
- * Retires what has not renewed its lease for `afterMs` by the clocks of its owner and of this host, and, lest these be wrong, not
- * while `watch` has looked on either. To be called again and again.
+ * Retires what has not renewed its lease for `afterMs` by the clocks of its owner and of this host, and, lest these be
+ * wrong, not while `watch` has looked on either. To be called again and again.
  * @returns those that were retired
  * @throws StoreError
  */

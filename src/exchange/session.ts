@@ -1,10 +1,11 @@
 /**
- * Reading one's own writes through a load balancer: an update answers with a token, and a read that carries it is answered when its
- * replica knows of the update.
+ * Reading one's own writes through a load balancer: an update answers with a token, and a read that carries it is
+ * answered when its replica knows of the update.
  *
- * A token is `replica.version`: what was counted is in the replica's slots from that version on, which need not be durable yet, and
- * leaves the replica only when it is. Where a cut was made `.cut` follows: a cut is in the store before it is answered. Version 0:
- * nothing was counted. A session that has updated through several nodes sends their tokens with commas between them.
+ * A token is `replica.version`: what was counted is in the replica's slots from that version on, which need not be
+ * durable yet, and leaves the replica only when it is. Where a cut was made `.cut` follows: a cut is in the store
+ * before it is answered. Version 0: nothing was counted. A session that has updated through several nodes sends their
+ * tokens with commas between them.
  */
 import { type Chunk, Flag } from '../counter/chunk.ts';
 import { CountingError } from '../counter/errors.ts';
@@ -66,9 +67,9 @@ async function waitForToken(
 }
 
 /**
- * Whether the store has all that the replica has counted up to this version: a counter that it has not counted on never gets there.
- * Of one that does not run any more the store has everything that is left, and what a crash has lost is not waited for. (One that was
- * taken for dead and lives brings later what it had not; the two can't be told apart.)
+ * Whether the store has all that the replica has counted up to this version: a counter that it has not counted on never
+ * gets there. Of one that does not run any more the store has everything that is left, and what a crash has lost is not
+ * waited for. (One that was taken for dead and lives brings later what it had not; the two can't be told apart.)
  */
 async function isPublished(replica: ReplicaId, version: bigint, { store }: Region): Promise<boolean> {
   const lease = await store.lease(replica);

@@ -10,8 +10,8 @@ import { isForked, NO_SLOT, newerSlot, noSlots, type Slot, type Slots } from '..
 import type { NamedSlot, ReplicaId } from '../store/slot-store.ts';
 
 /**
- * `cold`: nothing is known of the others yet. `partial`: the store did not answer, and only what this replica has counted is
- * known. `warm`: as the region stood at the last poll.
+ * `cold`: nothing is known of the others yet. `partial`: the store did not answer, and only what this replica has
+ * counted is known. `warm`: as the region stood at the last poll.
  */
 export type Warmth = 'cold' | 'partial' | 'warm';
 
@@ -51,8 +51,9 @@ export const UNWATCHED: CounterWatch = {
 };
 
 /**
- * The id under which a replica counts: one object for all its counters. So when the replica goes on under another one, all of them
- * do at once, however many there are; each puts aside what it has counted under the past id when it is next touched.
+ * The id under which a replica counts: one object for all its counters. So when the replica goes on under another one,
+ * all of them do at once, however many there are; each puts aside what it has counted under the past id when it is next
+ * touched.
  */
 export class OwnId {
   readonly replica: ReplicaId;
@@ -102,7 +103,10 @@ export class SharedCounter {
   /** What this incarnation has counted, as of the last outcome: two lanes, for an increment makes no `bigint`. */
   #ownLow = 0;
   #ownHigh = 0;
-  /** Computed from slots and cut: what the others have counted, in lanes where it fits, and whether that makes the counter exist. */
+  /**
+   * Computed from slots and cut: what the others have counted, in lanes where it fits, and whether that makes the
+   * counter exist.
+   */
   #others = 0n;
   #othersLow = 0;
   #othersHigh = 0;
@@ -202,7 +206,10 @@ export class SharedCounter {
     return isUncounted && this.#slots.size === 0 && this.#cut.version === 0n;
   }
 
-  /** Whether the value is so far from the ends of 64 bits that no amount of 32 bits, nor all that are under way, leads there. */
+  /**
+   * Whether the value is so far from the ends of 64 bits that no amount of 32 bits, nor all that are under way, leads
+   * there.
+   */
   get isRoomy(): boolean {
     const high = this.#othersHigh + this.#ownHigh;
     return this.#othersFit && high > -ROOMY_HIGH_LANE && high < ROOMY_HIGH_LANE;
@@ -223,7 +230,10 @@ export class SharedCounter {
     this.#watch.changed(this);
   }
 
-  /** What the store had confirmed of this incarnation, and the journal has of it. @param net undefined: it stays as it is known here */
+  /**
+   * What the store had confirmed of this incarnation, and the journal has of it. @param net undefined: it stays as it
+   * is known here
+   */
   loadOwn(version: bigint, net: bigint | undefined): void {
     this.#catchUp();
     if (this.#ownVersion < version) this.#ownVersion = version;
@@ -292,8 +302,8 @@ export class SharedCounter {
   }
 
   /**
-   * What it has counted under a past id is a slot like those of the others, as it stood in the group that was durable when that
-   * ended. What was not durable then comes with its group, and nothing has touched the counter since.
+   * What it has counted under a past id is a slot like those of the others, as it stood in the group that was durable
+   * when that ended. What was not durable then comes with its group, and nothing has touched the counter since.
    */
   #catchUp(): void {
     for (let next = this.#own.next; next !== undefined; next = this.#own.next) {
@@ -309,7 +319,10 @@ export class SharedCounter {
     }
   }
 
-  /** What was counted here under an earlier id and answered: reads show it also before it is durable, and comes there as a slot. */
+  /**
+   * What was counted here under an earlier id and answered: reads show it also before it is durable, and comes there as
+   * a slot.
+   */
   left(replica: ReplicaId, net: bigint): void {
     this.#catchUp();
     this.#keepLeft(replica, net);

@@ -1,7 +1,7 @@
 /**
- * The shared counters that this replica holds, by name; and in a list, for going through all of them while they come and
- * go: whatever is there from the beginning to the end of a walk from the last to the first is seen at least once, because a
- * counter that leaves is replaced by the last one, which has been seen.
+ * The shared counters that this replica holds, by name; and in a list, for going through all of them while they come
+ * and go: whatever is there from the beginning to the end of a walk from the last to the first is seen at least once,
+ * because a counter that leaves is replaced by the last one, which has been seen.
  */
 
 import type { CounterState } from '../crdt/merge.ts';

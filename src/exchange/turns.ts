@@ -1,4 +1,7 @@
-/** Work on many shared counters, in pages that share the turns of the event loop with what the engine does: see `engine/turns.ts`. */
+/**
+ * Work on many shared counters, in pages that share the turns of the event loop with what the engine does: see
+ * `engine/turns.ts`.
+ */
 import type { Engine } from '../engine/engine.ts';
 
 /** What may be done in turns that have room for it. */

@@ -1,7 +1,8 @@
 /**
- * What the shared counters that are held here have come to: as the region stands, with what this replica has counted once
- * it is durable. Values are absolute and coalesced: a counter that changes many times before it is its turn is told
- * once, with its newest value. Nothing is told of a counter of which only a part is known, nor after it has left memory.
+ * What the shared counters that are held here have come to: as the region stands, with what this replica has counted
+ * once it is durable. Values are absolute and coalesced: a counter that changes many times before it is its turn is
+ * told once, with its newest value. Nothing is told of a counter of which only a part is known, nor after it has left
+ * memory.
  */
 import type { Clock } from '../host/host.ts';
 import type { SharedCounter } from './shared-counter.ts';
@@ -10,7 +11,10 @@ import type { SharedCounter } from './shared-counter.ts';
 const TURN_COUNTERS = 1_000;
 
 export interface ValueReader {
-  /** @param value may be outside of 64 bits, where others count too. Not `exists`: the counter was deleted, or never was. */
+  /**
+   * @param value may be outside of 64 bits, where others count too. Not `exists`: the counter was deleted, or never
+   * was.
+   */
   value(name: string, value: bigint, exists: boolean): void;
 }
 

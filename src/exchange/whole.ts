@@ -1,13 +1,13 @@
 /**
- * Whether the store has all that the running replicas know. It may go back in time (a restore, a failover); then each of them asserts
- * again what it knows, and until all have done so, what the store lacks may still come.
+ * Whether the store has all that the running replicas know. It may go back in time (a restore, a failover); then each
+ * of them asserts again what it knows, and until all have done so, what the store lacks may still come.
  *
  * Invariants:
- * - From the moment at which the store may have gone back until this replica and all that were seen to run before are through with it,
- *   `isWhole` is false: `asOf` stays where it was, and what is read meanwhile is a part.
+ * - From the moment at which the store may have gone back until this replica and all that were seen to run before are
+ *   through with it, `isWhole` is false: `asOf` stays where it was, and what is read meanwhile is a part.
  * - Our lease names the term under which our part is done. One of an earlier version names none, and is not waited for.
- * - Nobody is waited for longer than a lease lasts without being renewed; nor is a replica that only starts, for what it has left behind
- *   the store never had, or has still.
+ * - Nobody is waited for longer than a lease lasts without being renewed; nor is a replica that only starts, for what
+ *   it has left behind the store never had, or has still.
  * - Directories are waited for rather than replicas: a crashed replica's heir brings what that one had counted.
  */
 import type { Host } from '../host/host.ts';
@@ -57,7 +57,10 @@ export class Whole {
   readonly #awaited = new Map<string, number>();
   /** Those that ran when the leases were last looked at, and when that was. */
   readonly #running = new Map<string, number>();
-  /** What leases were when the store was found to have lost ours: what they say of the term, which may be the same, is out of date. */
+  /**
+   * What leases were when the store was found to have lost ours: what they say of the term, which may be the same, is
+   * out of date.
+   */
   readonly #stale = new Map<ReplicaId, string>();
   #isLost = false;
   #isStopped = false;
@@ -186,7 +189,10 @@ export class Whole {
     return state === 'running' && !isExpired ? 'open' : 'gone';
   }
 
-  /** Whether it ran before the store went back, also where nobody here has seen it then. By the clocks of both, for it may be long dead. */
+  /**
+   * Whether it ran before the store went back, also where nobody here has seen it then. By the clocks of both, for it
+   * may be long dead.
+   */
   #isBehind({ reasserted, at }: LeaseDocument): boolean {
     const { host, patienceMs } = this.#options;
     const isWaiting = !this.#isSeen || !this.isWhole;

@@ -1,6 +1,6 @@
 /**
- * One bound for the connections of all doors: each takes a descriptor of the process, and the journal, a snapshot or a store
- * must never find none left.
+ * One bound for the connections of all doors: each takes a descriptor of the process, and the journal, a snapshot or a
+ * store must never find none left.
  */
 import { CONNECTIONS_MAX } from '../counter/limits.ts';
 import type { Clock } from '../host/host.ts';

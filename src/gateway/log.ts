@@ -14,8 +14,8 @@ type Level = keyof Log;
 const QUIET_MS = 1_000;
 
 /**
- * Hostile clients come in floods: of each kind of line, which is its message and the `reason` in it, there is one a second, and
- * one that says how many `more` there were. The kinds are those of the program, so there are few.
+ * Hostile clients come in floods: of each kind of line, which is its message and the `reason` in it, there is one a
+ * second, and one that says how many `more` there were. The kinds are those of the program, so there are few.
  */
 export class BoundedLog implements Log {
   readonly #log: Log;

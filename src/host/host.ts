@@ -50,7 +50,10 @@ export interface DiskFile {
   read(target: Uint8Array, position: number): Promise<number>;
   /** Writes all bytes at `position` or fails; after a failure any part may have been written. */
   write(bytes: Uint8Array, position: number): Promise<void>;
-  /** fdatasync: the file's bytes and size are durable. After a failure nothing may be assumed of any byte since the last success. */
+  /**
+   * fdatasync: the file's bytes and size are durable. After a failure nothing may be assumed of any byte since the last
+   * success.
+   */
   sync(): Promise<void>;
   truncate(size: number): Promise<void>;
   /** Whether the directory has this very file under this name. */

@@ -1,4 +1,7 @@
-/** Copies of a journal that is being written: each is a journal that holds everything that was durable when it was begun. */
+/**
+ * Copies of a journal that is being written: each is a journal that holds everything that was durable when it was
+ * begun.
+ */
 import { expect, it } from 'vitest';
 import { seeds } from '../../test/seed.ts';
 import { SimulatedDisk } from '../../test/simulation/disk.ts';

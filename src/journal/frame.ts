@@ -125,7 +125,9 @@ export class FrameReader {
     return true;
   }
 
-  /** Whether the sector at `offset` (what there is of it) holds nothing but zeros, as one that is only allocated does. */
+  /**
+   * Whether the sector at `offset` (what there is of it) holds nothing but zeros, as one that is only allocated does.
+   */
   isZero(offset: number): boolean {
     const { bytes } = this.window;
     const end = Math.min(offset + SECTOR_BYTES, this.#size) - this.#from;

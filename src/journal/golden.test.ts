@@ -214,7 +214,9 @@ async function write(): Promise<Map<string, Uint8Array>> {
   return files;
 }
 
-/** A snapshot that copies a table: its head, a segment of an index (shorter than a real one), two blocks, a deadline. */
+/**
+ * A snapshot that copies a table: its head, a segment of an index (shorter than a real one), two blocks, a deadline.
+ */
 async function writeTable(): Promise<Uint8Array> {
   const disk = new SimulatedDisk({ seed: 1 });
   const journal = await Journal.open({ disk, host: host(), replay: new Recorder() });

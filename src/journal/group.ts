@@ -95,7 +95,9 @@ export class GroupBuffer {
     return this.#last + 1;
   }
 
-  /** Calls back for each entry, or for those of one piece, in order: its payload is `[at, at + length)` of the memory. */
+  /**
+   * Calls back for each entry, or for those of one piece, in order: its payload is `[at, at + length)` of the memory.
+   */
   forEach(visit: (memory: EntryMemory, type: number, at: number, length: number) => void, of?: number): void {
     for (let i = of ?? 0; i <= (of ?? this.#last); i++) {
       const piece = this.#pieces[i];

@@ -1,4 +1,7 @@
-/** What a start notices, by `journal.reach`, that looks like a journal which ended earlier; and a directory that is gone. */
+/**
+ * What a start notices, by `journal.reach`, that looks like a journal which ended earlier; and a directory that is
+ * gone.
+ */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { SimulatedDisk } from '../../test/simulation/disk.ts';
 import { type SimulatedHost, simulatedHost } from '../../test/simulation/host.ts';

@@ -1,5 +1,6 @@
 /**
- * The small files of a data directory (`replica.json`, `owner.json`): JSON for people, whose last field is the checksum of all before it.
+ * The small files of a data directory (`replica.json`, `owner.json`): JSON for people, whose last field is the checksum
+ * of all before it.
  *
  * Invariants:
  * - A file is replaced by rename and synced, so it is never torn.

@@ -78,7 +78,8 @@ describe('a snapshot', () => {
   });
 
   it('that fails leaves everything else as it was, and the next one succeeds', async () => {
-    // Opening takes eleven operations, the commit two, the rotation five; behind them comes what is the snapshot's alone.
+    // Opening takes eleven operations, the commit two, the rotation five; behind them comes what is the snapshot's
+    // alone.
     for (let operation = 19; operation <= 25; operation++) {
       const disk = new SimulatedDisk({ seed: operation });
       const journal = await open(disk);

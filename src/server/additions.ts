@@ -1,8 +1,8 @@
 /**
- * The way of `add` from a string to the engine. Adds are gathered as long as the program runs on without a pause, and then
- * applied as one chunk: their cache misses overlap, and what is added to one counter again and again is summed first.
- * But only while an add can't be refused for what the counter's value is (save for an overflow, which the next `flush`
- * then tells); otherwise each goes alone.
+ * The way of `add` from a string to the engine. Adds are gathered as long as the program runs on without a pause, and
+ * then applied as one chunk: their cache misses overlap, and what is added to one counter again and again is summed
+ * first. But only while an add can't be refused for what the counter's value is (save for an overflow, which the next
+ * `flush` then tells); otherwise each goes alone.
  *
  * Invariants:
  * - Whoever reads or waits calls `settle` first, so that nobody sees that something is gathered.
@@ -19,7 +19,10 @@ import { type Count, checkedCount, checkedName, refusal } from './arguments.ts';
 const GATHERED_MAX = 4_096;
 /** Handles that are kept. When there are more names than that, which of them are kept is left to chance. */
 const HANDLES_MAX = 8_192;
-/** So many adds to names without a handle bring one: one that is added to often has it soon, and a rare one costs little. */
+/**
+ * So many adds to names without a handle bring one: one that is added to often has it soon, and a rare one costs
+ * little.
+ */
 const ADDS_PER_HANDLE = 64;
 
 /** A counter that is added to often: what has been gathered for it. */

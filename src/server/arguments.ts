@@ -33,7 +33,9 @@ export function checkKnown(options: object, known: readonly string[], where = ''
   }
 }
 
-/** A refusal of the engine as it is thrown at a program: the catalogue speaks of a server. @param id other than `DONE` */
+/**
+ * A refusal of the engine as it is thrown at a program: the catalogue speaks of a server. @param id other than `DONE`
+ */
 export function refusal(id: number, details?: CountingErrorDetails): CountingError {
   const code = errorCode(id);
   return code === 'shutting_down' ? closed() : new CountingError(code, undefined, details);

@@ -1,6 +1,6 @@
 /**
- * `tallyd backup DIR TARGET`: a copy of a data directory that a server may be using, as of a moment after the command began. It is
- * made beside its place, read back, and gets its name when all of it is durable.
+ * `tallyd backup DIR TARGET`: a copy of a data directory that a server may be using, as of a moment after the command
+ * began. It is made beside its place, read back, and gets its name when all of it is durable.
  */
 import { randomBytes } from 'node:crypto';
 import { lstat, mkdir, open, readdir, realpath, rename, rm } from 'node:fs/promises';
@@ -100,7 +100,10 @@ async function copyDirectory(from: string, unfinished: string): Promise<JournalC
   return copy;
 }
 
-/** The journal and `replica.json` as they were at one moment: what is counted under an ordinal comes after the file has it. */
+/**
+ * The journal and `replica.json` as they were at one moment: what is counted under an ordinal comes after the file has
+ * it.
+ */
 async function hold(source: NodeDisk): Promise<{ journal: HeldJournal; identity: Uint8Array | undefined }> {
   for (let attempt = 1; ; attempt++) {
     const identity = await readIdentity(source);

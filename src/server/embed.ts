@@ -35,19 +35,25 @@ export interface OpenOptions {
   readonly snapshotJournalBytes?: number;
   /** New names beyond this are refused. */
   readonly countersMax?: number;
-  /** What counters may take outside of the heap; further names are refused. Default: half of what the process may use and does not yet. */
+  /**
+   * What counters may take outside of the heap; further names are refused. Default: half of what the process may use
+   * and does not yet.
+   */
   readonly memoryBytesMax?: number;
   /** Take a directory that another host used last and did not leave cleanly. */
   readonly takeOver?: boolean;
-  /** Told when the journal or a snapshot cannot be written; the engine goes on trying by itself. And of damage that a start passes over. */
+  /**
+   * Told when the journal or a snapshot cannot be written; the engine goes on trying by itself. And of damage that a
+   * start passes over.
+   */
   readonly onFailure?: (error: unknown) => void;
 }
 
 /**
  * Opens a data directory and recovers what it holds. It does not keep the process alive, and a process that
  * ends without `close()` loses nothing that was durable.
- * @throws StartError when the directory is in use, unusable or damaged, or Node is too old; TypeError for options that make no
- *   sense
+ * @throws StartError when the directory is in use, unusable or damaged, or Node is too old; TypeError for options that
+ *   make no sense
  */
 export async function open(options: OpenOptions): Promise<Tally> {
   checkNode(process.versions.node);

@@ -1,8 +1,8 @@
 /**
  * The server's log, on stderr: a JSON object a line, or a line for people where stderr is a terminal.
  *
- * Counting does not depend on it. A line that cannot be written (a full disk, a reader that has gone, a terminal that has hung
- * up) is lost, and the next one that can be says how many were.
+ * Counting does not depend on it. A line that cannot be written (a full disk, a reader that has gone, a terminal that
+ * has hung up) is lost, and the next one that can be says how many were.
  */
 import { writeSync } from 'node:fs';
 import picocolors from 'picocolors';

@@ -1,7 +1,7 @@
 /**
- * Who gets how much of the memory that the process may use, where the settings do not say: of what is left beside the process as
- * it starts, half is for counters, an eighth for idempotency keys, a sixteenth for what clients make each door hold, and the rest
- * for groups on their way to the disk and what the collector has not come to yet.
+ * Who gets how much of the memory that the process may use, where the settings do not say: of what is left beside the
+ * process as it starts, half is for counters, an eighth for idempotency keys, a sixteenth for what clients make each
+ * door hold, and the rest for groups on their way to the disk and what the collector has not come to yet.
  */
 import { getHeapStatistics } from 'node:v8';
 import { HTTP_BODY_BYTES_MAX } from '../counter/limits.ts';

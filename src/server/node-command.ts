@@ -1,6 +1,6 @@
 /**
- * `tallyd node list` and `tallyd node retire`: the replicas of a region, as its store knows them. They talk to the store
- * itself, for a node that has died answers nobody.
+ * `tallyd node list` and `tallyd node retire`: the replicas of a region, as its store knows them. They talk to the
+ * store itself, for a node that has died answers nobody.
  */
 import { type LeaseDocument, readLease } from '../exchange/lease.ts';
 import { retire } from '../exchange/retire.ts';
@@ -80,7 +80,10 @@ function urlOf(given: string | undefined): string {
   }
 }
 
-/** Values of a line: the replica, its state, when it last renewed its lease, its directory's id, host, HTTP address, directory. */
+/**
+ * Values of a line: the replica, its state, when it last renewed its lease, its directory's id, host, HTTP address,
+ * directory.
+ */
 function toText({ replica }: Lease, { state, at, directory, place }: LeaseDocument): string {
   const where = [place?.host, place?.http, place?.path].map((value) => value ?? '-');
   return [replica, state, new Date(at).toISOString(), directory, ...where].join('\t');

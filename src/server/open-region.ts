@@ -19,8 +19,8 @@ export const LEASE_MS = 10_000;
 /** A store that is started together with its nodes takes its time. */
 const ATTACH_MS = 20_000;
 /**
- * Where memory is bounded, V8 lets its heap grow by so much, in percent of what lives, before it collects. By itself that is up to three
- * times as much, and what counters take would say little about what the process takes.
+ * Where memory is bounded, V8 lets its heap grow by so much, in percent of what lives, before it collects. By itself
+ * that is up to three times as much, and what counters take would say little about what the process takes.
  */
 const GARBAGE_PERCENT = 50;
 

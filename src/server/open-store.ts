@@ -19,7 +19,10 @@ export function parseStoreUrl(value: unknown): string {
   );
 }
 
-/** Connects, which needs no answer yet. @param servers keeps what the store names, for the next start. @throws StartError when the driver is missing or the URL makes no sense */
+/**
+ * Connects, which needs no answer yet. @param servers keeps what the store names, for the next start. @throws
+ * StartError when the driver is missing or the URL makes no sense
+ */
 export async function openStore(url: string, servers?: ServerMemory): Promise<SlotStore> {
   const scheme = url.slice(0, url.indexOf('//'));
   const driver = POSTGRES.includes(scheme) ? 'pg' : 'redis';

@@ -1,7 +1,7 @@
 /**
- * `owner.json`: who owned the data directory last. A socket tells whether an owner lives only on the host
- * that it runs on; a directory on shared or moved storage also needs to say where its last owner ran, and
- * whether it stopped cleanly. Replaced as a whole, with a checksum (`small-file.ts`); what earlier versions wrote has none.
+ * `owner.json`: who owned the data directory last. A socket tells whether an owner lives only on the host that it runs
+ * on; a directory on shared or moved storage also needs to say where its last owner ran, and whether it stopped
+ * cleanly. Replaced as a whole, with a checksum (`small-file.ts`); what earlier versions wrote has none.
  */
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
@@ -73,7 +73,10 @@ export function isSameHost(last: Machine, now: Machine): boolean {
   return sameId && last.hostname === now.hostname;
 }
 
-/** The last owner's document, or undefined when nobody ever owned the directory. @throws DamageError, the system's errors */
+/**
+ * The last owner's document, or undefined when nobody ever owned the directory. @throws DamageError, the system's
+ * errors
+ */
 export async function readOwnerDocument(disk: Disk): Promise<OwnerDocument | undefined> {
   const bytes = await readSmallFile(disk, OWNER_FILE);
   if (bytes === undefined) return undefined;
@@ -101,7 +104,10 @@ export function writeOwnerDocument(disk: Disk, document: OwnerDocument): Promise
   return replaceSmallFile(disk, OWNER_FILE, encodeSmallFile(document));
 }
 
-/** As `writeOwnerDocument`, also on a disk that is full but for what a crash has left allocated behind the end of the journal. */
+/**
+ * As `writeOwnerDocument`, also on a disk that is full but for what a crash has left allocated behind the end of the
+ * journal.
+ */
 export async function writeFirstDocument(disk: Disk, document: OwnerDocument): Promise<void> {
   try {
     await writeOwnerDocument(disk, document);

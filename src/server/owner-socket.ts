@@ -56,8 +56,8 @@ export class SocketDirectory {
 }
 
 /**
- * The path of a socket that is no file, so that nobody can remove it: on Linux the kernel has such names, per network of containers.
- * The kernel gives it free when the process ends. Undefined: the system has none.
+ * The path of a socket that is no file, so that nobody can remove it: on Linux the kernel has such names, per network
+ * of containers. The kernel gives it free when the process ends. Undefined: the system has none.
  */
 export async function nameWithoutFile(directory: string): Promise<string | undefined> {
   if (process.platform !== 'linux') return undefined;

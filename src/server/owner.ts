@@ -14,10 +14,11 @@
  *
  * A socket listens first and gets its name then (rename): between `bind` and `listen` it would look dead.
  *
- * A socket's file can be removed by anybody. So the winner also listens under a name that is no file, where the system has such;
- * the owner puts its file up again when it looks (once a second, before each file that it creates) and misses it; and who finds a record of
- * a crash, but not the socket that the crash would have left, waits until a living owner must have looked. An owner that finds another record than its
- * own in `owner.json`, or none, has lost the directory: its disk takes nothing any more.
+ * A socket's file can be removed by anybody. So the winner also listens under a name that is no file, where the system
+ * has such; the owner puts its file up again when it looks (once a second, before each file that it creates) and misses
+ * it; and who finds a record of a crash, but not the socket that the crash would have left, waits until a living owner
+ * must have looked. An owner that finds another record than its own in `owner.json`, or none, has lost the directory:
+ * its disk takes nothing any more.
  */
 import { randomBytes } from 'node:crypto';
 import { readdir, rename, unlink } from 'node:fs/promises';
@@ -66,7 +67,10 @@ export interface OwnerOptions {
 export interface Ownership {
   /** Absolute, without symbolic links. */
   readonly directory: string;
-  /** Looks whether the directory is still this process's, and puts up its socket again where that is missing. @throws DirectoryLost, the system's errors */
+  /**
+   * Looks whether the directory is still this process's, and puts up its socket again where that is missing. @throws
+   * DirectoryLost, the system's errors
+   */
   check(): Promise<void>;
   /** Gives the directory away; `owner.json` then says that it was left cleanly. Call it when the journal is closed. */
   release(): Promise<void>;
@@ -153,7 +157,10 @@ function refuseForeign(path: string, last: OwnerDocument, machine: Machine): voi
   );
 }
 
-/** A crash leaves the socket's file, and nobody listens there. Without the file the owner may live where its other name is not seen. */
+/**
+ * A crash leaves the socket's file, and nobody listens there. Without the file the owner may live where its other name
+ * is not seen.
+ */
 function mayLive(last: OwnerDocument, machine: Machine, contest: Contest): boolean {
   const { released, socket, bootId } = last;
   if (released || socket === undefined || contest.hasSeenDead(socket)) return false;

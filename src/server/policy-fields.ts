@@ -1,6 +1,6 @@
 /**
- * The fields of a policy, each said once: its name and what it takes in the config file, and the same for a program that opens
- * an engine.
+ * The fields of a policy, each said once: its name and what it takes in the config file, and the same for a program
+ * that opens an engine.
  */
 import { ACKS, type Policy, READS, SCOPES } from '../counter/policy.ts';
 import { COUNT, check, FLAG, isWhole, oneOf, PATTERN, type Rule } from './option-rules.ts';

@@ -27,8 +27,9 @@ import type { TrailLevel } from './settings.ts';
 import { reasonOf, StartError, systemCode } from './start-error.ts';
 
 /**
- * A stop has one budget, below the ten seconds after which most supervisors kill. Each part has to be over so long after the
- * stop was asked for, ms, and what it does not need is left to those behind it. Only the journal's own sync takes what it takes.
+ * A stop has one budget, below the ten seconds after which most supervisors kill. Each part has to be over so long
+ * after the stop was asked for, ms, and what it does not need is left to those behind it. Only the journal's own sync
+ * takes what it takes.
  */
 const DOORS_BY_MS = 5_000;
 const STORE_BY_MS = 7_000;
@@ -204,7 +205,10 @@ async function openDirectory(config: ServerConfig, log: Logger): Promise<OwnedEn
   return owned;
 }
 
-/** Meets the store. Whatever cannot be is thrown where nobody catches it: the process ends, and its next start is its heir. */
+/**
+ * Meets the store. Whatever cannot be is thrown where nobody catches it: the process ends, and its next start is its
+ * heir.
+ */
 async function share(
   owned: OwnedEngine,
   region: NonNullable<ServerConfig['region']>,

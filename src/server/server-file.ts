@@ -1,7 +1,7 @@
 /**
- * `servers.json`: the servers that a store has named, and what its URL said then. A start reaches the store through them when the
- * servers in the URL are gone. Nothing depends on it: a file that is damaged is reported and then as none, and one that cannot be
- * written is tried again when other servers are named.
+ * `servers.json`: the servers that a store has named, and what its URL said then. A start reaches the store through
+ * them when the servers in the URL are gone. Nothing depends on it: a file that is damaged is reported and then as
+ * none, and one that cannot be written is tried again when other servers are named.
  *
  * Replaced as a whole, with a checksum (`small-file.ts`).
  */

@@ -1,7 +1,7 @@
 /**
- * The settings of `tallyd serve` as data: one table has the name, type, default and text of each. It feeds the flags and their
- * help, the variables, the keys of the config file and `docs/operations.md` (a test compares). A flag outranks a variable, a
- * variable the file, the file the default.
+ * The settings of `tallyd serve` as data: one table has the name, type, default and text of each. It feeds the flags
+ * and their help, the variables, the keys of the config file and `docs/operations.md` (a test compares). A flag
+ * outranks a variable, a variable the file, the file the default.
  */
 import { ACKS } from '../counter/policy.ts';
 import { DURABILITIES } from '../counter/service.ts';
@@ -182,7 +182,10 @@ const TABLE = {
 
 export type SettingKey = keyof typeof TABLE;
 type Value<Row extends Setting> = ReturnType<Row['parse']> | (Row extends { default: string } ? never : undefined);
-/** The values of all settings, by key: given or the default. Undefined: not given, and there is no default; or a door that is off. */
+/**
+ * The values of all settings, by key: given or the default. Undefined: not given, and there is no default; or a door
+ * that is off.
+ */
 export type Settings = { readonly [Key in SettingKey]: Value<(typeof TABLE)[Key]> };
 
 /** All settings, in the order of the help. */

@@ -254,8 +254,8 @@ export class Tally implements AsyncDisposable {
 
   /**
    * Waits until everything added is durable and gives the directory away. What is called later is refused.
-   * @throws CountingError outcome_unknown when the disk failed until the end, so that something added may be lost; overflow
-   *   when an add that had returned did not count for that, and no flush has said so
+   * @throws CountingError outcome_unknown when the disk failed until the end, so that something added may be lost;
+   *   overflow when an add that had returned did not count for that, and no flush has said so
    */
   close(): Promise<void> {
     this.#additions.settle();
@@ -276,7 +276,8 @@ export class Tally implements AsyncDisposable {
       await engine.close();
     } finally {
       await ownership.release().catch((error: unknown) => {
-        // How much is durable matters more than that owner.json does not say so: only another host would ask for --take-over.
+        // How much is durable matters more than that owner.json does not say so: only another host would ask for
+        // --take-over.
         if (systemCode(error) === undefined) throw error;
       });
     }

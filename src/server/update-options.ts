@@ -85,7 +85,9 @@ export function batchKey(updates: readonly BatchUpdate[], options: BatchOptions)
   return idempotencyKey(options.idempotencyKey, [updates, options.atomic ?? false]);
 }
 
-/** Stricter than the engine, which deletes a counter whose time is over already, as Redis does. @throws CountingError */
+/**
+ * Stricter than the engine, which deletes a counter whose time is over already, as Redis does. @throws CountingError
+ */
 export function deadlineIn(ttlSeconds: number): DeadlineChange {
   const ms = typeof ttlSeconds === 'number' ? Math.round(ttlSeconds * 1000) : 0;
   if (!Number.isSafeInteger(ms) || ms < 1) throw new CountingError('invalid_deadline');

@@ -5,24 +5,29 @@
  * - **Everything is absolute.** `merge` takes slots and cuts and keeps the newer of each (`crdt/`), so a call may be
  *   repeated, overtaken or lost in any order without harm. A call that failed may have taken effect, wholly or in part.
  * - **A store never evicts, expires or truncates** a live slot, a cut or a lease. It may drop a slot that its counter's
- *   cut has folded at that very version or a later one (`isFolded`), if it is durable and no read can see the one without the other.
+ *   cut has folded at that very version or a later one (`isFolded`), if it is durable and no read can see the one
+ *   without the other.
  * - **What the losing cut had folded** in a newer state than the winner becomes slots again (`givenBack`), together
  *   with the cut: in `merge`, whichever of the two was there before, and in `cut`, where another cut may have the
  *   version that was expected.
- * - **A counter's state** is its slots and its cut. What `read` returns for one name was true at one moment, unless
- *   the implementation reads the slots first and the cut second: then a folded slot may still be there, which counts nothing.
+ * - **A counter's state** is its slots and its cut. What `read` returns for one name was true at one moment, unless the
+ *   implementation reads the slots first and the cut second: then a folded slot may still be there, which counts
+ *   nothing.
  * - **`changes` misses nothing**: whatever becomes visible after a cursor was given is in what a later call with that
  *   cursor returns, or that call says `resync`. It may return things twice, and more than was asked.
- * - **What is in the store is input**: a record that cannot be read is said to be `damaged`, by the name of its counter, and the call goes
- *   on without it. A merge brings back what it can: a damaged slot when its replica says it again, a damaged cut when somebody has it.
- * - **A connection keeps to its store.** `identity` finds out which one is there. From then on a call reaches that store, or ends with
- *   `UnknownStore` and has done nothing: when another one has come into its place, or when it lost its data and has to be met again.
- *   A `read` and a `cut` also where it has another term, as far as that is known without asking a second time.
- * - **A store may go back in time** (a failover, a restore, a restart): then its `term` is another one. A durable one goes back as a
- *   whole, so where it has a lease as its replica wrote it last, it has all that it had confirmed before that.
+ * - **What is in the store is input**: a record that cannot be read is said to be `damaged`, by the name of its
+ *   counter, and the call goes on without it. A merge brings back what it can: a damaged slot when its replica says it
+ *   again, a damaged cut when somebody has it.
+ * - **A connection keeps to its store.** `identity` finds out which one is there. From then on a call reaches that
+ *   store, or ends with `UnknownStore` and has done nothing: when another one has come into its place, or when it lost
+ *   its data and has to be met again. A `read` and a `cut` also where it has another term, as far as that is known
+ *   without asking a second time.
+ * - **A store may go back in time** (a failover, a restore, a restart): then its `term` is another one. A durable one
+ *   goes back as a whole, so where it has a lease as its replica wrote it last, it has all that it had confirmed before
+ *   that.
  * - **Leases** are small documents that only a compare-and-set changes. The store does not look into them.
- * - **Every call ends** within the time limit that the implementation was given, with `StoreError` if need be. After one,
- *   the store goes on by itself: nobody has to connect again.
+ * - **Every call ends** within the time limit that the implementation was given, with `StoreError` if need be. After
+ *   one, the store goes on by itself: nobody has to connect again.
  */
 import type { Cut } from '../crdt/cut.ts';
 import type { CounterState } from '../crdt/merge.ts';
@@ -118,9 +123,11 @@ export interface SlotStore {
   readonly guarantees: Guarantees;
 
   /**
-   * Which store is there; makes it on its first use: tables, scripts, its id. To be called before anything else; may be called again.
-   * @param expected the id of the store that was met before. Where nothing is durable, an empty store gets this id: it was that one,
-   * and has lost its data. A durable one is not made again. Another store answers with its own id, and nothing else reaches it.
+   * Which store is there; makes it on its first use: tables, scripts, its id. To be called before anything else; may be
+   * called again.
+   * @param expected the id of the store that was met before. Where nothing is durable, an empty store gets this id: it
+   * was that one, and has lost its data. A durable one is not made again. Another store answers with its own id, and
+   * nothing else reaches it.
    * @throws StoreRefusal also when there is no store where a durable one was met
    */
   identity(expected?: string): Promise<StoreIdentity>;
@@ -138,15 +145,22 @@ export interface SlotStore {
   changes(cursor: string | undefined, reader?: ReplicaId): Promise<Changes>;
 
   /**
-   * Replaces cuts, each by compare-and-set on its version, independent of each other. A durable store drops the slots that
-   * a new cut has folded. @returns per request whether it was made: never no for one that was, also where a call is sent twice.
+   * Replaces cuts, each by compare-and-set on its version, independent of each other. A durable store drops the slots
+   * that a new cut has folded. @returns per request whether it was made: never no for one that was, also where a call
+   * is sent twice.
    */
   cut(requests: readonly CutRequest[]): Promise<readonly boolean[]>;
 
-  /** A replica's slots, page by page: each that is there from the first page to the last comes at least once. May be slow. */
+  /**
+   * A replica's slots, page by page: each that is there from the first page to the last comes at least once. May be
+   * slow.
+   */
   slotsOf(replica: ReplicaId, cursor: string | undefined): Promise<SlotPage>;
 
-  /** The replica's lease as the last swap has left it; undefined when there is none. Costs no more however many leases there are. */
+  /**
+   * The replica's lease as the last swap has left it; undefined when there is none. Costs no more however many leases
+   * there are.
+   */
   lease(replica: ReplicaId): Promise<Lease | undefined>;
 
   /** All leases, in no particular order. */
@@ -162,15 +176,23 @@ export interface SlotStore {
   close(): Promise<void>;
 }
 
-/** The store could not be reached, or did not answer in time, or not in a way that can be used. What was asked may have happened. */
+/**
+ * The store could not be reached, or did not answer in time, or not in a way that can be used. What was asked may have
+ * happened.
+ */
 export class StoreError extends Error {
   override readonly name = 'StoreError';
 }
 
-/** The store that is there is not known to be the one that `identity` found: it has to be asked again. Nothing was done. */
+/**
+ * The store that is there is not known to be the one that `identity` found: it has to be asked again. Nothing was done.
+ */
 export class UnknownStore extends StoreError {}
 
-/** The store is there but must not be used as it is set up (an evicting policy, another format, missing rights). A start ends with it. */
+/**
+ * The store is there but must not be used as it is set up (an evicting policy, another format, missing rights). A start
+ * ends with it.
+ */
 export class StoreRefusal extends Error {
   override readonly name = 'StoreRefusal';
 }

@@ -1,4 +1,5 @@
-// How a directory meets a store for the first time, and what becomes of its copies: on real processes and a real PostgreSQL.
+// How a directory meets a store for the first time, and what becomes of its copies: on real processes and a real
+// PostgreSQL.
 
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';

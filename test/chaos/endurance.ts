@@ -1,6 +1,6 @@
 // The same as the short tests, for as long as wanted: TALLYD_CHAOS_MINUTES=30 npx vitest run test/chaos/endurance.ts.
-// No part of the suite, which runs the same faults in a fixed order: vitest knows this file only when the variable is set.
-// One fault after another, drawn from a seed, on three nodes under load over each kind of store.
+// No part of the suite, which runs the same faults in a fixed order: vitest knows this file only when the variable is
+// set. One fault after another, drawn from a seed, on three nodes under load over each kind of store.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

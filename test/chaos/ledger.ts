@@ -1,6 +1,6 @@
-// What a client knows of the updates that it asked for: done, refused, or unknown; and which final values that allows, as
-// Jepsen's checker of counters has it: D is the sum of what was acknowledged, and every unknown amount d makes the set of
-// acceptable values A into A and A + d.
+// What a client knows of the updates that it asked for: done, refused, or unknown; and which final values that allows,
+// as Jepsen's checker of counters has it: D is the sum of what was acknowledged, and every unknown amount d makes the
+// set of acceptable values A into A and A + d.
 
 export class Ledger {
   #acknowledged = 0n;

@@ -1,4 +1,5 @@
-// What a Redis is to a node that has met it: the same one also after it has lost everything, and never another region's.
+// What a Redis is to a node that has met it: the same one also after it has lost everything, and never another
+// region's.
 
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

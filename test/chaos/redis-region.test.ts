@@ -1,5 +1,5 @@
-// Three nodes that share their counters through a real Redis Cluster, which forgets what a failover takes from it: what was
-// acknowledged is in the final values on every node all the same, once.
+// Three nodes that share their counters through a real Redis Cluster, which forgets what a failover takes from it: what
+// was acknowledged is in the final values on every node all the same, once.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,6 @@
 // Clients that count on one node of a region for as long as they are told to, whatever becomes of the node, and keep
-// account of it. Client c adds BASE ** c to a counter that clients of all nodes share, so that the digits of the total tell
-// whose update was lost or counted twice; and amounts of either sign to counters of its own.
+// account of it. Client c adds BASE ** c to a counter that clients of all nodes share, so that the digits of the total
+// tell whose update was lost or counted twice; and amounts of either sign to counters of its own.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SeededRandom } from '../../src/std/random.ts';

@@ -1,5 +1,5 @@
-// One node of a region as operators see it: a directory, and a process on it that comes and goes. Who talks to it asks for
-// its address anew after every start.
+// One node of a region as operators see it: a directory, and a process on it that comes and goes. Who talks to it asks
+// for its address anew after every start.
 
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';

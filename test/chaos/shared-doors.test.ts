@@ -1,5 +1,5 @@
-// What HTTP and RESP say of counters that nodes share, on real processes: what works across nodes, what is refused, and what
-// is said while the store is away.
+// What HTTP and RESP say of counters that nodes share, on real processes: what works across nodes, what is refused, and
+// what is said while the store is away.
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

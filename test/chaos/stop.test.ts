@@ -1,5 +1,5 @@
-// A stop while everything that it could wait for hangs: the store, a client that does not read, updates that wait for the
-// store. It ends cleanly within its budget all the same, and nothing that was answered is lost.
+// A stop while everything that it could wait for hangs: the store, a client that does not read, updates that wait for
+// the store. It ends cleanly within its budget all the same, and nothing that was answered is lost.
 
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';

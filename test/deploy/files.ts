@@ -68,7 +68,9 @@ export function variables(texts: Texts): Record<string, string> {
   return Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]));
 }
 
-/** compose.yaml as Compose would take it with these variables. @throws for a variable that has no value and no default */
+/**
+ * compose.yaml as Compose would take it with these variables. @throws for a variable that has no value and no default
+ */
 export function readCompose(texts: Texts, given: Readonly<Record<string, string>> = variables(texts)): Compose {
   const fill = (text: string): string =>
     text.replace(/\$(\$|\{(\w+)(?::-([^}]*))?\})/g, (_, whole: string, name: string, fallback?: string) => {

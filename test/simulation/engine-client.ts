@@ -95,7 +95,10 @@ export class SimulatedClient {
     return { shared: shared.acknowledged, pair: pair.acknowledged, keys, ownAt: this.#ownStates.length };
   }
 
-  /** What must be there when the groups through `sequence` are; groups of an earlier numbering are restated in lower ones. */
+  /**
+   * What must be there when the groups through `sequence` are; groups of an earlier numbering are restated in lower
+   * ones.
+   */
   acknowledgedThrough(sequence: bigint): Floor | undefined {
     return this.#standings.findLast((standing) => standing.sequence <= sequence);
   }

@@ -35,7 +35,10 @@ function seedsUntilFound(options: Omit<EngineWorldOptions, 'seed'>): Promise<num
   return seedsUntilComplaint(seeds(MUTATION_SEEDS), (seed) => run({ ...options, seed }));
 }
 
-/** How often a lying sync lies. One that always did would lose headers as well, which checksums notice before any oracle. */
+/**
+ * How often a lying sync lies. One that always did would lose headers as well, which checksums notice before any
+ * oracle.
+ */
 const LIES = 3;
 
 /** A disk on which one operation now and then does nothing and says that it did. */

@@ -48,7 +48,9 @@ export class JournalWorld {
   /** By sequence number, what a recovery may find: everything ever written, or the one that was durable. */
   readonly #acceptable = new Map<bigint, readonly Gathered[]>();
   #durableSequence = 0n;
-  /** The age of the newest group that the journal has taken: the system has it, so killing the process must not lose it. */
+  /**
+   * The age of the newest group that the journal has taken: the system has it, so killing the process must not lose it.
+   */
   #writtenAge = 0;
   /** The least that the next recovery must show. */
   #floorAge = 0;

@@ -1,6 +1,6 @@
 /**
- * The network between one process and the store, from one seed. A call may be lost on its way, or its answer; it may be carried
- * out twice, or so late that the caller has given up long before; and each direction may be cut for a time.
+ * The network between one process and the store, from one seed. A call may be lost on its way, or its answer; it may be
+ * carried out twice, or so late that the caller has given up long before; and each direction may be cut for a time.
  */
 
 import type { SeededRandom } from '../../src/std/random.ts';

@@ -6,7 +6,8 @@ export class OracleComplaint extends Error {
 }
 
 /**
- * How many of the seeds it takes until the oracle complains. What another part notices first, such as a checksum, does not count.
+ * How many of the seeds it takes until the oracle complains. What another part notices first, such as a checksum, does
+ * not count.
  * @throws the last error of another part if the oracle never complains.
  */
 export async function seedsUntilComplaint(

@@ -1,7 +1,7 @@
 /**
- * One process of a simulated region: its own view of the one timeline, and a gate that everything passes that comes to it from
- * outside: timers, the disk, the network. A paused process lets nothing in until it goes on, and then everything at once; a dead
- * one lets nothing in any more.
+ * One process of a simulated region: its own view of the one timeline, and a gate that everything passes that comes to
+ * it from outside: timers, the disk, the network. A paused process lets nothing in until it goes on, and then
+ * everything at once; a dead one lets nothing in any more.
  */
 import type { Clock, Disk, DiskFile, Host, Random, Timer } from '../../src/host/host.ts';
 import { SeededRandom } from '../../src/std/random.ts';

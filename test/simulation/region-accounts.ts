@@ -1,6 +1,7 @@
 /**
- * What the clients of a region were told, and what a value may therefore be. Client c adds B^c, so the digits of a value to base B
- * are one count per client: they name who was lost or doubled. The digit behind those of the clients is free for values that are set.
+ * What the clients of a region were told, and what a value may therefore be. Client c adds B^c, so the digits of a
+ * value to base B are one count per client: they name who was lost or doubled. The digit behind those of the clients is
+ * free for values that are set.
  */
 export const CLIENTS = 5;
 export const BASE = 1_000n;

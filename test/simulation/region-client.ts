@@ -1,4 +1,7 @@
-/** One client of the simulated region: one call at a time, to any node; it keeps account of what it was told, and watches what it reads. */
+/**
+ * One client of the simulated region: one call at a time, to any node; it keeps account of what it was told, and
+ * watches what it reads.
+ */
 import { Op } from '../../src/counter/chunk.ts';
 import { BASE, CLIENTS, digitsOf } from './region-accounts.ts';
 import type { CallOutcome } from './region-node.ts';

@@ -1,7 +1,8 @@
 /**
- * A counter that is added to, set and deleted by everyone at once. A cut covers what it has seen, so nobody can say in advance what
- * is left; but whatever was added after no cut could take effect any more must be there, and nothing may be there that nobody
- * has added or set. The digit behind those of the clients tells what was set, the first one how much was added.
+ * A counter that is added to, set and deleted by everyone at once. A cut covers what it has seen, so nobody can say in
+ * advance what is left; but whatever was added after no cut could take effect any more must be there, and nothing may
+ * be there that nobody has added or set. The digit behind those of the clients tells what was set, the first one how
+ * much was added.
  */
 import { total } from '../../src/crdt/cut.ts';
 import { BASE, CLIENTS, digitsOf } from './region-accounts.ts';
@@ -72,7 +73,10 @@ export class CutAccounts {
     });
   }
 
-  /** Before this nothing counts that was set: a later one was answered. Where clocks differ and the store goes back, nobody can say. */
+  /**
+   * Before this nothing counts that was set: a later one was answered. Where clocks differ and the store goes back,
+   * nobody can say.
+   */
   #lastMs(world: World, isLossy: boolean): number {
     const isInOrder = world.counts.rollBacks === undefined || (world.options.clocksAgree === true && !isLossy);
     if (isInOrder) world.count('lastCuts');

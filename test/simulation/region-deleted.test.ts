@@ -1,4 +1,6 @@
-/** Counters that were deleted and that nobody counts on any more: they leave the nodes, and come back as what they were. */
+/**
+ * Counters that were deleted and that nobody counts on any more: they leave the nodes, and come back as what they were.
+ */
 import { describe, expect, it } from 'vitest';
 import { HandRegion, SOON_MS, value } from './region-hand.ts';
 

@@ -1,4 +1,6 @@
-/** A region driven by hand: nodes with lines that can be cut, one store, and a clock that goes on when it is told to. */
+/**
+ * A region driven by hand: nodes with lines that can be cut, one store, and a clock that goes on when it is told to.
+ */
 import { directLine, type Line, MemoryStore } from '../../src/store/memory/memory-store.ts';
 import { StoreError } from '../../src/store/slot-store.ts';
 import { SimulatedDisk } from './disk.ts';

@@ -1,6 +1,6 @@
 /**
- * Whoever breaks one of the rules that the algebra rests on must be found: each of these does, in the real code, and the oracle has
- * so many seeds to notice. The rules that lie in `crdt/` are replaced there, for stores and nodes alike.
+ * Whoever breaks one of the rules that the algebra rests on must be found: each of these does, in the real code, and
+ * the oracle has so many seeds to notice. The rules that lie in `crdt/` are replaced there, for stores and nodes alike.
  */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Op } from '../../src/counter/chunk.ts';

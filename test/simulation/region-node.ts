@@ -1,4 +1,7 @@
-/** One node of a simulated region: the real engine and exchange on a simulated disk, with a line to the store that can be cut. */
+/**
+ * One node of a simulated region: the real engine and exchange on a simulated disk, with a line to the store that can
+ * be cut.
+ */
 import { Chunk, Flag, Op } from '../../src/counter/chunk.ts';
 import { DONE, ERRORS, errorCode } from '../../src/counter/errors.ts';
 import { type Policy, PolicyTable } from '../../src/counter/policy.ts';

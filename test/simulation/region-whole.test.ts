@@ -1,4 +1,6 @@
-/** What is read while a store that went back in time has not got back what the nodes know: a part, and said to be one. */
+/**
+ * What is read while a store that went back in time has not got back what the nodes know: a part, and said to be one.
+ */
 import { describe, expect, it } from 'vitest';
 import { Op } from '../../src/counter/chunk.ts';
 import { type SlotStore, StoreError } from '../../src/store/slot-store.ts';

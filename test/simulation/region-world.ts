@@ -1,7 +1,7 @@
 /**
- * A whole region in this process, from one seed: nodes with the real engine and the real exchange, one store, clients, and
- * everything that can go wrong between them. While it lives an oracle watches every answer; `heal` then ends all faults, waits
- * until everything has come together, and compares what is there with what the clients were told.
+ * A whole region in this process, from one seed: nodes with the real engine and the real exchange, one store, clients,
+ * and everything that can go wrong between them. While it lives an oracle watches every answer; `heal` then ends all
+ * faults, waits until everything has come together, and compares what is there with what the clients were told.
  */
 import { total } from '../../src/crdt/cut.ts';
 import type { Engine } from '../../src/engine/engine.ts';

@@ -1,6 +1,6 @@
 /**
- * A process that is taken for dead while it lives: cut off from the store, or standing still, for longer than its lease, while an heir
- * on a copy of its directory folds what it has counted; and then it comes back with more.
+ * A process that is taken for dead while it lives: cut off from the store, or standing still, for longer than its
+ * lease, while an heir on a copy of its directory folds what it has counted; and then it comes back with more.
  */
 import { expect, it } from 'vitest';
 import { seeds } from '../seed.ts';

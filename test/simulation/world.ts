@@ -39,7 +39,9 @@ export interface RegionWorldOptions {
   readonly faults?: Partial<FaultRates>;
   /** The wall clocks of all nodes are one. */
   readonly clocksAgree?: boolean;
-  /** A read of the region has all that the store had acknowledged: so it is where every node runs and reaches the store. */
+  /**
+   * A read of the region has all that the store had acknowledged: so it is where every node runs and reaches the store.
+   */
   readonly readsAll?: boolean;
   /** For mutations. */
   readonly store?: (options: { id: string; durable: boolean }) => MemoryStore;

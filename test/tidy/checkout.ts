@@ -34,7 +34,10 @@ function importsOf(source: Source): Map<string, number> {
   return new Map(inside.map(({ specifier, line }) => [posix.join(posix.dirname(source.path), specifier), line]));
 }
 
-/** Drops files that import none of those that are left, as long as there are any: only circles and what leads to them stay. */
+/**
+ * Drops files that import none of those that are left, as long as there are any: only circles and what leads to them
+ * stay.
+ */
 function dropTrees(imports: Imports): void {
   const isTree = (targets: ReadonlyMap<string, number>): boolean => ![...targets.keys()].some((to) => imports.has(to));
   for (let before = -1; before !== imports.size; ) {

@@ -11,6 +11,8 @@ export type Rule = (source: Source) => Finding[];
 
 const FILE_LINES_MAX = 400;
 const FUNCTION_LINES_MAX = 70;
+const COLUMNS_MAX = 120;
+const LITERAL = /(['"`/])(?:\\.|(?!\1).)+\1/g;
 const FILE_BYTES_MAX = 1024 * 1024;
 const BANNED_NAMES = ['utils', 'util', 'common', 'types', 'core', 'helpers', 'helper', 'misc', 'index'];
 const BANNED_ENDINGS = /-(utils?|helpers?|misc)$/;
@@ -26,6 +28,7 @@ export const rules = {
   'imports point downward': wrongImports,
   'files are short': longFile,
   'functions are short': longFunctions,
+  'lines are short': longLines,
   'nothing lies loose in src': looseFile,
   'names say what a file is about': bannedName,
   'no default export': defaultExports,
@@ -64,6 +67,37 @@ function longFunctions(source: Source): Finding[] {
     FunctionDeclaration: measure,
     FunctionExpression: measure,
     ArrowFunctionExpression: measure,
+  });
+  return found;
+}
+
+/** Tables, examples in a page, and literals stay in one piece: they are searched for, and read by machines. */
+function longLines(source: Source): Finding[] {
+  if (!/\.(md|sh|ya?ml)$/.test(source.path) && !source.isCode) return [];
+  const isPage = source.path.endsWith('.md');
+  let isExample = false;
+  const templates = source.isCode ? templatesIn(source) : [];
+  const isLiteral = (line: number, text: string): boolean =>
+    source.isCode &&
+    !/^\s*(\*|\/\/|\/\*)/.test(text) &&
+    (text.replace(LITERAL, '').length <= COLUMNS_MAX || templates.some(([from, to]) => line >= from && line <= to));
+  return source.text.split('\n').flatMap((text, at) => {
+    if (isPage && text.trimStart().startsWith('```')) isExample = !isExample;
+    if ([...text].length <= COLUMNS_MAX || isExample || (isPage && text.trimStart().startsWith('|'))) return [];
+    if (isPage && text.startsWith('    ')) return [];
+    if (isLiteral(at + 1, text)) return [];
+    return [{ line: at + 1, complaint: `a line of ${[...text].length} columns: wrap it, ${COLUMNS_MAX} at most` }];
+  });
+}
+
+/** The first and last lines of templates that are longer than one. */
+function templatesIn(source: Source): [from: number, to: number][] {
+  const found: [number, number][] = [];
+  source.visit({
+    TemplateLiteral: ({ start, end }) => {
+      const [from, to] = [source.lineAt(start), source.lineAt(end)];
+      if (to > from) found.push([from, to]);
+    },
   });
   return found;
 }

@@ -1,5 +1,5 @@
-// `tallyd backup` beside a real server under load, and beside none: the copy starts, is whole, and has everything that was
-// acknowledged before the command began.
+// `tallyd backup` beside a real server under load, and beside none: the copy starts, is whole, and has everything that
+// was acknowledged before the command began.
 
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,5 +1,6 @@
-// kill -9 under load, again and again on one directory: what was acknowledged is there, what is there was asked for, and
-// nothing was counted twice. SIGKILL spares the page cache, so this shows recovery, not syncing: trace.test.ts does that.
+// kill -9 under load, again and again on one directory: what was acknowledged is there, what is there was asked for,
+// and nothing was counted twice. SIGKILL spares the page cache, so this shows recovery, not syncing: trace.test.ts does
+// that.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,5 +1,5 @@
-// Records that a hand has damaged in the servers themselves: each is refused by name, all others go on, and those who know what it
-// said bring it back.
+// Records that a hand has damaged in the servers themselves: each is refused by name, all others go on, and those who
+// know what it said bring it back.
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,5 @@
-// What is done to the files of a data directory, while a server runs and between two of them: nothing of it goes by without a word.
+// What is done to the files of a data directory, while a server runs and between two of them: nothing of it goes by
+// without a word.
 
 import { cp, mkdtemp, readdir, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

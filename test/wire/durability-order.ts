@@ -1,6 +1,6 @@
-// Checks in a trace of system calls that nothing left the process before it was durable: for each count that a socket write
-// carries there has been a write to the journal with a frame that holds that counter at this count or beyond, and an
-// fdatasync of the file that began after that write had returned, and returned 0 before the socket write began.
+// Checks in a trace of system calls that nothing left the process before it was durable: for each count that a socket
+// write carries there has been a write to the journal with a frame that holds that counter at this count or beyond, and
+// an fdatasync of the file that began after that write had returned, and returned 0 before the socket write began.
 //
 // The counters only grow, so "this count or beyond" is what is durable: the greatest count in a covered frame.
 

@@ -1,5 +1,6 @@
-// A real server on a disk whose writes and syncs fail now and then, as strace injects it: callers are told by code, what
-// was acknowledged stays, a retry under the same key counts once, and the server goes on by itself when the disk does.
+// A real server on a disk whose writes and syncs fail now and then, as strace injects it: callers are told by code,
+// what was acknowledged stays, a retry under the same key counts once, and the server goes on by itself when the disk
+// does.
 
 import { spawnSync } from 'node:child_process';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';

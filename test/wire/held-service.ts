@@ -1,5 +1,5 @@
-// A counting service that holds every chunk until the test lets it go, and can end it in any way: for what doors do while
-// they wait, and for outcomes that a healthy engine never has.
+// A counting service that holds every chunk until the test lets it go, and can end it in any way: for what doors do
+// while they wait, and for outcomes that a healthy engine never has.
 
 import { type Chunk, Flag, Op } from '../../src/counter/chunk.ts';
 import { addInt64 } from '../../src/counter/int64.ts';

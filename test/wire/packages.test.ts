@@ -1,5 +1,5 @@
-// Both packages as their users get them: packed, installed from the tarballs without a network, and used from ES modules,
-// CommonJS, TypeScript and a bundle for browsers.
+// Both packages as their users get them: packed, installed from the tarballs without a network, and used from ES
+// modules, CommonJS, TypeScript and a bundle for browsers.
 
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -52,7 +52,10 @@ function npm(cwd: string, ...args: string[]): string {
   return execFileSync('npm', args, { cwd, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
-/** Where tallyd's own dependencies lie in this checkout, and the links to their programs, without which npm asks for them again. */
+/**
+ * Where tallyd's own dependencies lie in this checkout, and the links to their programs, without which npm asks for
+ * them again.
+ */
 function dependencies(): string[] {
   const lock = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
     readonly packages: Readonly<

@@ -141,7 +141,8 @@ describe.skipIf(lacks('initdb'))('the feed of the slot store in PostgreSQL', () 
       { schema: 'dropped' },
     ));
 
-  // Of a ring that comes round in little more than a second. On a slow machine a cursor may be too old for it: then it says so.
+  // Of a ring that comes round in little more than a second. On a slow machine a cursor may be too old for it: then it
+  // says so.
   const quickly = { retentionMs: 300 };
 
   it('serves a cursor for the retention, and empties what is older, again and again', () =>

@@ -1,5 +1,5 @@
-// The commands that Redis 7.0 does not have, or not so: by the door on a real engine. What it has is compared with it in
-// resp-differential.test.ts.
+// The commands that Redis 7.0 does not have, or not so: by the door on a real engine. What it has is compared with it
+// in resp-differential.test.ts.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { PAGE_ENTRIES_MAX } from '../../src/counter/limits.ts';

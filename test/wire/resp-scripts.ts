@@ -1,4 +1,5 @@
-// Requests that Tallyd and Redis answer with the same bytes, and those that they do not: data for the differential test.
+// Requests that Tallyd and Redis answer with the same bytes, and those that they do not: data for the differential
+// test.
 
 import { ERRORS } from '../../src/counter/errors.ts';
 import { request } from './raw-client.ts';

@@ -1,7 +1,7 @@
 // What strace has written about a process: its system calls as a sequence of entries and exits.
 //
-// Both happen one after the other for strace although threads run side by side: a thread is stopped from the moment that
-// it enters or leaves a call until strace has noted it. So an exit noted before an entry came before it.
+// Both happen one after the other for strace although threads run side by side: a thread is stopped from the moment
+// that it enters or leaves a call until strace has noted it. So an exit noted before an entry came before it.
 
 /** The options of strace that `parseSystemCalls` reads: threads too, descriptors with what they are, bytes in hex. */
 export const STRACE_OPTIONS = ['-f', '-qq', '-yy', '-xx', '-s', '16777216'];

@@ -1,5 +1,5 @@
-// The system calls of the real process under load, as strace sees them: every reply and every read that saw an update leaves
-// after the fdatasync that covers it. SIGKILL cannot show that, because the page cache survives it.
+// The system calls of the real process under load, as strace sees them: every reply and every read that saw an update
+// leaves after the fdatasync that covers it. SIGKILL cannot show that, because the page cache survives it.
 //
 // Each sync is made to take longer (strace delays its return), so that there is always something applied and not yet
 // durable that a wrong read could see. Two controls show that the check can fail: reads of a counter whose policy is

@@ -1,7 +1,8 @@
 /**
- * JSON answers on their way out. A connection has one at a time (`connections.ts`), so small ones are bounded by the number of
- * connections. Larger ones leave in pieces, as the client reads them, and what they hold is bounded for all connections
- * together: room is taken before anything is done, and a request for whose answer there is none is `overloaded`.
+ * JSON answers on their way out. A connection has one at a time (`connections.ts`), so small ones are bounded by the
+ * number of connections. Larger ones leave in pieces, as the client reads them, and what they hold is bounded for all
+ * connections together: room is taken before anything is done, and a request for whose answer there is none is
+ * `overloaded`.
  */
 import { Readable } from 'node:stream';
 import { CountingError } from '../../counter/errors.ts';

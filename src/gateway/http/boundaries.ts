@@ -1,6 +1,7 @@
 /**
- * Where requests end in what a connection delivers, so that Node's parser can be given one at a time. Nothing is decided
- * here: bytes are only cut into pieces, and what they mean is the parser's to say. No piece has bytes of two requests.
+ * Where requests end in what a connection delivers, so that Node's parser can be given one at a time. Nothing is
+ * decided here: bytes are only cut into pieces, and what they mean is the parser's to say. No piece has bytes of two
+ * requests.
  */
 import type { IncomingMessage } from 'node:http';
 
@@ -10,7 +11,10 @@ const RETURN = 13;
 const SIZE_DIGITS_MAX = 32;
 
 export class Boundaries {
-  /** What follows: a head or trailer fields, to the next empty line; a chunk's size; or neither before `#plainBytes` are over. */
+  /**
+   * What follows: a head or trailer fields, to the next empty line; a chunk's size; or neither before `#plainBytes` are
+   * over.
+   */
   #expects: 'head' | 'size' = 'head';
   /** Nothing of the current line has come yet. */
   #isLineEmpty = true;

@@ -1,7 +1,7 @@
 /**
- * Conditional requests (RFC 9110, section 13). The entity tag of a counter is its count in quotes, `"absent"` where there is
- * none: the same tag, the same answer. So `If-Match` with the tag of a read is a compare-and-set on the count; a
- * counter that has gone to another count and back is as it was.
+ * Conditional requests (RFC 9110, section 13). The entity tag of a counter is its count in quotes, `"absent"` where
+ * there is none: the same tag, the same answer. So `If-Match` with the tag of a read is a compare-and-set on the count;
+ * a counter that has gone to another count and back is as it was.
  */
 import type { FastifyRequest } from 'fastify';
 import { type Condition, Flag, meets, Op } from '../../counter/chunk.ts';
@@ -13,7 +13,9 @@ import { sendProblem } from './problems.ts';
 const ABSENT = 'absent';
 const TAG = /^(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"$/;
 
-/** The entity tag of a counter; a weak one where the answer also says as of when, and so changes while the count stays. */
+/**
+ * The entity tag of a counter; a weak one where the answer also says as of when, and so changes while the count stays.
+ */
 export function etagOf(exists: boolean, value: bigint, isWeak: boolean): string {
   return `${isWeak ? 'W/' : ''}"${exists ? value : ABSENT}"`;
 }

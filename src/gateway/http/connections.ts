@@ -1,14 +1,15 @@
 /**
  * The reader of the door: what connections deliver, one request of each at a time.
  *
- * Plain increments (`plain-increment.ts`), which nearly every client sends, are answered here. At the first request that
- * is anything else, the connection goes to Node's HTTP server for good: from then on this file only cuts what is
- * delivered into requests, and what HTTP is, and what is refused, is decided there. Both ways give the same answers, byte
- * for byte.
+ * Plain increments (`plain-increment.ts`), which nearly every client sends, are answered here. At the first request
+ * that is anything else, the connection goes to Node's HTTP server for good: from then on this file only cuts what is
+ * delivered into requests, and what HTTP is, and what is refused, is decided there. Both ways give the same answers,
+ * byte for byte.
  *
  * A handler inside of `node:http`, before Fastify, would be simpler and costs too much: an increment takes 19.3 us of
- * processor time here, its client in the same process included, and 27.0 us by a handler that does nothing but answer it
- * (24.3 us where Node's parser reads the socket by itself, but then it carries out all that a client has sent ahead).
+ * processor time here, its client in the same process included, and 27.0 us by a handler that does nothing but answer
+ * it (24.3 us where Node's parser reads the socket by itself, but then it carries out all that a client has sent
+ * ahead).
  *
  * Invariants:
  * - No byte after a request is looked at before the answer to that request has left for the kernel. So the answers

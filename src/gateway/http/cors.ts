@@ -1,7 +1,7 @@
 /**
- * What pages of other origins may do. Those that are named may send credentials and see the answers, as `sendBeacon` with JSON
- * and `fetch` with `credentials: 'include'` need it; where all origins may call, none may: behind a proxy that knows people by
- * cookies, any page could else count in their names.
+ * What pages of other origins may do. Those that are named may send credentials and see the answers, as `sendBeacon`
+ * with JSON and `fetch` with `credentials: 'include'` need it; where all origins may call, none may: behind a proxy
+ * that knows people by cookies, any page could else count in their names.
  */
 import cors from '@fastify/cors';
 import type { FastifyInstance, FastifyRequest } from 'fastify';

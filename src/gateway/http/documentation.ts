@@ -7,8 +7,9 @@ import type { Answers } from './answers.ts';
 import { PageFiles } from './page-files.ts';
 
 /**
- * The page and the document. All assets come from this server. A browser cannot show a secret before it has the page, so both are open:
- * they say what anybody may read in this package. What the page sends carries the secret that is given under *Authorize*.
+ * The page and the document. All assets come from this server. A browser cannot show a secret before it has the page,
+ * so both are open: they say what anybody may read in this package. What the page sends carries the secret that is
+ * given under *Authorize*.
  */
 export async function documentationRoutes(app: FastifyInstance, answers: Answers): Promise<void> {
   const json = madeOnce(() => JSON.stringify(app.swagger()));

@@ -3,9 +3,10 @@
  * each request becomes a chunk of commands, and the chunk's outcomes become the answer.
  *
  * The life of a request: it waits until those before it on its connection are answered (`connections.ts`), Node reads
- * its head, the guard looks at it (`guard.ts`), its body is collected (`bodies.ts`) and read exactly (`json.ts`), checked
- * against the route's schema (`schemas.ts`), and its commands go to the service in a pending request (`pending-requests.ts`). What goes
- * wrong on the way is answered as a problem (`problems.ts`), and what was refused has changed nothing.
+ * its head, the guard looks at it (`guard.ts`), its body is collected (`bodies.ts`) and read exactly (`json.ts`),
+ * checked against the route's schema (`schemas.ts`), and its commands go to the service in a pending request
+ * (`pending-requests.ts`). What goes wrong on the way is answered as a problem (`problems.ts`), and what was refused
+ * has changed nothing.
  *
  * Two kinds of requests come in such numbers that they have a short way, as long as they look as they nearly always
  * do: an increment (`plain-increment.ts`), and a batch (`plain-batch.ts`).
@@ -108,7 +109,8 @@ export class HttpGateway {
     acceptSockets(app, sockets, budget, connections.begin);
     const unread = new UnreadAnswers(sockets, clock, limits.silenceTimeoutMs);
     try {
-      // For `localhost`, Fastify would open a second server, on ::1, whose connections nothing here would bound or read.
+      // For `localhost`, Fastify would open a second server, on ::1, whose connections nothing here would bound or
+      // read.
       const host = options.host === 'localhost' ? '127.0.0.1' : options.host;
       await app.listen({ host, port: options.port });
     } catch (error) {

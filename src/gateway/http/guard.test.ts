@@ -91,7 +91,8 @@ describe('pages of other origins', () => {
     const origin = 'https://app.example';
     for (const origins of [[origin], ['*'], ['*', origin]]) {
       const door = await open({ cors: { origins } });
-      // A beacon always carries cookies. As text it is sent without asking, as JSON only after a preflight that allows them.
+      // A beacon always carries cookies. As text it is sent without asking, as JSON only after a preflight that allows
+      // them.
       const beacon = { origin, cookie: 'a=1', 'content-type': 'text/plain;charset=UTF-8' };
       expect(await door.text(200, 'POST', '/v1/batch', '[{"name":"beacon","by":2}]', beacon)).toContain('"value":2');
       const asked = { 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type' };

@@ -4,8 +4,9 @@
  * Browsers send a form or `text/plain` to any address that a page names, without asking first. So an update that
  * carries an `Origin` must come from this server's own pages or from an origin that the configuration names.
  *
- * Where there is no secret, a page of an attacker could have its own name point here (DNS rebinding) and would then count as
- * own, reads included. No such page can have an address, `localhost` or a name that the configuration gives, so a `Host` has to be one of these.
+ * Where there is no secret, a page of an attacker could have its own name point here (DNS rebinding) and would then
+ * count as own, reads included. No such page can have an address, `localhost` or a name that the configuration gives,
+ * so a `Host` has to be one of these.
  *
  * A header that has one value comes once: Node joins most of those that come twice, and drops the second of others.
  */
@@ -95,7 +96,9 @@ export class Guard {
     return request.is404 ? new CountingError('not_found') : undefined;
   }
 
-  /** What a stranger lacks: the secret, or where none is asked for, a name that not anybody may have given this server. */
+  /**
+   * What a stranger lacks: the secret, or where none is asked for, a name that not anybody may have given this server.
+   */
   #strangerRefusal({ authorization }: Headers): CountingError {
     if (this.#secret === undefined) return new CountingError('host_refused');
     return new CountingError(tokenOf(authorization) === undefined ? 'unauthorized' : 'wrong_secret');

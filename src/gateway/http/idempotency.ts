@@ -1,6 +1,6 @@
 /**
- * Idempotency keys of requests. The fingerprint is a digest of what was asked (method, address, conditions, body as bytes),
- * so the same key with another request is refused instead of answered with something that was never asked.
+ * Idempotency keys of requests. The fingerprint is a digest of what was asked (method, address, conditions, body as
+ * bytes), so the same key with another request is refused instead of answered with something that was never asked.
  */
 import { createHash, hash } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
@@ -95,7 +95,10 @@ function placesOf(header: string): string[] {
   return ids.map((id) => importId(id.trim()));
 }
 
-/** Digest of what is counted: names and amounts, with their bounds and times to live. Ids do not count: an import may leave them out. */
+/**
+ * Digest of what is counted: names and amounts, with their bounds and times to live. Ids do not count: an import may
+ * leave them out.
+ */
 function contentOf({ count, names, nameStart, nameLength, amount, options, atomic }: Chunk): string {
   let bytes = 0;
   for (let i = 0; i < count; i++) bytes += COMMAND_HEAD_BYTES + nameLength[i];

@@ -6,7 +6,8 @@
  * - A number that is no integer literal, or `-0`, becomes a `NotAnInteger`, which no schema takes.
  * - An integer literal beyond 2^53 becomes a decimal string with the same digits where a count is expected.
  * - A body that is no UTF-8, or names the same field twice in one object, is refused.
- * - Depth is looked at before anything is parsed. Texts are small: a batch is parsed entry by entry (`batch-parser.ts`).
+ * - Depth is looked at before anything is parsed. Texts are small: a batch is parsed entry by entry
+ *   (`batch-parser.ts`).
  *
  * Looking at each literal's source text is slow (a callback per value), and hardly any body needs it: one whose
  * text has, behind a field's name, no number with 16 digits, a point, an exponent or `-0` is exact under plain
@@ -27,7 +28,9 @@ export class NotAnInteger {
 
 /** Fields that hold counts or times: here a literal beyond 2^53 and its decimal string mean the same. */
 const INTEGER_FIELDS: ReadonlySet<string> = new Set(['by', 'value', 'floor', 'ceiling', 'ttl', 'at']);
-/** A number, as the value of a field, that plain `JSON.parse` may not read as it is meant. May match inside a string. */
+/**
+ * A number, as the value of a field, that plain `JSON.parse` may not read as it is meant. May match inside a string.
+ */
 const RISKY_NUMBER = /"\s*:\s*(?:-0|-?(?:\d{16}|\d+[.eE]))/;
 /** Of the text alone, which may be one line of a body: its position says as much. */
 const LINE_OF_TEXT = / \(line \d+ column \d+\)$/;

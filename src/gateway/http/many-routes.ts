@@ -87,7 +87,8 @@ async function list(
 
 /**
  * The text of a listing, as it is read, step by step; what is returned is the end of it.
- * @throws CountingError what the service says of the first step. Later it ends the listing early, with a cursor to go on.
+ * @throws CountingError what the service says of the first step. Later it ends the listing early, with a cursor to go
+ * on.
  */
 async function* listing(
   door: DoorContext,

@@ -53,7 +53,9 @@ class StoppedClock extends NodeClock {
   }
 }
 
-/** A strict reader of the text format: series by name and labels; every family is introduced, once, before its series. */
+/**
+ * A strict reader of the text format: series by name and labels; every family is introduced, once, before its series.
+ */
 function parse(text: string): Map<string, number> {
   const series = new Map<string, number>();
   const families = new Set<string>();

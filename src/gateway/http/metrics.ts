@@ -1,8 +1,8 @@
 /**
  * What Prometheus scrapes, as a table: a row says a metric's name, meaning and how to read it. Nothing is kept or
  * counted for it: a scrape reads the service's own numbers into a fresh registry, so that counting does not know of
- * scrapes, and a label that is gone (a replica's former id) is gone from the next answer. No metric has a counter's name
- * as a label: a series for each of millions of names would be the end of any Prometheus.
+ * scrapes, and a label that is gone (a replica's former id) is gone from the next answer. No metric has a counter's
+ * name as a label: a series for each of millions of names would be the end of any Prometheus.
  */
 import { performance } from 'node:perf_hooks';
 import { Counter, Gauge, Registry } from 'prom-client';

@@ -132,7 +132,9 @@ describe('the description', () => {
   });
 });
 
-/** What the page sends when a person executes an operation as it is filled in; undefined: it asks for a parameter first. */
+/**
+ * What the page sends when a person executes an operation as it is filled in; undefined: it asks for a parameter first.
+ */
 function filledIn(path: string, { parameters = [], requestBody }: Operation): [string, string?, string?][] | undefined {
   let url = path;
   const query: string[] = [];

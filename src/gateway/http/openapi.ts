@@ -1,5 +1,6 @@
 /**
- * The door described as OpenAPI 3.1, made of the routes' schemas. A schema with a title becomes a component of that name.
+ * The door described as OpenAPI 3.1, made of the routes' schemas. A schema with a title becomes a component of that
+ * name.
  *
  * Every example is one that a person may execute: the page at `/docs` fills it in, and sends it to the server that has
  * the real counters. So a body has an example of its own (of its fields the page would send all, with bounds and a

@@ -19,7 +19,9 @@ const COUNTS = ['counter', 'likes', 'views'];
 const answerUpdate = single((pending) => send(pending, pending.chunk.appliedAtMs));
 const answerRead = single((pending) => send(pending, pending.chunk.updatedAt[0] * 1000));
 
-/** Registers the routes in a scope of their own, where even small answers are compressed, as the document shows them. */
+/**
+ * Registers the routes in a scope of their own, where even small answers are compressed, as the document shows them.
+ */
 export async function postRoutes(app: FastifyInstance, door: DoorContext): Promise<void> {
   await app.register(async (scope) => {
     await scope.register(compress, { threshold: 0, encodings: ['gzip'], globalDecompression: false });

@@ -1,7 +1,7 @@
 /**
- * Turns of the event loop for work that takes long: a listing, a large batch, a large answer. Such work goes in steps, and
- * the steps of all requests together get a few milliseconds of a turn, so that everybody else is served in between however
- * many of them there are.
+ * Turns of the event loop for work that takes long: a listing, a large batch, a large answer. Such work goes in steps,
+ * and the steps of all requests together get a few milliseconds of a turn, so that everybody else is served in between
+ * however many of them there are.
  */
 import type { Clock } from '../../host/host.ts';
 

@@ -1,6 +1,6 @@
 /**
- * Clients that do not read their answers are cut off. The socket's own timeout does not do it in time: each write begins
- * it anew, and Node takes the first part that leaves for progress.
+ * Clients that do not read their answers are cut off. The socket's own timeout does not do it in time: each write
+ * begins it anew, and Node takes the first part that leaves for progress.
  */
 import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../../host/host.ts';

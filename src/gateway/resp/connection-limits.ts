@@ -20,8 +20,9 @@ export interface ConnectionLimits {
 
 export interface RespLimits extends ConnectionLimits {
   /**
-   * What all connections together make the server hold: bytes received, queued, under way and not yet taken. Who asks for more is
-   * cut, unless it holds no more than an equal share; so it is never more than twice this, and an eighth on top for those that have not shown the secret.
+   * What all connections together make the server hold: bytes received, queued, under way and not yet taken. Who asks
+   * for more is cut, unless it holds no more than an equal share; so it is never more than twice this, and an eighth on
+   * top for those that have not shown the secret.
    */
   readonly heldBytesMax: number;
 }

@@ -43,7 +43,10 @@ export interface ConnectionHost {
 
 /** Output that a socket holds without having been asked to drain. */
 const OUTPUT_BYTES_FREE = 64 * 1024;
-/** What a command takes in the columns of its chunk, which may be twice as long as they have to be, and in the plan of its reply. */
+/**
+ * What a command takes in the columns of its chunk, which may be twice as long as they have to be, and in the plan of
+ * its reply.
+ */
 const COMMAND_BYTES = 72;
 /** A batch of so few commands is not accounted for before it is handed on. */
 const BATCH_COMMANDS_FREE = 128;
@@ -151,7 +154,10 @@ export class Connection {
     }
   };
 
-  /** Reads and runs batches until one is under way, nothing whole is left, or it is others' turn; the first, if `isItsTurn`. */
+  /**
+   * Reads and runs batches until one is under way, nothing whole is left, or it is others' turn; the first, if
+   * `isItsTurn`.
+   */
   #process(isItsTurn = false): void {
     const input = this.#input;
     const { turns } = this.#host;

@@ -33,7 +33,10 @@ export class DoorTurns {
     return this.#served < this.#waiting.length;
   }
 
-  /** Calls back when those who wait already have been served; asked for while somebody is (`isOver` was asked in this turn). */
+  /**
+   * Calls back when those who wait already have been served; asked for while somebody is (`isOver` was asked in this
+   * turn).
+   */
   later(serve: () => void): void {
     this.#waiting.push(serve);
   }

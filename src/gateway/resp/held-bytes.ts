@@ -1,6 +1,7 @@
 /**
- * What connections make the server hold, in bytes: received, queued, under way, not yet taken by the client. One bound for
- * all of a door. What strangers hold, who have not shown the secret, is counted apart: it takes nothing from the others.
+ * What connections make the server hold, in bytes: received, queued, under way, not yet taken by the client. One bound
+ * for all of a door. What strangers hold, who have not shown the secret, is counted apart: it takes nothing from the
+ * others.
  */
 
 /** What strangers may hold together: so much of what the others may, and on top of it. */
@@ -20,7 +21,10 @@ export class HeldBytes {
     this.#held[isStranger ? 'strangers' : 'clients'] += bytes;
   }
 
-  /** Whether a connection may hold so much: because all of its sort are within the bound, or it has no more than an equal share. */
+  /**
+   * Whether a connection may hold so much: because all of its sort are within the bound, or it has no more than an
+   * equal share.
+   */
   allows(bytes: number, isStranger: boolean): boolean {
     const bytesMax = this.#bytesMax * (isStranger ? STRANGERS_PART : 1);
     const held = isStranger ? this.#held.strangers : this.#held.clients;

@@ -1,5 +1,5 @@
-// Nobody reads another's bytes: every command, with arguments, while it waits behind one that is held and the buffer that
-// it was read from is overwritten, by another client and by the same one.
+// Nobody reads another's bytes: every command, with arguments, while it waits behind one that is held and the buffer
+// that it was read from is overwritten, by another client and by the same one.
 
 import { afterEach, describe, expect, it } from 'vitest';
 import { closeDoors, HeldDoor } from '../../../test/wire/held-door.ts';

@@ -4,8 +4,8 @@
  * share one sync. When the buffer goes before EXEC has come, the arguments are copied, and EXEC gets a chunk of
  * its own.
  *
- * Bounded in commands, in those that do not count, in what they will put into a chunk, and in bytes: beyond it the transaction is spoiled,
- * as by any other error between MULTI and EXEC.
+ * Bounded in commands, in those that do not count, in what they will put into a chunk, and in bytes: beyond it the
+ * transaction is spoiled, as by any other error between MULTI and EXEC.
  */
 import {
   CHUNK_COMMANDS_MAX,

@@ -7,7 +7,8 @@
  *
  * A socket that reads into a buffer is documented for clients only (`onread`); for an accepted one this file moves the
  * handle from one socket to another, for which it uses the undocumented `_handle` and the option of that name. Where
- * Node does not have them, and when it is asked for, transport is by *events*: `'data'` and `write`, with the same outcome.
+ * Node does not have them, and when it is asked for, transport is by *events*: `'data'` and `write`, with the same
+ * outcome.
  */
 import { writeSync } from 'node:fs';
 import { Socket, type SocketConstructorOpts } from 'node:net';

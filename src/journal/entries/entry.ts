@@ -19,6 +19,9 @@ export interface EntryType<R> {
    * @returns false when the payload is malformed: then nothing was fed
    */
   readonly replay: (memory: EntryMemory, at: number, length: number, replay: R) => boolean;
-  /** Of a type that names records: whether a malformed payload is about a kind of record that only a newer version knows. */
+  /**
+   * Of a type that names records: whether a malformed payload is about a kind of record that only a newer version
+   * knows.
+   */
   readonly hasUnknownKind?: (words: Int32Array, at: number, length: number) => boolean;
 }

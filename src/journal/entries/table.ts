@@ -1,4 +1,7 @@
-/** The head of a table that is copied into a snapshot: its blocks follow, and before them the leaves of its index if it has them. */
+/**
+ * The head of a table that is copied into a snapshot: its blocks follow, and before them the leaves of its index if it
+ * has them.
+ */
 import type { GroupBuffer } from '../group.ts';
 import type { EntryType } from './entry.ts';
 import { readMs } from './words.ts';

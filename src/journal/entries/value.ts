@@ -1,8 +1,8 @@
 /**
  * The state of a record: its value and last update. It also says that the record has no deadline, unless one follows.
  *
- * Nearly all entries are of this type. `putValue` and `changeValue` are on the path of an increment and allocate nothing;
- * a replay takes many at once.
+ * Nearly all entries are of this type. `putValue` and `changeValue` are on the path of an increment and allocate
+ * nothing; a replay takes many at once.
  */
 import type { GroupBuffer } from '../group.ts';
 import type { EntryMemory, EntryType } from './entry.ts';

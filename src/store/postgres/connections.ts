@@ -46,8 +46,8 @@ export class Connections {
   }
 
   /**
-   * From now on a transaction is for the store with this id, or fails with `UnknownStore`; and one `underTerm` for the store as it was
-   * when it had this term. @param schema quoted
+   * From now on a transaction is for the store with this id, or fails with `UnknownStore`; and one `underTerm` for the
+   * store as it was when it had this term. @param schema quoted
    */
   keepTo(schema: string, { id, term }: StoreIdentity): void {
     if (!ID.test(id)) throw new StoreRefusal(`${schema}.meta holds an id that is none: restore its row from a backup`);

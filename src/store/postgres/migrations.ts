@@ -5,8 +5,8 @@
  *   update stays on its page and touches no index (a HOT update), which is what nearly all writes are.
  * - `cut`: one row per counter that was ever reset, set, deleted or folded. `folded` is an object of replica to
  *   `[version, net]`, both decimal strings, because most JSON readers parse numbers as doubles.
- * - `feed`: one row per call that changed something, with the slots as they became and the names of the cuts. `xid` is the
- *   transaction that wrote it; `feed.ts` says how it is read.
+ * - `feed`: one row per call that changed something, with the slots as they became and the names of the cuts. `xid` is
+ *   the transaction that wrote it; `feed.ts` says how it is read.
  * - The feed is a ring of partitions: a row goes to the one whose turn it is, and the ones whose turn is next are
  *   truncated beforehand. So nothing is deleted row by row, no table is made or dropped while the store is in use, and
  *   no lock is ever taken on the feed as a whole. If truncating fails for days, old rows stay, which is harmless.

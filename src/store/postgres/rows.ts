@@ -45,7 +45,9 @@ export const SLOT_COLUMNS =
 export const CUT_COLUMNS =
   'name, NULL::uuid AS replica, version, NULL::bigint AS net, author, base, folded, is_deleted';
 
-/** Authors are compared here by code unit and there by byte: the same order for all characters before the surrogates. */
+/**
+ * Authors are compared here by code unit and there by byte: the same order for all characters before the surrogates.
+ */
 const ANOTHER_ORDER = /[\ud800-\uffff]/;
 
 /** An array of bytea, as text. */

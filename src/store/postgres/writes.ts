@@ -17,7 +17,9 @@ const int8 = (text: string): string => `
 
 const object = (json: string): string => `CASE jsonb_typeof(${json}) WHEN 'object' THEN ${json} ELSE '{}' END`;
 
-/** Whether a cut replaces another one: by version, then author; a whole one replaces the same one if that is damaged. */
+/**
+ * Whether a cut replaces another one: by version, then author; a whole one replaces the same one if that is damaged.
+ */
 const isNewer = (cut: string, other: string): string => `(
   (${cut}.version, ${cut}.author) > (${other}.version, ${other}.author)
   OR (${cut}.version, ${cut}.author) = (${other}.version, ${other}.author) AND (

@@ -165,7 +165,9 @@ export class Feed {
   }
 }
 
-/** Nothing new; or the position, the version of the last name, the names, and for each the fields of its slots and cut. */
+/**
+ * Nothing new; or the position, the version of the last name, the names, and for each the fields of its slots and cut.
+ */
 type ChangesAnswer = null | [] | [string, string, string[], (string | null)[]];
 
 /** A flushed server is recognised by the new epochs of its buckets. */

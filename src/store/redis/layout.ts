@@ -167,7 +167,9 @@ export function parseLease(replica: ReplicaId, text: string): Lease {
   return { replica, version: Number(digits), document };
 }
 
-/** Digits whose order by bytes is the order of the texts in JavaScript, which is by UTF-16 units and not by UTF-8 bytes. */
+/**
+ * Digits whose order by bytes is the order of the texts in JavaScript, which is by UTF-16 units and not by UTF-8 bytes.
+ */
 function sortable(text: string): string {
   return Buffer.from(text, 'utf16le').swap16().toString('hex');
 }

@@ -165,7 +165,10 @@ if redis.call('HGET', state, 'b') == ARGV[2] then save(ARGV[2]:match('%d+$')) en
 return 1
 `);
 
-/** Keeps the newer: ARGV[1] is the bucket's epoch, ARGV[2..] are pairs of a field, "s" or "c" and the name, and slots or a cut. */
+/**
+ * Keeps the newer: ARGV[1] is the bucket's epoch, ARGV[2..] are pairs of a field, "s" or "c" and the name, and slots or
+ * a cut.
+ */
 export const MERGE = script(`${COMPARE}${SLOTS}${CUTS}${BUCKET}
 local fields = { 'b' }
 for i = 2, #ARGV, 2 do fields[#fields + 1] = ARGV[i] end
@@ -208,7 +211,10 @@ if #writes > 0 then
 end
 `);
 
-/** Compare-and-set: ARGV[1] is the bucket's epoch, ARGV[2..] are triples of a field, the version that must be there, and the cut. */
+/**
+ * Compare-and-set: ARGV[1] is the bucket's epoch, ARGV[2..] are triples of a field, the version that must be there, and
+ * the cut.
+ */
 export const CUT = script(
   `${COMPARE}${SLOTS}${CUTS}${BUCKET}
 local version = open(redis.call('HGET', state, 'b'))

@@ -5,8 +5,8 @@ import type { Planned } from '../replies.ts';
 import { help } from './help.ts';
 
 /**
- * What a client says about itself is kept as long as it is connected, and goes into the line of CLIENT INFO: printable ASCII
- * without blanks, and short. @returns the error for anything else
+ * What a client says about itself is kept as long as it is connected, and goes into the line of CLIENT INFO: printable
+ * ASCII without blanks, and short. @returns the error for anything else
  */
 export function nameError(what: string, text: string): string | undefined {
   if (text.length > CLIENT_NAME_BYTES_MAX) return `ERR ${what} cannot be longer than ${CLIENT_NAME_BYTES_MAX} bytes.`;
