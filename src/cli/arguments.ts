@@ -1,7 +1,7 @@
-/** Reads arguments and options from their text. What makes no sense is a UsageError that names the argument. */
+/** Parses arguments and options. An invalid one is a UsageError that names the argument. */
 import { UsageError } from './failure.ts';
 
-/** A count: an integer of any length, for whether it fits 64 bits is the server's to say. */
+/** A count: an integer of any length; the server checks whether it fits 64 bits. */
 export function countArgument(text: string, what: string): bigint {
   if (/^[+-]?\d{1,30}$/.test(text)) return BigInt(text.replace('+', ''));
   throw new UsageError(`${what} must be a whole number such as 5 or -5, not '${text}'`);

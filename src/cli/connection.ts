@@ -1,4 +1,4 @@
-/** From the options that every command has to a client. */
+/** Creates a client from the options that every command has. */
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { type Fetch, TallydClient } from '../client/client.ts';
@@ -7,7 +7,7 @@ import { durationMs } from './arguments.ts';
 import { FileError, UsageError } from './failure.ts';
 import type { Terminal, World } from './terminal.ts';
 
-/** A person who waits longer wants to know for what. */
+/** After this time a message explains the wait. */
 const SILENCE_MS = 1_000;
 
 interface ConnectionOptions {
@@ -24,7 +24,7 @@ export function clientOf(command: Command, terminal: Terminal, timeoutMs = 10_00
   const { world } = terminal;
   const options = command.optsWithGlobals<ConnectionOptions>();
   const limitMs = options.timeout === undefined ? timeoutMs : durationMs(options.timeout, '--timeout');
-  // An empty variable counts as none: that is how a shell script clears one.
+  // An empty variable counts as unset: that is how a shell script clears one.
   const url = options.url ?? (world.env['TALLYD_URL'] || undefined);
   const secret = secretOf(options, world);
   try {
@@ -35,7 +35,7 @@ export function clientOf(command: Command, terminal: Terminal, timeoutMs = 10_00
   }
 }
 
-/** The same; says once that nobody answers, and that it goes on trying. */
+/** The same; reports once that the server does not answer and that it keeps trying. */
 function patient(ask: Fetch, terminal: Terminal): Fetch {
   const since = performance.now();
   let hasSaid = false;

@@ -8,7 +8,7 @@ import { Exit, writing } from './failure.ts';
 import { PAGE_ENTRIES, tellOnlyHeld } from './reads.ts';
 import { jsonOf, type Terminal } from './terminal.ts';
 
-/** Where an export goes; `write` tells whether somebody still takes it. */
+/** The target of an export; `write` returns whether it is still read. */
 type Write = (text: string) => Promise<boolean>;
 
 export function addExportCommand(program: Command, action: Action): void {
@@ -58,10 +58,10 @@ async function exportTo(entries: AsyncIterable<Entry>, write: Write): Promise<nu
   return count;
 }
 
-/** The file gets its name only when it is whole: half an export must not look like one. */
+/** The file gets its name only when it is complete: a partial export must not look like a whole one. */
 async function exportToFile(entries: AsyncIterable<Entry>, path: string): Promise<number> {
   const isPlain = await writing(path, () => isFileOrAbsent(path));
-  // A device or a named pipe must be written as it is.
+  // A device or a named pipe must be written directly.
   const target = isPlain ? `${path}.partial` : path;
   const file = await writing(path, () => open(target, 'w'));
   try {

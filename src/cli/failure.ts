@@ -16,13 +16,13 @@ export const Exit = {
   unknown: 3,
   /** No connection, or no answer to a read in time; nothing was changed. */
   unreachable: 4,
-  /** A mistake in this program. */
+  /** A bug in this program. */
   internal: 70,
   /** Ctrl-C, as a shell has it. */
   interrupted: 130,
 } as const;
 
-/** The command line does not make sense. */
+/** The command line is invalid. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
@@ -38,7 +38,7 @@ export class FileError extends Error {
   }
 }
 
-/** Does something with a file that is written. @throws FileError for whatever goes wrong. */
+/** Runs an operation on an output file. @throws FileError for any error. */
 export async function writing<T>(path: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -47,7 +47,7 @@ export async function writing<T>(path: string, work: () => Promise<T>): Promise<
   }
 }
 
-/** What the server calls by the names of HTTP, as it is called on the command line. */
+/** The command line's terms for the server's HTTP terms. */
 const CLI_WORDS: readonly (readonly [string, string])[] = [
   ['pass saturate', 'pass --saturate'],
   ['an Idempotency-Key', 'a --key'],
@@ -55,15 +55,15 @@ const CLI_WORDS: readonly (readonly [string, string])[] = [
   ['send it as "Authorization: Bearer SECRET"', 'name its file with --secret-file, or set TALLYD_SECRET'],
 ];
 
-/** A sentence of the server for people at a command line. */
+/** The server's message, in the terms of the command line. */
 export function inCliWords(detail: string): string {
   return CLI_WORDS.reduce((text, [there, here]) => text.replace(there, here), detail);
 }
 
-/** Says what went wrong. @returns the exit code. */
+/** Reports the failure. @returns the exit code. */
 export function report(error: unknown, terminal: Terminal): number {
   if (error instanceof CommanderError) {
-    // Commander has said it already; help and version are no failure.
+    // Commander has already reported it; help and version are not failures.
     return error.exitCode === 0 ? Exit.done : Exit.usage;
   }
   if (error instanceof UsageError) {

@@ -11,18 +11,18 @@
  * - `--again` puts a line `again SALT` before the content: no event can look like that.
  *
  * Content may grow: a log that is written to, a producer that was cut off. Its last chunk is not full then, and the
- * longer content has no chunk with that end. So that a later import finds how far an earlier one came, a last chunk of
- * n lines is sent in parts that end at the binary prefixes of n (of 100: 64, 96, 100), each with the id of the content
+ * longer content has no chunk with that end. To let a later import find how far an earlier one came, a last chunk of n
+ * lines is sent in parts that end at the binary prefixes of n (of 100: 64, 96, 100), each with the id of the content
  * through its end. Each part names what comes before it and the places after its beginning where an import of this
- * content may have ended; the server takes it only if none of them is known and nothing else was taken after the same
- * beginning, and remembers those inside of it.
+ * content may have ended; the server accepts it only if none of them is known and nothing else was accepted after the
+ * same beginning, and remembers those inside of it.
  *
  * Why that finds them all: let m lines of a chunk be imported. By induction all binary prefixes of m are known: those
- * up to where the last import began are prefixes of that place, too. The first of them after a place p < m is
- * `((p >> k) + 1) << k` for some k, and nothing after m is known. So the last known place of these leads on from p,
- * step by step, to m. Content that ends or differs inside of what was imported comes to a place after which other
- * content was taken, and is refused; but of the first 64 lines of a file each is such a place, so that a file that only
- * begins like another one is told from a copy, and counted whole.
+ * up to where the last import began are prefixes of that place, too. The first of them after a place p < m is `((p >>
+ * k) + 1) << k` for some k, and nothing after m is known. So the last known place of these leads on from p, step by
+ * step, to m. Content that ends or differs inside of what was imported reaches a place after which other content was
+ * accepted, and is refused. But each of the first 64 lines of a file is such a place, so a file that only begins like
+ * another one is distinguished from a copy and counted whole.
  */
 import { createHash, type Hash } from 'node:crypto';
 import type { BatchUpdate } from '../client/client.ts';
@@ -30,10 +30,10 @@ import { isBlank, type Line, LineSplitter, parseLine } from './import-lines.ts';
 
 export const CHUNK_LINES = 5_000;
 export const CHUNK_BYTES = 1024 * 1024;
-/** Two files may begin with so many equal events and be two files all the same. */
+/** Two different files may begin with this many equal events. */
 const CHANCE_LINES = 64;
 
-/** Lines that are sent at once. */
+/** Lines that are sent together. */
 export interface ImportPart {
   /** Of the content through its end. */
   readonly id: string;
@@ -133,7 +133,7 @@ export class ImportChunk {
     return id;
   }
 
-  /** Computes the ids of the content through so many lines of the chunk. @returns the hash of all of it */
+  /** Computes the ids of the content through this many lines of the chunk. @returns the hash of all of it */
   #addIds(places: readonly number[]): Hash {
     const hash = this.#before.copy();
     const wanted = new Set(places.filter((place) => !this.#ids.has(place)));

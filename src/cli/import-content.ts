@@ -1,4 +1,4 @@
-/** The bytes to import: from a file or stdin, decompressed when they begin like gzip. */
+/** The bytes to import: from a file or stdin, decompressed if they begin like gzip. */
 import { open } from 'node:fs/promises';
 import { pipeline, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
@@ -10,9 +10,9 @@ type Blocks = AsyncGenerator<Uint8Array, void, undefined>;
 
 /** Content that is being read. */
 export interface Content {
-  /** How messages call it. */
+  /** Its name in messages. */
   readonly source: string;
-  /** Of the file as it lies on disk; undefined for stdin. */
+  /** Of the file on disk; undefined for stdin. */
   readonly bytesTotal: number | undefined;
   /** Read so far, before decompression. */
   bytesRead: number;
@@ -48,7 +48,7 @@ async function openFile(path: string): Promise<{ stream: Readable; bytesTotal: n
   }
 }
 
-/** @throws FileError instead of whatever the stream or the decompression fails with. */
+/** @throws FileError for any error of the stream or the decompression. */
 async function* readable(blocks: AsyncIterable<Uint8Array>, source: string): Blocks {
   try {
     yield* blocks;
@@ -64,7 +64,7 @@ async function* counted(stream: Readable, content: () => Content): Blocks {
   }
 }
 
-/** Decompresses what begins with gzip's magic bytes; no JSON begins so. */
+/** Decompresses input that begins with gzip's magic bytes; JSON never does. */
 async function* plain(blocks: Blocks): Blocks {
   let start: Uint8Array = new Uint8Array(0);
   while (start.length < 2) {
@@ -82,6 +82,6 @@ async function* plain(blocks: Blocks): Blocks {
     yield* blocks;
   }
   yield* pipeline(Readable.from(all()), createGunzip(), () => {
-    // An error comes out of the iteration too, to the one who reads.
+    // The iteration also throws the error, to the reader.
   });
 }

@@ -1,12 +1,12 @@
 /**
- * Lines of an import: `{"name", "by", "at"?, "id"?}`, one JSON object each. Read strictly: what the server would
- * refuse in a whole batch (an unknown field, a fraction) is refused here, with the line's number.
+ * Lines of an import: `{"name", "by", "at"?, "id"?}`, one JSON object each. Parsed strictly: anything for which the
+ * server would refuse a whole batch (an unknown field, a fraction) is refused here, with the line's number.
  */
 import { Buffer } from 'node:buffer';
 import type { BatchUpdate } from '../client/client.ts';
 import { quotesIn } from '../std/json-quotes.ts';
 
-/** A line is no event. The message says what is wrong with it. */
+/** A line is not an event. The message says what is wrong with it. */
 export class MalformedLine extends Error {
   override readonly name = 'MalformedLine';
   /** 1-based. */
@@ -24,7 +24,7 @@ export interface Line {
   readonly bytes: Uint8Array;
 }
 
-/** Longest line that is taken: an event with the longest name and id, escaped byte by byte, is shorter. */
+/** The longest accepted line: an event with the longest name and id, escaped byte by byte, is shorter. */
 export const LINE_BYTES_MAX = 16 * 1024;
 
 const NEWLINE = 10;
@@ -37,7 +37,7 @@ const FIELDS = new Set(['name', 'by', 'at', 'id']);
 const MAYBE_INEXACT = /\d{16}|\d[.eE]/;
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
-/** Cuts blocks of bytes, however they are split, into lines. */
+/** Splits blocks of bytes into lines, no matter where the blocks are cut. */
 export class LineSplitter {
   #number = 0;
   #rest: Uint8Array = new Uint8Array(0);
@@ -61,7 +61,7 @@ export class LineSplitter {
     return lines;
   }
 
-  /** The last line when no newline ended it, as it is going to be when its line end has come. */
+  /** The last line if no newline ended it, as it will be once its line end is added. */
   end(): Line | undefined {
     if (this.#rest.length === 0) return undefined;
     const lacksReturn = this.#hasReturn && this.#rest.at(-1) !== RETURN;
@@ -71,7 +71,7 @@ export class LineSplitter {
   }
 }
 
-/** Whether a line has nothing but spaces; such lines are no part of the content. */
+/** Whether a line has only spaces; such lines are not part of the content. */
 export function isBlank(bytes: Uint8Array): boolean {
   return bytes.every((byte) => byte === 32 || byte === 9 || byte === 13);
 }
@@ -97,7 +97,7 @@ function reasonOf(error: unknown): string {
   return error instanceof SyntaxError ? `not valid JSON (${error.message})` : 'not valid UTF-8';
 }
 
-/** @throws SyntaxError when the text is no JSON, RangeError when it is no event. */
+/** @throws SyntaxError if the text is not JSON, RangeError if it is not an event. */
 function eventOf(text: string, bytes: Uint8Array): BatchUpdate & { readonly by: bigint } {
   const event: unknown = JSON.parse(text);
   if (typeof event !== 'object' || event === null || Array.isArray(event)) {

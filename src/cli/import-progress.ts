@@ -1,4 +1,4 @@
-/** A progress bar on stderr, when that is a terminal. */
+/** A progress bar on stderr, if that is a terminal. */
 import { type Options, SingleBar } from 'cli-progress';
 import type { Content } from './import-content.ts';
 import type { Terminal } from './terminal.ts';
@@ -15,7 +15,7 @@ export class ImportProgress {
       stream: stderr as NodeJS.WritableStream,
       barsize: 30,
       clearOnComplete: true,
-      // The bar would change the terminal's wrapping, and a Ctrl-C must find everything as it was.
+      // The bar would change the terminal's wrapping, and a Ctrl-C must leave the terminal unchanged.
       linewrap: true,
       gracefulExit: false,
     };

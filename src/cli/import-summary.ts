@@ -1,13 +1,13 @@
-/** What an import did, line by line added up. */
+/** The totals of an import. */
 import type { BatchResult } from '../client/client.ts';
 import type { ImportChunk, ImportPart } from './import-chunks.ts';
 import { jsonOf, shown } from './terminal.ts';
 
-/** Reasons that are told in full; of the others only the number. */
+/** Reasons that are printed in full; the others are only counted. */
 const REASONS_MAX = 5;
 
 export class ImportSummary {
-  /** Lines with an event that were answered for. */
+  /** Lines with an event that the server has answered. */
   lines = 0;
   /** Counted by this run. */
   applied = 0;
@@ -27,7 +27,7 @@ export class ImportSummary {
     this.alreadyImported += lines;
   }
 
-  /** Adds what became of a part. @returns the positions of its refused lines. */
+  /** Adds the outcomes of a part. @returns the positions of its refused lines. */
   add(part: ImportPart, { outcomes, replayed }: BatchResult, source: string): number[] {
     if (replayed) {
       this.addKnown(part.lines.length);

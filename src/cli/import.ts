@@ -1,7 +1,7 @@
 /**
- * `tallyd import`: sends events to a server, chunk by chunk, so that importing the same content again, for whatever
- * reason, counts nothing twice. Chunks go one after the other: bounds and ids make their order matter. The next one
- * is read and parsed while the one before it is on its way.
+ * `tallyd import`: sends events to a server, chunk by chunk, so that importing the same content again counts nothing
+ * twice. Chunks are sent one after another, because bounds and ids make their order matter. The next one is read and
+ * parsed while the previous one is being sent.
  */
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
@@ -21,7 +21,7 @@ import type { Terminal } from './terminal.ts';
 
 /** Long enough for a server to be restarted meanwhile. */
 const CHUNK_TIMEOUT_MS = 60_000;
-/** A server that was never there is more likely a wrong address than one that is being restarted. */
+/** A server that never answered is more likely a wrong address than a restart. */
 const FIRST_CONTACT_TIMEOUT_MS = 3_000;
 const NEWLINE = Buffer.from('\n');
 /** An event's id is older than what the server remembers, or from the future. */
@@ -34,7 +34,7 @@ interface ImportFlags {
   readonly ids: boolean;
   readonly dryRun?: boolean;
   readonly refused?: string;
-  /** A time limit that was given holds for the first connection, too. */
+  /** A given time limit also applies to the first connection. */
   readonly timeout?: string;
 }
 
@@ -80,10 +80,10 @@ function saltOf({ again, againAs }: ImportFlags): string | undefined {
   throw new UsageError('--again-as takes the 16 hex digits that the interrupted import printed');
 }
 
-/** A promise whose failure is dealt with where it is awaited, which may be after it has failed. */
+/** A promise whose failure is handled where it is awaited, which may be after it has failed. */
 function awaitedLater<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {
-    // Comes out of the await.
+    // Thrown by the await.
   });
   return promise;
 }
@@ -138,7 +138,7 @@ class Import {
     return this.#summary.refused > 0 ? Exit.refused : Exit.done;
   }
 
-  /** Ctrl-C: ends at once, for the next run knows where this one was. */
+  /** Ctrl-C: ends at once, because the next run finds where this one stopped. */
   readonly #interrupted = (): void => {
     this.#progress.stop();
     this.#terminal.hint(`interrupted after ${this.#summary.lines} lines; ${this.#goOn}`, {});
@@ -166,7 +166,7 @@ class Import {
     }
   }
 
-  /** @throws RefusedError when nobody listens. Whatever else is wrong is for the chunks to wait for, and to tell. */
+  /** @throws RefusedError if nothing listens. The chunks handle and report all other errors. */
   async #reachServer(): Promise<void> {
     try {
       await this.#client.info({ timeoutMs: FIRST_CONTACT_TIMEOUT_MS });
@@ -216,7 +216,7 @@ class Import {
     await writing(refused, async () => this.#refusedLines?.appendFile(Buffer.concat([line.bytes, NEWLINE])));
   }
 
-  /** Tells what was done, also when not all could be. */
+  /** Reports what was done, even if not everything could be. */
   async #conclude(isComplete: boolean): Promise<void> {
     const { alreadyImported, reasons, refused } = this.#summary;
     for (const reason of reasons) this.#terminal.hint(`refused: ${reason}`, { refused: reason });
@@ -233,7 +233,7 @@ class Import {
     await this.#terminal.write(this.#terminal.json ? this.#summary.json(isComplete) : this.#summary.text());
   }
 
-  /** The error, with the place and the way to go on. */
+  /** The error, with its place and how to continue. */
   #explained(error: unknown): unknown {
     const goOn = this.#goOn;
     if (error instanceof MalformedLine) {

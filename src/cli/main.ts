@@ -5,12 +5,12 @@ import { Terminal, type World } from './terminal.ts';
 
 /**
  * Runs one command line.
- * @param argv what stands behind `tallyd`.
- * @returns the exit code. Never ends the process itself, which would cut off what is still being written.
+ * @param argv the arguments after `tallyd`.
+ * @returns the exit code. Never ends the process itself, which would cut off pending output.
  */
 export async function main(argv: string[], world: World = processWorld()): Promise<number> {
   const terminal = new Terminal(world);
-  // Before parsing, so that mistakes on the command line are told as JSON too.
+  // Before parsing, so that mistakes on the command line are also reported as JSON.
   const end = argv.indexOf('--');
   terminal.json = argv.slice(0, end === -1 ? undefined : end).includes('--json');
   let exitCode = 0;
@@ -27,7 +27,7 @@ export async function main(argv: string[], world: World = processWorld()): Promi
 
 function processWorld(): World {
   return {
-    // Only when asked for: whoever touches stdin keeps the process alive until it ends.
+    // Only on demand: accessing stdin keeps the process alive until stdin ends.
     get stdin() {
       return process.stdin;
     },

@@ -52,7 +52,7 @@ export function programOf(terminal: Terminal, onExit: (code: number) => void): C
 
   const action: Action = (work) =>
     async function (this: Command, ...given: unknown[]): Promise<void> {
-      // Behind the arguments commander passes the options and the command itself.
+      // After the arguments commander passes the options and the command itself.
       onExit(await work(terminal, this, ...(given.slice(0, -2) as never[])));
     };
   addUpdateCommands(program, action);

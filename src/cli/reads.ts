@@ -9,7 +9,7 @@ import { type JsonValue, jsonOf, type Terminal } from './terminal.ts';
 
 /** Counters per request of a listing, and lines per write. */
 export const PAGE_ENTRIES = 5_000;
-/** Rows of a table at once: its columns are as wide as the widest of them. */
+/** Rows of a table that are formatted together: their columns are as wide as the widest entry. */
 const TABLE_ROWS = 500;
 
 export function addReadCommands(program: Command, action: Action): void {
@@ -53,7 +53,7 @@ export function addReadCommands(program: Command, action: Action): void {
   addServerCommands(program, action);
 }
 
-/** A listing that may lack counters says so. */
+/** Marks a listing that may be incomplete. */
 export function tellOnlyHeld(terminal: Terminal): void {
   const what =
     'of counters shared with other nodes only those are listed that this node holds; the store has all of them';

@@ -1,14 +1,14 @@
 /**
  * What the CLI reads from and writes to. Results go to stdout, everything else to stderr, so that a pipe carries
- * results only. When the reader of stdout goes away (`| head`), that is an end like any other: nothing is said, and
- * commands that would write on stop.
+ * results only. If the reader of stdout goes away (`| head`), this is a normal end: nothing is reported, and commands
+ * that would write more stop.
  */
 import type { Readable, Writable } from 'node:stream';
 import Table from 'cli-table3';
 import picocolors from 'picocolors';
 import type { Fetch } from '../client/client.ts';
 
-/** The process as a command sees it; tests hand in another. */
+/** The process as a command sees it; tests pass another. */
 export interface World {
   readonly stdin: Readable;
   readonly stdout: Writable & { readonly isTTY?: boolean };
@@ -31,22 +31,22 @@ export class Terminal {
   constructor(world: World) {
     this.world = world;
     world.stdout.on('error', (error: NodeJS.ErrnoException) => {
-      // A write's own callback tells about other errors.
+      // A write's own callback reports other errors.
       if (error.code === 'EPIPE') this.closed = true;
     });
     world.stderr.on('error', () => {
-      // Nobody reads our complaints; there is nowhere left to say so.
+      // stderr is not read, so there is nowhere left to report it.
     });
   }
 
-  /** Whether tables and progress bars make sense on stdout. */
+  /** Whether to show tables and progress bars on stdout. */
   get isInteractive(): boolean {
     return this.world.stdout.isTTY === true && !this.json;
   }
 
   /**
-   * Writes to stdout, and waits until it is taken.
-   * @throws OutputError when that fails for another reason than a reader who has left.
+   * Writes to stdout, and waits until it is accepted.
+   * @throws OutputError if that fails for another reason than a reader that has left.
    */
   async write(text: string): Promise<void> {
     if (this.closed || text === '') return;
@@ -58,7 +58,7 @@ export class Terminal {
     if (error.code !== 'EPIPE' && error.code !== 'ERR_STREAM_DESTROYED') throw new OutputError(error);
   }
 
-  /** A result: plain text, or the record when JSON is asked for. */
+  /** A result: plain text, or the record if JSON is requested. */
   async result(plain: string, record: Readonly<Record<string, JsonValue>>): Promise<void> {
     await this.write(`${this.json ? jsonOf(record) : plain}\n`);
   }
@@ -75,13 +75,13 @@ export class Terminal {
     }
   }
 
-  /** Something worth knowing besides the result, on stderr; as JSON the record, unless it is empty. */
+  /** A notice besides the result, on stderr; as JSON the record, unless it is empty. */
   hint(sentence: string, record: Readonly<Record<string, JsonValue>>): void {
     if (!this.json) this.#note(`tallyd: ${sentence}`);
     else if (Object.keys(record).length > 0) this.#note(jsonOf(record));
   }
 
-  /** A complaint, on stderr: a sentence, or one JSON object. */
+  /** An error, on stderr: a sentence, or one JSON object. */
   complain(sentence: string, record: Readonly<Record<string, JsonValue>>): void {
     const red = picocolors.createColors(this.world.stderr.isTTY === true && !this.world.env['NO_COLOR']).red;
     this.#note(this.json ? jsonOf(record) : `${red('tallyd:')} ${sentence}`);

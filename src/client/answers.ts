@@ -1,17 +1,16 @@
-/** What calls return, and how it is read out of an answer's JSON. Each reader throws when the shape is another one. */
+/** The results of calls, and how they are read from an answer's JSON. Each reader throws if the shape differs. */
 import { type Answer, isPassing, PassingRefusal } from './call.ts';
 import { countOf, numberOf, standingOf } from './count.ts';
 
 /** What an increment or decrement did. */
 export interface Adjustment {
   /**
-   * The count afterwards. Undefined: it is counted, but while the store that nodes share is away nobody can tell the
-   * count.
+   * The count afterwards. Undefined: the update counts, but the count is unknown while the shared store is unreachable.
    */
   readonly value: bigint | undefined;
-  /** Then: what the node that answered has counted on it. */
+  /** Then: what the answering node has counted on it. */
   readonly own?: bigint;
-  /** By how much the count has changed; less than asked for only with `saturate`. */
+  /** The change of the count; less than requested only with `saturate`. */
   readonly applied: bigint;
   /** An earlier attempt with the same idempotency key had been applied, and this is its answer. */
   readonly replayed: boolean;
@@ -26,7 +25,7 @@ export interface Reading {
 
 export interface TimeToLive {
   readonly exists: boolean;
-  /** Seconds until the counter expires, rounded up; undefined when it does not. */
+  /** Seconds until the counter expires, rounded up; undefined if it does not. */
   readonly ttlSeconds: number | undefined;
 }
 
@@ -44,7 +43,7 @@ export interface Page {
   readonly onlyHeld: boolean;
 }
 
-/** What became of one update of a batch. */
+/** The outcome of one update of a batch. */
 export type Outcome =
   | {
       readonly outcome: 'done';
@@ -79,7 +78,7 @@ export interface SnapshotSummary {
   readonly bytes: number;
 }
 
-/** State and size of a server; `fields` has everything it tells, counts as decimal strings. */
+/** State and size of a server; `fields` has everything it reports, counts as decimal strings. */
 export interface ServerInfo {
   readonly state: string;
   readonly durability: string;
@@ -139,14 +138,14 @@ export function pageOf({ body }: Answer): Page {
 
 /**
  * @param updates how many outcomes there must be.
- * @throws PassingRefusal when nothing was applied, for a reason that passes.
+ * @throws PassingRefusal if nothing was applied, for a temporary reason.
  */
 export function batchOf({ body, replayed }: Answer, updates: number): BatchResult {
   const outcomes = listOf(body['results'], 'results').map(outcomeOf);
   if (outcomes.length !== updates) throw new SyntaxError(`${outcomes.length} results for ${updates} updates`);
   const [first] = outcomes;
   if (first !== undefined && first.outcome === 'refused' && isPassing(first.code)) {
-    // A server that cannot write its journal refuses every entry alike, and remembers no key.
+    // A server that cannot write its journal refuses every entry in the same way, and remembers no key.
     const isAlike = outcomes.every((outcome) => outcome.outcome === 'refused' && outcome.code === first.code);
     if (isAlike) throw new PassingRefusal(first.code, first.detail);
   }

@@ -1,21 +1,21 @@
 /**
- * One call: an HTTP exchange, repeated until it is decided or its time limit has passed.
+ * One call: an HTTP exchange, retried until its outcome is known or its time limit has passed.
  *
- * Every attempt of an update carries the same idempotency key, so a repeated attempt counts nothing twice, and what
- * has to be known at the end is only: may one of the attempts have been applied? An attempt was certainly not applied
- * when no connection came about, or when the server says so by a code of the kind "nothing was changed". In every
- * other case (a connection that broke, an answer that says unknown, a proxy's 502) it may have been, and from then on
- * only an answer that the server gave *after* looking up the key can settle the matter: the outcome itself, or a
- * refusal of the update as such (`DECIDES`). A refusal before the lookup, such as a wrong secret, says nothing about
- * the earlier attempt, so the call ends unknown.
+ * Every attempt of an update carries the same idempotency key, so a retry counts nothing twice. The only question at
+ * the end is whether one of the attempts may have been applied. An attempt was certainly not applied if no connection
+ * was made, or if the server says so by a code that means "nothing was changed". In every other case (a connection that
+ * broke, an answer that says unknown, a proxy's 502) it may have been. From then on only an answer that the server gave
+ * *after* looking up the key can settle the outcome: the outcome itself, or a refusal of the update as such
+ * (`DECIDES`). A refusal before the lookup, such as a wrong secret, says nothing about the earlier attempt, so the call
+ * ends unknown.
  *
- * Counters that many nodes share take no keys (`needs_authority`). An update with a key that only this client knows is
- * then sent without it, and from there on never again once it may have been applied. If an attempt with the key broke
- * before, it was not applied, provided that the nodes shared counters when the call began: a server may just have been
- * started over with a store.
+ * Counters that many nodes share accept no keys (`needs_authority`). If only this client knows the key, the update is
+ * then sent without it, and from then on not retried once it may have been applied. If an earlier attempt with the key
+ * broke, it was not applied, provided that the nodes already shared counters when the call began: the server may just
+ * have been restarted with a store.
  *
- * A fresh key carries this device's time. Where the server finds it too old or from the future, nothing has been
- * counted with it: the client learns how far its clock is off, and goes on with another key.
+ * A fresh key carries this device's time. If the server finds it too old or in the future, nothing was counted with it:
+ * the client computes its clock's error and continues with another key.
  */
 import { standingOf } from './count.ts';
 import { type RefusedDetails, RefusedError, UnknownOutcomeError } from './errors.ts';
@@ -23,14 +23,14 @@ import { freshKey } from './key.ts';
 import { Memory } from './memory.ts';
 import { TimeLimit } from './time-limit.ts';
 
-/** What of a fetch response the client uses. */
+/** The parts of a fetch response that the client uses. */
 export interface FetchResponse {
   readonly status: number;
   readonly headers: { get(name: string): string | null };
   text(): Promise<string>;
 }
 
-/** What the client tells fetch. */
+/** The options that the client passes to fetch. */
 export interface FetchInit {
   readonly method: string;
   readonly headers: Record<string, string>;
@@ -39,9 +39,7 @@ export interface FetchInit {
   readonly redirect: 'manual';
 }
 
-/**
- * The part of the web's `fetch` that the client uses; hand in another one to test, to trace or to go through a proxy.
- */
+/** The part of the web's `fetch` that the client uses; pass another one for tests, tracing or a proxy. */
 export type Fetch = (url: string, init: FetchInit) => Promise<FetchResponse>;
 
 /** A request, and how to read its answer. */
@@ -53,7 +51,7 @@ export interface Request<T> {
   readonly names: readonly string[];
   readonly body?: string | undefined;
   readonly contentType?: string | undefined;
-  /** The idempotency key of an update; undefined for what changes nothing. */
+  /** The idempotency key of an update; undefined for reads. */
   readonly key: string | undefined;
   /** The caller gave the key, so an earlier call may have used it. */
   readonly keyIsCallers?: boolean | undefined;
@@ -62,7 +60,7 @@ export interface Request<T> {
   readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly timeoutMs: number;
   readonly signal: AbortSignal | undefined;
-  /** @throws when the answer does not have the expected shape. */
+  /** @throws if the answer does not have the expected shape. */
   readonly read: (answer: Answer) => T;
 }
 
@@ -83,9 +81,9 @@ interface Failure {
   readonly nowMs?: number | undefined;
 }
 
-/** Codes with which the server says that it does not know whether the update counts. */
+/** Codes for an unknown outcome. */
 const UNKNOWN = new Set(['outcome_unknown', 'timeout', 'internal', 'idempotency_unsettled']);
-/** Codes worth another attempt; those of `UNKNOWN` are too. */
+/** Codes worth a retry, in addition to those of `UNKNOWN`. */
 const PASSING = new Set([
   ...['unavailable', 'overloaded', 'shutting_down', 'idempotency_full', 'request_timeout'],
   ...['store_away', 'store_went_back', 'not_yet_visible'],
@@ -94,7 +92,7 @@ const PASSING = new Set([
 const DECIDES = new Set([
   ...['overflow', 'below_floor', 'above_ceiling', 'atomic_refused', 'too_many_counters', 'import_overlaps'],
 ]);
-/** Statuses worth another attempt where the answer has no code, as a proxy's. */
+/** Statuses worth a retry if the answer has no code, as from a proxy. */
 const PASSING_STATUS = new Set([408, 429, 500, 502, 503, 504]);
 
 const SESSION_HEADER = 'tallyd-session';
@@ -107,7 +105,7 @@ export function isPassing(code: string): boolean {
   return PASSING.has(code);
 }
 
-/** Thrown while an answer is read: it says done, but that nothing was changed for a reason that passes. */
+/** Thrown while reading an answer that says done although nothing was changed, for a temporary reason. */
 export class PassingRefusal extends Error {
   override readonly name = 'PassingRefusal';
   readonly code: string;
@@ -124,7 +122,7 @@ export class Caller {
   readonly #headers: Readonly<Record<string, string>>;
   readonly #fetch: Fetch;
   readonly #memory = new Memory();
-  /** By how much the server's clock is ahead of this one. */
+  /** How far the server's clock is ahead of this one. */
   #offsetMs = 0;
 
   /** @param baseUrl without a slash at its end. */
@@ -134,7 +132,7 @@ export class Caller {
     this.#fetch = fetch;
   }
 
-  /** An idempotency key of this moment, by the server's clock as far as it is known. */
+  /** A new idempotency key, by the server's clock as far as known. */
   freshKey(): string {
     return freshKey(Date.now() + this.#offsetMs);
   }
@@ -184,7 +182,7 @@ export class Caller {
       const mayRepeat = failure.retry && !(isBare && mayBeApplied);
       const again = mayRepeat && (await timeLimit.pause(waitMs(attempt, failure.details.retryAfterMs)));
       if (again) continue;
-      // The next update asks again whether a key is taken: with one it could have been repeated.
+      // The next update checks again whether a key is accepted: with one it could have been retried.
       if (isBare && mayBeApplied) this.#memory.keepTakesNoKey(names, false);
       throw ended(request, key, timeLimit.abortedByCaller ? aborted(timeLimit) : failure, mayBeApplied);
     }
@@ -238,7 +236,7 @@ export class Caller {
   }
 }
 
-/** Whether the key is of no use to anybody but this call. */
+/** Whether only this call uses the key. */
 function isOurs({ key, keyIsCallers, keyHeader }: Request<unknown>): boolean {
   return key !== undefined && keyIsCallers !== true && keyHeader === undefined;
 }
@@ -246,7 +244,7 @@ function isOurs({ key, keyIsCallers, keyHeader }: Request<unknown>): boolean {
 function ended(request: Request<unknown>, key: string | undefined, failure: Failure, mayBeApplied: boolean): Error {
   const { code, details } = failure;
   const expired = code === 'idempotency_expired';
-  // Of an import's chunk an id within it is meant: none of the chunk was applied.
+  // For an import's chunk the code concerns an id within it: none of the chunk was applied.
   const isUnknown = mayBeApplied || (expired && request.keyIsCallers === true);
   if (key !== undefined && isUnknown && !DECIDES.has(code)) {
     const cause = details.cause ?? new RefusedError(code, failure.detail, details);
@@ -265,7 +263,7 @@ function aborted(timeLimit: TimeLimit): Failure {
   return { code: 'aborted', detail: 'the call was aborted', details, mayBeApplied: true, retry: false };
 }
 
-/** Nobody answered, or not to the end. */
+/** No answer, or an incomplete one. */
 function networkFailure(error: unknown, timeLimit: TimeLimit): Failure {
   const details = { cause: error };
   if (timeLimit.abortedByCaller) return aborted(timeLimit);
@@ -280,7 +278,9 @@ function networkFailure(error: unknown, timeLimit: TimeLimit): Failure {
   return { code: 'unreachable', detail, details, mayBeApplied, retry: true };
 }
 
-/** Whether the error proves that nothing was sent. Only Node tells; a browser's fetch does not say why it failed. */
+/**
+ * Whether the error proves that nothing was sent. Only Node reports this; a browser's fetch does not say why it failed.
+ */
 function neverConnected(error: unknown): boolean {
   const cause = rootCause(error) as { [key in 'syscall' | 'code' | 'errors' | 'message']?: unknown } | null | undefined;
   if (Array.isArray(cause?.errors)) return cause.errors.length > 0 && cause.errors.every(neverConnected);
@@ -293,7 +293,7 @@ function rootCause(error: unknown): unknown {
   return error instanceof Error && error.cause instanceof Error ? rootCause(error.cause) : error;
 }
 
-/** The server, or a proxy before it, answered with another status than done. */
+/** The server, or a proxy in front of it, answered with an error status. */
 function refusal(response: FetchResponse, text: string): Failure {
   const { status } = response;
   // Browsers show a redirect that was not followed as status 0.
@@ -350,7 +350,7 @@ function retryAfterOf(header: string | null): number | undefined {
   return header !== null && /^\d{1,9}$/.test(header) ? Number(header) * 1_000 : undefined;
 }
 
-/** Twice as long each time, and never the same: clients that failed together must not come back together. */
+/** Exponential, randomized back-off: clients that failed together must not retry together. */
 function waitMs(attempt: number, retryAfterMs: number | undefined): number {
   const backoffMs = Math.min(BACKOFF_MS_MAX, BACKOFF_MS * 2 ** Math.min(attempt, 10));
   return (retryAfterMs ?? 0) + backoffMs * (0.5 + Math.random() / 2);

@@ -49,29 +49,29 @@ export type {
 export type { Fetch, FetchInit, FetchResponse } from './call.ts';
 export { type ClientCode, RefusedError, UnknownOutcomeError } from './errors.ts';
 
-/** A count that a caller gives: a bigint, or a number that is exact (a safe integer). */
+/** A count from a caller: a bigint, or an exact number (a safe integer). */
 export type Count = bigint | number;
 
 export interface ClientOptions {
-  /** Where the server's HTTP door is; default `http://127.0.0.1:7070`. May have a path, where a proxy adds one. */
+  /** The server's HTTP address; default `http://127.0.0.1:7070`. May have a path if a proxy adds one. */
   readonly url?: string | undefined;
   /** The server's secret, sent as a bearer token. */
   readonly secret?: string | undefined;
-  /** Time limit of a call with all its retries, unless the call has its own; default 10 000. */
+  /** Time limit of a call including its retries, unless the call has its own; default 10 000. */
   readonly timeoutMs?: number | undefined;
-  /** Instead of the global `fetch`. */
+  /** Replaces the global `fetch`. */
   readonly fetch?: Fetch | undefined;
 }
 
 export interface CallOptions {
-  /** Time limit of this call with all its retries. */
+  /** Time limit of this call including its retries. */
   readonly timeoutMs?: number | undefined;
   /** Ends the call early. */
   readonly signal?: AbortSignal | undefined;
 }
 
 export interface UpdateOptions extends CallOptions {
-  /** To repeat an update whose outcome is unknown; by default each call gets a fresh one. */
+  /** To retry an update whose outcome is unknown; by default each call gets a new key. */
   readonly idempotencyKey?: string | undefined;
 }
 
@@ -80,11 +80,11 @@ export interface IncrementOptions extends UpdateOptions {
   readonly floor?: Count | undefined;
   /** Refuse (code `above_ceiling`) when the result would be above. */
   readonly ceiling?: Count | undefined;
-  /** At a bound apply what fits instead of refusing; `applied` tells how much that was. */
+  /** At a bound apply what fits instead of refusing; `applied` is the part that was applied. */
   readonly saturate?: boolean | undefined;
   /** The counter expires this long after this update; a whole number. */
   readonly ttlSeconds?: number | undefined;
-  /** `ttlSeconds` counts only when the counter has no deadline yet: a window that does not move. */
+  /** `ttlSeconds` applies only if the counter has no deadline yet: a fixed window. */
   readonly ttlIfNone?: boolean | undefined;
 }
 
@@ -108,25 +108,24 @@ export interface BatchUpdate {
   readonly saturate?: boolean | undefined;
   readonly ttlSeconds?: number | undefined;
   readonly ttlIfNone?: boolean | undefined;
-  /** An idempotency key of this entry alone: an event that comes again, in whatever batch, is not counted again. */
+  /** An idempotency key for this entry alone: a repeated event counts once, no matter which batch carries it. */
   readonly id?: string | undefined;
   /** When it happened, Unix seconds. */
   readonly at?: number | undefined;
 }
 
 export interface BatchOptions extends UpdateOptions {
-  /** All or nothing: when one update is refused, the call throws its RefusedError, with `index`. */
+  /** All or nothing: if one update is refused, the call throws its RefusedError, with `index`. */
   readonly atomic?: boolean | undefined;
 }
 
 export interface ChunkOptions extends Omit<BatchOptions, 'idempotencyKey'> {
-  /** The id of all content before the chunk, unless it is the first. */
+  /** The id of all content before the chunk; omitted for the first. */
   readonly after?: string | undefined;
   /**
-   * Ids of the content through some places after the chunk's beginning, by length, the chunk's own among them. When the
-   * content was imported through one of them, or goes on otherwise after the same beginning, nothing is counted, and
-   * the call is refused as `import_overlaps`; `error.overlap` is the last such place, if there is one, after a `>` when
-   * more was imported.
+   * Ids of the content through some places after the chunk's beginning, by length, including the chunk's own. If
+   * content through one of them, or other content after the same beginning, was imported, the call is refused as
+   * `import_overlaps` and counts nothing. `error.overlap` is the last such place, after a `>` if more was imported.
    */
   readonly places?: readonly string[] | undefined;
 }
@@ -134,9 +133,9 @@ export interface ChunkOptions extends Omit<BatchOptions, 'idempotencyKey'> {
 export interface ListOptions extends CallOptions {
   /** Redis-style pattern over names: `*`, `?`, `[a-z]`, `[^x]`, backslash. */
   readonly match?: string | undefined;
-  /** Counters looked at per request, 1 to 10 000; default 1 000. The time limit is each request's. */
+  /** Counters examined per request, 1 to 10 000; default 1 000. The time limit applies to each request. */
   readonly pageSize?: number | undefined;
-  /** Called once when the server shares its counters with others, and lists only those that it holds. */
+  /** Called once if the server shares its counters with others and lists only those that it holds. */
   readonly onOnlyHeld?: (() => void) | undefined;
 }
 
@@ -149,7 +148,7 @@ export class TallydClient {
   readonly #caller: Caller;
   readonly #timeoutMs: number;
 
-  /** @throws TypeError when an option is not usable. Connects to nothing yet. */
+  /** @throws TypeError if an option is invalid. Opens no connection yet. */
   constructor(options: ClientOptions = {}) {
     checkOptions(options, 'client');
     this.#timeoutMs = checkTimeout(options.timeoutMs ?? TIMEOUT_MS);
@@ -159,8 +158,8 @@ export class TallydClient {
   }
 
   /**
-   * Adds `by`, which may be negative; creates the counter when it is absent.
-   * @returns the new count. Undefined: counted, but the count is not known while the store that nodes share is away.
+   * Adds `by`, which may be negative; creates an absent counter.
+   * @returns the new count. Undefined: counted, but the count is unknown while the shared store is unreachable.
    */
   async increment(name: string, by: Count = 1, options: IncrementOptions = {}): Promise<bigint | undefined> {
     return (await this.adjust(name, by, checkOptions(options, 'increment'))).value;
@@ -172,7 +171,8 @@ export class TallydClient {
   }
 
   /**
-   * Increments, or with `subtract` decrements, and tells more: how much was applied, and whether by an earlier attempt.
+   * Increments, or with `subtract` decrements, and returns more: how much was applied, and whether by an earlier
+   * attempt.
    */
   async adjust(name: string, by: Count, options: AdjustOptions = {}): Promise<Adjustment> {
     checkOptions(options, 'adjust');
@@ -196,7 +196,7 @@ export class TallydClient {
     return (await this.read(names, options)).map(({ value }) => value);
   }
 
-  /** Like `getMany`, and tells which counters exist. Long lists take several requests, each within the time limit. */
+  /** Like `getMany`, and returns which counters exist. Long lists take several requests, each with the time limit. */
   async read(names: readonly string[], options: CallOptions = {}): Promise<Reading[]> {
     checkOptions(options, 'call');
     const readings: Reading[] = [];
@@ -207,30 +207,30 @@ export class TallydClient {
     return readings;
   }
 
-  /** Sets the count, whatever it was. @returns what it was, 0n for a counter that was absent. */
+  /** Sets the count. @returns the previous count, 0n for an absent counter. */
   async set(name: string, value: Count, options: SetOptions = {}): Promise<bigint> {
     checkOptions(options, 'set');
     const body = { value: countText(value, 'value'), ttl: wholeSeconds(options.ttlSeconds) };
     return this.#update('PUT', name, counterPath(name), body, options, previousOf);
   }
 
-  /** Sets the count to 0. @returns what it was. */
+  /** Sets the count to 0. @returns the previous count. */
   async reset(name: string, options: UpdateOptions = {}): Promise<bigint> {
     return this.set(name, 0, checkOptions(options, 'update'));
   }
 
-  /** @returns whether there was such a counter. */
+  /** @returns whether the counter existed. */
   async delete(name: string, options: UpdateOptions = {}): Promise<boolean> {
     checkOptions(options, 'update');
     return this.#update('DELETE', name, counterPath(name), undefined, options, deletedOf);
   }
 
-  /** Lets the counter expire. @returns whether there is such a counter. */
+  /** Sets the counter's deadline. @returns whether the counter exists. */
   async expire(name: string, ttlSeconds: number, options: UpdateOptions = {}): Promise<boolean> {
     return this.#setDeadline(name, wholeSeconds(ttlSeconds) ?? null, options);
   }
 
-  /** Removes the counter's deadline. @returns whether there is such a counter. */
+  /** Removes the counter's deadline. @returns whether the counter exists. */
   async persist(name: string, options: UpdateOptions = {}): Promise<boolean> {
     return this.#setDeadline(name, null, options);
   }
@@ -240,9 +240,9 @@ export class TallydClient {
   }
 
   /**
-   * All counters, or those that match, in no particular order. One that exists from the first page to the last comes
-   * exactly once; one that comes or goes meanwhile may or may not. When the server restarts in between, the iteration
-   * throws RefusedError `invalid_cursor`.
+   * All counters, or those that match, in no particular order. One that exists throughout is listed exactly once; one
+   * created or deleted meanwhile may or may not be. If the server restarts in between, the iteration throws
+   * RefusedError `invalid_cursor`.
    */
   async *list(options: ListOptions = {}): AsyncGenerator<Entry, void, undefined> {
     checkOptions(options, 'list');
@@ -268,7 +268,7 @@ export class TallydClient {
 
   /**
    * One chunk of an import: a batch under an id that the server keeps for good, so that the same chunk, sent again at
-   * any later time, counts nothing and comes back as `replayed`, without outcomes.
+   * any later time, counts nothing and returns `replayed`, without outcomes.
    * @param chunkId 1 to 255 printable ASCII characters; by convention a hash of all content through the chunk's end.
    */
   async importChunk(

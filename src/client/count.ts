@@ -1,10 +1,10 @@
 /**
- * Counts on their way in and out. A count is a signed 64-bit integer; a JavaScript number is exact up to 2^53 only.
- * So counts go out as decimal strings, come back as decimal strings (`?numbers=string`) and are `bigint` in between.
+ * Encodes and decodes counts. A count is a signed 64-bit integer; a JavaScript number is exact up to 2^53 only. So
+ * counts go out as decimal strings, come back as decimal strings (`?numbers=string`) and are `bigint` in between.
  */
 
 /**
- * What a caller gave as a count, as the wire carries it. Whether it fits 64 bits is the server's to say.
+ * A caller's count as sent on the wire. The server checks whether it fits 64 bits.
  * @throws TypeError for anything but a bigint or a safe integer: a rounded count is a wrong count.
  */
 export function countText(value: bigint | number, what: string): string {
@@ -15,7 +15,7 @@ export function countText(value: bigint | number, what: string): string {
 
 /**
  * A count in an answer.
- * @throws SyntaxError when it is none; a number beyond 2^53 is none, for it may have been rounded.
+ * @throws SyntaxError if it is not a count; a number beyond 2^53 is not, because it may have been rounded.
  */
 export function countOf(value: unknown, what: string): bigint {
   if (typeof value === 'string' && /^-?\d{1,19}$/.test(value)) return BigInt(value);
@@ -28,7 +28,7 @@ export function numberOf(value: unknown, what: string): number {
   return Number(countOf(value, what));
 }
 
-/** What a refusal by a bound tells of the counter: its count, and when it expires. */
+/** The counter's state in a refusal for a bound: its count, and when it expires. */
 export function standingOf(refusal: Record<string, unknown>): { value?: bigint; ttlSeconds?: number } {
   const { value, ttl } = refusal;
   return {

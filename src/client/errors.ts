@@ -1,29 +1,27 @@
 /**
- * How a call ends when it is not done. There are two ways, and the difference is what a caller who counts money
- * or votes must know:
+ * The two ways in which a call fails. A caller that counts money or votes must know the difference:
  *
- * - `RefusedError`: nothing was changed, and nothing will be. Mend the request, or simply call again.
- * - `UnknownOutcomeError`: the update may or may not count. Only the same call with the same idempotency key tells
+ * - `RefusedError`: nothing was changed, and nothing will be. Fix the request, or simply retry.
+ * - `UnknownOutcomeError`: the update may or may not count. Only a retry with the same idempotency key settles it
  *   (`idempotencyKey: error.key`); it never counts a second time.
  *
  * A call that changes nothing (a read) is never unknown: it is done or refused.
  */
 
 /**
- * Codes that this client gives itself; all others come from the server and are in its error catalogue.
- * `unreachable`: no connection could be made until the time limit. `timeout`: a read was not answered in time.
- * `aborted`: the caller's signal fired before anything was sent, or during a read. `bad_answer`: what answered is
- * no Tallyd server. `redirected`: the server wants another `url`. `http_NNN`: status NNN without a code, as proxies
- * answer.
+ * Codes of the client itself; all others come from the server's error catalogue. `unreachable`: no connection could be
+ * made until the time limit. `timeout`: a read was not answered in time. `aborted`: the caller's signal fired before
+ * anything was sent, or during a read. `bad_answer`: what answered is no Tallyd server. `redirected`: the server wants
+ * another `url`. `http_NNN`: status NNN without a code, as proxies answer.
  */
 export type ClientCode = 'unreachable' | 'timeout' | 'aborted' | 'bad_answer' | 'redirected' | `http_${number}`;
 
 export interface RefusedDetails {
-  /** HTTP status, where there was an answer. */
+  /** HTTP status, if there was an answer. */
   readonly status?: number | undefined;
   /** With `atomic: true`: the position of the update that was refused. */
   readonly index?: number | undefined;
-  /** When the server says a retry makes sense. */
+  /** When to retry, according to the server. */
   readonly retryAfterMs?: number | undefined;
   /** Refused by a bound or for overflow: the count as it stays. */
   readonly value?: bigint | undefined;
@@ -39,7 +37,7 @@ export class RefusedError extends Error {
   override readonly name = 'RefusedError';
   /** Stable code: of the server's error catalogue, or a `ClientCode`. */
   readonly code: string;
-  /** What was wrong and what to do, for people. */
+  /** What was wrong and what to do, as a readable sentence. */
   readonly detail: string;
   readonly status: number | undefined;
   readonly index: number | undefined;
@@ -64,14 +62,14 @@ export class RefusedError extends Error {
   }
 }
 
-/** The update may or may not count; the same call with `idempotencyKey: error.key` tells, and never counts twice. */
+/** The update may or may not count; a retry with `idempotencyKey: error.key` settles it and never counts twice. */
 export class UnknownOutcomeError extends Error {
   override readonly name = 'UnknownOutcomeError';
   /** The idempotency key that the update was sent with. */
   readonly key: string;
   /** The server's code, or why there was no answer (a `ClientCode`). */
   readonly code: string;
-  /** What happened, for people. */
+  /** What happened, as a readable sentence. */
   readonly detail: string;
 
   /** @param cause the last thing that went wrong. */

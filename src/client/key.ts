@@ -1,9 +1,9 @@
 /**
- * Idempotency keys. UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then random bits. Keys that carry their time let
- * the server say "older than what I remember" instead of counting a very late retry as new.
+ * Idempotency keys. UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then random bits. With keys that carry their time
+ * the server can refuse an expired key instead of counting a very late retry as new.
  */
 
-/** @returns a fresh UUIDv7 of the present moment. */
+/** @returns a new UUIDv7 of the current time. */
 export function freshKey(nowMs: number = Date.now()): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   const view = new DataView(bytes.buffer);
@@ -15,7 +15,7 @@ export function freshKey(nowMs: number = Date.now()): string {
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }
 
-/** @throws TypeError unless the server would take the text as an idempotency key. */
+/** @throws TypeError unless the server would accept the text as an idempotency key. */
 export function checkKey(key: string): string {
   if (typeof key !== 'string' || !/^[\x20-\x7e]{1,255}$/.test(key) || key.trim() !== key) {
     throw new TypeError('an idempotency key takes 1 to 255 printable ASCII characters, no space at its ends');

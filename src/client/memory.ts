@@ -1,6 +1,7 @@
 /**
- * What a client remembers of counters that many nodes share: which of its own updates reads have to contain, whatever
- * node answers them, and which counters take no idempotency key. Bounded: of counters not used lately it is forgotten.
+ * What a client remembers of counters that many nodes share: which of its own updates reads must contain, no matter
+ * which node answers, and which counters accept no idempotency key. Bounded: counters that were not used lately are
+ * forgotten.
  */
 const NAMES_MAX = 10_000;
 /** Nodes whose updates one read waits for. */
@@ -17,10 +18,7 @@ export class Memory {
   readonly #names = new Map<string, Remembered>();
   #hasSeenShared = false;
 
-  /**
-   * The server shares counters, and has since that was first seen: a directory that has met a store starts only with
-   * one.
-   */
+  /** The server shares counters, and keeps doing so: a directory that has met a store starts only with one. */
   get hasSeenShared(): boolean {
     return this.#hasSeenShared;
   }
@@ -40,13 +38,13 @@ export class Memory {
     }
   }
 
-  /** What a read of these counters has to contain; undefined: nothing. */
+  /** What a read of these counters must contain; undefined: nothing. */
   tokenFor(names: readonly string[]): string | undefined {
     const tokens = new Set(names.flatMap((name) => [...(this.#names.get(name)?.tokens.values() ?? [])]));
     return tokens.size === 0 ? undefined : [...tokens].slice(-TOKENS_MAX).join(',');
   }
 
-  /** The server knows no such token any more. */
+  /** The server no longer knows this token. */
   forgetTokens(): void {
     for (const { tokens } of this.#names.values()) tokens.clear();
   }

@@ -1,4 +1,4 @@
-/** That what a caller gives can be used. A misspelt option would otherwise change what is counted, without a word. */
+/** Validates options. Otherwise a misspelt option would silently change what is counted. */
 
 const CALL = ['timeoutMs', 'signal'];
 const UPDATE = [...CALL, 'idempotencyKey'];
@@ -20,7 +20,7 @@ const KNOWN = {
 
 const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 
-/** @returns the options. @throws TypeError unless they are an object with options of this kind only. */
+/** @returns the options. @throws TypeError unless they are an object with only known options. */
 export function checkOptions<T extends object>(options: T, kind: keyof typeof KNOWN): T {
   const known: readonly string[] = KNOWN[kind];
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {

@@ -1,4 +1,4 @@
-/** The time that one call has, with all its retries, together with the caller's own signal. */
+/** The time limit of one call including its retries, combined with the caller's own signal. */
 export class TimeLimit {
   readonly #controller = new AbortController();
   readonly #endsAtMs: number;
@@ -19,7 +19,7 @@ export class TimeLimit {
     return this.#controller.signal;
   }
 
-  /** Whether it was the caller's signal that ended the call. */
+  /** Whether the caller's signal ended the call. */
   get abortedByCaller(): boolean {
     return this.#callers?.aborted === true;
   }
@@ -43,7 +43,7 @@ export class TimeLimit {
     return this.remainingMs > 0;
   }
 
-  /** To be called when the call has ended: lets go of the timer and the caller's signal. */
+  /** Must be called when the call has ended: releases the timer and the caller's signal. */
   end(): void {
     clearTimeout(this.#timer);
     this.#callers?.removeEventListener('abort', this.#onAbort);

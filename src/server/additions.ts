@@ -1,12 +1,12 @@
 /**
- * The way of `add` from a string to the engine. Adds are gathered as long as the program runs on without a pause, and
- * then applied as one chunk: their cache misses overlap, and what is added to one counter again and again is summed
- * first. But only while an add can't be refused for what the counter's value is (save for an overflow, which the next
- * `flush` then tells); otherwise each goes alone.
+ * The path of `add` from a string to the engine. Adds are gathered until the program pauses, and then applied as one
+ * chunk: their cache misses overlap, and repeated adds to one counter are summed first. This is done only while an add
+ * cannot be refused because of the counter's value (except for an overflow, which the next `flush` reports); otherwise
+ * each add is applied alone.
  *
  * Invariants:
- * - Whoever reads or waits calls `settle` first, so that nobody sees that something is gathered.
- * - Everything that is gathered has room in the engine: nobody else has a turn before it is settled.
+ * - Reads and waits call `settle` first, so gathering is never visible.
+ * - Everything gathered has room in the engine: no other work has a turn before it is settled.
  */
 import { Chunk, Op } from '../counter/chunk.ts';
 import { CountingError, DONE } from '../counter/errors.ts';
@@ -20,12 +20,12 @@ const GATHERED_MAX = 4_096;
 /** Handles that are kept. When there are more names than that, which of them are kept is left to chance. */
 const HANDLES_MAX = 8_192;
 /**
- * So many adds to names without a handle bring one: one that is added to often has it soon, and a rare one costs
+ * After this many adds to names without a handle, one gets a handle: a frequent name has it soon, and a rare one costs
  * little.
  */
 const ADDS_PER_HANDLE = 64;
 
-/** A counter that is added to often: what has been gathered for it. */
+/** A frequent counter and its gathered adds. */
 export class Handle {
   readonly name: string;
   /** The chunk that it was gathered in last, its command there, and the sum so far, a safe integer. */
@@ -43,14 +43,14 @@ export class Additions {
   readonly #engine: Engine;
   readonly #handles = new Map<string, Handle>();
   readonly #gathered = new Chunk(GATHERED_MAX);
-  /** The number of the chunk that gathers. */
+  /** The number of the gathering chunk. */
   #chunk = 1;
   /** The handles that are in it. */
   readonly #summed: Handle[] = [];
   readonly #alone = new Chunk(1);
   #untilHandle = ADDS_PER_HANDLE;
   #isSettling = false;
-  /** The first refusal of an add that had returned already. */
+  /** The first refusal of an add that had already returned. */
   #refusal: number = DONE;
 
   constructor(engine: Engine) {
@@ -90,7 +90,7 @@ export class Additions {
     this.#addAlone(handle.name, checkedCount(by));
   }
 
-  /** Hands everything that is gathered to the engine. */
+  /** Passes everything gathered to the engine. */
   settle(): void {
     const chunk = this.#gathered;
     if (chunk.count === 0) return;
@@ -98,7 +98,7 @@ export class Additions {
       chunk.amount[2 * command] = sum | 0;
       chunk.amount[2 * command + 1] = highLane(sum);
     }
-    // Otherwise adds that have returned would be lost without a word.
+    // Otherwise adds that have returned would be silently lost.
     assert(this.#engine.executeNow(chunk), 'what is gathered has room');
     for (let i = 0; i < chunk.count && this.#refusal === DONE; i++) {
       this.#refusal = chunk.refusal === DONE ? chunk.code[i] : chunk.refusal;

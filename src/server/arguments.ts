@@ -1,4 +1,4 @@
-/** What callers in this process hand in, checked, and how they are refused. */
+/** Checks the arguments of callers in this process, and refuses them. */
 import { CountingError, type CountingErrorDetails, errorCode } from '../counter/errors.ts';
 import { fitsInt64 } from '../counter/int64.ts';
 import { NAME_BYTES_MAX } from '../counter/limits.ts';
@@ -7,8 +7,8 @@ import { NAME_BYTES_MAX } from '../counter/limits.ts';
 export type Count = bigint | number;
 
 /**
- * Lone surrogates have no UTF-8: encoded, different names would become one. What is certainly too long is refused
- * before it takes memory; the engine counts the bytes.
+ * Lone surrogates have no UTF-8: encoded, different names would become one. Names that are certainly too long are
+ * refused before they take memory; the engine counts the bytes.
  * @throws CountingError invalid_name
  */
 export function checkedName(name: string): string {
@@ -24,7 +24,7 @@ export function checkedCount(count: Count): bigint {
   throw new CountingError('invalid_number', `${String(count)} is neither a bigint of 64 bits nor a safe integer`);
 }
 
-/** A misspelt option would change what is counted, without a word. @throws TypeError for one that there is not */
+/** A misspelt option would silently change what is counted. @throws TypeError for an unknown option */
 export function checkKnown(options: object, known: readonly string[], where = ''): void {
   const isObject = typeof options === 'object' && options !== null && !Array.isArray(options);
   if (!isObject) throw new TypeError(`${where}options are an object with ${known.join(', ')}`);
@@ -33,15 +33,13 @@ export function checkKnown(options: object, known: readonly string[], where = ''
   }
 }
 
-/**
- * A refusal of the engine as it is thrown at a program: the catalogue speaks of a server. @param id other than `DONE`
- */
+/** A refusal of the engine as thrown to a program; the catalogue speaks of a server. @param id other than `DONE` */
 export function refusal(id: number, details?: CountingErrorDetails): CountingError {
   const code = errorCode(id);
   return code === 'shutting_down' ? closed() : new CountingError(code, undefined, details);
 }
 
-/** Why nothing more is counted here. */
+/** Why no more updates are accepted. */
 export function closed(): CountingError {
   return new CountingError('shutting_down', 'this tally was closed; nothing was changed; open its directory again');
 }

@@ -1,6 +1,6 @@
 /**
  * `tallyd backup DIR TARGET`: a copy of a data directory that a server may be using, as of a moment after the command
- * began. It is made beside its place, read back, and gets its name when all of it is durable.
+ * began. It is written beside its target, read back, and renamed when all of it is durable.
  */
 import { randomBytes } from 'node:crypto';
 import { lstat, mkdir, open, readdir, realpath, rename, rm } from 'node:fs/promises';
@@ -17,12 +17,12 @@ import { requireUtf8 } from './directory.ts';
 import { host } from './open-engine.ts';
 import { ExitCode, reasonOf, StartError, systemCode } from './start-error.ts';
 
-/** `replica.json` is seldom written; a copy that sees it change begins again. */
+/** `replica.json` is rarely written; if it changes during a copy, the copy starts again. */
 const TRIES = 20;
 
 /**
- * Copies a data directory and says what was copied.
- * @throws StartError when there is nothing to copy, it is damaged, or the copy cannot be written
+ * Copies a data directory and reports what was copied.
+ * @throws StartError if there is nothing to copy, it is damaged, or the copy cannot be written
  */
 export async function backupCommand(directory: string, target: string, asJson: boolean): Promise<ExitCode> {
   const from = await readable(directory);
@@ -61,7 +61,7 @@ async function readable(directory: string): Promise<string> {
   }
 }
 
-/** The absolute path of a directory that is not there yet. */
+/** The absolute path of a directory that does not exist yet. */
 async function freshPlace(from: string, target: string): Promise<string> {
   const path = requireUtf8(resolve(target));
   const parent = await realpath(dirname(path)).catch((error: unknown) => {

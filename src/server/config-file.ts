@@ -1,7 +1,7 @@
 /**
- * The config file: YAML 1.2 with the keys of `settings.ts` and the list `policies`. Integers are read exactly,
- * the whole 64-bit range of a floor or ceiling too. What is not known is refused by name: a misspelt bound that
- * is silently ignored would be found when it is too late.
+ * The config file: YAML 1.2 with the keys of `settings.ts` and the list `policies`. Integers are read exactly, the
+ * whole 64-bit range of a floor or ceiling too. Unknown keys are refused by name: a misspelt bound that is silently
+ * ignored would be noticed too late.
  */
 import { readFile } from 'node:fs/promises';
 import { parseDocument } from 'yaml';

@@ -1,6 +1,6 @@
 /**
- * What `tallyd serve` runs with: flags over variables over the config file over the defaults, and the rules
- * between settings. Every value that was given is checked, also one that a stronger source outranks.
+ * The configuration of `tallyd serve`: flags override variables, the config file and the defaults, in this order; and
+ * the rules between settings. Every given value is checked, even if it is overridden.
  */
 import { readFile, stat } from 'node:fs/promises';
 import { BlockList, isIP } from 'node:net';
@@ -24,7 +24,7 @@ export interface ServerConfig {
   readonly region: Pick<RegionSettings, 'url' | 'ack' | 'memoryBytes' | 'retireAfterMs' | 'keepFoldedMs'> | undefined;
   readonly doors: DoorsConfig;
   readonly logLevel: LogLevel;
-  /** What is allowed but deserves a word in the log. */
+  /** Allowed settings that deserve a warning in the log. */
   readonly warnings: readonly string[];
 }
 
@@ -63,12 +63,15 @@ export async function loadConfig(flags: Flags, environment: Environment): Promis
   }
 }
 
-/** Of the heap's limit, for shared counters: unless told, and without a warning. Their garbage needs room, too. */
+/**
+ * Share of the heap's limit for shared counters: the default, and the maximum without a warning. Their garbage needs
+ * room, too.
+ */
 const HEAP_PART = 0.5;
 const HEAP_PART_MAX = 0.63;
 const NO_FILE: ConfigFile = { values: new Map(), policies: [] };
 
-/** An empty variable counts as not set: that is what compose files pass on for one that is not there. */
+/** An empty variable counts as unset: compose files pass an empty value for a missing one. */
 function given(environment: Environment, variable: string): string | undefined {
   const value = environment[variable];
   return value === '' ? undefined : value;
@@ -98,7 +101,7 @@ async function resolve(flags: Flags, environment: Environment, file: ConfigFile)
       },
       snapshotJournalBytes: settings['snapshot-journal-bytes'],
       countersMax: settings['counters-max'],
-      // With a store it is for shared counters.
+      // With a store it applies to shared counters.
       memoryBytesMax: settings.store === undefined ? settings.memory : undefined,
     },
     region: settings.store === undefined ? undefined : regionOf(settings.store, settings, warnings),
@@ -130,7 +133,7 @@ function regionOf(url: string, settings: Settings, warnings: string[]): ServerCo
   return { url, ack, memoryBytes, retireAfterMs: settings['retire-after'], keepFoldedMs: settings['keep-folded'] };
 }
 
-/** What a shared counter cannot have yet is refused here, and not at the first update. */
+/** Policies that shared counters do not support yet are refused here, not at the first update. */
 function checkShared(settings: Settings, policies: readonly Policy[]): void {
   if (settings.store === undefined) {
     if (settings.ack === 'store') throw new ValueError('ack is store, and no store is named: name one with --store');
@@ -156,7 +159,7 @@ function collect(
   const sources = new Map<SettingKey, Source>();
   for (const { key, parse, default: fallback } of SETTINGS) {
     settings[key] = fallback === undefined ? undefined : parse(fallback);
-    // From the weakest to the strongest: the last one that is there stays.
+    // From the weakest to the strongest: the last existing one wins.
     const layers: readonly [Source, string, unknown][] = [
       ['file', `config file: ${key}`, file.values.get(key)],
       ['variable', variableOf(key), given(environment, variableOf(key))],
@@ -217,10 +220,10 @@ async function readSecret(
   return { secret, warnings: isOpen ? [`secret-file ${path} can be read by other users: chmod 600 it`] : [] };
 }
 
-/** Never shows what it refuses. */
+/** Never shows the refused value. */
 function parseSecret(text: string): Secret {
   if (text === '') throw new ValueError('the secret is empty; write one, or leave the setting out');
-  // What an HTTP header can carry.
+  // Characters that an HTTP header can carry.
   if (!/^[\x21-\x7e]+$/.test(text)) {
     throw new ValueError('the secret holds blanks, line breaks or characters beyond ASCII; use printable ASCII');
   }

@@ -1,16 +1,16 @@
 /**
- * The data directory before anybody owns it: made when missing, readable for its user only, and durable by
- * name. Without the sync of its parents a power cut could take the whole directory, and every acknowledged
- * update with it, although each file inside was synced.
+ * The data directory before it is owned: created if missing, readable only by its user, and its name durable. Without
+ * the sync of its parents a power cut could take the whole directory, and every acknowledged update with it, although
+ * each file inside was synced.
  */
 import { mkdir, open, realpath, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { reasonOf, StartError, systemCode } from './start-error.ts';
 
 /**
- * Makes the directory with its parents, mode 0700, unless it is there.
+ * Creates the directory with its parents, mode 0700, unless it exists.
  * @returns its absolute path without symbolic links.
- * @throws StartError when it cannot be made; whether it can be written shows when somebody does
+ * @throws StartError if it cannot be created; whether it is writable shows at the first write
  */
 export async function prepareDirectory(directory: string): Promise<string> {
   const path = requireUtf8(resolve(directory));
@@ -32,9 +32,9 @@ export function requireUtf8(path: string): string {
 }
 
 /**
- * Not `mkdir` with `recursive`, which takes a read-only file system for a missing parent, and never ends where a
- * parent is there and takes no directories, such as /proc.
- * @returns the topmost directory that was made, undefined when all were there
+ * Not `mkdir` with `recursive`, which takes a read-only file system for a missing parent, and never ends if a parent
+ * exists but accepts no directories, such as /proc.
+ * @returns the topmost created directory, undefined if all existed
  */
 async function makeWithParents(path: string): Promise<string | undefined> {
   const made = await make(path);
@@ -71,7 +71,7 @@ async function syncParents(path: string, firstMade: string): Promise<void> {
   }
 }
 
-/** What the system said about the data directory or a file in it, as a sentence that says what to do. */
+/** The system's error about the data directory or a file in it, as a sentence that says what to do. */
 export function directoryRefusal(path: string, cause: unknown): StartError {
   if (cause instanceof StartError) return cause;
   const because = (what: string): StartError => new StartError(`data directory ${path}: ${what}`, { cause });

@@ -1,6 +1,6 @@
 /**
- * Tallyd inside a Node process: `import { open } from 'tallyd'`. The same engine, files and durability as the
- * server, without a door in between. docs/embedding.md says more.
+ * Tallyd inside a Node process: `import { open } from 'tallyd'`. The same engine, files and durability as the server,
+ * without a network door. docs/embedding.md says more.
  */
 import type { Durability } from '../counter/service.ts';
 import type { IdempotencyOptions } from '../engine/idempotency.ts';
@@ -43,8 +43,8 @@ export interface OpenOptions {
   /** Take a directory that another host used last and did not leave cleanly. */
   readonly takeOver?: boolean;
   /**
-   * Told when the journal or a snapshot cannot be written; the engine goes on trying by itself. And of damage that a
-   * start passes over.
+   * Called when the journal or a snapshot cannot be written (the engine keeps retrying), and for damage that a start
+   * tolerates.
    */
   readonly onFailure?: (error: unknown) => void;
 }
@@ -52,8 +52,7 @@ export interface OpenOptions {
 /**
  * Opens a data directory and recovers what it holds. It does not keep the process alive, and a process that
  * ends without `close()` loses nothing that was durable.
- * @throws StartError when the directory is in use, unusable or damaged, or Node is too old; TypeError for options that
- *   make no sense
+ * @throws StartError if the directory is in use, unusable or damaged, or Node is too old; TypeError for invalid options
  */
 export async function open(options: OpenOptions): Promise<Tally> {
   checkNode(process.versions.node);

@@ -1,8 +1,8 @@
 /**
- * The server's log, on stderr: a JSON object a line, or a line for people where stderr is a terminal.
+ * The server's log, on stderr: a JSON object a line, or readable lines if stderr is a terminal.
  *
  * Counting does not depend on it. A line that cannot be written (a full disk, a reader that has gone, a terminal that
- * has hung up) is lost, and the next one that can be says how many were.
+ * has hung up) is lost, and the next written line reports how many were.
  */
 import { writeSync } from 'node:fs';
 import picocolors from 'picocolors';
@@ -70,7 +70,7 @@ function forPeople(line: string, colors: Colors): string {
   return `${at} ${paint(label.padEnd(5))} ${sentence}${fields.join('')}\n${stack === undefined ? '' : `${stack}\n`}`;
 }
 
-/** A value as part of one line: what clients have chosen can neither end it nor steer the terminal. */
+/** A value as part of one line: text from clients can neither end it nor control the terminal. */
 function shown(value: unknown): string {
   const text = typeof value === 'string' ? value : JSON.stringify(value);
   const escaped = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;

@@ -1,9 +1,9 @@
 /**
  * `tallyd serve`, `verify`, `backup` and `node`: the commands that open a data directory or a store themselves.
  *
- * A stop is asked for by SIGTERM or SIGINT: everything accepted is finished and synced, exit code 0,
- * within ten seconds or not at all (exit code 1). Anything unforeseen ends the process at once: recovery after
- * it is the same as after `kill -9`, and that is tested; tidying up in a broken process is not.
+ * SIGTERM or SIGINT requests a stop: everything accepted is finished and synced, exit code 0, within ten seconds;
+ * otherwise exit code 1. An unexpected error ends the process at once: recovery is then the same as after `kill -9`,
+ * which is tested; cleaning up in a broken process is not.
  */
 import { isatty } from 'node:tty';
 import closeWithGrace from 'close-with-grace';
@@ -18,10 +18,10 @@ import { SETTINGS, variableOf } from './settings.ts';
 import { ExitCode, StartError, systemCode } from './start-error.ts';
 import { verifyCommand } from './verify.ts';
 
-/** Below the ten seconds that are promised, so that the log line still gets out. */
+/** Below the promised ten seconds, so that the log line is still written. */
 const STOP_TIMEOUT_MS = 9_500;
 const KEEP_ALIVE_MS = 60_000;
-/** Not asked for a stop: what the system means by them is better. */
+/** These signals do not request a stop; the system's default is better. */
 const LEFT_ALONE = ['SIGQUIT', 'SIGILL', 'SIGTRAP', 'SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGSEGV', 'SIGUSR2'] as const;
 const HANDLED_HERE = ['uncaughtException', 'unhandledRejection', 'beforeExit', 'SIGHUP'] as const;
 
@@ -39,7 +39,7 @@ export async function main(argv: string[]): Promise<number> {
   try {
     await program.parseAsync(argv, { from: 'user' });
   } catch (error) {
-    // Its sentence is out already.
+    // Its message was already printed.
     if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.done : ExitCode.usage;
     if (!(error instanceof StartError)) throw error;
     process.stderr.write(`tallyd: ${error.message}\n`);
@@ -65,13 +65,13 @@ function commandLine(setExitCode: (code: ExitCode) => void): Command {
     .summary('run the server')
     .description('Runs the server on a data directory until SIGTERM or SIGINT.')
     .option('--config <file>', 'read settings and policies from this YAML file (TALLYD_CONFIG)')
-    // Known, so that its refusal names what to use instead.
+    // Accepted by the parser so that its refusal can name the replacement.
     .addOption(new Option('--secret [secret]').hideHelp())
     .addHelpText('after', SERVE_EXAMPLES);
   for (const { key, argument, meaning, default: value, otherwise = value } of SETTINGS) {
     const flag = argument === undefined ? `--${key}` : `--${key} ${argument}`;
     const origin = otherwise === undefined ? variableOf(key) : `${variableOf(key)}, default ${otherwise}`;
-    // Without commander's own default: whether a flag was given decides what outranks what.
+    // Without commander's own default, because precedence depends on whether a flag was given.
     serve.addOption(new Option(flag, `${meaning} (${origin})`));
   }
   serve.action(async (flags: Readonly<Record<string, unknown>>) => {
@@ -128,7 +128,7 @@ function byKey(flags: Readonly<Record<string, unknown>>): Flags {
   return Object.fromEntries(Object.entries(flags).map(([name, value]) => [kebab(name), value]));
 }
 
-/** Starts the server; from its ready line on the process lives until it is asked to stop. */
+/** Starts the server; after its ready line the process runs until a stop is requested. */
 async function runServer(config: ServerConfig): Promise<void> {
   const isTerminal = isatty(2);
   const hasColors = isTerminal && !process.env['NO_COLOR'];
@@ -139,7 +139,7 @@ async function runServer(config: ServerConfig): Promise<void> {
   });
   // A terminal that closes, or a supervisor that rotates logs: neither is a reason to stop counting.
   process.on('SIGHUP', () => log.info('SIGHUP: going on; SIGTERM stops'));
-  // Nobody may read the ready line; that is no reason to stop.
+  // The ready line may be unread; that is no reason to stop.
   process.stdout.off('error', tellOutputError);
   process.stdout.on('error', (error) => log.warn({ err: error }, 'the standard output is closed'));
   // The server's own timers keep no process alive, and until a door is open nothing else does.
@@ -175,8 +175,8 @@ function stopOnSignal(starting: Promise<Server>, log: Logger): { uninstall(): vo
 }
 
 /**
- * Says what was not finished. While the disk has not answered the process kills itself, for an exit would wait for
- * the thread that waits for the disk; otherwise the exit with code 1 that follows is enough.
+ * Logs what was not finished. If the disk has not answered, the process kills itself, because an exit would wait for
+ * the thread that waits for the disk; otherwise the following exit with code 1 is enough.
  */
 function endAtOnce(server: Server | undefined, log: Logger, why: string): void {
   if (server === undefined) {

@@ -1,7 +1,7 @@
 /**
- * Who gets how much of the memory that the process may use, where the settings do not say: of what is left beside the
- * process as it starts, half is for counters, an eighth for idempotency keys, a sixteenth for what clients make each
- * door hold, and the rest for groups on their way to the disk and what the collector has not come to yet.
+ * The default shares of the memory that the process may use. Of the memory that is unused at the start, half is for
+ * counters, an eighth for idempotency keys, a sixteenth for what clients make each door hold, and the rest for groups
+ * on their way to the disk and uncollected garbage.
  */
 import { getHeapStatistics } from 'node:v8';
 import { HTTP_BODY_BYTES_MAX } from '../counter/limits.ts';
@@ -13,9 +13,9 @@ const KEYS_PART = 1 / 8;
 const DOOR_PART = 1 / 16;
 /** Of the heap's limit: keys lie in the heap. */
 const KEYS_HEAP_PART = 1 / 4;
-/** A server without memory is told so by its operating system, not here. */
+/** If there is no memory at all, the operating system reports it, not this code. */
 const BYTES_MIN = 8 * 2 ** 20;
-/** For one batch of any size that is allowed, and its answer. */
+/** Room for one batch of the maximum size and its answer. */
 const DOOR_BYTES_MIN = 4 * HTTP_BODY_BYTES_MAX;
 
 export interface MemoryBudget {

@@ -1,6 +1,6 @@
 /**
- * `tallyd node list` and `tallyd node retire`: the replicas of a region, as its store knows them. They talk to the
- * store itself, for a node that has died answers nobody.
+ * `tallyd node list` and `tallyd node retire`: the replicas of a region, as its store knows them. They query the store
+ * itself, because a dead node does not answer.
  */
 import { type LeaseDocument, readLease } from '../exchange/lease.ts';
 import { retire } from '../exchange/retire.ts';
@@ -35,7 +35,7 @@ export async function nodeList(options: NodeOptions): Promise<ExitCode> {
   return ExitCode.done;
 }
 
-/** Folds what a replica that will not come back has left. @throws StartError */
+/** Folds the slots of a replica that will not come back. @throws StartError */
 export async function nodeRetire(replica: string, options: NodeOptions): Promise<ExitCode> {
   if (!/^[0-9a-f]{32}$/.test(replica)) {
     throw new StartError('a replica is 32 hexadecimal digits, as tallyd node list shows them', {

@@ -1,6 +1,6 @@
 /**
- * A data directory with an engine on it, as the server and the embedding both open it: owned first, recovered
- * then. A start that is refused leaves nothing owned.
+ * A data directory with an engine on it, as the server and the embedding both open it: owned first, recovered then. A
+ * refused start leaves nothing owned.
  */
 import { Engine, type EngineOptions } from '../engine/engine.ts';
 import type { IdempotencyOptions } from '../engine/idempotency.ts';
@@ -24,18 +24,18 @@ const NO_IDENTITY =
 export interface OwnedEngine {
   readonly engine: Engine;
   readonly ownership: Ownership;
-  /** Who the directory is towards stores that nodes share. */
+  /** The directory's identity towards stores that nodes share. */
   readonly identity: Identity;
 }
 
-/** What is undefined is left to the engine, or to the memory that the process may use. */
+/** Undefined values are decided by the engine, or by the memory that the process may use. */
 export interface DirectoryOptions extends Omit<EngineOptions, 'disk' | 'host' | 'idempotency'> {
   readonly directory: string;
   readonly takeOver: boolean;
   readonly idempotency?:
     | { readonly [Option in keyof IdempotencyOptions]?: IdempotencyOptions[Option] | undefined }
     | undefined;
-  /** Whether its counters are shared: a directory that met a store can't count without it. */
+  /** Whether its counters are shared: a directory that met a store cannot count without it. */
   readonly isShared?: boolean;
 }
 
@@ -64,18 +64,18 @@ export async function openEngine(options: DirectoryOptions): Promise<OwnedEngine
     return { engine, ownership, identity };
   } catch (error) {
     await ownership.release().catch(() => {
-      // Why it cannot be opened matters more than that owner.json does not say it was left cleanly.
+      // The reason it cannot be opened matters more than a stale owner.json.
     });
     throw openRefusal(ownership.directory, error);
   }
 }
 
-/** Whether counters were shared here; without `replica.json` nothing else tells. */
+/** Whether counters were shared here; without `replica.json` nothing else shows it. */
 function hasSlots(engine: Engine): boolean {
   return engine.recoveredOrdinals.size > 0 && engine.slotOrdinals().size > 0;
 }
 
-/** Why the journal could not be opened, as a sentence where the reason lies in the directory. */
+/** Why the journal could not be opened, as a sentence if the reason is in the directory. */
 function openRefusal(directory: string, error: unknown): unknown {
   if (error instanceof DamageError || error instanceof UnsupportedFormatError) {
     return new StartError(`data directory ${directory}: ${error.message}`, { cause: error });
@@ -84,7 +84,7 @@ function openRefusal(directory: string, error: unknown): unknown {
   return systemCode(cause) === undefined ? error : directoryRefusal(directory, cause);
 }
 
-/** Leaves out what is undefined. */
+/** Omits undefined values. */
 function definedOnly<T extends object>(options: T): { [Key in keyof T]?: Exclude<T[Key], undefined> } {
   const entries = Object.entries(options).filter(([, value]) => value !== undefined);
   return Object.fromEntries(entries) as { [Key in keyof T]?: Exclude<T[Key], undefined> };

@@ -1,6 +1,6 @@
 /**
- * Checks what `open` is given, as the server does with its settings: a mistyped option or mode must not silently
- * become another durability or no bound at all.
+ * Checks the options of `open`, as the server checks its settings: a mistyped option or mode must not silently become
+ * another durability or no bound at all.
  */
 import { DURABILITIES } from '../counter/service.ts';
 import { check, FLAG, isObject, isWhole, oneOf, type Rules, TEXT, WHOLE } from './option-rules.ts';

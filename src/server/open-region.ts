@@ -14,13 +14,13 @@ import { StartError } from './start-error.ts';
 
 const FLUSH_MS = 20;
 const POLL_MS = 20;
-/** A replica that has not renewed its lease for so long may be taken for dead. */
+/** A replica that has not renewed its lease for this long may be taken for dead. */
 export const LEASE_MS = 10_000;
-/** A store that is started together with its nodes takes its time. */
+/** Allows for a store that is started together with its nodes. */
 const ATTACH_MS = 20_000;
 /**
- * Where memory is bounded, V8 lets its heap grow by so much, in percent of what lives, before it collects. By itself
- * that is up to three times as much, and what counters take would say little about what the process takes.
+ * With bounded memory, V8 lets its heap grow by this percentage of live memory before it collects. By default it is up
+ * to three times as much, and the counters' memory would say little about the process's.
  */
 const GARBAGE_PERCENT = 50;
 

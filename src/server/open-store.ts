@@ -4,7 +4,7 @@ import { type SlotStore, StoreRefusal } from '../store/slot-store.ts';
 import { ValueError } from './setting-values.ts';
 import { reasonOf, StartError, systemCode } from './start-error.ts';
 
-/** How long one call of a store may take. */
+/** The deadline of one store call. */
 export const CALL_MS = 2_000;
 
 const POSTGRES = ['postgres:', 'postgresql:'];

@@ -1,4 +1,4 @@
-/** Checks what a program gives as options, by a rule for each. */
+/** Checks a program's options, with a rule for each. */
 import { fitsInt64 } from '../counter/int64.ts';
 import { PATTERN_BYTES_MAX } from '../counter/limits.ts';
 import { checkKnown } from './arguments.ts';
@@ -24,7 +24,7 @@ export const PATTERN = [
 ] as const;
 export const COUNT = ['a bigint of 64 bits or a safe integer', isCount] as const;
 
-/** @returns the options. @throws TypeError that names the one that is missing, unknown or no such value */
+/** @returns the options. @throws TypeError that names the missing, unknown or invalid one */
 export function check(
   given: unknown,
   rules: Rules,

@@ -1,7 +1,7 @@
 /**
- * `owner.json`: who owned the data directory last. A socket tells whether an owner lives only on the host that it runs
- * on; a directory on shared or moved storage also needs to say where its last owner ran, and whether it stopped
- * cleanly. Replaced as a whole, with a checksum (`small-file.ts`); what earlier versions wrote has none.
+ * `owner.json`: the last owner of the data directory. A socket shows whether an owner is alive only on its own host; a
+ * directory on shared or moved storage must also record where its last owner ran, and whether it stopped cleanly.
+ * Replaced as a whole, with a checksum (`small-file.ts`); files of earlier versions have none.
  */
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
@@ -26,7 +26,7 @@ const DOCUMENT = {
   optional: { bootId: isShort, machineId: isShort, socket: isForm(/^owner\.[0-9a-f]{16}\.sock$/) },
 };
 
-/** What tells this host, and this boot of it, from others. Undefined: the system does not say. */
+/** Identifies this host, and its boot. Undefined: not available. */
 export interface Machine {
   readonly bootId: string | undefined;
   readonly machineId: string | undefined;
@@ -37,7 +37,7 @@ export interface OwnerDocument extends Machine {
   readonly pid: number;
   /** ISO 8601. */
   readonly startedAt: string;
-  /** Whether it stopped cleanly and gave the directory away. */
+  /** Whether it stopped cleanly and released the directory. */
   readonly released: boolean;
   /** The file of its socket; earlier versions did not say. */
   readonly socket?: string | undefined;
@@ -64,8 +64,8 @@ async function firstLine(path: string): Promise<string | undefined> {
 }
 
 /**
- * Whether `last` was written on this host. The same boot is the same host, whatever a container calls itself;
- * after a reboot the machine's id and name have to be the same.
+ * Whether `last` was written on this host. The same boot is the same host, regardless of a container's name; after a
+ * reboot the machine's id and name must match.
  */
 export function isSameHost(last: Machine, now: Machine): boolean {
   if (last.bootId !== undefined && last.bootId === now.bootId) return true;
@@ -86,7 +86,7 @@ export async function readOwnerDocument(disk: Disk): Promise<OwnerDocument | und
   return content as unknown as OwnerDocument;
 }
 
-/** Why a directory is refused whose document cannot be read. */
+/** The refusal of a directory whose document cannot be read. */
 export function unknownOwner(directory: string, cause: unknown): StartError {
   const isDamaged = cause instanceof DamageError;
   const why = isDamaged
@@ -105,7 +105,7 @@ export function writeOwnerDocument(disk: Disk, document: OwnerDocument): Promise
 }
 
 /**
- * As `writeOwnerDocument`, also on a disk that is full but for what a crash has left allocated behind the end of the
+ * Like `writeOwnerDocument`, but also works on a full disk if a crash left allocated space after the end of the
  * journal.
  */
 export async function writeFirstDocument(disk: Disk, document: OwnerDocument): Promise<void> {

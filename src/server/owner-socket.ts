@@ -1,19 +1,19 @@
 /**
- * The Unix sockets by which contenders for a data directory know each other. A socket's file outlives its
- * process, its listening does not: that a connect succeeds means that the process lives, that it is refused
- * means that it is dead for good. What a listener is (owner or still a candidate) it tells in one line.
+ * The Unix sockets through which contenders for a data directory find each other. A socket's file outlives its process,
+ * but listening does not: if a connect succeeds, the process is alive; if it is refused, the process is dead for good.
+ * A listener states in one line whether it is the owner or a candidate.
  */
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { StartError, systemCode } from './start-error.ts';
 
-/** What `bind` takes at most, without the closing zero. */
+/** The longest path for `bind`, without the terminating zero. */
 const SOCKET_PATH_BYTES_MAX = process.platform === 'linux' ? 107 : 103;
-/** A live process that does not answer within this time is stopped or busy, and still lives. */
+/** A live process that does not answer within this time is stopped or busy, but still alive. */
 const ANSWER_TIMEOUT_MS = 5_000;
 
-/** `gone`: no such file any more; `dead`: nobody listens; `unsure`: it went away while being asked. */
+/** `gone`: the file no longer exists; `dead`: nothing listens; `unsure`: it went away during the query. */
 export type Answer =
   | { readonly state: 'gone' | 'dead' | 'unsure' }
   | { readonly state: 'candidate' | 'owner' | 'silent'; readonly pid: number | undefined };
@@ -68,16 +68,17 @@ export async function nameWithoutFile(directory: string): Promise<string | undef
 /** Listens at `path` and tells everyone who connects `describe()`; does not keep the process alive. */
 export function listenAt(path: string, describe: () => string): Promise<Server> {
   const server = createServer((socket) => {
-    // Who asked may be gone already: nothing to do about it.
+    // The client may already be gone; ignore it.
     socket.on('error', () => socket.destroy());
     socket.end(`${describe()}\n`);
   });
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    // Exclusive: else the workers of a cluster would listen at one path together.
+    // Exclusive: otherwise the workers of a cluster would share one path.
     server.listen({ path, backlog: 511, exclusive: true }, () => {
       server.off('error', reject);
-      // Out of file descriptors, say: who asks then sees a live process that does not answer, which is right.
+      // For example out of file descriptors: the client then sees a live process that does not answer, which is
+      // correct.
       server.on('error', () => undefined);
       server.unref();
       resolve(server);
@@ -85,7 +86,7 @@ export function listenAt(path: string, describe: () => string): Promise<Server> 
   });
 }
 
-/** Asks whoever listens at `path`. */
+/** Queries the listener at `path`. */
 export function probe(path: string): Promise<Answer> {
   return new Promise((resolve, reject) => {
     let text = '';
@@ -107,7 +108,7 @@ export function probe(path: string): Promise<Answer> {
       const code = systemCode(error);
       if (code === 'ENOENT') answer({ state: 'gone' });
       else if (code === 'ECONNREFUSED') answer({ state: 'dead' });
-      // A full backlog: only somebody who lives has one.
+      // A full backlog: only a live process has one.
       else if (code === 'EAGAIN') answer({ state: 'silent', pid: undefined });
       else if (code === 'ECONNRESET' || code === 'EPIPE') answer({ state: 'unsure' });
       else reject(error);

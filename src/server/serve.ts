@@ -1,6 +1,6 @@
 /**
- * Wires one server: ownership, engine, doors; and takes it down in the opposite order. What fails on the way
- * up takes down what stands already, so that a refused start leaves no process, port or ownership behind.
+ * Wires one server: ownership, engine, doors; and stops it in the reverse order. If a step of the start fails, the
+ * earlier steps are undone, so that a refused start leaves no process, port or ownership.
  */
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
@@ -27,17 +27,16 @@ import type { TrailLevel } from './settings.ts';
 import { reasonOf, StartError, systemCode } from './start-error.ts';
 
 /**
- * A stop has one budget, below the ten seconds after which most supervisors kill. Each part has to be over so long
- * after the stop was asked for, ms, and what it does not need is left to those behind it. Only the journal's own sync
- * takes what it takes.
+ * A stop has one budget, below the ten seconds after which most supervisors kill. Each part has a deadline, in ms after
+ * the stop was requested; time that it does not use passes to the next. Only the journal's own sync has none.
  */
 const DOORS_BY_MS = 5_000;
 const STORE_BY_MS = 7_000;
 const SNAPSHOT_BY_MS = 9_000;
-/** So much processor time without a turn of the event loop, and the process ends. */
+/** After this much processor time without a turn of the event loop, the process is killed. */
 const STANDING_MS = 10_000;
 
-/** What the server does right now, for the log line of a stop that did not finish. */
+/** The current step, for the log line of a stop that did not finish. */
 export type Phase =
   | 'open'
   | 'closing the doors'
@@ -69,7 +68,7 @@ export class Server {
   readonly #data: string;
   readonly #ownership: Ownership;
   readonly #engine: Engine;
-  /** What the doors talk to: the engine, or what shares its counters with other nodes. */
+  /** The service that the doors call: the engine, or the exchange that shares its counters with other nodes. */
   readonly #service: CountingService;
   readonly #exchange: Exchange | undefined;
   readonly #doors: Doors;
@@ -89,12 +88,12 @@ export class Server {
   }
 
   /**
-   * Resolves when both doors take traffic.
-   * @throws StartError when the directory, the journal or a port says no
+   * Resolves when both doors accept traffic.
+   * @throws StartError if the directory, the journal or a port cannot be used
    */
   static async start(config: ServerConfig, log: Logger): Promise<Server> {
     for (const warning of config.warnings) log.warn(warning);
-    // Before the counters take what is theirs.
+    // Before the counters take their share.
     const limits = doorLimits(memoryBudget().doorBytes);
     const owned = await openDirectory(config, log);
     const { engine, ownership } = owned;
@@ -130,14 +129,14 @@ export class Server {
       await engine.close().then(
         () => ownership.release(),
         () => {
-          // Why the door could not be opened matters more; the directory then counts as left by a crash.
+          // The reason the door could not be opened matters more; the directory then counts as left by a crash.
         },
       );
       throw error;
     }
   }
 
-  /** The line that tells whoever started the server that it takes traffic, and where; the directory as it was given. */
+  /** The ready line: states that the server accepts traffic, and where; the directory as it was given. */
   get readyLine(): string {
     const { http, resp } = this.#doors;
     const show = (door: Door | undefined): string => (door === undefined ? 'off' : showAddress(door.address));
@@ -153,18 +152,18 @@ export class Server {
   }
 
   /**
-   * Takes no new connection or command, finishes what was accepted, syncs it, and gives the directory away.
+   * Accepts no new connection or command, finishes and syncs accepted work, and releases the directory.
    * @param askedAtMs by the monotonic clock: the budget runs from then on
-   * @throws what kept it from finishing; the directory then still counts as left by a crash
+   * @throws the error that prevented finishing; the directory then still counts as left by a crash
    */
   async stop(askedAtMs: number): Promise<void> {
     const leftMs = (byMs: number): number => Math.max(0, askedAtMs + byMs - host.clock.monotonicMs());
     this.#phase = 'closing the doors';
     const doors = [this.#doors.http, this.#doors.resp].filter((door) => door !== undefined);
-    // Then a door drops the connections whose clients do not read their last replies.
+    // After this a door drops connections whose clients do not read their last replies.
     const closings = await Promise.allSettled(doors.map((door) => door.close(leftMs(DOORS_BY_MS))));
     for (const closing of closings) {
-      // What was accepted must reach the disk all the same.
+      // Accepted work must still reach the disk.
       if (closing.status === 'rejected') this.#log.error({ err: closing.reason }, 'a door did not close');
     }
     this.#phase = 'waiting for the store';
@@ -183,7 +182,7 @@ export class Server {
   }
 }
 
-/** Writes lines of this level. Undefined: nobody would see them. */
+/** Writes lines of this level. Undefined: the level is hidden. */
 function lines(log: Logger, level: TrailLevel): WriteDown | undefined {
   if (level === 'off' || !log.isLevelEnabled(level)) return undefined;
   return (data, message) => log[level](data, message);
@@ -206,7 +205,7 @@ async function openDirectory(config: ServerConfig, log: Logger): Promise<OwnedEn
 }
 
 /**
- * Meets the store. Whatever cannot be is thrown where nobody catches it: the process ends, and its next start is its
+ * Connects to the store. Impossible states are rethrown from `setImmediate`, so the process dies; the next start is its
  * heir.
  */
 async function share(
@@ -244,7 +243,7 @@ async function share(
   return exchange;
 }
 
-/** The doors' own limits, or less where the process may not use so much memory. */
+/** The doors' own limits, or less if the process may not use that much memory. */
 function doorLimits(bytes: number): { readonly http: Partial<HttpLimits>; readonly resp: Partial<RespLimits> } {
   const { answerBytesMax, bodyBytesArrivingMax } = HTTP_LIMITS;
   return {

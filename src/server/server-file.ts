@@ -1,7 +1,7 @@
 /**
- * `servers.json`: the servers that a store has named, and what its URL said then. A start reaches the store through
- * them when the servers in the URL are gone. Nothing depends on it: a file that is damaged is reported and then as
- * none, and one that cannot be written is tried again when other servers are named.
+ * `servers.json`: the servers that a store has named, and the URL of that time. A start uses them to reach the store if
+ * the servers in the URL are gone. Nothing depends on the file: a damaged one is reported and then ignored, and a
+ * failed write is retried when other servers are named.
  *
  * Replaced as a whole, with a checksum (`small-file.ts`).
  */
@@ -29,7 +29,7 @@ export class ServerFile implements ServerMemory {
     this.#disk = disk;
   }
 
-  /** @param onDamaged told of a file that is not whole. @throws the system's errors */
+  /** @param onDamaged called for a damaged file. @throws the system's errors */
   static async open(disk: Disk, onDamaged: (what: string) => void): Promise<ServerFile> {
     const file = new ServerFile(disk);
     const damage = await file.#read();
@@ -52,11 +52,11 @@ export class ServerFile implements ServerMemory {
     this.#writing = this.#writing
       .then(() => this.#write())
       .catch(() => {
-        // Nothing depends on it, and a disk that takes nothing is reported by those whose files matter.
+        // Nothing depends on this file, and failures of the disk are reported for the files that matter.
       });
   }
 
-  /** Resolves when what was kept is written, as far as it can be. */
+  /** Resolves when the kept servers are written, if possible. */
   async written(): Promise<void> {
     await this.#writing;
   }

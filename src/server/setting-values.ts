@@ -6,7 +6,7 @@ import { isIPv6 } from 'node:net';
 import { fitsInt64, parseDecimal } from '../counter/int64.ts';
 import { PATTERN_BYTES_MAX } from '../counter/limits.ts';
 
-/** Why a value is refused; the caller puts the setting's name in front. */
+/** Why a value is refused; the caller prepends the setting's name. */
 export class ValueError extends Error {
   override readonly name = 'ValueError';
 }

@@ -1,7 +1,7 @@
 /**
  * The settings of `tallyd serve` as data: one table has the name, type, default and text of each. It feeds the flags
  * and their help, the variables, the keys of the config file and `docs/operations.md` (a test compares). A flag
- * outranks a variable, a variable the file, the file the default.
+ * overrides a variable, a variable the file, the file the default.
  */
 import { ACKS } from '../counter/policy.ts';
 import { DURABILITIES } from '../counter/service.ts';
@@ -25,15 +25,15 @@ const TRAIL_LEVELS = ['off', 'trace', 'debug', 'info', 'warn', 'error'] as const
 export type TrailLevel = (typeof TRAIL_LEVELS)[number];
 
 export interface Setting<Value = unknown> {
-  /** What stands behind the flag in the help; none for a switch. */
+  /** The placeholder after the flag in the help; none for a switch. */
   readonly argument?: string;
   readonly meaning: string;
   /** Its value when none is given, as it would be written. */
   readonly default?: string;
-  /** For one without a default: what holds when none is given, in words. */
+  /** For a setting without a default: what applies if none is given, in words. */
   readonly otherwise?: string;
   readonly parse: (value: unknown) => Value;
-  /** Decided anew at every start, so that a file can't decide it for ever. */
+  /** Must be given at every start, so that a file cannot set it permanently. */
   readonly notInFile?: boolean;
 }
 

@@ -7,7 +7,7 @@ export const ExitCode = {
   failed: 1,
   /** A flag, a variable or the config file is wrong; nothing was touched. */
   usage: 2,
-  /** The program itself is wrong (an exception nobody handles); a restart recovers as after a crash. */
+  /** The program has a bug (an unhandled exception); a restart recovers as after a crash. */
   internal: 70,
 } as const;
 export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
@@ -35,7 +35,7 @@ export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** What the command checks before it loads anything: `bin/tallyd.js`. @throws StartError for a Node that is too old */
+/** The check that `bin/tallyd.js` makes before it loads anything. @throws StartError if Node is too old */
 export function checkNode(version: string): void {
   const [major, minor] = version.split('.').map(Number);
   if (major > 22 || (major === 22 && minor >= 12)) return;

@@ -1,11 +1,11 @@
 /**
  * The calls of an embedded Tallyd. Two kinds:
- * - `add` is synchronous and void: it counts at once or throws why not, and `flush` tells when everything added
- *   before is durable. Reads in between wait for the disk, so nobody sees what a crash could take back.
- * - everything else is a promise that resolves when what it tells is durable, as the durability mode asks.
+ * - `add` is synchronous and void: it counts at once or throws, and `flush` resolves when everything added before is
+ *   durable. Reads in between wait for the disk, so they never show what a crash could take back.
+ * - everything else is a promise that resolves when its result is durable, as the durability mode requires.
  *
- * Every call ends: a disk that does not answer makes the journal fail after its time limit, and what was under way
- * rejects with `outcome_unknown`.
+ * Every call ends: if a disk does not answer, the journal fails after its time limit, and pending calls reject with
+ * `outcome_unknown`.
  */
 import { Chunk, type DeadlineChange, Flag, Op } from '../counter/chunk.ts';
 import { CountingError, DONE, type ErrorCode, errorCode } from '../counter/errors.ts';
@@ -30,7 +30,7 @@ import {
   type UpdateOptions,
 } from './update-options.ts';
 
-/** What became of one update of a batch: `error` when it was refused. */
+/** The outcome of one update of a batch: `error` if it was refused. */
 export interface BatchOutcome {
   readonly name: string;
   /** The new count; with an error that is a bound's or an overflow, the count as it stays. */
@@ -47,7 +47,7 @@ export interface Listed {
   readonly deadlineMs: number | undefined;
 }
 
-/** One counter of a tally, without naming it every time. */
+/** A handle for one counter of a tally. */
 export interface CounterHandle {
   readonly name: string;
   add(by?: Count): void;
@@ -63,14 +63,14 @@ export class Tally implements AsyncDisposable {
   readonly #additions: Additions;
   #closing: Promise<void> | undefined;
 
-  /** Not to be called: `open` does. */
+  /** Internal: called by `open`. */
   constructor(owned: OwnedEngine) {
     this.#owned = owned;
     this.#additions = new Additions(owned.engine);
   }
 
   /**
-   * Counts at once, without waiting for the disk; `flush` tells when it is durable.
+   * Counts at once, without waiting for the disk; `flush` resolves when it is durable.
    * @throws CountingError overflow, below_floor, above_ceiling, invalid_name, invalid_number, too_many_counters,
    *   unavailable, shutting_down: nothing was counted; overloaded: nothing was counted, `await flush()` first
    */
@@ -147,7 +147,7 @@ export class Tally implements AsyncDisposable {
     return this.set(name, 0);
   }
 
-  /** Whether there is such a counter. @throws CountingError invalid_name, unavailable */
+  /** Whether the counter exists. @throws CountingError invalid_name, unavailable */
   async exists(name: string): Promise<boolean> {
     const chunk = new Chunk(1);
     chunk.pushName(Op.get, checkedName(name));
@@ -156,7 +156,7 @@ export class Tally implements AsyncDisposable {
     return chunk.hasFlag(0, Flag.existed);
   }
 
-  /** Resolves to whether the counter was there. @throws CountingError as `increment` */
+  /** Deletes the counter; resolves to whether it existed. @throws CountingError as `increment` */
   async delete(name: string): Promise<boolean> {
     const chunk = new Chunk(1);
     chunk.pushName(Op.delete, checkedName(name));
@@ -253,14 +253,15 @@ export class Tally implements AsyncDisposable {
   }
 
   /**
-   * Waits until everything added is durable and gives the directory away. What is called later is refused.
+   * Waits until everything added is durable and releases the directory. Later calls are refused.
    * @throws CountingError outcome_unknown when the disk failed until the end, so that something added may be lost;
    *   overflow when an add that had returned did not count for that, and no flush has said so
    */
   close(): Promise<void> {
     this.#additions.settle();
     if (this.#closing !== undefined) return this.#closing;
-    // Between attempts to mend a journal nothing else does, and a process that ends then has told nobody what is lost.
+    // Nothing else keeps the process alive between attempts to repair the journal, and if it ended then the loss would
+    // go unreported.
     const alive = setInterval(() => undefined, KEEP_ALIVE_MS);
     this.#closing = this.#close().finally(() => clearInterval(alive));
     return this.#closing;

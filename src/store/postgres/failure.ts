@@ -15,7 +15,7 @@ const FOR_PEOPLE = /^(28...|3D000|42501|42P01|3F000)$/;
 /** The driver's message if the URL requires TLS and the server has none. */
 const NO_TLS = /The server does not support SSL connections/;
 
-/** The server, or the connection to it, was refused. */
+/** The server refused, or could not be reached. */
 export class PostgresError extends StoreError {
   /** PostgreSQL's five characters; undefined where the server has not answered. */
   readonly sqlState: string | undefined;
