@@ -218,6 +218,13 @@ const samples: Record<keyof typeof rules, Samples> = {
       ['docs/operations.md', '```\ntallyd ready\n```\nas `tallyd serve` says'],
     ],
   },
+  'tests draw from one source': {
+    refused: [['src/engine/a.test.ts', "import fc from 'fast-check';"]],
+    accepted: [
+      ['src/engine/a.test.ts', "import { fc } from '../../test/property.ts';"],
+      ['test/property.ts', "import fc from 'fast-check';"],
+    ],
+  },
   'a word has one meaning': {
     refused: [
       ['src/gateway/http/a.ts', 'class Exchange {}'],

@@ -44,6 +44,7 @@ export const rules = {
   'no big file': bigFile,
   'pages say where the command comes from': unexplainedCommand,
   'a word has one meaning': doubles,
+  'tests draw from one source': ownChance,
 } satisfies Record<string, Rule>;
 
 function longFile(source: Source): Finding[] {
@@ -235,6 +236,15 @@ function unexplainedCommand(source: Source): Finding[] {
   const scripts = source.text.match(/^```sh\n[\s\S]*?^```$/gm) ?? [];
   if (!scripts.some((script) => /(^|[|(]) *tallyd [a-z]/m.test(script))) return [];
   return [{ line: 1, complaint: 'uses `tallyd`: link to ../README.md#installing, which puts it on the path' }];
+}
+
+function ownChance(source: Source): Finding[] {
+  const isSource = ['test/seed.ts', 'test/property.ts'].includes(source.path);
+  if (!/^(src|test)\//.test(source.path) || !source.isCode || isSource) return [];
+  return source.references().flatMap(({ specifier, line }) => {
+    if (specifier !== 'fast-check') return [];
+    return [{ line, complaint: "'fast-check' without the seed: import fc from test/property.ts" }];
+  });
 }
 
 function bigFile(source: Source): Finding[] {
