@@ -1,4 +1,4 @@
-/** What a chunk's commands are about, and which of them are refused before anything is done. */
+/** Finds the counters of a chunk's commands, and refuses commands before anything is executed. */
 import { type Chunk, type CommandOptions, Op } from '../counter/chunk.ts';
 import { DONE, ERRORS } from '../counter/errors.ts';
 import { NAME_BYTES_MAX } from '../counter/limits.ts';
@@ -8,7 +8,7 @@ import { unreachable } from '../std/assert.ts';
 import type { Region } from './region.ts';
 import type { SharedCounter } from './shared-counter.ts';
 
-/** A byte order mark at the front is part of the name like any other character. */
+/** A leading byte order mark is part of the name like any other character. */
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 export interface Admitted {
@@ -16,11 +16,11 @@ export interface Admitted {
   readonly counters: (SharedCounter | undefined)[];
   /** Per command `DONE`, or why it is refused. */
   readonly codes: Uint8Array;
-  /** Those of which nothing is known yet. */
+  /** Counters of which nothing is known yet. */
   readonly cold: Set<SharedCounter>;
-  /** Positions of commands whose counters there was no room for. */
+  /** Positions of commands for whose counters there was no room. */
   crowded: number[];
-  /** Updates are answered when the store has confirmed them. */
+  /** Updates are acknowledged when the store has confirmed them. */
   acksStore: boolean;
 }
 
@@ -37,14 +37,14 @@ export class Admission {
     this.#ack = ack;
   }
 
-  /** Whether no command is about a shared counter. */
+  /** Whether no command concerns a shared counter. */
   isLocal(chunk: Chunk): boolean {
     if (this.#policies.isEmpty) return chunk.count === 0;
     for (let i = 0; i < chunk.count; i++) if (this.#policyOf(chunk, i)?.scope !== 'local') return false;
     return true;
   }
 
-  /** Finds the counters of all commands, and pins them; the caller unpins them. */
+  /** Finds and pins the counters of all commands; the caller unpins them. */
   admit(chunk: Chunk): Admitted {
     const counters: (SharedCounter | undefined)[] = new Array(chunk.count).fill(undefined);
     const codes = new Uint8Array(chunk.count);
@@ -54,7 +54,7 @@ export class Admission {
     return admitted;
   }
 
-  /** Once more those that there was no room for. */
+  /** Retries those for which there was no room. */
   admitCrowded(chunk: Chunk, admitted: Admitted): void {
     const { crowded } = admitted;
     admitted.crowded = [];
@@ -80,7 +80,7 @@ export class Admission {
     else this.#missed(chunk, i, counter, cold, codes);
   }
 
-  /** After the attempt to load them: refuses what is about counters that are still not known. */
+  /** After the attempt to load them: refuses commands on counters that are still unknown. */
   judge(chunk: Chunk, { counters, codes }: Admitted): void {
     for (let i = 0; i < chunk.count; i++) {
       const counter = counters[i];
@@ -90,8 +90,8 @@ export class Admission {
 
   #missed(chunk: Chunk, i: number, counter: SharedCounter, cold: Set<SharedCounter>, codes: Uint8Array): void {
     this.misses++;
-    // While the store is away, or not whole, one attempt per call and counter would be a queue of calls that wait for
-    // nothing.
+    // While the store is unreachable or not whole, one attempt per call and counter would only queue calls that cannot
+    // succeed.
     const isKnownAway = counter.warmth === 'partial' && !(this.#region.isAnswering && this.#region.whole.isWhole);
     if (isKnownAway) codes[i] = this.#codeOf(chunk, i, counter);
     else cold.add(counter);
@@ -144,12 +144,12 @@ function routeOf(chunk: Chunk, i: number, policy: Policy | undefined): Route {
   }
 }
 
-/** What nobody decides yet: the store can compare and set, and no more. */
+/** Commands that have no authority yet: the store can only compare and set. */
 function needsAuthority(op: Op, options: CommandOptions | undefined): boolean {
   if (op === Op.expire) return true;
   if (options === undefined) return false;
   const { floor, ceiling, saturate, deadline, onlyIf, id } = options;
-  // A set is a compare-and-set in the store, which knows whether there is a counter, but not what others are counting.
+  // A set is a compare-and-set in the store, which knows whether the counter exists, but not what others are counting.
   const isConditional = onlyIf !== undefined && (op !== Op.set || typeof onlyIf !== 'string');
   return (
     floor !== undefined ||

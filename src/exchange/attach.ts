@@ -1,10 +1,10 @@
 /**
- * How a directory meets its store at a start: which incarnation counts from now on, and what became of the earlier
- * ones.
+ * Connects a directory to its store at a start: determines which incarnation counts from now on, and the state of the
+ * earlier ones.
  *
- * The first time, what the directory had counted alone becomes the slot of one more incarnation, under the directory's
- * own id, which is registered by compare-and-set: a second directory with that id is a copy, and would count everything
- * again.
+ * The first time, the counts that the directory made alone become the slots of one more incarnation, under the
+ * directory's own id. That id is registered by compare-and-set, because a second directory with it is a copy and would
+ * count everything again.
  */
 import { Kind } from '../counter/key.ts';
 import type { PolicyTable } from '../counter/policy.ts';
@@ -20,19 +20,19 @@ const PAGE_ENTRIES = 10_000;
 const RETRY_MS_MIN = 100;
 const RETRY_MS_MAX = 1_000;
 
-/** The directory must not be used with this store; the sentence says why, and what to do. */
+/** The directory must not be used with this store; the message says why, and what to do. */
 export class AttachError extends Error {
   override readonly name = 'AttachError';
 }
 
 export interface AttachOptions {
-  /** Says who it is only if it is the right one: see `recognise`. */
+  /** Identifies itself only if it is the right store: see `recognise`. */
   readonly store: MetStore;
   readonly engine: Engine;
   readonly identity: Identity;
   readonly host: Host;
   readonly leaseMs: number;
-  /** How long to wait for a store that does not answer, where nothing can be done without it, ms. */
+  /** How long to wait for a store that does not answer, if nothing can be done without it, ms. */
   readonly patienceMs: number;
   readonly policies: PolicyTable;
   readonly place?: Place | undefined;
@@ -45,7 +45,7 @@ export interface Attached {
   readonly confirmedThrough: bigint;
 }
 
-/** @throws AttachError, StoreRefusal, StoreError when a first meeting fails for want of an answer */
+/** @throws AttachError, StoreRefusal; StoreError if a first connection gets no answer */
 export async function attach(options: AttachOptions): Promise<Attached> {
   const { identity } = options;
   checkOrdinals(options);
@@ -66,8 +66,7 @@ export function membershipOf(
 }
 
 /**
- * The ordinal and id of a fresh incarnation, which is in the file when this resolves; the others have ended by
- * `through`.
+ * The ordinal and id of a new incarnation, which is in the file when this resolves; the others have ended by `through`.
  */
 export async function freshIncarnation(
   identity: Identity,
@@ -85,13 +84,13 @@ export async function freshIncarnation(
 }
 
 /**
- * Every slot in the directory belongs to an incarnation that the file knows, or that is folded: an older file than the
- * journal would give an ordinal twice, and what was counted under it would count again.
+ * Every slot in the directory belongs to an incarnation that the file knows, or that is folded. A file older than the
+ * journal would assign an ordinal twice, and its counts would count again.
  */
 function checkOrdinals({ engine, identity }: AttachOptions): void {
   const { nextOrdinal } = identity.document;
   const isUnknown = (ordinal: number): boolean => ordinal >= nextOrdinal || identity.incarnation(ordinal) === undefined;
-  // The files also tell of slots that were folded and dropped since; only then every record has to be looked at.
+  // The files also list slots that were folded and dropped since; only then every record must be checked.
   if ([...engine.recoveredOrdinals].some(isUnknown) && [...engine.slotOrdinals()].some(isUnknown)) {
     throw new AttachError(
       'replica.json does not belong to what this data directory has counted: put the whole directory back from one backup, or start with an empty one',
@@ -99,7 +98,7 @@ function checkOrdinals({ engine, identity }: AttachOptions): void {
   }
 }
 
-/** A counter that changes its scope would leave behind, or count twice, what it had. */
+/** A counter that changed its scope would lose its count, or count it twice. */
 function checkPatterns({ identity, policies }: AttachOptions): void {
   const { attachment } = identity.document;
   if (attachment === undefined || `${attachment.localPatterns}` === `${policies.localPatterns}`) return;
@@ -109,7 +108,7 @@ function checkPatterns({ identity, policies }: AttachOptions): void {
   );
 }
 
-/** Asks the store who it is. Undefined: no answer, and the directory can go on without. */
+/** Queries the store's identity. Undefined: no answer, and the directory can continue without it. */
 async function meet(
   { store, host, patienceMs }: AttachOptions,
   mustAnswer: boolean,
@@ -129,8 +128,8 @@ async function meet(
 }
 
 /**
- * Asks the store who it is, as the one that this directory has met. An empty one where nothing is durable was that one,
- * and is told everything again.
+ * Queries the store's identity, expecting the one that this directory has met. An empty, non-durable store is taken for
+ * that one, and everything is sent to it again.
  * @throws AttachError for another store, StoreRefusal, StoreError
  */
 export async function recognise(store: SlotStore, { document }: Identity): Promise<StoreIdentity> {
@@ -179,7 +178,7 @@ async function register(options: AttachOptions, { id }: StoreIdentity): Promise<
   await identity.change({ attachment: { ...attachment, isRegistered: true } });
 }
 
-/** Whether anything was counted that is shared from now on. @throws AttachError when it cannot be shared */
+/** Whether anything was counted that is shared from now on. @throws AttachError if it cannot be shared */
 function surveyCounters({ engine, policies }: AttachOptions): boolean {
   let hasCounted = false;
   let cursor = 0;
@@ -199,14 +198,13 @@ function surveyCounters({ engine, policies }: AttachOptions): boolean {
   return hasCounted;
 }
 
-/** Goes on as the incarnation that stopped cleanly, if its baton is good. */
+/** Continues as the incarnation that stopped cleanly, if its baton is valid. */
 async function resume(options: AttachOptions, known: StoreIdentity | undefined): Promise<Attached | undefined> {
   const { identity } = options;
   const { baton, batonTerm, incarnations } = identity.document;
   const last = incarnations.at(-1);
   if (known === undefined || baton === undefined || last === undefined || last.through !== undefined) return undefined;
-  // A store that has gone back since may have taken this directory with it, and others know what was counted after
-  // that.
+  // If the store has gone back since, this directory may have gone back with it, and others know later counts.
   if (batonTerm !== undefined && batonTerm !== known.term) return undefined;
   const membership = membershipOf(options, last.id);
   let through: bigint | undefined;

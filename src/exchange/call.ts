@@ -1,8 +1,8 @@
 /**
- * One chunk that has shared counters in it, from its submission to its completion: its counters are made warm, then its
- * commands are carried out in order, as many at a time as one chunk of the engine can take.
+ * One chunk that has shared counters in it, from its submission to its completion: its counters are loaded, then its
+ * commands are executed in order, as many at a time as one chunk of the engine can take.
  *
- * A run is a row of commands that the engine can take together: adds and reads of shared counters, each on this
+ * A run is a sequence of commands that the engine can take together: adds and reads of shared counters, each on this
  * incarnation's slot; or commands on local counters, as they are. Set and delete of a shared counter are cuts, one by
  * one.
  */
@@ -17,7 +17,7 @@ import type { CutCall, CutOutcome, Cutter } from './cutter.ts';
 import type { Own } from './local-slots.ts';
 import type { SharedCounter } from './shared-counter.ts';
 
-/** Why a command is not carried out, by its position; `DONE`: it is. */
+/** Per position why a command is not executed; `DONE`: it is. */
 export type Codes = Uint8Array;
 
 /** A command's counter: a shared one, or undefined for a local one, or one that is refused. */
@@ -28,11 +28,11 @@ export interface CallContext {
   readonly cutter: Cutter;
   readonly own: () => Own;
   readonly nowMs: () => number;
-  /** Chunks for the engine, to be used again. */
+  /** Reusable chunks for the engine. */
   readonly spare: Chunk[];
 }
 
-/** In place of a code: the command is carried out already, or not yet. */
+/** Instead of a code: the command is already executed, or not yet. */
 export const NOT_NOW = 255;
 
 const SPARE_MAX = 64;
@@ -40,10 +40,7 @@ const SPARE_COMMANDS_MAX = 4_096;
 const EXISTED = 1;
 const UNDER_WAY = 2;
 
-/**
- * Carries out the chunk's commands. Its outcomes are filled in when this resolves; it never rejects for what a caller
- * did.
- */
+/** Executes the chunk's commands. Its outcomes are filled in when this resolves; it never rejects for bad input. */
 export async function carryOut(chunk: Chunk, counters: Counters, codes: Codes, context: CallContext): Promise<void> {
   const cuts = context.cutter.begin();
   await carryOutAll(chunk, counters, codes, context, cuts);
@@ -57,7 +54,7 @@ async function carryOutAll(
   context: CallContext,
   cuts: CutCall,
 ): Promise<void> {
-  // Runs need not wait for each other, for the engine takes them in order; only cuts wait for what is before them.
+  // Runs need not wait for each other, because the engine takes them in order; only cuts wait for earlier commands.
   const runs: Promise<void>[] = [];
   for (let from = 0; from < chunk.count; ) {
     if (codes[from] === NOT_NOW) {
@@ -81,12 +78,12 @@ async function carryOutAll(
   await Promise.all(runs);
 }
 
-/** Whether all commands can go to the engine together, so that nobody has to wait for another command. */
+/** Whether all commands can go to the engine together, so that no command waits for another. */
 export function isOneRun(chunk: Chunk, codes: Codes): boolean {
   return endOfRun(chunk, codes, 0) === chunk.count;
 }
 
-/** Gives the commands `[from, to)` to the engine, and calls back with their outcomes in the chunk. */
+/** Submits the commands `[from, to)` to the engine, and calls back with their outcomes in the chunk. */
 export function submitRun(
   chunk: Chunk,
   counters: Counters,
@@ -117,7 +114,7 @@ function carryOutRun(chunk: Chunk, counters: Counters, from: number, to: number,
   return new Promise((resolve) => submitRun(chunk, counters, from, to, context, resolve));
 }
 
-/** The end of the row of commands that the engine can take together with the first one; `from` when it takes none. */
+/** The end of the run that starts with the first command; `from` if there is none. */
 function endOfRun(chunk: Chunk, codes: Codes, from: number): number {
   const route = chunk.route[from];
   let to = from;
@@ -189,8 +186,8 @@ class SharedRun {
   }
 
   /**
-   * Whether the add is taken. The sum of all must stay in 64 bits; where it does not, because others count too, only
-   * what leads back is.
+   * Whether the add is accepted. The sum of all must stay in 64 bits; if it does not, because others count too, only
+   * adds that lead back are accepted.
    */
   #takes(i: number, counter: SharedCounter): boolean {
     const high = this.#chunk.amount[2 * i + 1] as number;
@@ -208,7 +205,7 @@ class SharedRun {
     return true;
   }
 
-  /** Makes the outcome of the slot one of the counter. */
+  /** Turns the slot's outcome into the counter's. */
   tell(i: number): void {
     const { inner } = this;
     const chunk = this.#chunk;
@@ -219,7 +216,7 @@ class SharedRun {
     if ((marks & UNDER_WAY) !== 0) counter.underWay -= readInt64(chunk.amount, 2 * i);
     if (inner.refusal !== DONE) return;
     if (inner.code[at] === DONE && (isAdd || inner.hasFlag(at, Flag.existed))) {
-      // Under another id by now: what this slot has is among the others already, or comes there.
+      // The id has changed: this slot is among the others already, or will be.
       if (this.#own().replica !== this.#replica) counter.left(this.#replica, inner.valueAt(at));
       else counter.setOwn(inner.value[2 * at] as number, inner.value[2 * at + 1] as number);
     }
@@ -237,7 +234,7 @@ class SharedRun {
     if (chunk.op[i] === Op.deadline) writeInt64(chunk.value, 2 * i, -1n);
     else if (!exists) writeInt64(chunk.value, 2 * i, 0n);
     else if (counter.writeValue(chunk.value, 2 * i)) return;
-    // It has been counted, so this is no refusal.
+    // It has been counted, so this is not a refusal.
     else if (chunk.op[i] === Op.add && chunk.code[i] === DONE)
       writeInt64(chunk.value, 2 * i, clampInt64(counter.value));
     else chunk.code[i] = ERRORS.out_of_range.id;

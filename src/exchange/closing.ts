@@ -1,6 +1,6 @@
 /**
- * How a replica leaves its region: with everything in the store and a baton there, or as it is when the store fails or
- * time is up.
+ * How a replica leaves its region: with everything in the store and a baton there, or as it is if the store fails or
+ * time runs out.
  */
 import type { Clock } from '../host/host.ts';
 import type { SlotStore } from '../store/slot-store.ts';
@@ -25,9 +25,9 @@ export interface ClosingOptions {
   readonly cutter: Cutter;
   readonly kept: KeptCuts;
   readonly incarnations: Incarnations;
-  /** The store does not answer, as far as is known. */
+  /** Whether the store is known not to answer. */
   readonly isAway: () => boolean;
-  /** Brings everything that was counted to the store. @returns whether that succeeded in time */
+  /** Sends everything that was counted to the store. @returns whether that succeeded in time */
   readonly confirmAll: (timeoutMs: number) => Promise<boolean>;
   /** Whether the store has again what it may have lost. */
   readonly isReasserted: () => boolean;
@@ -63,7 +63,7 @@ export class Closing {
     return isHandedOn;
   }
 
-  /** Whatever waits for the store ends. */
+  /** Ends everything that waits for the store. */
   giveUp(): void {
     const { cutter, publisher, store } = this.#options;
     this.#stop();
@@ -79,7 +79,7 @@ export class Closing {
     whole.stop();
   }
 
-  /** Under a baton the next start takes for granted that the store has everything of this one. */
+  /** With a baton the next start assumes that the store has everything of this incarnation. */
   async #isReasserted(): Promise<boolean> {
     const { clock, loops, isReasserted } = this.#options;
     await becomesTrue(clock, () => isReasserted() || loops.isOver);

@@ -1,13 +1,13 @@
 /**
- * Set, reset and delete of shared counters: one more cut, made by compare-and-set in the store, which so decides
- * between replicas that cut at once. What this replica has counted goes there first; what others have not yet
- * published, and what is counted meanwhile, survives the cut.
+ * Set, reset and delete of shared counters: one more cut, made by compare-and-set in the store, which decides between
+ * replicas that cut at once. This replica's own counts are sent first. Counts that others have not published yet, or
+ * that are made meanwhile, survive the cut.
  *
  * Invariants:
- * - A cut follows all that is known here, whether the store has it or not: where that has gone back and nobody has
- *   noticed, this replica's own earlier cuts and slots, which it asserts again, change nothing any more.
- * - It replaces what the store has: nothing is made where somebody else has made one since, or where the store has
- *   another term.
+ * - A cut follows everything known here, whether the store has it or not. If the store has gone back unnoticed, this
+ *   replica's earlier cuts and slots, which it sends again, no longer change anything.
+ * - It replaces the store's cut: no cut is made if another replica has made one since, or if the store's term has
+ *   changed.
  */
 import { CountingError } from '../counter/errors.ts';
 import { clampInt64 } from '../counter/int64.ts';
@@ -28,19 +28,19 @@ export interface CutterOptions {
   readonly timeoutMs: number;
   readonly replica: () => ReplicaId;
   /**
-   * Brings what was counted here to the store, and waits until that has all that the others know. @returns whether that
+   * Sends the counts made here to the store, and waits until it has all that the others know. @returns whether that
    * succeeded in time
    */
   readonly publish: (timeoutMs: number) => Promise<boolean>;
-  /** Whether the store has all that it had confirmed, as far as is known. */
+  /** Whether the store is known to have everything that it had confirmed. */
   readonly isWhole: () => boolean;
-  /** Told of what the store has. @returns all that is known here */
+  /** Receives the store's state. @returns all that is known here */
   readonly learned: (name: string, state: CounterState<ReplicaId>) => CounterState<ReplicaId>;
-  /** Has what was learned on the disk, too, as the durability mode asks. What the disk does not take is tried again. */
+  /** Writes what was learned to disk, too, as the durability mode requires. A failed write is retried. */
   readonly keep: () => Promise<void>;
 }
 
-/** What a cut is to do; undefined: nothing, the state stays. */
+/** The cut to make; undefined: none, the state stays. */
 type Decision = (state: CounterState<ReplicaId>) => Cut<ReplicaId> | undefined;
 
 export interface CutOutcome {
@@ -49,11 +49,11 @@ export interface CutOutcome {
   readonly isChanged: boolean;
 }
 
-/** What the cuts of one call have in common. */
+/** Shared state of the cuts of one call. */
 export interface CutCall {
   /** By the monotonic clock. */
   readonly endMs: number;
-  /** What was counted here before has reached the store. */
+  /** Earlier counts made here have reached the store. */
   isPublished: boolean;
   /** At least one cut was made. */
   hasCut: boolean;
@@ -63,7 +63,7 @@ interface Attempt {
   readonly expectedVersion: bigint;
   readonly cut: Cut<ReplicaId>;
   readonly outcome: CutOutcome;
-  /** It may be made still, or was and has been replaced. */
+  /** It may still be made, or was made and has been replaced. */
   isOpen: boolean;
 }
 
@@ -75,14 +75,12 @@ export class Cutter {
     this.#options = options;
   }
 
-  /** Cuts under way are not tried again. */
+  /** Pending cuts are not retried. */
   stop(): void {
     this.#isStopped = true;
   }
 
-  /**
-   * To be called before the call is answered: what it has set survives a crash together with a store that goes back.
-   */
+  /** Call before the answer: then the cut survives a crash together with a store that goes back. */
   async end({ hasCut }: CutCall): Promise<void> {
     if (hasCut) await this.#options.keep();
   }
@@ -118,7 +116,7 @@ export class Cutter {
   async #cut(call: CutCall, name: string, decide: Decision): Promise<CutOutcome> {
     const { host } = this.#options;
     const backoff = new Backoff(host.random, RETRY_MS_MIN, RETRY_MS_MAX);
-    /** Asked for, and perhaps made: answers get lost, calls arrive late, or twice and the second one is answered. */
+    /** Requested, and perhaps made: answers get lost, calls arrive late, or twice with only the second one answered. */
     const asked: Attempt[] = [];
     const isOpen = (): boolean => asked.some((attempt) => attempt.isOpen);
     while (!this.#isStopped && (await this.#isPublished(call, isOpen))) {
@@ -127,19 +125,19 @@ export class Cutter {
         const made = asked.find(({ cut }) => isMade(cut, stored));
         call.hasCut ||= made !== undefined;
         if (made !== undefined) return made.outcome;
-        // A newer cut than ours is there, and ours may have been before it: that is not known any more.
+        // A newer cut exists, and ours may have been made before it: this can no longer be determined.
         if (asked.some((attempt) => attempt.isOpen && attempt.cut.version < stored.version)) break;
-        // It was not made on top of another one, and can't be any more.
+        // It was not made on top of another one, and no longer can be.
         for (const attempt of asked) attempt.isOpen &&= attempt.expectedVersion === stored.version;
-        // The store has gone back, and has not all yet that is to be decided on.
+        // The store has gone back, and does not yet have everything needed to decide.
         call.isPublished &&= this.#options.isWhole();
         if (!call.isPublished) continue;
         const next = decide(known);
-        // A sum that has left 64 bits is what a cut can mend.
+        // A cut can repair a sum that has left 64 bits.
         const before = clampInt64(total(known.slots, known.cut));
         const outcome = { existed: exists(known), before, isChanged: next !== undefined };
         if (next === undefined) {
-          // Not now; but one that was asked for earlier may still arrive.
+          // Not now; but an earlier request may still arrive.
           if (isOpen()) break;
           return outcome;
         }
@@ -157,7 +155,7 @@ export class Cutter {
     throw new CountingError(isOpen() ? 'outcome_unknown' : 'store_away');
   }
 
-  /** Whether there is time left, and the store has what was counted here before. */
+  /** Whether there is time left, and the store has the earlier counts made here. */
   async #isPublished(call: CutCall, isOpen: () => boolean): Promise<boolean> {
     const leftMs = call.endMs - this.#options.host.clock.monotonicMs();
     if (leftMs <= 0) return false;
@@ -185,7 +183,7 @@ export class Cutter {
     return { stored: state.cut, known: merge(state, this.#options.learned(name, state)) };
   }
 
-  /** Names this very cut: a second attempt with another content has another author. */
+  /** Identifies this cut: a second attempt with another content has another author. */
   #author(): string {
     return `${this.#options.replica()}/${newId(this.#options.host.random)}`;
   }

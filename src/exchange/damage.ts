@@ -1,7 +1,7 @@
 /**
- * What the store has said and cannot be so: a record that cannot be read, or one version of a slot with two contents.
- * Each is reported once by name, and counted. A counter whose record is damaged answers `store_damaged`, and all others
- * go on; what this node has of it goes to the store again, where it takes the place of what is damaged.
+ * Impossible data from the store: an unreadable record, or one version of a slot with two contents. Each is reported
+ * once by name, and counted. A counter with a damaged record answers `store_damaged`; all others continue. This node
+ * sends its state of the counter to the store again, where it replaces the damaged part.
  */
 import type { Engine } from '../engine/engine.ts';
 import type { DamagedState, ReplicaId } from '../store/slot-store.ts';
@@ -46,7 +46,7 @@ export class Damage {
     if (this.#isNew(this.#names, name, what)) this.#tellAgain(name);
   }
 
-  /** It can be read. */
+  /** The record can be read again. */
   mended(name: string): void {
     if (this.#names.size > 0) this.#names.delete(name);
   }
@@ -84,7 +84,7 @@ export class Damage {
       for (const [replica, slot] of counter.slots) publisher().put({ name, replica, ...slot });
       if (counter.cut.version > 0n) publisher().putCut({ name, cut: counter.cut });
     }
-    // Its own slot comes from the durable stream, as ever.
+    // Its own slot comes from the durable stream, as always.
     stateAgain(engine, [name], own().ordinal).catch(failed);
   }
 }

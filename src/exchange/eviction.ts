@@ -1,7 +1,8 @@
 /**
  * Keeps a replica within its memory: counters that were not used lately, and of which a durable store has confirmed
- * everything, leave memory and disk, and come back at their first touch. At the limit calls that need further counters
- * wait until others have left; where nothing durable has them, or too few can leave, new names are refused.
+ * everything, are evicted from memory and disk and loaded again on their next use. At the limit, calls that need
+ * further counters wait for evictions. If no durable store has the counters, or too few can be evicted, new names are
+ * refused.
  */
 import type { Engine } from '../engine/engine.ts';
 import type { Identity } from './identity.ts';
@@ -10,7 +11,7 @@ import { pause } from './pause.ts';
 import { Rest, type RestOptions } from './rest.ts';
 import type { SharedCounter } from './shared-counter.ts';
 
-/** Looked at in one turn, so that nobody waits long. */
+/** Counters checked in one turn, so that requests do not wait long. */
 const LOOKED_AT_MAX = 10_000;
 const LOOK_STEPS = 2;
 const DROPPED_AT_ONCE = 4_000;
@@ -24,7 +25,7 @@ export interface EvictionOptions extends RestOptions {
   readonly own: () => Own;
   /** Undefined: no limit. */
   readonly memoryBytes?: number | undefined;
-  /** Whether the store does: while it is away, what was counted since cannot leave. */
+  /** Whether the store confirms: while it is unreachable, counters updated since cannot be evicted. */
   readonly isAnswering: () => boolean;
   readonly failed: (error: unknown) => void;
 }
@@ -41,7 +42,7 @@ export class Eviction {
     this.#rest = new Rest(options, (counter) => this.#letGo(counter));
   }
 
-  /** Counters that have left since the start. */
+  /** Counters evicted since the start. */
   get evicted(): number {
     return this.#evicted;
   }
@@ -54,8 +55,8 @@ export class Eviction {
   }
 
   /**
-   * Makes room in the background when there is little. Also to be called now and then: what is held grows with what
-   * others count.
+   * Makes room in the background if there is little. Call from time to time: memory also grows with the counts of
+   * others.
    */
   step(): void {
     const { memoryBytes, counters, isDurable, isTrusted } = this.#options;
@@ -76,12 +77,14 @@ export class Eviction {
     return true;
   }
 
-  /** Lets counters go that were deleted long ago. To be called again and again. */
+  /** Evicts counters that were deleted long ago. Call repeatedly. */
   rest(): void {
     this.#rest.step();
   }
 
-  /** What this directory has counted on it stays in the engine: it goes on from there, also while the store is away. */
+  /**
+   * This directory's own counts stay in the engine: counting continues from there even while the store is unreachable.
+   */
   #letGo(counter: SharedCounter): void {
     if (counter.pins === 0 && counter.warmth === 'warm' && this.#isSafe(counter)) this.#leave(counter);
   }
@@ -96,18 +99,18 @@ export class Eviction {
     try {
       const { counters, engine, identity, own, isTrusted } = this.#options;
       if (identity.document.hasEvicted !== true) await identity.change({ hasEvicted: true });
-      // Twice around: the first time takes away the mark of having been used.
+      // Twice around: the first round clears the marks of use.
       for (let looked = 0; isTrusted() && counters.bytes > wantedBytes && looked <= 2 * counters.count; ) {
         const looks = Math.min(LOOKED_AT_MAX, counters.count);
         await engine.turn(looks * LOOK_STEPS);
         const { ordinal } = own();
         const leaving = this.#choose(wantedBytes, looks);
         looked += looks;
-        // Of one that is cold nothing is known here: what the engine has of it stays.
+        // Nothing is known of a cold counter: its records in the engine stay.
         const known = leaving.filter(({ warmth }) => warmth === 'warm');
         const slots = known.map(({ name }): LocalSlot => ({ name, ordinal, net: 0n }));
         for (const counter of leaving) this.#leave(counter);
-        // Whoever wants one of them back reads the engine after this.
+        // A later load of one of them reads the engine after this.
         await dropSlots(engine, slots);
       }
     } catch (error) {
@@ -121,7 +124,7 @@ export class Eviction {
     const leaving: SharedCounter[] = [];
     const perCounter = counters.bytes / Math.max(1, counters.count);
     const wanted = Math.min(DROPPED_AT_ONCE, Math.ceil((counters.bytes - wantedBytes) / perCounter));
-    // At most once around: nobody is chosen twice.
+    // At most once around: no counter is chosen twice.
     for (let i = 0; i < looks && leaving.length < wanted; i++) {
       if (this.#hand >= counters.count) this.#hand = 0;
       const counter = counters.at(this.#hand++);

@@ -1,13 +1,12 @@
 /**
- * The exchange: a counting service over shared counters. What this replica counts are slots in its engine, durable as
- * the engine makes them; from the durable stream they go to the store (`publisher.ts`), and what others have counted
- * comes back from there (`follower.ts`), or is read when a counter is first asked for (`loader.ts`). A value is the sum
- * of both.
+ * The exchange: a counting service over shared counters. This replica's counts are slots in its engine, with the
+ * engine's durability. From the durable stream they go to the store (`publisher.ts`). The counts of others come from
+ * the store's feed (`follower.ts`), or are read when a counter is first used (`loader.ts`). A value is the sum of both.
  *
  *     chunk -> counters made warm -> runs to the engine, cuts to the store -> own net + others' part -> complete
  *     durable group -> publisher -> store -> feed -> follower -> the counters of every other replica
  *
- * Nothing that the store does or fails to do holds up an update of a counter that is warm.
+ * Store failures never delay an update of a warm counter.
  */
 import { type Chunk, Flag, type Op } from '../counter/chunk.ts';
 import { CountingError, DONE, ERRORS } from '../counter/errors.ts';
@@ -32,9 +31,9 @@ import { sessionToken, waitForSession } from './session.ts';
 import type { SharedCounter } from './shared-counter.ts';
 import { type ValueReader, ValueStream } from './value-stream.ts';
 
-/** What was counted lately can leave memory when the store has confirmed it: for that a call waits so long. */
+/** How long a call waits for evictions: recent counts can be evicted once the store has confirmed them. */
 const ROOM_MS = 2_000;
-/** A restart of the store keeps it from being whole for a moment. */
+/** After a restart the store is not whole for a moment. */
 const WHOLE_MS = 2_000;
 
 export class Exchange implements CountingService {
@@ -49,9 +48,9 @@ export class Exchange implements CountingService {
   #idle: (() => void) | undefined;
 
   /**
-   * Meets the store, and takes chunks from then on.
-   * @throws AttachError, StoreRefusal: the directory and the store do not go together; StoreError: a first meeting
-   * needs an answer
+   * Connects to the store, and then accepts chunks.
+   * @throws AttachError, StoreRefusal: the directory and the store do not go together; StoreError: a first connection
+   *   needs an answer
    */
   static async open(options: RegionOptions): Promise<Exchange> {
     const values = new ValueStream(options.host.clock, options.onFatal);
@@ -71,7 +70,7 @@ export class Exchange implements CountingService {
         sequence = of;
       },
       values: (values) => region.tookSlots(sequence, values),
-      // Slots have no deadlines, and leave the engine only when the store has them in its keeping.
+      // Slots have no deadlines, and leave the engine only when the store keeps them.
       deadline: () => undefined,
       delete: () => undefined,
     });
@@ -119,8 +118,8 @@ export class Exchange implements CountingService {
   }
 
   /**
-   * Takes no more chunks, finishes those under way, brings everything to the store if it answers, and leaves the baton.
-   * After `timeoutMs` the store is not asked any more, and what waits for it ends.
+   * Accepts no more chunks, finishes pending ones, sends everything to the store if it answers, and leaves the baton.
+   * After `timeoutMs` the store is no longer called, and everything that waits for it ends.
    * @returns whether the store has everything, and the baton
    */
   async close(timeoutMs: number): Promise<boolean> {
@@ -180,7 +179,7 @@ export class Exchange implements CountingService {
   }
 
   async #load(chunk: Chunk, admitted: Admitted): Promise<void> {
-    // Reading the region anew loads them, too.
+    // Rereading the region loads them, too.
     if (admitted.cold.size === 0 || chunk.consistency === 'region') return;
     const { whole, loader, host } = this.#region;
     const endMs = host.clock.monotonicMs() + WHOLE_MS;
@@ -194,7 +193,7 @@ export class Exchange implements CountingService {
     this.#admission.judge(chunk, admitted);
   }
 
-  /** More is to be read than can be held at once: those that are read make room for the others. */
+  /** More counters must be read than can be held at once: those already read make room for the others. */
   async #readInParts(chunk: Chunk, admitted: Admitted): Promise<void> {
     const { counters, codes, cold } = admitted;
     const { clock } = this.#region.host;
@@ -216,7 +215,9 @@ export class Exchange implements CountingService {
     }
   }
 
-  /** What the caller wants reads to contain. @returns false when that cannot be had: the chunk is refused */
+  /**
+   * Waits for what the caller requires reads to contain. @returns false if that is not possible: the chunk is refused
+   */
   async #refresh(chunk: Chunk, admitted: Admitted): Promise<boolean> {
     const shared = [...new Set(admitted.counters.filter((counter) => counter !== undefined))];
     try {
@@ -235,8 +236,7 @@ export class Exchange implements CountingService {
   }
 
   /**
-   * Reads counters anew, when the store has all that the replicas know. @throws StoreError, CountingError
-   * store_went_back
+   * Rereads counters once the store has all that the replicas know. @throws StoreError, CountingError store_went_back
    */
   async #readWhole(shared: readonly SharedCounter[]): Promise<void> {
     const { whole, loader, host } = this.#region;
@@ -251,14 +251,12 @@ export class Exchange implements CountingService {
 
   /** @param replica as which the chunk began */
   #tellSession(chunk: Chunk, replica: ReplicaId): void {
-    // Otherwise it may have counted under either id, which no token tells.
+    // Otherwise it may have counted under either id, which no token can express.
     if (this.#region.replica === replica) chunk.sessionToken = sessionToken(chunk, replica);
   }
 }
 
-/**
- * What replicas share arrives elsewhere record by record, so a transaction with a shared counter in it does nothing.
- */
+/** Shared counters arrive at other replicas record by record, so a transaction with a shared counter is refused. */
 function refuseTransactions({ transactions }: Chunk, admitted: Admitted): void {
   const { counters, codes } = admitted;
   for (let at = 0; at < transactions.length; at += 2) {
@@ -276,7 +274,7 @@ function refuseTransactions({ transactions }: Chunk, admitted: Admitted): void {
   }
 }
 
-/** Whether nothing in it counts or cuts, so that no command minds the order. */
+/** Whether it only reads, so that the order of commands does not matter. */
 function isReading(chunk: Chunk): boolean {
   for (let i = 0; i < chunk.count; i++) if (!isRead(chunk.op[i] as Op)) return false;
   return true;

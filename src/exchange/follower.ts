@@ -1,6 +1,6 @@
 /**
- * Follows the store's feed: what others have counted comes to the counters that this replica holds; everything else
- * passes by, and is read when it is asked for.
+ * Follows the store's feed: applies the counts of others to the counters that this replica holds. Other counters are
+ * ignored, and read when they are used.
  */
 import type { Host } from '../host/host.ts';
 import type { Changes, ReplicaId, SlotStore } from '../store/slot-store.ts';
@@ -13,18 +13,18 @@ export interface FollowerOptions {
   readonly store: SlotStore;
   readonly host: Host;
   readonly pollMs: number;
-  /** Who reads: its own slots it knows. */
+  /** The reader, whose own slots are left out. */
   readonly replica: () => ReplicaId;
   readonly changed: (changes: Changes) => Promise<void>;
-  /** There may be changes that the feed does not tell: everything held is to be read again, beside the feed. */
+  /** There may be changes that the feed does not show: everything held must be read again, beside the feed. */
   readonly resync: () => void;
   /** Whether that is done, and the store has everything that it had confirmed. */
   readonly isComplete: () => boolean;
   /** The store's term: the one under which it has just answered. */
   readonly term: () => string | undefined;
   /**
-   * The version up to which the store has confirmed everything, as our lease says it; told again when the term then is
-   * what it was.
+   * The version up to which the store has confirmed everything, as stated in our lease; reported again when the term is
+   * unchanged afterwards.
    */
   readonly leasedThrough: () => bigint;
   readonly proven: (through: bigint) => void;
@@ -49,7 +49,10 @@ export class Follower {
     this.#backoff = new Backoff(options.host.random, RETRY_MS_MIN, RETRY_MS_MAX);
   }
 
-  /** What the store had confirmed at this moment, Unix ms by this machine's clock, is known here. 0: nothing yet. */
+  /**
+   * Everything that the store had confirmed at this time, Unix ms by this machine's clock, is known here. 0: nothing
+   * yet.
+   */
   get asOfMs(): number {
     return this.#asOfMs;
   }
@@ -63,7 +66,7 @@ export class Follower {
     this.#running ??= this.#run();
   }
 
-  /** Asks again at once. */
+  /** Polls again at once. */
   hurry(): void {
     this.#pauses.skip();
   }
@@ -89,7 +92,7 @@ export class Follower {
       const changes = await this.#options.store.changes(this.#cursor, this.#options.replica());
       if (term() === before) this.#options.proven(leasedThrough);
       await this.#options.changed(changes);
-      // The feed goes on at once, for what it brings merges in any order; a feed that waited might never catch up.
+      // The feed continues at once, because its changes merge in any order; a feed that waited might never catch up.
       if (changes.resync) this.#options.resync();
       this.#cursor = changes.cursor;
       if (wasComplete && isComplete()) this.#asOfMs = beganMs;

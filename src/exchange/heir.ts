@@ -1,8 +1,8 @@
 /**
- * What crashes have left in this directory: slots of earlier incarnations, and what was counted before there was a
- * store. Once nobody can renew its lease any more, each is published as it was last durable, marked FINAL, and folded
- * into the counters' cuts. The directory keeps it for a time all the same: a store that goes back behind the fold is
- * told again.
+ * Publishes what crashes have left in this directory: slots of earlier incarnations, and counts from before there was a
+ * store. Once an incarnation's lease can no longer be renewed, its slots are published as they were last durable,
+ * marked FINAL, and folded into the counters' cuts. The directory still keeps them for a time, and sends them again to
+ * a store that goes back to before the fold.
  */
 import { CountingError } from '../counter/errors.ts';
 import { Kind } from '../counter/key.ts';
@@ -49,13 +49,13 @@ interface Net {
 export class Heir {
   readonly #options: HeirOptions;
   /**
-   * Those whose slots the store has confirmed. What is under way when it is found to have gone back adds to the set
-   * before.
+   * Those whose slots the store has confirmed. A publication that was pending when the store was found to have gone
+   * back adds to the old set.
    */
   #published = new Set<ReplicaId>();
   /** Those that are folded since the store last went back. */
   #folded = new Set<ReplicaId>();
-  /** It has gone back, and what was folded before is asserted again, also under the same term. */
+  /** It has gone back, and earlier folds are sent again, even under the same term. */
   #isLost = false;
   /** The store's term, unless it may have changed. */
   #term: string | undefined;
@@ -65,7 +65,7 @@ export class Heir {
     this.#options = options;
   }
 
-  /** What is under way ends with an error. */
+  /** Pending work ends with an error. */
   stop(): void {
     this.#isStopped = true;
   }
@@ -79,8 +79,8 @@ export class Heir {
   }
 
   /**
-   * Whether the store has had all of it from here since it last went back; but for what somebody counts on under the
-   * same id, who lives.
+   * Whether the store has received all of it from here since it last went back, except what a live process still counts
+   * under the same id.
    */
   get isThrough(): boolean {
     return this.#past().every(
@@ -117,11 +117,11 @@ export class Heir {
   }
 
   /**
-   * Whether nobody can go on under it any more. Not before that is anything published in its name: where a machine was
-   * copied while it ran, its owner may live, and have counted what this directory has not.
+   * Whether no process can continue under its id. Until then publish nothing under its id: a cloned machine may still
+   * be running and know more.
    */
   #isOver({ foldedAt }: Past, lease: Lease | undefined): boolean {
-    // It never got to have one, so it has published nothing by itself; or it was over before the store went back.
+    // It never had one, so it has published nothing itself; or it ended before the store went back.
     if (lease === undefined || foldedAt !== undefined) return true;
     return (readLease(lease)?.state ?? 'running') !== 'running' || this.#options.watch.hasExpired(lease);
   }
@@ -131,14 +131,14 @@ export class Heir {
     await this.#forEachPage(ordinal, (slots) =>
       this.#options.store.merge({
         slots: slots.map(({ name, net }) => ({ name, replica: id, version: BigInt(through), net })),
-        // A slot goes nowhere without the cut that covers it.
+        // A slot is never sent without the cut that covers it.
         cuts: this.#options.kept.of(slots.map(({ name }) => name)),
       }),
     );
     published.add(id);
   }
 
-  /** Marks the lease FINAL. @returns whether it is; somebody may have come first. */
+  /** Marks the lease FINAL. @returns whether it is; another process may have been first. */
   async #finalise(incarnation: Past, lease: Lease | undefined): Promise<boolean> {
     const state = lease === undefined ? undefined : readLease(lease)?.state;
     return state === 'final' || state === 'folded' || this.#mark(incarnation, lease, 'final');
@@ -173,7 +173,7 @@ export class Heir {
     const lease = await store.lease(id);
     if (lease !== undefined && readLease(lease)?.state === 'final') await this.#mark(incarnation, lease, 'folded');
     if (!isComplete) {
-      // The store has lost something since that was published: once more, from the beginning.
+      // The store has lost something since the publication: start again from the beginning.
       this.#published.delete(id);
       return;
     }
@@ -189,7 +189,7 @@ export class Heir {
     folded.add(id);
   }
 
-  /** Drops what was folded so long ago that no store goes back behind it, and the oldest where there are too many. */
+  /** Drops folds that are so old that no store goes back before them, and the oldest if there are too many. */
   async #forget(past: readonly Past[]): Promise<void> {
     const { engine, identity, host, keepFoldedMs } = this.#options;
     const folded = past.filter(({ foldedAt }) => foldedAt !== undefined);
@@ -207,7 +207,7 @@ export class Heir {
     }
   }
 
-  /** Names whose cut, as the store has it, does not contain what is here: these are not to be forgotten. */
+  /** Names whose cut in the store does not contain the slots here; these must be kept. */
   async #unfolded({ id, through }: Past, slots: readonly Net[]): Promise<ReadonlySet<string>> {
     const states = await this.#options.store.read(slots.map(({ name }) => name));
     const isFolded = (i: number): boolean => (states[i]?.cut.folded.get(id)?.version ?? 0n) >= BigInt(through);
@@ -218,7 +218,7 @@ export class Heir {
     const kind = ordinal === ALONE ? Kind.counter : Kind.slot;
     let cursor = 0;
     do {
-      // Others have their turn between two pages, also between empty ones.
+      // Other work has its turn between two pages, even empty ones.
       await this.#options.engine.turn(PAGE_ENTRIES * COUNTER_STEPS);
       const page = this.#options.engine.durablePage(kind, cursor, PAGE_ENTRIES);
       const slots = page.entries
@@ -234,8 +234,9 @@ export class Heir {
 }
 
 /**
- * Takes the slots of `ended` replicas into the cuts of these counters, as far as the store knows them. The values stay.
- * @throws StoreError, CountingError when it is stopped while others cut the same counters again and again
+ * Folds the slots of `ended` replicas into the cuts of these counters, as far as the store has them. The values do not
+ * change.
+ * @throws StoreError; CountingError if it is stopped while others keep cutting the same counters
  */
 export async function foldSlots(
   store: SlotStore,
@@ -250,14 +251,14 @@ export async function foldSlots(
     const states = await store.read(left);
     const requests = left.flatMap((name, i) => {
       const { slots, cut, damage }: StoredState = states[i] ?? { slots: new Map<ReplicaId, Slot>(), cut: noCut() };
-      // A cut made of a part would lose the rest.
+      // A cut made from a part would lose the rest.
       if (damage !== undefined) return [];
       const dead = new Map([...slots].filter(([id, slot]) => ended.has(id) && isUnfolded(cut, id, slot)));
       if (dead.size === 0) return [];
       return [{ name, expectedVersion: cut.version, next: fold(dead, cut, newId(host.random)) }];
     });
     const made = requests.length === 0 ? [] : await store.cut(requests);
-    // Someone else has cut these meanwhile: once more, on top of that.
+    // Another replica has cut these meanwhile: retry on top of its cut.
     left = requests.filter((_, i) => made[i] !== true).map(({ name }) => name);
     if (left.length === 0) return;
     if (isStopped()) throw new CountingError('shutting_down');
@@ -269,7 +270,7 @@ function isUnfolded(cut: Cut<ReplicaId>, replica: ReplicaId, { version }: Slot):
   return version > (cut.folded.get(replica)?.version ?? 0n);
 }
 
-/** The slots of replicas that have no heir any more, folded by whoever is asked to. @throws StoreError */
+/** Folds the slots of replicas that have no heir, on request. @throws StoreError */
 export async function foldReplica(
   store: SlotStore,
   host: Host,

@@ -1,14 +1,14 @@
 /**
- * `replica.json`: who a data directory is towards slot stores. Made with the directory, whether it ever meets a store
- * or not.
+ * `replica.json`: the identity of a data directory towards slot stores. Created with the directory, with or without a
+ * store.
  *
  * Invariants:
- * - An incarnation is in the file, durably, before anything is counted under its ordinal; ordinals are never given
+ * - An incarnation is in the file, durably, before anything is counted under its ordinal; ordinals are never assigned
  *   twice.
  * - `through` of an incarnation that has ended is the last group that it may have made durable: its slots have that
- *   version for good, whoever publishes them.
- * - The file is replaced as a whole, with a checksum (`small-file.ts`). One of format 1 has none, and is written anew
- *   when it was read.
+ *   version for good, no matter which process publishes them.
+ * - The file is replaced as a whole, with a checksum (`small-file.ts`). A file of format 1 has none, and is rewritten
+ *   after it was read.
  */
 import type { Disk, Random } from '../host/host.ts';
 import { DamageError, UnsupportedFormatError } from '../journal/errors.ts';
@@ -28,30 +28,27 @@ const ID_BYTES = 16;
 export const ALONE = 0;
 
 export interface Incarnation {
-  /** The suffix of its records; `ALONE` for what was counted without a store. */
+  /** The suffix of its records; `ALONE` for counts made without a store. */
   readonly ordinal: number;
   readonly id: ReplicaId;
   /** Decimal digits; undefined while it runs. */
   readonly through?: string | undefined;
   /**
-   * When its slots were folded, Unix ms, and under which term of the store: they stay for a time, should the store go
-   * back behind it.
+   * When its slots were folded, Unix ms, and under which term of the store: they stay for a time, in case the store
+   * goes back to before the fold.
    */
   readonly foldedAt?: number | undefined;
   readonly foldedTerm?: string | undefined;
-  /**
-   * Another process counted under its id, too: what each of them has is not known to the other, and is not published
-   * any more.
-   */
+  /** Another process also counted under its id: neither knows the other's counts, so they are no longer published. */
   readonly isForked?: boolean | undefined;
 }
 
 export interface Attachment {
   /** The store's id. */
   readonly store: string;
-  /** It keeps what it has confirmed: what was counted here may be nowhere else. */
+  /** The store never loses what it has confirmed, so some counts may exist only there. */
   readonly isDurable?: boolean | undefined;
-  /** Tells this directory from its copies while its import is being registered. */
+  /** Distinguishes this directory from its copies while its import is being registered. */
   readonly nonce: string;
   readonly isRegistered: boolean;
   /** The patterns of local counters, which lie where those lie that were counted before there was a store. */
@@ -72,25 +69,24 @@ export interface IdentityDocument {
   /** The store's term when the baton was left: under another one it may have gone back, and the lease with it. */
   readonly batonTerm?: string | undefined;
   /**
-   * Under this term of a durable store all that is known here was asserted to it. Under another one it may have gone
+   * The term of a durable store under which everything known here was sent to it. Under another term it may have gone
    * back since.
    */
   readonly assertedTerm?: string | undefined;
-  /** Slots have left this directory for the store: what it does not know is not zero. */
+  /** Slots were evicted from this directory to the store: a counter that it does not know is not zero. */
   readonly hasEvicted?: boolean | undefined;
 }
 
-/** Parts of the document that are to be replaced. */
+/** The parts of the document to replace. */
 export type Change = Partial<Omit<IdentityDocument, 'format' | 'directory'>>;
 
 /**
- * The file could not be written. In memory it is what it was, and whoever acts on the change has not begun to; on the
- * disk it may have changed, which harms nothing: the next change replaces it as a whole, and it says what was to be
- * true.
+ * The file could not be written. The document in memory is unchanged, and nothing has acted on the change. The file on
+ * disk may have changed, which is harmless: it states what was intended, and the next change replaces it as a whole.
  */
 export class IdentityWriteError extends Error {
   override readonly name = 'IdentityWriteError';
-  /** The attempt before it was not one that failed. */
+  /** Whether the previous attempt did not fail. */
   readonly isFirst: boolean;
 
   constructor(cause: unknown, isFirst: boolean, file = IDENTITY_FILE) {
@@ -110,7 +106,7 @@ export class Identity {
     this.#document = document;
   }
 
-  /** Reads the file, or makes it. @throws DamageError, UnsupportedFormatError, and the system's errors */
+  /** Reads or creates the file. @throws DamageError, UnsupportedFormatError, and the system's errors */
   static async open(disk: Disk, random: Random): Promise<Identity> {
     const bytes = await readIdentity(disk);
     if (bytes !== undefined) return Identity.#read(disk, bytes);
@@ -126,9 +122,9 @@ export class Identity {
   }
 
   /**
-   * Writes the file of a copy of a directory, given that of the original. A copy does not go on under the original's
-   * id, which may run, or be started again: it has no baton, so its next start counts under a fresh id, and what it has
-   * of the earlier ones is published as by an heir.
+   * Writes the file of a copy of a directory, given that of the original. A copy must not continue under the original's
+   * id, because the original may be running or be started again. It has no baton, so its next start counts under a
+   * fresh id and publishes the earlier slots as an heir.
    * @throws DamageError, UnsupportedFormatError, IdentityWriteError
    */
   static async writeCopy(disk: Disk, bytes: Uint8Array): Promise<void> {
@@ -138,7 +134,7 @@ export class Identity {
   static async #read(disk: Disk, bytes: Uint8Array): Promise<Identity> {
     const { document, isChecked } = parseIdentity(bytes);
     const identity = new Identity(disk, document);
-    // A full disk keeps nobody from starting: the next change writes it anew.
+    // A full disk does not prevent a start: the next change rewrites the file.
     if (!isChecked) await Promise.allSettled([identity.#write({})]);
     return identity;
   }
@@ -153,16 +149,16 @@ export class Identity {
   }
 
   /**
-   * Replaces parts of the document, durably; one change after the other, each made from what the one before has left.
-   * @param parts or what they are, given the document as it is when its turn has come.
-   * @throws IdentityWriteError: nothing has changed here
+   * Replaces parts of the document, durably; one change after another, each based on the result of the previous one.
+   * @param parts or a function that computes them from the document when its turn comes.
+   * @throws IdentityWriteError: the document in memory is unchanged
    */
   change(parts: Change | ((document: IdentityDocument) => Change)): Promise<void> {
     const changed = this.#changing.then(() =>
       this.#change(typeof parts === 'function' ? parts(this.#document) : parts),
     );
     this.#changing = changed.catch(() => {
-      // Whoever asked for it is told; it has left the document as it was.
+      // Its caller is notified; the document is unchanged.
     });
     return changed;
   }
@@ -190,12 +186,12 @@ export function newId(random: Random): string {
   return Array.from(random.bytes(ID_BYTES), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-/** The file as it is now; undefined where there is none. @throws DamageError, the system's errors */
+/** The current file; undefined if there is none. @throws DamageError, the system's errors */
 export function readIdentity(disk: Disk): Promise<Uint8Array | undefined> {
   return readSmallFile(disk, IDENTITY_FILE);
 }
 
-/** What the file says. @throws DamageError, UnsupportedFormatError */
+/** The content of the file. @throws DamageError, UnsupportedFormatError */
 export function parseIdentity(bytes: Uint8Array): { readonly document: IdentityDocument; readonly isChecked: boolean } {
   const { content, isChecked } = decodeSmallFile(IDENTITY_FILE, bytes);
   const { format } = content;

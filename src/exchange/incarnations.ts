@@ -1,7 +1,7 @@
 /**
- * Which incarnation this replica counts as, and its lease. When it was taken for dead it goes on under a fresh id, and
- * puts down how the earlier ones stand in the end. What the disk does not take is left as it was, and done by whoever
- * asks next.
+ * Which incarnation this replica counts as, and its lease. If it was taken for dead it continues under a fresh id, and
+ * records the final state of the earlier ones. If the disk cannot take a change, nothing changes, and the next caller
+ * retries.
  */
 import type { Engine } from '../engine/engine.ts';
 import type { Host } from '../host/host.ts';
@@ -23,7 +23,7 @@ export interface IncarnationsOptions {
   readonly counters: SharedCounters;
   /** Up to where the store has confirmed everything. */
   readonly confirmedThrough: () => bigint;
-  /** Told when the store has lost our lease as we wrote it last. */
+  /** Called when the store has lost our lease as we last wrote it. */
   readonly wentBack: () => void;
   readonly onFatal: (error: unknown) => void;
 }
@@ -35,7 +35,7 @@ export class Incarnations {
   #own: Own;
   #renewing: Promise<boolean> | undefined;
   #ending: Promise<void> | undefined;
-  /** Losses of the lease that were told. */
+  /** Reported losses of the lease. */
   #losses = 0;
 
   constructor(options: IncarnationsOptions, { membership, ordinal }: Attached) {
@@ -46,7 +46,7 @@ export class Incarnations {
       this.#ids.set(incarnation.ordinal, incarnation.id);
   }
 
-  /** The one that counts. */
+  /** The current incarnation. */
   get own(): Own {
     return this.#own;
   }
@@ -66,7 +66,7 @@ export class Incarnations {
   }
 
   /**
-   * One renewal at a time: two swaps at once would take each other for a stranger. @throws StoreError,
+   * One renewal at a time: two concurrent swaps would mistake each other for another process. @throws StoreError,
    * IdentityWriteError
    */
   renew(): Promise<boolean> {
@@ -76,17 +76,17 @@ export class Incarnations {
     return this.#renewing;
   }
 
-  /** Shows what the store has of our lease now: one that is under way may have got there earlier. @throws as `renew` */
+  /** Checks our lease in the store now; a pending renewal may have arrived earlier. @throws as `renew` */
   async prove(): Promise<boolean> {
     await this.#renewing?.catch(() => {
-      // Whoever asked for it is told.
+      // Its caller is notified.
     });
     return this.renew();
   }
 
   /**
-   * The store has a newer slot of ours than was ever written here. Where somebody else counts under our id, the lease
-   * shows it, and this process ends; otherwise what the store has is wrong, and this replica goes on under another id.
+   * The store has a newer slot of ours than was ever written here. If another process counts under our id, the lease
+   * shows it and this process ends. Otherwise the store's data is wrong, and this replica continues under another id.
    * @throws as `renew`
    */
   async leaveId(): Promise<void> {
@@ -96,7 +96,7 @@ export class Incarnations {
   }
 
   /**
-   * Has our lease say that under this term of the store all that is known here was asserted to it, and the directory.
+   * Records in our lease and in the directory that everything known here was sent to the store under this term.
    * @throws as `renew`
    */
   async announce(term: string): Promise<void> {
@@ -105,13 +105,13 @@ export class Incarnations {
     await this.renew();
     if (!store.guarantees.durable || identity.document.assertedTerm === term) return;
     await identity.change({ assertedTerm: term }).catch(() => {
-      // Then the next start asserts it once more.
+      // Then the next start sends it again.
     });
   }
 
   /**
-   * Resolves when the file says how all earlier incarnations stand in the end.
-   * @throws CountingError when the journal fails, IdentityWriteError
+   * Resolves when the file has the final state of all earlier incarnations.
+   * @throws CountingError if the journal fails, IdentityWriteError
    */
   endPast(): Promise<void> {
     this.#ending ??= this.#endPast().finally(() => {
@@ -120,10 +120,7 @@ export class Incarnations {
     return this.#ending;
   }
 
-  /**
-   * What this process has counted and not published, the other one knows nothing of: no heir may publish it over what
-   * that has.
-   */
+  /** The other process does not know the unpublished counts of this one: no heir may publish them over the other's. */
   async endAsForked(): Promise<void> {
     const { ordinal } = this.#own;
     const mark = ({ incarnations }: IdentityDocument): Change => ({
@@ -136,8 +133,8 @@ export class Incarnations {
   }
 
   /**
-   * For the next start, when nothing is published any more. @returns whether it is there. @throws StoreError,
-   * IdentityWriteError
+   * Leaves the baton for the next start, once nothing more is published. @returns whether it is there. @throws
+   * StoreError, IdentityWriteError
    */
   async leaveBaton(): Promise<boolean> {
     const { engine, identity, host, store } = this.#options;
@@ -160,13 +157,13 @@ export class Incarnations {
     }
     if (tenure === 'taken') await this.endAsForked();
     if (tenure === 'final') await this.#startAnew();
-    // What has left for the store is there as it was long ago, or not at all. Counted on under this id it would be
-    // newer than what others know of it, and take its place.
+    // The store has evicted slots in an old state, or not at all. Further counts under this id would be newer than what
+    // others know, and replace it.
     if (tenure === 'held' && isLost && this.#options.identity.document.hasEvicted === true) await this.#leaveId();
     return tenure === 'held';
   }
 
-  /** The lease is ours, and is left as by a clean stop, so that the heir need not wait until it expires. */
+  /** The lease is ours, and is left as in a clean stop, so that the heir need not wait until it expires. */
   async #leaveId(): Promise<void> {
     const membership = this.#membership;
     await this.#startAnew();
@@ -185,10 +182,7 @@ export class Incarnations {
     await this.endPast();
   }
 
-  /**
-   * Nothing is counted any more under the earlier ordinals: what they have is final when all that was applied is
-   * durable.
-   */
+  /** The earlier ordinals receive no more counts: they are final when everything applied is durable. */
   async #endPast(): Promise<void> {
     const { identity, engine } = this.#options;
     for (;;) {

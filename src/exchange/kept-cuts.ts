@@ -1,12 +1,12 @@
 /**
- * `cuts.log`: the newest cut that this node has seen of each counter that it holds. A slot means nothing without the
- * cut that covers it: where the store has lost both, the slot alone would bring back what was set or deleted.
+ * `cuts.log`: the newest cut that this node has seen of each counter that it holds. A slot is meaningless without the
+ * cut that covers it: if the store has lost both, the slot alone would undo a set or delete.
  *
  * Invariants:
- * - Lines are only appended; each has a checksum, so a torn or damaged one is left out, and the last whole one of a
- *   name counts. A damaged one, in front of one that is whole, is reported, and the file then replaced: stores have its
- *   cut, too, unless they go back.
- * - A file that has grown to twice what lives, or could not be written, is replaced by rename, whole and synced.
+ * - Lines are only appended; each has a checksum, so a torn or damaged line is skipped, and the last whole line of a
+ *   name is valid. A damaged one, in front of one that is whole, is reported, and the file then replaced: stores have
+ *   its cut, too, unless they go back.
+ * - A file that has grown to twice its live content, or could not be written, is replaced by rename, whole and synced.
  */
 import { crc32 } from 'node:zlib';
 import { type Cut, newerCut } from '../crdt/cut.ts';
@@ -24,20 +24,20 @@ const HEADER = '{"format":1}';
 const CHECKSUM_DIGITS = 8;
 const READ_BYTES = 1_048_576;
 const LINES_AT_ONCE = 1_000;
-/** So many lines may be stale before the file is replaced, beside as many as live. */
+/** This many stale lines, plus as many as are live, are allowed before the file is replaced. */
 const STALE_MAX = 10_000;
 const NEWLINE = 10;
 
 export class KeptCuts {
   readonly #disk: Disk;
   readonly #cuts = new PartedMap<Cut<ReplicaId>>();
-  /** Names whose line is not in the file as it should be. */
+  /** Names whose line in the file is missing or outdated. */
   #unsaved = new Set<string>();
   #file: DiskFile | undefined;
   #bytes = 0;
   #lines = 0;
   #saving: Promise<void> = Promise.resolve();
-  /** The last write failed: the file is to be replaced. */
+  /** The last write failed: the file must be replaced. */
   #hasFailed = false;
 
   private constructor(disk: Disk) {
@@ -45,7 +45,7 @@ export class KeptCuts {
   }
 
   /**
-   * Reads what an earlier process has kept. A file of a later version is left out, and replaced.
+   * Reads the file of an earlier process. A file of a later version is ignored and replaced.
    * @param onDamaged told of what is not whole, once; without it the file is only read.
    */
   static async open(disk: Disk, onDamaged?: (what: string) => void): Promise<KeptCuts> {
@@ -89,7 +89,7 @@ export class KeptCuts {
     return this.#cuts.get(name);
   }
 
-  /** All of them; those that come meanwhile are seen, too. */
+  /** All of them, including those added meanwhile. */
   all(): IterableIterator<[string, Cut<ReplicaId>]> {
     return this.#cuts.entries();
   }
@@ -102,7 +102,7 @@ export class KeptCuts {
     });
   }
 
-  /** Keeps the newer. It is on the disk after the next `save`. */
+  /** Keeps the newer cut. It is on disk after the next `save`. */
   keep(name: string, cut: Cut<ReplicaId>): void {
     const known = this.#cuts.get(name);
     if (known !== undefined && newerCut(known, cut) === known) return;
@@ -115,7 +115,7 @@ export class KeptCuts {
     if (this.#cuts.delete(name)) this.#unsaved.add(name);
   }
 
-  /** Brings to the disk what is not there yet. @throws IdentityWriteError; it is tried again with the next call */
+  /** Writes pending changes to disk. @throws IdentityWriteError; the next call retries */
   save(): Promise<void> {
     const saved = this.#saving.then(() => (this.#unsaved.size === 0 && !this.#hasFailed ? undefined : this.#save()));
     this.#saving = saved.catch(() => {
@@ -220,7 +220,7 @@ export class KeptCuts {
     return isDamaged || !hasHeader ? `${CUTS_FILE} is damaged in line ${bad ?? 1}` : undefined;
   }
 
-  /** @returns false when the line does not say what it must. */
+  /** @returns false if the line is invalid. */
   #take(json: string): boolean {
     const line = parseLine(json);
     if (line === undefined) return false;
@@ -240,7 +240,7 @@ function contentOf(line: Buffer): string | undefined {
   return lineOf(json) === `${line.toString()}\n` ? json : undefined;
 }
 
-/** Undefined: it is no line of this file. */
+/** Undefined: not a line of this file. */
 function parseLine(json: string): { readonly name: string; readonly cut?: Cut<ReplicaId> } | undefined {
   let content: unknown;
   try {

@@ -1,6 +1,6 @@
 /**
- * A store that is not used before it has said who it is, and that was found to be right. Where it is not known any more
- * (another one has come into its place, or it has lost its data) it is asked again, and used when it is the right one.
+ * A store that is used only after its identity was checked. If it is no longer known (another store has taken its
+ * place, or it has lost its data), its identity is queried again, and it is used once it is the right one.
  */
 import {
   type Guarantees,
@@ -21,7 +21,7 @@ export class KnownStore implements SlotStore {
   #wasKnown = false;
   #asking: Promise<StoreIdentity> | undefined;
 
-  /** @param meet asks it; rejects when it is another store: then no call gets there. */
+  /** @param meet queries the identity; rejects for another store: then no call reaches it. */
   constructor(inner: SlotStore, meet: () => Promise<StoreIdentity>) {
     this.#inner = inner;
     this.#meet = meet;
@@ -31,12 +31,12 @@ export class KnownStore implements SlotStore {
     return this.#inner.guarantees;
   }
 
-  /** The store's term, as it was last found. Undefined: it was not met yet. */
+  /** The store's last known term. Undefined: not connected yet. */
   get term(): string | undefined {
     return this.#term;
   }
 
-  /** Calls back whenever it has another term, before anything that was read under that is given to anybody. */
+  /** Calls back whenever the term changes, before any data read under the new term is returned. */
   onTerm(changed: () => void): void {
     this.#onTerm = changed;
   }
@@ -58,7 +58,7 @@ export class KnownStore implements SlotStore {
   readonly slotsOf: SlotStore['slotsOf'] = (...page) => this.#again((store) => store.slotsOf(...page));
   readonly lease: SlotStore['lease'] = (replica) => this.#again((store) => store.lease(replica));
   readonly leases: SlotStore['leases'] = () => this.#again((store) => store.leases());
-  // A part of these may have been done, and a second answer would be no.
+  // A part of these may have been done, and a repeated compare-and-set would be refused.
   readonly cut: SlotStore['cut'] = (requests) => this.#once((store) => store.cut(requests));
   readonly swapLease: SlotStore['swapLease'] = (...swap) => this.#once((store) => store.swapLease(...swap));
 
@@ -101,7 +101,7 @@ export class KnownStore implements SlotStore {
     } catch (error) {
       const isRefused = error instanceof AttachError || error instanceof StoreRefusal;
       if (!this.#wasKnown || !isRefused) throw error;
-      // Whoever counts already goes on, as without a store: what is wrong may be put right.
+      // Running nodes keep counting, as without a store: the problem may be fixed.
       throw new StoreError(error.message, { cause: error });
     }
   }

@@ -13,7 +13,7 @@ export type LeaseState = 'running' | 'baton' | 'import' | 'final' | 'folded';
 const STATES: ReadonlySet<LeaseState> = new Set(['running', 'baton', 'import', 'final', 'folded']);
 const DIGITS = /^[0-9]{1,19}$/;
 
-/** Where a replica runs, for people. */
+/** Where a replica runs, for operators. */
 export interface Place {
   readonly host: string;
   /** The data directory. */
@@ -28,15 +28,15 @@ export interface LeaseDocument {
   readonly state: LeaseState;
   /** The directory that it counts for. */
   readonly directory: string;
-  /** Tells one renewal from another, so that a swap whose answer was lost is known again. */
+  /** Distinguishes renewals, so that a swap whose answer was lost is recognised. */
   readonly nonce: string;
   /** Everything up to this version has been confirmed by the store. Decimal digits. */
   readonly through: string;
-  /** When it was written, by the writer's clock, Unix ms. For people, and for what died long ago. */
+  /** When it was written, by the writer's clock, Unix ms. For operators, and to find replicas that died long ago. */
   readonly at: number;
   /**
-   * The store's term under which all that is known here was asserted to it; empty, or another one: that is still to be
-   * done. An earlier version does not say.
+   * The store's term under which everything known here was sent to it; if empty or another term, that is still to be
+   * done. Absent in earlier versions.
    */
   readonly reasserted?: string | undefined;
   /** What redeems a baton. */
@@ -45,8 +45,8 @@ export interface LeaseDocument {
 }
 
 /**
- * Replaces the lease with this version, or makes it where that is 0.
- * @returns whether it was made; somebody may have come first
+ * Replaces the lease with this version, or creates it if the version is 0.
+ * @returns whether it was written; another process may have been first
  * @throws StoreError
  */
 export function writeLease(
@@ -70,7 +70,7 @@ export function writeLease(
   return store.swapLease(replica, version, JSON.stringify(document));
 }
 
-/** Undefined: it is none, or one of a later version. A document is input, like all that a store has. */
+/** Undefined: not a lease, or one of a later version. A document is input, like all data from a store. */
 export function readLease({ document }: Lease): LeaseDocument | undefined {
   const value = parseObject(document);
   const { format, state, directory, nonce, through, at, reasserted, token, place } = value;
@@ -80,7 +80,7 @@ export function readLease({ document }: Lease): LeaseDocument | undefined {
   return { ...(value as unknown as LeaseDocument), place: isPlace(place) ? place : undefined };
 }
 
-/** Whether it may be shown: nothing in it ends the line or steers a terminal. */
+/** Whether it can be shown: nothing in it ends the line or controls a terminal. */
 function isPlace(value: unknown): value is Place {
   if (typeof value !== 'object' || value === null) return false;
   const { host, path, http = '', resp = '' } = value as Record<string, unknown>;

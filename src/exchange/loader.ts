@@ -1,9 +1,9 @@
 /**
- * Makes cold counters warm: reads their states from the store, many names at once, and what this directory's own
- * incarnations have counted on them from the engine.
+ * Makes cold counters warm: reads their states from the store, many names at once, and the counts of this directory's
+ * own incarnations from the engine.
  *
- * A counter is in the map, and takes part in what the feed says, from before its state is read: so nothing that changes
- * meanwhile is missed.
+ * A counter is in the map and receives the feed's changes before its state is read, so no change in the meantime is
+ * missed.
  */
 import { CountingError } from '../counter/errors.ts';
 import { type Cut, newerCut, noCut } from '../crdt/cut.ts';
@@ -31,13 +31,13 @@ export interface LoaderOptions {
   /** Resolves when the slots of all earlier incarnations are final. */
   readonly ended: () => Promise<void>;
   /**
-   * Resolves when it is known whether the store, if it has another term, has lost anything: then we may count under
+   * After a change of term, resolves when it is known whether the store has lost anything; we may then count under
    * another id.
    */
   readonly prove: () => Promise<unknown>;
   /** A slot of ours is newer in the store than what has been written here. Resolves when we count under another id. */
   readonly leaveId: () => Promise<void>;
-  /** Whether the store has all that it had confirmed: otherwise what it says is a part. */
+  /** Whether the store has everything that it had confirmed; otherwise its state is only a part. */
   readonly isWhole: () => boolean;
   readonly damage: Damage;
   readonly kept: KeptCuts;
@@ -68,7 +68,7 @@ export class Loader {
     return this.#loads;
   }
 
-  /** Calls back when an attempt has been made for each of these; `warmth` tells what came of it. */
+  /** Calls back when an attempt has been made for each of these; `warmth` shows the result. */
   load(counters: readonly SharedCounter[], done: () => void): void {
     const waiting = { counters, left: counters.length, done };
     for (const counter of counters) {
@@ -83,7 +83,7 @@ export class Loader {
     this.#schedule();
   }
 
-  /** Reads counters anew. @throws StoreError, CountingError */
+  /** Rereads counters. @throws StoreError, CountingError */
   async refresh(counters: readonly SharedCounter[]): Promise<void> {
     for (let from = 0; from < counters.length; from += BATCH_NAMES) {
       await this.#read(counters.slice(from, from + BATCH_NAMES));
@@ -135,7 +135,7 @@ export class Loader {
     });
   }
 
-  /** The newest cut that was seen here; the store is told of it where it has gone back. */
+  /** The newest cut that was seen here; it is sent to a store that has gone back. */
   #takeKept(counter: SharedCounter, stored: Cut<ReplicaId>): void {
     const cut = this.#options.kept.get(counter.name);
     if (cut === undefined || newerCut(stored, cut) === stored) return;
@@ -149,7 +149,7 @@ export class Loader {
     this.#options.damage.mended(counter.name);
   }
 
-  /** The store is away. What this directory has never given away, it knows. */
+  /** The store is unreachable. If this directory has never evicted a counter, it still knows its own counts. */
   async #takeOwnPart(counters: readonly SharedCounter[]): Promise<void> {
     const cold = counters.filter((counter) => counter.warmth === 'cold');
     if (this.#options.identity.document.hasEvicted === true) return;
@@ -176,7 +176,7 @@ export class Loader {
       });
     }
     const nets = await readNets(engine, names, ordinal);
-    // Under another id by now: this was one of the earlier ones.
+    // The id has changed: this was an earlier one.
     if (own().ordinal !== ordinal) return this.#takeNets(counters, states);
     const allStored = counters.map((_, i) =>
       newest(states?.[i]?.slots.get(replica), states?.[i]?.cut.folded.get(replica)),
@@ -196,7 +196,7 @@ export class Loader {
   async #leavesId(stored: readonly Slot[]): Promise<boolean> {
     const { engine, own, leaveId, damage } = this.#options;
     const { ordinal, replica } = own();
-    // Not the newest durable group: an heir on a copy of this directory may have read from it what is not synced yet.
+    // Not the newest durable group: an heir on a copy of this directory may have read unsynced data from it.
     const { sequence } = engine.info();
     if (!stored.some(({ version }) => version > sequence)) return false;
     damage.ahead(replica);

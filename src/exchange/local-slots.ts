@@ -1,6 +1,6 @@
 /**
- * What this directory's incarnations have counted, as records of the engine: one per name and incarnation. The one
- * place that knows how slots lie in the engine.
+ * The counts of this directory's incarnations, as records of the engine: one per name and incarnation. Only this file
+ * knows how slots are stored in the engine.
  */
 import { Chunk, type CommandOptions, Flag, Op } from '../counter/chunk.ts';
 import { CountingError, DONE, errorCode } from '../counter/errors.ts';
@@ -12,7 +12,7 @@ import { ValueEntry, type Values } from '../journal/entries/value.ts';
 import type { ReplicaId } from '../store/slot-store.ts';
 import { ALONE } from './identity.ts';
 
-/** Under which id this replica counts, and under which ordinal its slots are in the engine. */
+/** The id under which this replica counts, and the ordinal of its slots in the engine. */
 export interface Own {
   readonly replica: ReplicaId;
   readonly ordinal: number;
@@ -25,7 +25,7 @@ export interface LocalSlot {
 }
 
 /**
- * The nets that one incarnation has of these names, undefined where it has none; what is not durable yet is waited for.
+ * The nets of one incarnation for these names, undefined if it has none; waits for nets that are not durable yet.
  * @throws CountingError
  */
 export async function readNets(
@@ -46,14 +46,13 @@ export async function readNets(
 }
 
 /**
- * Sets nets: the store had them, and this directory does not have them any more; unless it has by now. @throws
- * CountingError
+ * Restores nets that the store has and this directory no longer has, unless it has them by now. @throws CountingError
  */
 export function restoreNets(engine: CountingService, slots: readonly LocalSlot[]): Promise<void> {
   return inChunks(engine, Op.set, slots, () => undefined, { onlyIf: 'absent' });
 }
 
-/** Brings what one incarnation has of these names into the durable stream again, as it stands. @throws CountingError */
+/** Sends one incarnation's current slots of these names through the durable stream again. @throws CountingError */
 export async function stateAgain(engine: CountingService, names: readonly string[], ordinal: number): Promise<void> {
   const nets = await readNets(engine, names, ordinal);
   const known = names.filter((_, i) => nets[i] !== undefined);
@@ -65,12 +64,12 @@ export async function stateAgain(engine: CountingService, names: readonly string
   );
 }
 
-/** Removes records that the store has in its keeping. @throws CountingError */
+/** Removes records that the store keeps. @throws CountingError */
 export function dropSlots(engine: CountingService, slots: readonly LocalSlot[]): Promise<void> {
   return inChunks(engine, Op.delete, slots, () => undefined);
 }
 
-/** A slot that has become durable: where its name lies, whose it is, and its net. */
+/** A slot that has become durable: the place of its name, its incarnation, and its net. */
 export type SlotVisitor = (names: Buffer, start: number, end: number, ordinal: number, net: bigint) => void;
 
 /** Calls back for each slot among these states of records. */

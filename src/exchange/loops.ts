@@ -1,4 +1,4 @@
-/** What a replica does again and again until it ends. What fails is reported, and done again at the next time. */
+/** The periodic work of a replica. Failures are reported and retried at the next period. */
 import type { Clock } from '../host/host.ts';
 import { Pauses } from './pause.ts';
 
@@ -13,12 +13,12 @@ export class Loops {
     this.#failed = failed;
   }
 
-  /** They end, after what is under way. */
+  /** They end after the running step. */
   get isOver(): boolean {
     return this.#isOver;
   }
 
-  /** Begins one: a step at once, and after each a pause. */
+  /** Starts one: a step at once, and a pause after each. */
   every(periodMs: number, step: () => unknown): void {
     this.#running.push(this.#run(periodMs, step));
   }

@@ -1,27 +1,25 @@
 /**
- * This replica's lease. It may publish only while the lease is its own: a heartbeat is a compare-and-set, so whoever
- * was copied while running, or was taken for dead meanwhile, finds out before it publishes again.
+ * This replica's lease. It may publish only while the lease is its own: a heartbeat is a compare-and-set, so a replica
+ * that was copied while running, or was taken for dead, finds out before it publishes again.
  *
- * Nobody's clock is compared with another's: a lease has expired for an observer when it has not changed for its length
- * by the observer's own clock.
+ * Clocks of different nodes are never compared: a lease has expired for an observer when it has not changed for its
+ * length by the observer's own clock.
  */
 import type { Host, Random } from '../host/host.ts';
 import { type Lease, type ReplicaId, type SlotStore, StoreError } from '../store/slot-store.ts';
 import { newId } from './identity.ts';
 import { type LeaseState, type Place, readLease, writeLease } from './lease.ts';
 
-/** Renewals whose answer may have been lost: so many nonces are known again. */
+/** Renewals whose answer may have been lost: this many nonces are recognised. */
 const NONCES_KEPT = 256;
-/**
- * A swap that fails although the lease is ours was overtaken by an earlier one of ours; there are not many of those.
- */
+/** A swap that fails although the lease is ours was overtaken by an earlier one of ours; there are few of those. */
 const SWAPS_MAX = 4;
-/** In the place of a term: the store has lost the lease, and has not been told again what is known here. */
+/** Instead of a term: the store has lost the lease, and has not received again what is known here. */
 const LOST = 'lost';
 
 const CHANGES_OF_THE_LIVING = 5;
 
-/** A store that knows its term; `undefined`: it was not asked yet. */
+/** A store that knows its term; `undefined`: not queried yet. */
 export type MetStore = SlotStore & { readonly term?: string | undefined };
 
 /**
@@ -63,7 +61,7 @@ export class Membership {
     this.#leaseMs = options.leaseMs;
   }
 
-  /** Whether nobody can have taken the lease for expired since the last renewal. */
+  /** Whether no observer can have taken the lease for expired since the last renewal. */
   get isFresh(): boolean {
     return this.#host.clock.monotonicMs() - this.#renewedAtMs < this.#leaseMs;
   }
@@ -73,20 +71,20 @@ export class Membership {
     return this.#through;
   }
 
-  /** Under this term of the store all that is known here was asserted to it. The next renewal says so. */
+  /** The store's term under which everything known here was sent to it. The next renewal states it. */
   reasserted(term: string): void {
     this.#reasserted = term;
   }
 
-  /** How often the store was found not to have the lease any more as it was last written. */
+  /** How often the store no longer had the lease as it was last written. */
   get losses(): number {
     return this.#losses;
   }
 
   /**
-   * Takes over the lease that a clean stop left behind.
-   * @returns up to where everything had been confirmed; undefined when the token is not good: somebody else has
-   * redeemed it
+   * Takes over the lease that a clean stop left.
+   * @returns up to where everything had been confirmed; undefined if the token is invalid: another process has redeemed
+   *   it
    * @throws StoreError when that is not known; the token is then lost
    */
   async redeem(token: string): Promise<bigint | undefined> {
@@ -106,9 +104,9 @@ export class Membership {
       const lease = await this.#store.lease(this.replica);
       if ((lease?.version ?? 0) < this.#version) {
         this.#losses++;
-        // What it had confirmed it may not have any more.
+        // It may have lost what it had confirmed.
         through = 0n;
-        // The term may be what it was.
+        // The term may be unchanged.
         this.#reasserted = LOST;
       }
       const tenure = lease === undefined ? 'held' : await this.#judge(lease);
@@ -123,7 +121,7 @@ export class Membership {
   /** What a lease means whose version is not the one that we expected. */
   async #judge(lease: Lease): Promise<Tenure> {
     const document = readLease(lease);
-    // A damaged one says nothing about anybody: it is written anew.
+    // A damaged lease carries no information; it is rewritten.
     if (document === undefined) return 'held';
     const { state, nonce } = document;
     if (state === 'final' || state === 'folded') return 'final';
