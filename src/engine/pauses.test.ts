@@ -15,22 +15,24 @@ const CHUNKS = 3;
 const COMMANDS = 16_000;
 
 let directory: string;
-let engine: Engine;
+let engine: Engine | undefined;
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'tallyd-pauses-'));
 });
 
 afterEach(async () => {
-  await engine.close();
+  await engine?.close();
+  engine = undefined;
   await rm(directory, { recursive: true });
 });
 
-async function open(durability: Durability): Promise<void> {
+async function open(durability: Durability): Promise<Engine> {
   engine = await Engine.open({ disk: new NodeDisk(directory), host: nodeHost(), durability });
+  return engine;
 }
 
-function submit(op: Op, names: readonly string[]): Promise<Chunk> {
+function submit(engine: Engine, op: Op, names: readonly string[]): Promise<Chunk> {
   const chunk = new Chunk();
   for (const name of names) chunk.pushName(op, name, 7n);
   return new Promise((resolve) => {
@@ -41,20 +43,19 @@ function submit(op: Op, names: readonly string[]): Promise<Chunk> {
 
 describe('a walk behind many deletions', () => {
   it('is cut into pages and parts, and finds every counter', async () => {
-    await open('always');
+    const opened = await open('always');
     const chunks = Array.from({ length: CHUNKS }, (_, c) => Array.from({ length: COMMANDS }, (_, i) => `${c}:${i}`));
-    for (const names of chunks) await submit(Op.add, names);
-    await submit(Op.add, ['last']);
-    for (const names of chunks) await submit(Op.delete, names);
-    const pages = [await engine.scan({ count: 10 })];
+    for (const names of chunks) await submit(opened, Op.add, names);
+    await submit(opened, Op.add, ['last']);
+    for (const names of chunks) await submit(opened, Op.delete, names);
+    const pages = [await opened.scan({ count: 10 })];
     for (let cursor = pages[0].cursor; cursor !== undefined; cursor = pages[pages.length - 1].cursor)
-      pages.push(await engine.scan({ count: 10, cursor }));
+      pages.push(await opened.scan({ count: 10, cursor }));
     expect(pages.length).toBe(3);
     expect(pages.flatMap((page) => page.entries.map((entry) => entry.name))).toEqual(['last']);
-    expect((await engine.snapshot()).counters).toBe(1);
-    await engine.close();
-    await open('always');
-    expect((await submit(Op.get, ['last'])).valueAt(0)).toBe(7n);
+    expect((await opened.snapshot()).counters).toBe(1);
+    await opened.close();
+    expect((await submit(await open('always'), Op.get, ['last'])).valueAt(0)).toBe(7n);
   });
 });
 
