@@ -1,12 +1,12 @@
 /**
  * One bound for the connections of all doors: each takes a descriptor of the process, and the journal, a snapshot or a
- * store must never find none left.
+ * store must never run out of them.
  */
 import { CONNECTIONS_MAX } from '../counter/limits.ts';
 import type { Clock } from '../host/host.ts';
 import { assert } from '../std/assert.ts';
 
-/** Refusals come in floods: the log hears of them once in a while. */
+/** Refusals come in floods, so the log reports them only from time to time. */
 const REPORT_MS = 10_000;
 
 type Report = (data: { readonly refused: number; readonly max: number }) => void;
@@ -19,14 +19,14 @@ export class ConnectionBudget {
   #refused = 0;
   #reportedMs = Number.NEGATIVE_INFINITY;
 
-  /** @param report is called when connections are refused, at most every ten seconds. */
+  /** @param report called when connections are refused, at most every ten seconds. */
   constructor(max: number, clock: Clock, report: Report) {
     this.max = max;
     this.#clock = clock;
     this.#report = report;
   }
 
-  /** Of a door that is alone in its process. */
+  /** The default for a door that is alone in its process. */
   static ofOneDoor(clock: Clock, log: { warn(data: object, message: string): void }): ConnectionBudget {
     return new ConnectionBudget(CONNECTIONS_MAX, clock, (data) => log.warn(data, 'connections refused'));
   }
@@ -41,7 +41,7 @@ export class ConnectionBudget {
     return this.#refused;
   }
 
-  /** One more is open. @returns false: it must be refused. */
+  /** Registers an open connection. @returns false if it must be refused. */
   take(): boolean {
     if (this.left <= 0) {
       this.refuse();
@@ -51,13 +51,13 @@ export class ConnectionBudget {
     return true;
   }
 
-  /** One that was taken is closed. */
+  /** Registers the close of an accepted connection. */
   give(): void {
     assert(this.#open > 0, 'only a connection that was taken is given back');
     this.#open--;
   }
 
-  /** Notes a connection that was refused elsewhere for want of budget. */
+  /** Registers a connection that was refused elsewhere for lack of budget. */
   refuse(): void {
     this.#refused++;
     const nowMs = this.#clock.monotonicMs();

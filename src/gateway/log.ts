@@ -14,13 +14,13 @@ type Level = keyof Log;
 const QUIET_MS = 1_000;
 
 /**
- * Hostile clients come in floods: of each kind of line, which is its message and the `reason` in it, there is one a
- * second, and one that says how many `more` there were. The kinds are those of the program, so there are few.
+ * Hostile clients come in floods: each kind of line (its message and its `reason`) is written once a second, and one
+ * line states how many `more` there were. The program defines the kinds, so there are few.
  */
 export class BoundedLog implements Log {
   readonly #log: Log;
   readonly #clock: Clock;
-  /** Lines that were left out, by kind, since the one that was written. */
+  /** Lines left out since the last written one, by kind. */
   readonly #leftOut = new Map<string, number>();
 
   constructor(log: Log, clock: Clock) {

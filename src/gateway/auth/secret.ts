@@ -1,12 +1,12 @@
 /**
- * The one secret that both doors ask for. What a caller sends is compared in constant time: both sides are
- * hashed first, so that neither the place of the first wrong byte nor the secret's length shows in the time.
+ * The one secret that both doors require. A candidate is compared in constant time: both sides are hashed first, so the
+ * time reveals neither the place of the first wrong byte nor the secret's length.
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { assert } from '../../std/assert.ts';
 
 export class Secret {
-  // A fresh key per process: digests of guesses cannot be computed ahead.
+  // A new key per process, so that digests of guesses cannot be precomputed.
   readonly #key: Buffer = randomBytes(32);
   readonly #digest: Buffer;
 
@@ -16,7 +16,7 @@ export class Secret {
     this.#digest = this.#hash(secret);
   }
 
-  /** Whether the candidate is the secret, in a time that depends on the candidate's length only. */
+  /** Whether the candidate is the secret, in a time that depends only on the candidate's length. */
   matches(candidate: string | Uint8Array): boolean {
     return timingSafeEqual(this.#hash(candidate), this.#digest);
   }

@@ -1,8 +1,7 @@
 /**
- * JSON answers on their way out. A connection has one at a time (`connections.ts`), so small ones are bounded by the
- * number of connections. Larger ones leave in pieces, as the client reads them, and what they hold is bounded for all
- * connections together: room is taken before anything is done, and a request for whose answer there is none is
- * `overloaded`.
+ * Sends JSON answers. A connection has one at a time (`connections.ts`), so small ones are bounded by the number of
+ * connections. Larger ones leave in pieces, as the client reads them, and their memory has one bound over all
+ * connections: room is reserved before anything is done, and a request without room for its answer is `overloaded`.
  */
 import { Readable } from 'node:stream';
 import { CountingError } from '../../counter/errors.ts';
@@ -10,11 +9,11 @@ import type { Reply } from './reply.ts';
 import type { Turns } from './turns.ts';
 
 const JSON_TYPE = 'application/json; charset=utf-8';
-/** Smaller answers take no room. */
+/** Smaller answers reserve no room. */
 const SMALL_ANSWER_BYTES = 16 * 1024;
-/** What the socket gets at once of larger ones: whether a client reads is seen by its taking these. */
+/** The piece of a larger answer that the socket gets at once; a client that reads takes the pieces. */
 export const PIECE_BYTES = 64 * 1024;
-/** An answer of up to so much is one piece. */
+/** An answer of up to this size is one piece. */
 const WHOLE_BYTES_MAX = 256 * 1024;
 
 export class Answers {
@@ -28,8 +27,8 @@ export class Answers {
   }
 
   /**
-   * Takes room for an answer until it is out, or its connection gone.
-   * @returns a function that gives back what of it the answer does not need.
+   * Reserves room for an answer until it is sent or its connection is gone.
+   * @returns a function that releases the part that the answer does not need.
    * @throws CountingError overloaded
    */
   reserve(reply: Reply, bytes: number): (neededBytes: number) => void {
@@ -47,26 +46,26 @@ export class Answers {
     if (held > 0) reply.raw.once('close', () => shrink(0));
     return shrink;
   }
-  /** Answers with JSON, for which there is room. */
+  /** Answers with JSON for which room is reserved. */
   sendJson(reply: Reply, json: string | Buffer): void {
     if (json.length <= WHOLE_BYTES_MAX) reply.header('content-type', JSON_TYPE).send(json);
     else this.sendBytes(reply, JSON_TYPE, typeof json === 'string' ? Buffer.from(json) : json);
   }
 
-  /** Answers with bytes that are there already. */
+  /** Answers with existing bytes. */
   sendBytes(reply: Reply, type: string, bytes: Buffer): void {
     reply.header('content-type', type);
     if (bytes.length <= WHOLE_BYTES_MAX) reply.send(bytes);
     else reply.header('content-length', String(bytes.length)).send(new Pieces(bytes, this.#turns));
   }
 
-  /** Answers with JSON that is not there yet; each piece is asked for when the client has read those before it. */
+  /** Answers with JSON that is produced piece by piece, each when the client has read the previous ones. */
   streamJson(reply: Reply, pieces: AsyncIterable<string>): void {
     reply.header('content-type', JSON_TYPE).send(Readable.from(pieces, { objectMode: false }));
   }
 }
 
-/** Hands out bytes piece by piece, each but the first when it is its turn: sockets may take megabytes at once. */
+/** Returns bytes piece by piece, each but the first in its own turn: sockets may accept megabytes at once. */
 class Pieces extends Readable {
   readonly #bytes: Buffer;
   readonly #turns: Turns;

@@ -1,4 +1,4 @@
-/** The Fastify application: its options, its routes, and what happens to a body on its way to them. */
+/** The Fastify application: its options, its routes, and how bodies reach them. */
 
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
@@ -52,10 +52,10 @@ export async function buildApp(options: AppOptions): Promise<App> {
   const { door, guard, cors } = options;
   const { app, connections } = createApp(options);
   app.setErrorHandler((error, _request, reply) => sendError(reply, error, options.log));
-  // The guard says it of unknown routes; this is for a file that the documentation does not have.
+  // The guard refuses unknown routes; this is for a missing file of the documentation.
   app.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not_found'));
   app.setValidatorCompiler(validatorCompiler);
-  // Answers are rendered by hand: the schemas of responses are for the documentation.
+  // Answers are rendered by hand; response schemas are only for the documentation.
   app.setSerializerCompiler(() => JSON.stringify);
   app.decorateRequest('fingerprint', '');
   if (cors.isOn) await cors.register(app);
@@ -93,15 +93,15 @@ function createApp({ door, guard, limits, log, cors, trail }: AppOptions): App {
       headersTimeout: limits.headersTimeoutMs,
       connectionsCheckingInterval: Math.min(CHECK_CONNECTIONS_MS, limits.headersTimeoutMs),
       maxHeaderSize: HEADER_BYTES_MAX,
-      // The guard says it, in our words.
+      // The guard answers this, in our words.
       requireHostHeader: false,
     },
   });
-  // What CORS adds to an answer depends on the request, and access is written down: only Fastify does it.
+  // CORS headers depend on the request, and access must be logged: only Fastify does both.
   const plain = cors.isOn || trail.access !== undefined ? undefined : new PlainIncrement(guard);
   const { pendingRequests, turns } = door;
   const connections = new Connections(app.server, { pendingRequests, turns, limits, log, plain });
-  // What a client expects beyond 100-continue may be left unfulfilled: its request is answered like any other.
+  // Expectations other than 100-continue may be ignored: the request is answered like any other.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
   return { app, connections };
 }
@@ -126,7 +126,7 @@ function readJsonBodies(app: FastifyInstance, bodies: Bodies): void {
   });
 }
 
-/** What came was no HTTP, or did not come in time. */
+/** The input was not HTTP, or came too late. */
 function endConnection(error: NodeJS.ErrnoException, socket: Socket, connections: Connections): void {
   if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
   else if (connections.isAnswered(socket)) socket.destroySoon();

@@ -24,10 +24,10 @@ const OWN = fragment(',"value":null,"own":');
 const APPLIED = fragment(',"applied":');
 const REPLAYED = fragment(',"replayed":true');
 const CLOSE = fragment('}');
-/** What an outcome takes besides its name, roughly. */
+/** The approximate size of an outcome besides its name. */
 const OUTCOME_BYTES = 48;
 
-/** By id: a batch can have ten thousand times the same error. */
+/** Cached by id: a batch can have the same error ten thousand times. */
 const ERROR_TEXTS: Fragment[] = [];
 for (const [code, { id, message }] of Object.entries(ERRORS)) {
   ERROR_TEXTS[id] = fragment(`,"error":${JSON.stringify({ code, detail: message }).slice(0, -1)}`);
@@ -36,31 +36,31 @@ for (const [code, { id, message }] of Object.entries(ERRORS)) {
 /** `,"value":` and `,"ttl":`, each with a number. */
 const STANDING_BYTES_MAX = 18 + 2 * COUNT_BYTES_MAX;
 
-/** What one outcome takes at most, with the comma in front of it. */
+/** The maximum size of one outcome, with its leading comma. */
 const OUTCOME_BYTES_MAX =
   [COMMA, NAME, OWN, APPLIED, REPLAYED, CLOSE, CLOSE].reduce((sum, { length }) => sum + length, 2 * COUNT_BYTES_MAX) +
   STANDING_BYTES_MAX +
   ERROR_TEXTS.reduce((longest, { length }) => Math.max(longest, length), 0) +
   quotedBytesMax(ENTRY_NAME_BYTES_MAX);
 
-/** What an outcome takes at most, besides its name. */
+/** The maximum size of an outcome besides its name. */
 const OUTCOME_BYTES_WITHOUT_NAME_MAX = OUTCOME_BYTES_MAX - quotedBytesMax(ENTRY_NAME_BYTES_MAX);
 
-/** What the answer to a batch takes at most. */
+/** The maximum size of the answer to a batch. */
 export function batchAnswerBytesMax({ count, nameLength }: Chunk, refusals: ReadonlyMap<number, EntryRefusal>): number {
   let bytes = refusals.size * OUTCOME_BYTES_MAX;
   for (let i = 0; i < count; i++) bytes += OUTCOME_BYTES_WITHOUT_NAME_MAX + quotedBytesMax(nameLength[i]);
   return bytes;
 }
 
-/** What a step writes. */
+/** Bytes written per step. */
 const STEP_BYTES = 512 * 1024;
 
-/** How many buffers are kept, and how large ones. */
+/** How many buffers are kept, and their maximum size. */
 const SPARE_MAX = 8;
 const SPARE_BYTES_MAX = 1024 * 1024;
 
-/** Buffers for answers, used again and again: new ones would keep the garbage collector busy. */
+/** Reusable buffers for answers: new ones would burden the garbage collector. */
 export class AnswerBuffers {
   readonly #spare: JsonBytes[] = [];
 
@@ -68,7 +68,7 @@ export class AnswerBuffers {
     return this.#spare.pop() ?? new JsonBytes();
   }
 
-  /** What was written into it is out, or never will be. */
+  /** Its content has been sent, or never will be. */
   giveBack(json: JsonBytes): void {
     json.length = 0;
     if (this.#spare.length < SPARE_MAX && json.bytes.length <= SPARE_BYTES_MAX) this.#spare.push(json);
@@ -77,7 +77,7 @@ export class AnswerBuffers {
 
 /**
  * Writes the answer, in steps.
- * @param entries how many the batch had, those included that were refused before they reached the service.
+ * @param entries the number of entries, including those refused before they reached the service.
  */
 export function* writeBatchAnswer(
   pending: PendingRequest,
@@ -86,7 +86,7 @@ export function* writeBatchAnswer(
   json: JsonBytes,
 ): Work<void> {
   const { chunk } = pending;
-  // Of an import chunk that came before only that is known, not its outcomes.
+  // For a repeated import chunk the outcomes are not known, only that it was imported.
   const isBareReplay = chunk.replayed && chunk.key?.scope === 'import';
   const last = chunk.count - 1;
   const namesBytes = last < 0 ? 0 : chunk.nameStart[last] + chunk.nameLength[last];
@@ -113,7 +113,7 @@ class Outcomes {
     this.#refusals = refusals;
   }
 
-  /** Appends what a step writes. @returns whether that is all. A plain loop: in a generator it would be slower. */
+  /** Appends one step. @returns whether that was the last. A plain loop, because a generator would be slower. */
   write(json: JsonBytes): boolean {
     const pending = this.#pending;
     const refusals = this.#refusals;

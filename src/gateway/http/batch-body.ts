@@ -1,7 +1,7 @@
 /**
  * Reads the body of a batch into a chunk's columns: a JSON array of entries, an object `{"atomic", "updates"}`, or
- * NDJSON, one entry a line. Text that is no JSON refuses the whole body before anything changed. What is wrong
- * with one entry is that entry's own outcome, unless the batch is all or nothing.
+ * NDJSON, one entry a line. Invalid JSON refuses the whole body before anything changes. An invalid entry gets its own
+ * error, unless the batch is all or nothing.
  *
  * Nearly all batches have only entries of `{"name", "by"}` with small numbers: those go from the bytes straight into
  * the columns (`plain-batch.ts`). Of the others, such entries go there from the parsed object, and all the rest is
@@ -24,9 +24,9 @@ import { compileCheck } from './validation.ts';
 export interface BatchBody {
   /** How many entries it has. */
   readonly count: number;
-  /** What is still to be read into the chunk; undefined: everything is there already. */
+  /** Entries still to be read into the chunk; undefined: all are there. */
   readonly entries: readonly unknown[] | undefined;
-  /** What the body itself says; undefined when it says nothing. */
+  /** As stated in the body; undefined if not stated. */
   readonly atomic: boolean | undefined;
   /** An upper bound of what all names take. */
   readonly bytes: number;
@@ -41,9 +41,9 @@ export interface EntryRefusal {
 
 /** A UTF-16 unit takes up to 3 bytes of UTF-8. */
 export const ENTRY_NAME_BYTES_MAX = 3 * NAME_BYTES_MAX;
-/** To read such a body takes as long as a turn may. */
+/** Reading a body of this size takes as long as a turn may. */
 const LARGE_BYTES = 256 * 1024;
-/** What a step reads, in entries, and how many of them a refusal takes. */
+/** Entries read per step, and the cost of a refusal in entries. */
 const STEP_WORK = 256;
 const REFUSAL_WORK = 32;
 /** The end of the year 9999. */
@@ -53,13 +53,13 @@ const checkEntry = compileCheck(BatchEntry, 'body');
 const checkUpdates = compileCheck(BatchUpdates, 'body');
 const encoder = new TextEncoder();
 
-/** Whether a body is lines by its type. */
+/** Whether a body is NDJSON by its type. */
 export function areLinesOf(contentType: string | undefined): boolean {
   return contentType !== undefined && LINES_TYPE.test(contentType);
 }
 
 /**
- * Reads a body, in steps; when it is a plain one, its entries are in the empty chunk afterwards.
+ * Reads a body in steps; the entries of a plain body are in the empty chunk afterwards.
  * @throws CountingError invalid_body, body_too_large, atomic_too_large
  */
 export function* readBatch(bytes: Buffer, areLines: boolean, chunk: Chunk): Work<BatchBody> {
@@ -97,8 +97,8 @@ export class BatchReader {
   }
 
   /**
-   * Appends all entries, in steps, up to the first refused one when the batch is `atomic`.
-   * @returns the refused ones by their position; those that are not there are in the chunk, in their order.
+   * Appends all entries in steps; if the batch is `atomic`, up to the first refused one.
+   * @returns the refused entries by position; the others are in the chunk, in order.
    */
   *read(entries: readonly unknown[], atomic: boolean): Work<Map<number, EntryRefusal>> {
     const refusals = new Map<number, EntryRefusal>();
@@ -123,7 +123,7 @@ export class BatchReader {
     return refusals;
   }
 
-  /** Takes an entry that has only a name and perhaps a small amount; false: not such a one, nothing was done. */
+  /** Appends an entry with only a name and perhaps a small amount; false: another kind of entry, nothing was done. */
   #readPlain(entry: unknown): boolean {
     if (typeof entry !== 'object' || entry === null) return false;
     const { name, by } = entry as { name?: unknown; by?: unknown };
@@ -135,7 +135,7 @@ export class BatchReader {
     return this.#push(name, amount | 0, highLane(amount)) >= 0;
   }
 
-  /** @throws CountingError what is wrong with it */
+  /** @throws CountingError if the entry is invalid */
   #readAny(entry: unknown): void {
     const error = checkEntry(entry);
     if (error !== undefined) throw error;
@@ -151,7 +151,7 @@ export class BatchReader {
     if (options !== undefined) this.#chunk.options[position] = options;
   }
 
-  /** Appends an add. @returns its position, or -1 for a name that can be none. */
+  /** Appends an add. @returns its position, or -1 for an invalid name. */
   #push(name: string, low: number, high: number): number {
     const start = this.#namesUsed;
     const names = this.#names;
@@ -171,18 +171,18 @@ export class BatchReader {
   }
 }
 
-/** @throws CountingError invalid_number for milliseconds, and for what is before 1970 or after 9999. */
+/** @throws CountingError invalid_number for milliseconds, and for times before 1970 or after 9999. */
 function checkTime(unixSeconds: bigint): void {
   if (unixSeconds >= 0n && unixSeconds <= UNIX_SECONDS_MAX) return;
   throw new CountingError('invalid_number', `at: Unix seconds from 0 to ${UNIX_SECONDS_MAX}, not milliseconds`);
 }
 
-/** What an entry asks for, in one form whatever way it was written. */
+/** An entry's update in a canonical form, regardless of its notation. */
 function asked(name: string, amount: bigint, bounds: CommandOptions | undefined): string {
   const { floor, ceiling, saturate = false, deadline, deadlineOnlyIf } = bounds ?? {};
   const ms = deadline?.kind === 'in' ? deadline.ms : undefined;
   const said = [name, `${amount}`, floor?.toString(), ceiling?.toString(), saturate, ms];
-  // Records of earlier versions have no more than that.
+  // Records of earlier versions contain only this.
   return JSON.stringify(deadlineOnlyIf === undefined ? said : [...said, deadlineOnlyIf]);
 }
 

@@ -1,6 +1,6 @@
 /**
- * Parses the body of a batch, of whatever shape, in steps: each entry is parsed by itself, so that no step takes longer
- * than its share of a turn however large the body is. Each `yield` is the end of a step.
+ * Parses the body of a batch, of any shape, in steps: each entry is parsed by itself, so that no step exceeds its share
+ * of a turn, no matter how large the body is. Each `yield` is the end of a step.
  */
 import { isUtf8 } from 'node:buffer';
 import { CountingError } from '../../counter/errors.ts';
@@ -8,9 +8,9 @@ import { BATCH_ENTRIES_MAX } from '../../counter/limits.ts';
 import { NESTING_MAX, parseExact } from './json.ts';
 import type { Work } from './turns.ts';
 
-/** What a body holds. */
+/** The content of a body. */
 export interface ParsedBatch {
-  /** Not more than a batch may have. */
+  /** At most as many as a batch may have. */
   readonly entries: readonly unknown[];
   /** How many there are. */
   readonly count: number;
@@ -18,15 +18,15 @@ export interface ParsedBatch {
   readonly around: object | undefined;
 }
 
-/** The longest entry that makes sense takes 5 KiB: 255 escaped bytes of a name and of an id, and integers. */
+/** The longest useful entry takes 5 KiB: 255 escaped bytes of a name and of an id, and integers. */
 const ENTRY_BYTES_MAX = 64 * 1024;
 /** Commas and line ends between values: of the longest batch, with every field on a line of its own, and no more. */
 const SEPARATORS_MAX = BATCH_ENTRIES_MAX * 20;
 const STEP_ENTRIES = 256;
 const STEP_BYTES = 64 * 1024;
-/** To look at a byte takes less than to parse it. */
+/** Scanning a byte is cheaper than parsing it. */
 const SURVEY_BYTES = 1024 * 1024;
-/** A first line that is an object, and more behind it. */
+/** A first line that is an object, with more after it. */
 const FIRST_LINE = /^\s*\{[^\n]*\}[ \t\r]*\n/;
 const COMPLAINT = 'the body is not JSON';
 
@@ -57,13 +57,13 @@ export function* parseBatchBody(bytes: Buffer, areLines: boolean): Work<ParsedBa
     if (!walk.isAtEnd) throw walk.unexpected();
     return batch;
   } catch (error) {
-    // Several lines, each an object of its own, are no JSON as a whole.
+    // Several lines, each an object, are not JSON as a whole.
     if (FIRST_LINE.test(bytes.toString('latin1', 0, ENTRY_BYTES_MAX))) return yield* parseLines(bytes);
     throw error;
   }
 }
 
-/** Before anything is parsed: millions of tiny values take memory, and nothing that counts is nested. */
+/** Checked before anything is parsed: millions of tiny values take memory, and valid input is not nested. */
 function* survey(bytes: Buffer): Work<void> {
   let separators = 0;
   let depth = 0;
@@ -116,7 +116,7 @@ function* parseValue(walk: Walk): Work<ParsedBatch> {
   throw new CountingError('invalid_body', 'a batch is a JSON array, an object with "updates", or NDJSON');
 }
 
-/** @param walk is behind the opening bracket. */
+/** @param walk is after the opening bracket. */
 function* parseArray(walk: Walk): Work<{ entries: unknown[]; count: number }> {
   const entries: unknown[] = [];
   let count = 0;
@@ -137,8 +137,8 @@ function* parseArray(walk: Walk): Work<{ entries: unknown[]; count: number }> {
 }
 
 /**
- * An object: its own field `updates`, when that is an array, has the entries; without such a field it is the entry.
- * @param walk is behind the opening brace.
+ * An object: its field `updates`, if that is an array, has the entries; without it the object is the entry.
+ * @param walk is after the opening brace.
  */
 function* parseObject(walk: Walk): Work<ParsedBatch> {
   const fields: string[] = [];
@@ -183,7 +183,7 @@ class Step {
   #bytes = 0;
   #entries = 0;
 
-  /** Adds an entry. @returns whether it is enough; then a new step begins. */
+  /** Adds an entry. @returns whether the step is full; then a new step begins. */
   isOver(bytes: number): boolean {
     this.#bytes += bytes;
     if (++this.#entries < STEP_ENTRIES && this.#bytes < STEP_BYTES) return false;
@@ -193,7 +193,7 @@ class Step {
   }
 }
 
-/** Goes through a text from value to value. What a value is, is not its concern. */
+/** Walks through a text from value to value, without interpreting the values. */
 class Walk {
   readonly bytes: Buffer;
   at = 0;
@@ -228,7 +228,7 @@ class Walk {
     if (!this.take(byte)) throw this.unexpected();
   }
 
-  /** Passes a value, or what is in the place of one, and returns it. */
+  /** Passes a value, or the text in its place, and returns it. */
   value(): Buffer {
     const { bytes } = this;
     const start = this.at;

@@ -24,7 +24,7 @@ interface ReceivedBatch {
   readonly body: BatchBody;
 }
 
-/** Its entries are in the pending request's chunk, but for those that are refused. */
+/** Its entries are in the pending request's chunk, except the refused ones. */
 interface AcceptedBatch extends ReceivedBatch {
   readonly refusals: ReadonlyMap<number, EntryRefusal>;
 }
@@ -79,12 +79,12 @@ function acceptBatch(request: FastifyRequest): AcceptedBatch {
     throw new CountingError('invalid_body', 'atomic is given twice, in the query and in the body');
   }
   pending.chunk.atomic = inBody ?? inQuery === 'true';
-  // Parsed entries are large: not to be kept while the disk is waited for.
+  // Parsed entries are large and must not be kept while waiting for the disk.
   request.body = undefined;
   return { pending, body, refusals: NONE };
 }
 
-/** Reads what is not in the chunk yet, and goes on. */
+/** Reads the remaining entries into the chunk, and continues. */
 function readEntries(
   door: DoorContext,
   buffers: AnswerBuffers,
@@ -138,7 +138,7 @@ function submitBatch(
   else door.pendingRequests.submit(pending);
 }
 
-/** Why all entries were refused, where that is one reason which passes: then the batch as a whole may come again. */
+/** The reason if all entries were refused for one temporary reason: the batch as a whole may then be retried. */
 function commonPassing(chunk: Chunk): ErrorCode | undefined {
   const id = chunk.code[0];
   if (chunk.count === 0 || id === DONE) return undefined;
@@ -149,7 +149,7 @@ function commonPassing(chunk: Chunk): ErrorCode | undefined {
   return code;
 }
 
-/** Answers an atomic batch with the problem of the entry that was refused; false: none was. */
+/** Answers an atomic batch with the problem of the refused entry; false: none was refused. */
 function sendCulprit(
   { chunk, asStrings }: PendingRequest,
   reply: FastifyReply,

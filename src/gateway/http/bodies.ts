@@ -1,13 +1,13 @@
 /**
- * Receives request bodies. Fastify could, but one body at a time: here all large bodies that are arriving are
- * bounded together, so that many clients sending at once cannot fill the memory. A body that is refused is read
- * to its end (within reason) and thrown away, because a client that is still sending does not see an answer.
+ * Receives request bodies. Fastify bounds only single bodies; here all large arriving bodies share one bound, so that
+ * many clients sending at once cannot fill the memory. A refused body is read to its end (within limits) and discarded,
+ * because a client that is still sending does not see an answer.
  */
 import type { IncomingMessage } from 'node:http';
 import { CountingError } from '../../counter/errors.ts';
 import { type HttpLimits, SMALL_BODY_BYTES_MAX } from './door-limits.ts';
 
-/** How many times the allowed size is read and thrown away before the connection is closed in the middle. */
+/** How many times the allowed size is read and discarded before the connection is closed. */
 const DISCARD_FACTOR = 4;
 const NO_BYTES = Buffer.alloc(0);
 const NOTHING_HELD = (): void => undefined;
@@ -15,8 +15,8 @@ const NOTHING_HELD = (): void => undefined;
 const BYTE_ORDER_MARK = Buffer.from('\ufeff');
 
 /**
- * Called once per body. The bytes may share memory with others: to be read, not written.
- * @param release to be called when they are no longer needed: until then they count as arriving.
+ * Called once per body. The bytes may share memory with others: read them only.
+ * @param release must be called when they are no longer needed: until then they count as arriving.
  */
 export type Received = (error: CountingError | undefined, bytes: Buffer, release: () => void) => void;
 
@@ -70,12 +70,12 @@ export class Bodies {
       }
     };
     const onEnd = (): void => finish(refusal);
-    // The client is gone in the middle of its body: nobody reads the answer.
+    // The client disconnected in the middle of its body, so no answer is needed.
     const onError = (): void => finish(new CountingError('invalid_request', 'the body ended too early'));
     request.on('data', onData).on('end', onEnd).on('error', onError);
   }
 
-  /** @param counted what of this body is in `#bytesArriving` already. */
+  /** @param counted the part of this body already in `#bytesArriving`. */
   #refuse(length: number, counted: number, bytesMax: number): CountingError | undefined {
     if (length > bytesMax) return tooLarge(bytesMax);
     const arriving = this.#bytesArriving - counted + length;

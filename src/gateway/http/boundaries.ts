@@ -1,29 +1,28 @@
 /**
- * Where requests end in what a connection delivers, so that Node's parser can be given one at a time. Nothing is
- * decided here: bytes are only cut into pieces, and what they mean is the parser's to say. No piece has bytes of two
- * requests.
+ * Finds where requests end in a connection's input, so that Node's parser gets one at a time. Nothing is decided here:
+ * bytes are only split into pieces, and the parser interprets them. No piece has bytes of two requests.
  */
 import type { IncomingMessage } from 'node:http';
 
 const LINE_END = 10;
 const RETURN = 13;
-/** Longer sizes of chunks are refused by the parser. */
+/** The parser refuses longer chunk sizes. */
 const SIZE_DIGITS_MAX = 32;
 
 export class Boundaries {
   /**
-   * What follows: a head or trailer fields, to the next empty line; a chunk's size; or neither before `#plainBytes` are
-   * over.
+   * What follows: a head or trailer fields, to the next empty line; a chunk's size; or neither until `#plainBytes` are
+   * passed.
    */
   #expects: 'head' | 'size' = 'head';
-  /** Nothing of the current line has come yet. */
+  /** The current line is empty so far. */
   #isLineEmpty = true;
-  /** Bytes of a body in which nothing ends. */
+  /** Remaining body bytes without a boundary. */
   #plainBytes = 0;
-  /** The part of a chunk's size that has come. */
+  /** The received part of a chunk's size. */
   #size = '';
 
-  /** Node has read a head: what follows is the body. */
+  /** Node has read a head: the body follows. */
   begin({ headers }: IncomingMessage): void {
     if (headers['transfer-encoding'] !== undefined) this.#expects = 'size';
     else this.#plainBytes = Number(headers['content-length'] ?? 0);
@@ -55,7 +54,7 @@ export class Boundaries {
     if (lineEnd < 0) return end;
     const length = Number.parseInt(this.#size, 16);
     this.#size = '';
-    // Behind a chunk comes an empty line, which is no size.
+    // After a chunk comes an empty line, which is not a size.
     if (length > 0) this.#plainBytes = length;
     else if (length === 0) this.#expects = 'head';
     return end + 1;

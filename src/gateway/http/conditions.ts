@@ -1,7 +1,7 @@
 /**
  * Conditional requests (RFC 9110, section 13). The entity tag of a counter is its count in quotes, `"absent"` where
  * there is none: the same tag, the same answer. So `If-Match` with the tag of a read is a compare-and-set on the count;
- * a counter that has gone to another count and back is as it was.
+ * a counter that has changed and returned to its old count has its old tag.
  */
 import type { FastifyRequest } from 'fastify';
 import { type Condition, Flag, meets, Op } from '../../counter/chunk.ts';
@@ -13,9 +13,7 @@ import { sendProblem } from './problems.ts';
 const ABSENT = 'absent';
 const TAG = /^(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"$/;
 
-/**
- * The entity tag of a counter; a weak one where the answer also says as of when, and so changes while the count stays.
- */
+/** The entity tag of a counter; weak if the answer also has a time, and so changes while the count stays. */
 export function etagOf(exists: boolean, value: bigint, isWeak: boolean): string {
   return `${isWeak ? 'W/' : ''}"${exists ? value : ABSENT}"`;
 }
@@ -26,7 +24,7 @@ export function hasTag(header: string | undefined, etag: string): boolean {
   return header === '*' || header.split(',').some((tag) => opaque(tag.trim()) === opaque(etag));
 }
 
-/** What an update's `If-Match` or `If-None-Match` asks for. @throws CountingError invalid_request */
+/** The condition in an update's `If-Match` or `If-None-Match`. @throws CountingError invalid_request */
 export function conditionOf({ headers }: FastifyRequest): Condition | undefined {
   const { 'if-match': match, 'if-none-match': noneMatch } = headers;
   if (match !== undefined && noneMatch !== undefined) {
@@ -37,7 +35,7 @@ export function conditionOf({ headers }: FastifyRequest): Condition | undefined 
   return noneMatch === '*' ? 'absent' : { is: 'none', of: countsOf(noneMatch, true) };
 }
 
-/** Wraps the answer to a single update: when its condition has held it back, that is the answer. */
+/** Wraps the answer to a single update: if its condition did not hold, that is the answer. */
 export function conditional(onlyIf: Condition | undefined, answer: Answer): Answer {
   if (onlyIf === undefined) return answer;
   return (pending) => {
@@ -56,7 +54,7 @@ function opaque(tag: string): string {
   return tag.replace(/^W\//, '');
 }
 
-/** The counts that tags stand for; those of other servers stand for none. `weak`: `W/` makes no difference. */
+/** The counts that tags denote; tags of other servers denote none. `weak`: `W/` is ignored. */
 function countsOf(header: string, weak: boolean): (bigint | undefined)[] {
   const counts: (bigint | undefined)[] = [];
   for (const text of header.split(',')) {

@@ -1,23 +1,21 @@
 /**
- * The reader of the door: what connections deliver, one request of each at a time.
+ * The door's reader of connections: reads one request of each connection at a time.
  *
- * Plain increments (`plain-increment.ts`), which nearly every client sends, are answered here. At the first request
- * that is anything else, the connection goes to Node's HTTP server for good: from then on this file only cuts what is
- * delivered into requests, and what HTTP is, and what is refused, is decided there. Both ways give the same answers,
- * byte for byte.
+ * Plain increments (`plain-increment.ts`), which nearly every client sends, are answered here. At the first other
+ * request, the connection goes to Node's HTTP server for good: from then on this file only splits the input into
+ * requests, and Node's server interprets and refuses them. Both ways give the same answers, byte for byte.
  *
- * A handler inside of `node:http`, before Fastify, would be simpler and costs too much: an increment takes 19.3 us of
- * processor time here, its client in the same process included, and 27.0 us by a handler that does nothing but answer
- * it (24.3 us where Node's parser reads the socket by itself, but then it carries out all that a client has sent
- * ahead).
+ * A handler inside of `node:http`, before Fastify, would be simpler but costs too much: an increment takes 19.3 us of
+ * processor time here, including its client in the same process, and 27.0 us with a handler that only answers it (24.3
+ * us if Node's parser reads the socket by itself, but then it executes everything that a client has pipelined).
  *
  * Invariants:
- * - No byte after a request is looked at before the answer to that request has left for the kernel. So the answers
- *   of a connection leave in order, each once; nothing is begun for a client that does not read; what follows a last
- *   answer (`Connection: close`, HTTP/1.0, a refusal) is never carried out; and what is wrong with it is said after the
- *   answers that are due, never instead of them.
- * - What waits here is what the socket delivers before it pauses, about 64 KiB.
- * - A client that has closed its half gets the answers that are due.
+ * - No byte after a request is looked at before the answer to that request has left for the kernel. So the answers of a
+ *   connection leave in order, each once; nothing is begun for a client that does not read; input after a last answer
+ *   (`Connection: close`, HTTP/1.0, a refusal) is never executed; and an error in later input is answered after the
+ *   pending answers, never instead of them.
+ * - The input waiting here is what the socket delivers before it pauses, about 64 KiB.
+ * - A client that has closed its sending half gets its pending answers.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -54,7 +52,7 @@ export class Connections {
   /** Node's own way to begin with a connection. */
   readonly #beginHttp: (socket: Socket) => void;
 
-  /** From now on nothing begins with the server's connections unless `begin` is called. */
+  /** Takes over the server's connections: from now on they are served only after `begin`. */
   constructor(server: Server, options: ConnectionsOptions) {
     this.options = options;
     this.#server = server;
@@ -69,17 +67,17 @@ export class Connections {
     });
   }
 
-  /** Begins with a connection: any socket, of TLS too. */
+  /** Starts serving a connection: any socket, including TLS. */
   readonly begin = (socket: Socket): void => {
     this.#connections.set(socket, new Connection(socket, this));
   };
 
-  /** Closes those that wait for nothing and are not Node's; the others close with their answer. */
+  /** Closes idle connections that are not Node's; the others close with their answer. */
   close(sockets: ReadonlySet<Socket>): void {
     for (const socket of sockets) this.#connections.get(socket)?.closeIdle();
   }
 
-  /** Whether what is coming on a connection has its answer already, or the first part of it. */
+  /** Whether the request arriving on a connection already has its answer, or the first part of it. */
   isAnswered(socket: Socket): boolean {
     return this.#connections.get(socket)?.isAnswered === true;
   }
@@ -99,7 +97,7 @@ export class Connections {
 /** A connection of Node's HTTP server, which gets bytes from here. */
 class Http {
   readonly boundaries = new Boundaries();
-  /** What Node does with what comes, and at its end. */
+  /** Node's handlers for input and its end. */
   readonly parse: (bytes: Buffer) => void;
   readonly finish: () => void;
   /** The last request, and the answer to it until that has left. */
@@ -115,7 +113,7 @@ class Http {
     socket.off('data', parse).off('end', finish);
   }
 
-  /** A request has come whole, and its answer has not left. */
+  /** A request has arrived completely, and its answer has not left. */
   get isDue(): boolean {
     return this.response !== undefined && this.request?.complete === true;
   }
@@ -128,13 +126,13 @@ class Connection {
   readonly #reply: PlainReply;
   /** Undefined until it is Node's. */
   #http: Http | undefined;
-  /** What has not been looked at. */
+  /** Input that has not been examined. */
   #bytes: Buffer = NOTHING;
   #at = 0;
-  /** Something of before has not left, or a turn for the next request has been asked for. */
+  /** An earlier answer has not left, or a turn for the next request is scheduled. */
   #isHeld = false;
   #isPaused = false;
-  /** The client has closed its half, and that has not been answered. */
+  /** The client has closed its sending half, and this has not been handled yet. */
   #isEnded = false;
   #isFresh = true;
 
@@ -148,7 +146,7 @@ class Connection {
     socket.on('timeout', this.#onTimeout).on('error', this.#onError);
   }
 
-  /** The request that is coming has its answer, or the first part of it. */
+  /** The arriving request already has its answer, or the first part of it. */
   get isAnswered(): boolean {
     return this.#http?.request?.complete === false && this.#http.response?.headersSent !== false;
   }
@@ -179,16 +177,16 @@ class Connection {
     this.#goOn();
   };
 
-  /** An answer has to leave before the next request is looked at. */
+  /** An answer must leave before the next request is examined. */
   get #isDue(): boolean {
     return this.#isHeld || !this.#reply.sent || this.#http?.isDue === true;
   }
 
-  /** Looks at what may be looked at. */
+  /** Processes the input that may be processed now. */
   #goOn(): void {
     const socket = this.#socket;
     while (this.#at < this.#bytes.length && !this.#isDue) {
-      // A last answer has been given: nothing after it counts.
+      // The last answer has been given: later input is ignored.
       if (!socket.writable) {
         this.#at = this.#bytes.length;
         break;
@@ -280,7 +278,7 @@ class Connection {
       if (this.#isEnded) this.#goOn();
       return;
     }
-    // What has been sent ahead waits for its turn: other connections have theirs in between.
+    // Pipelined requests wait for their turn: other connections have theirs in between.
     this.#isHeld = true;
     this.#all.options.turns.later(this.#release);
   }
@@ -291,7 +289,7 @@ class Connection {
   };
 
   readonly #onTimeout = (): void => {
-    // A request under way has its own time limit.
+    // A pending request has its own time limit.
     if (this.#isDue) return;
     if (this.#isFresh && this.#socket.writable) refuseConnection(this.#socket, 'request_timeout');
     else this.#socket.destroy();

@@ -14,7 +14,7 @@ type Named = FastifyRequest<{ Params: schemas.NameParams }>;
 const tags = ['counters'];
 const common = { tags, params: schemas.NameParams, querystring: schemas.NumbersQuery };
 const config = { isUpdate: true, isConditional: true };
-/** Where a count would be lost, the documentation has no name to try it on. */
+/** For destructive routes the documentation suggests no name. */
 const typed = { ...common, params: schemas.TypedNameParams };
 
 /** The answer to an increment or a decrement. */

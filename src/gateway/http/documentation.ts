@@ -7,9 +7,9 @@ import type { Answers } from './answers.ts';
 import { PageFiles } from './page-files.ts';
 
 /**
- * The page and the document. All assets come from this server. A browser cannot show a secret before it has the page,
- * so both are open: they say what anybody may read in this package. What the page sends carries the secret that is
- * given under *Authorize*.
+ * The page and the document. All assets come from this server. A browser cannot send a secret before it has the page,
+ * so both are public; they contain nothing that is not in this package. Requests from the page carry the secret entered
+ * under *Authorize*.
  */
 export async function documentationRoutes(app: FastifyInstance, answers: Answers): Promise<void> {
   const json = madeOnce(() => JSON.stringify(app.swagger()));
@@ -17,7 +17,7 @@ export async function documentationRoutes(app: FastifyInstance, answers: Answers
   const sendDocument = (_request: FastifyRequest, reply: FastifyReply): void => answers.sendJson(reply, json());
   app.get('/openapi.json', { schema: { hide: true }, config: { isOpen: true } }, sendDocument);
   const files = new PageFiles(fileURLToPath(new URL('./static', import.meta.resolve('@fastify/swagger-ui'))), answers);
-  // The plugin would make the document anew for each request, and open a file for each asset.
+  // The plugin would regenerate the document for each request, and open a file for each asset.
   const handlers: Readonly<Record<string, RouteOptions['handler']>> = {
     '/docs/json': sendDocument,
     '/docs/yaml': (_request, reply) => answers.sendBytes(reply, 'application/x-yaml', yaml()),

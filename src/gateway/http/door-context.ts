@@ -1,4 +1,4 @@
-/** What the routes work with. */
+/** The shared context of the routes. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Consistency } from '../../counter/chunk.ts';
 import type { CountingService } from '../../counter/service.ts';
@@ -20,7 +20,7 @@ export interface DoorContext {
   connections(): Readonly<Record<string, number>>;
 }
 
-/** Whether counts in the answer are asked for as strings. */
+/** Whether the request asks for counts as strings. */
 export function asStrings(request: FastifyRequest): boolean {
   return (request.query as { readonly numbers?: string }).numbers === 'string';
 }
@@ -57,7 +57,7 @@ declare module 'fastify' {
     isRead?: boolean;
     /** Says an entity tag. */
     isTagged?: boolean;
-    /** No route: the methods that its path does take. */
+    /** No route: the methods that its path accepts. */
     allow?: string;
   }
 }

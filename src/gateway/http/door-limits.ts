@@ -21,7 +21,7 @@ export interface HttpLimits {
   readonly answerTimeoutMs: number;
   /** Silence on a connection in the middle of a request, or no piece of an answer taken: the client is cut off. */
   readonly silenceTimeoutMs: number;
-  /** Silence between two requests. Longer than what load balancers keep, so that they close first. */
+  /** Silence between two requests. Longer than the keep-alive of load balancers, so that they close first. */
   readonly keepAliveTimeoutMs: number;
 }
 
@@ -40,7 +40,7 @@ export const HTTP_LIMITS: HttpLimits = {
 
 /** Request line and headers of one request. */
 export const HEADER_BYTES_MAX = 16 * 1024;
-/** The body of any other request. Those up to this size are bounded by the number of connections, and not added up. */
+/** The body of any other request. Bodies up to this size are bounded by the number of connections, not in total. */
 export const SMALL_BODY_BYTES_MAX = 64 * 1024;
 
 assert(HTTP_LIMITS.receiveTimeoutMs < HTTP_LIMITS.silenceTimeoutMs, 'a half-sent request gets its 408 before the cut');

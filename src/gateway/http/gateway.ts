@@ -1,15 +1,15 @@
 /**
- * The HTTP door: JSON over HTTP/1.1 to a counting service. It holds no counts and decides nothing about them:
- * each request becomes a chunk of commands, and the chunk's outcomes become the answer.
+ * The HTTP door: JSON over HTTP/1.1 to a counting service. It holds no counts and makes no decisions about them: each
+ * request becomes a chunk of commands, and the chunk's outcomes become the answer.
  *
- * The life of a request: it waits until those before it on its connection are answered (`connections.ts`), Node reads
- * its head, the guard looks at it (`guard.ts`), its body is collected (`bodies.ts`) and read exactly (`json.ts`),
+ * The life of a request: it waits until the earlier ones on its connection are answered (`connections.ts`), Node reads
+ * its head, the guard checks it (`guard.ts`), its body is collected (`bodies.ts`) and parsed exactly (`json.ts`),
  * checked against the route's schema (`schemas.ts`), and its commands go to the service in a pending request
- * (`pending-requests.ts`). What goes wrong on the way is answered as a problem (`problems.ts`), and what was refused
- * has changed nothing.
+ * (`pending-requests.ts`). Errors on the way are answered as problems (`problems.ts`), and a refused request has
+ * changed nothing.
  *
- * Two kinds of requests come in such numbers that they have a short way, as long as they look as they nearly always
- * do: an increment (`plain-increment.ts`), and a batch (`plain-batch.ts`).
+ * Two kinds of requests are so frequent that they have a fast path for their usual form: an increment
+ * (`plain-increment.ts`), and a batch (`plain-batch.ts`).
  */
 import type { AddressInfo, Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
@@ -37,7 +37,7 @@ export interface HttpGatewayOptions {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
-  /** When given, every request but those for `/livez` and `/readyz` has to show it. */
+  /** If given, every request except those for `/livez` and `/readyz` must show it. */
   readonly secret?: Secret | undefined;
   /** What pages of other origins may do. */
   readonly cors?: CorsOptions | undefined;
@@ -63,7 +63,7 @@ interface Parts {
   readonly unread: UnreadAnswers;
 }
 
-/** How often a closing door looks for connections that have fallen idle. */
+/** How often a closing door checks for idle connections. */
 const CLOSING_CHECK_MS = 20;
 
 export class HttpGateway {
@@ -123,8 +123,8 @@ export class HttpGateway {
   }
 
   /**
-   * Stops accepting, answers what was accepted, closes each connection with its last answer. What is not done
-   * after `graceMs` is cut off.
+   * Stops accepting, answers accepted requests, closes each connection with its last answer. Connections still open
+   * after `graceMs` are cut.
    */
   async close(graceMs: number): Promise<void> {
     const { server } = this.#app;
@@ -153,7 +153,7 @@ function acceptSockets(
   budget: ConnectionBudget,
   begin: (socket: Socket) => void,
 ): void {
-  // Node looks at this for each connection, and closes it before anything is made of it.
+  // Node checks this for each connection, and closes it before any object is created for it.
   Object.defineProperty(server, 'maxConnections', { get: () => sockets.size + budget.left });
   server.on('drop', () => budget.refuse());
   server.on('connection', (socket: Socket) => {

@@ -1,14 +1,14 @@
 /**
- * Who may come in: looked at before a body is read.
+ * Access control, checked before a body is read.
  *
- * Browsers send a form or `text/plain` to any address that a page names, without asking first. So an update that
- * carries an `Origin` must come from this server's own pages or from an origin that the configuration names.
+ * Browsers send a form or `text/plain` to any address that a page names, without a preflight. So an update that carries
+ * an `Origin` must come from this server's own pages or from an origin that the configuration names.
  *
- * Where there is no secret, a page of an attacker could have its own name point here (DNS rebinding) and would then
- * count as own, reads included. No such page can have an address, `localhost` or a name that the configuration gives,
+ * Without a secret, an attacker's page could point its own name here (DNS rebinding) and would then count as the
+ * server's own, for reads, too. No such page can have an address, `localhost` or a name that the configuration gives,
  * so a `Host` has to be one of these.
  *
- * A header that has one value comes once: Node joins most of those that come twice, and drops the second of others.
+ * A single-value header must appear once: Node joins most duplicates, and drops the second of others.
  */
 import { isIP, isIPv6 } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -54,7 +54,7 @@ export class Guard {
     this.#hosts = new Set(options.hosts);
   }
 
-  /** From now on requests are told to go elsewhere, and connections end with their answer. */
+  /** From now on requests are refused as shutting down, and connections close with their answer. */
   close(): void {
     this.#isClosing = true;
   }
@@ -66,7 +66,7 @@ export class Guard {
     done(this.#refusal(request, reply));
   };
 
-  /** Who sends a request with these headers, each of which is there once. */
+  /** The principal of a request with these headers, each of which appears once. */
   principalOf({ authorization, host }: Headers): Principal {
     if (this.#secret !== undefined) return principalOf(this.#secret, tokenOf(authorization));
     return host === undefined || this.#isHost(host) ? TRUSTED : STRANGER;
@@ -88,17 +88,15 @@ export class Guard {
     const foreign = this.#foreignPage(headers, raw.method ?? '');
     if (foreign !== undefined) return foreign;
     const isStranger = !this.principalOf(headers).may(schema?.operationId ?? '', nameOf(request));
-    // A stranger gets an answer, and holds no connection.
+    // An unauthenticated client gets an answer but keeps no connection.
     if (isStranger && this.#secret !== undefined) reply.header('connection', 'close');
     if (isStranger && !isOpen) return this.#strangerRefusal(headers);
-    // Said before the body is read, which may be anything.
+    // Checked before the body, which may be anything, is read.
     if (allow !== undefined) return methodRefusal(reply, allow);
     return request.is404 ? new CountingError('not_found') : undefined;
   }
 
-  /**
-   * What a stranger lacks: the secret, or where none is asked for, a name that not anybody may have given this server.
-   */
+  /** What the request lacks: the secret or, if none is set, an allowed host name. */
   #strangerRefusal({ authorization }: Headers): CountingError {
     if (this.#secret === undefined) return new CountingError('host_refused');
     return new CountingError(tokenOf(authorization) === undefined ? 'unauthorized' : 'wrong_secret');
@@ -111,7 +109,7 @@ export class Guard {
     return name === 'localhost' || name.endsWith('.localhost') || this.#hosts.has(name) || this.#hosts.has('*');
   }
 
-  /** Why the page that sends this may not. */
+  /** Why the page that sends this is not allowed to. */
   #foreignPage({ origin, host }: FastifyRequest['headers'], method: string): CountingError | undefined {
     if (origin === undefined) return undefined;
     const { methods } = this.#cors;
@@ -138,13 +136,13 @@ function nameOf({ params }: FastifyRequest): string | undefined {
   return (params as { readonly name?: string }).name;
 }
 
-/** Whether the page came from the same server as far as it can know. */
+/** Whether the page came from this server, as far as can be known. */
 function isOwn(origin: string, host: string | undefined): boolean {
   const url = URL.parse(origin);
   return url !== null && url.host === URL.parse(`${url.protocol}//${host}`)?.host;
 }
 
-/** A header that is there twice, and must not be. */
+/** A header that must not appear twice, but does. */
 function doubledHeader(raw: readonly string[], headers: FastifyRequest['headers']): string | undefined {
   if (raw.length === 2 * Object.keys(headers).length) return undefined;
   const seen = new Set<string>();

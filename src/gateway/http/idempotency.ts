@@ -1,6 +1,6 @@
 /**
- * Idempotency keys of requests. The fingerprint is a digest of what was asked (method, address, conditions, body as
- * bytes), so the same key with another request is refused instead of answered with something that was never asked.
+ * Idempotency keys of requests. The fingerprint is a digest of the request (method, address, conditions, body bytes),
+ * so the same key with another request is refused instead of getting the answer to a different request.
  */
 import { createHash, hash } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
@@ -10,7 +10,7 @@ import { IDEMPOTENCY_KEY_BYTES_MAX } from '../../counter/limits.ts';
 import type { Work } from './turns.ts';
 
 const PRINTABLE = /^[\x20-\x7e]+$/;
-/** 16 bytes: nobody searches for collisions with requests of their own. */
+/** 16 bytes: clients gain nothing from collisions with their own requests. */
 const FINGERPRINT_DIGITS = 32;
 /** Of a command in a chunk's digest: amount and length of the name. */
 const COMMAND_HEAD_BYTES = 12;
@@ -125,7 +125,7 @@ function askedOf(options: CommandOptions | undefined): string {
   return asked.map(([field, value]) => `${field} ${text(value)}`).join(' ');
 }
 
-/** The key of one entry in a batch; `asked`: what the entry asks for. @throws CountingError invalid_idempotency_key */
+/** The key of one entry in a batch; `asked`: the entry's update. @throws CountingError invalid_idempotency_key */
 export function entryKey(id: string, asked: string): IdempotencyKey {
   const fingerprint = hash('sha256', asked).slice(0, FINGERPRINT_DIGITS);
   return { scope: 'request', key: validKey(id), fingerprint };

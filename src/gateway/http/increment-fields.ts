@@ -1,4 +1,4 @@
-/** What an increment asks for, out of a body or a batch entry that its schema has let through. */
+/** Reads the fields of an increment from a body or a batch entry that its schema has accepted. */
 import type { CommandOptions } from '../../counter/chunk.ts';
 import { CountingError } from '../../counter/errors.ts';
 import { INT64_MIN } from '../../counter/int64.ts';
@@ -13,7 +13,7 @@ interface Bounded {
   readonly ttlIfNone?: boolean;
 }
 
-/** How much to add: 1 when nothing is said. @throws CountingError invalid_number, overflow */
+/** The amount to add; default 1. @throws CountingError invalid_number, overflow */
 export function amountOf(by: IntegerText | undefined, field: string, isDecrement: boolean): bigint {
   const amount = by === undefined ? 1n : countOf(by, field);
   if (!isDecrement) return amount;

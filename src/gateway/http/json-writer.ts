@@ -1,6 +1,6 @@
 /**
  * Writes JSON as bytes, for the answers to batches, straight from a chunk's columns: thousands of small strings would
- * cost more than the counting. The functions here do not look for room: it is made for many pieces at once.
+ * cost more than the counting. The functions here do not check for room: it is reserved for many pieces at once.
  */
 import { formatInt64 } from '../../counter/int64.ts';
 import { viewOf } from '../../std/columns.ts';
@@ -43,7 +43,7 @@ export class JsonBytes {
   /** What is written. */
   length = 0;
 
-  /** Makes room for so many more bytes, and for a word that is not all of it meant. */
+  /** Reserves room for this many more bytes, plus a word that may be written only in part. */
   reserve(more: number): void {
     const needed = this.length + more + WORD_BYTES;
     if (needed <= this.bytes.length) return;
@@ -53,7 +53,7 @@ export class JsonBytes {
     this.view = viewOf(larger);
   }
 
-  /** Appends text that is JSON already, and makes its own room. */
+  /** Appends text that is already JSON, and reserves its own room. */
   text(json: string): void {
     this.reserve(json.length * UNIT_BYTES_MAX);
     this.length += this.bytes.write(json, this.length, 'utf8');
@@ -65,7 +65,7 @@ export class JsonBytes {
   }
 }
 
-/** @returns the position behind it. Up to three bytes there are written, too: what follows overwrites them. */
+/** @returns the position after it. Up to three bytes there are also written; later output overwrites them. */
 export function writeFragment({ words, length }: Fragment, view: DataView, at: number): number {
   for (let i = 0; i < words.length; i++) view.setInt32(at + WORD_BYTES * i, words[i], true);
   return at + length;

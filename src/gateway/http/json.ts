@@ -1,13 +1,11 @@
 /**
  * JSON bodies, read exactly. `JSON.parse` alone would round 9007199254740993, take `1.0` and `1e3` for integers,
- * replace bytes that are no UTF-8 and keep only the last of two equal names. Counts must not come to harm that
- * way, so:
+ * replace bytes that are no UTF-8 and keep only the last of two equal names. That would falsify counts, so:
  *
  * - A number that is no integer literal, or `-0`, becomes a `NotAnInteger`, which no schema takes.
  * - An integer literal beyond 2^53 becomes a decimal string with the same digits where a count is expected.
  * - A body that is no UTF-8, or names the same field twice in one object, is refused.
- * - Depth is looked at before anything is parsed. Texts are small: a batch is parsed entry by entry
- *   (`batch-parser.ts`).
+ * - Depth is checked before anything is parsed. Texts are small: a batch is parsed entry by entry (`batch-parser.ts`).
  *
  * Looking at each literal's source text is slow (a callback per value), and hardly any body needs it: one whose
  * text has, behind a field's name, no number with 16 digits, a point, an exponent or `-0` is exact under plain
@@ -35,7 +33,7 @@ const RISKY_NUMBER = /"\s*:\s*(?:-0|-?(?:\d{16}|\d+[.eE]))/;
 /** Of the text alone, which may be one line of a body: its position says as much. */
 const LINE_OF_TEXT = / \(line \d+ column \d+\)$/;
 const INTEGER = /^(?:0|-?[1-9][0-9]*)$/;
-/** No route takes more than a list of flat objects in an object. */
+/** No route accepts deeper nesting than a list of flat objects in an object. */
 export const NESTING_MAX = 9;
 
 type SourceReviver = (key: string, value: unknown, context: { readonly source?: string }) => unknown;

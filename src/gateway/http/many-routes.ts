@@ -16,9 +16,9 @@ const PAGE_ENTRIES = 100;
 const STEP_ENTRIES = 256;
 /** What an entry of an answer takes at most: a name whose every byte is escaped, and counts. */
 const ENTRY_BYTES_MAX = quotedBytesMax(NAME_BYTES_MAX) + 128;
-/** What a listing holds: two pieces, each of up to a step more than it should have. */
+/** The memory of a listing: two pieces, each up to one step too long. */
 const LISTING_BYTES_MAX = 2 * (PIECE_BYTES + STEP_ENTRIES * ENTRY_BYTES_MAX);
-/** With a pattern that few names match, one request looks at this many counters before it answers with few or none. */
+/** With a pattern that few names match, one request scans this many counters before it answers with few or none. */
 const LOOKED_AT_MAX = 10_000;
 
 /** Registers `GET /v1/counters`. */
@@ -79,7 +79,7 @@ async function list(
     door.answers.sendJson(reply, first.value);
   } else {
     door.answers.reserve(reply, LISTING_BYTES_MAX);
-    // Only the headers are wanted: nothing more is read.
+    // Only the headers are requested: nothing more is read.
     door.answers.streamJson(reply, request.method === 'HEAD' ? nothing() : resumed(first.value, pieces));
   }
   return reply;
@@ -87,8 +87,7 @@ async function list(
 
 /**
  * The text of a listing, as it is read, step by step; what is returned is the end of it.
- * @throws CountingError what the service says of the first step. Later it ends the listing early, with a cursor to go
- * on.
+ * @throws CountingError of the service in the first step. A later error ends the page early, with a cursor to continue.
  */
 async function* listing(
   door: DoorContext,
@@ -110,7 +109,7 @@ async function* listing(
     }
     cursor = page.cursor;
     lookedAt += count;
-    // Where few match, the last places are not worth a step each.
+    // If few match, filling the last places is not worth a step each.
     const isFull = room === 0 || (page.entries.length < count && room * 2 <= Math.min(limit, STEP_ENTRIES));
     if (cursor === undefined || page.isLast || isFull || lookedAt >= LOOKED_AT_MAX) break;
     if (text.length > PIECE_BYTES) {
@@ -124,7 +123,7 @@ async function* listing(
   return `${text}],"cursor":${next}${onlyHeld}}`;
 }
 
-/** The next page, or, where there can be none now, an empty one that is the last. */
+/** The next page or, if it cannot be read now, an empty last one. */
 async function nextPage(
   door: DoorContext,
   request: ScanRequest,

@@ -1,4 +1,4 @@
-/** A path that exists, with a method that it does not take, is 405 with `Allow` and not 404. */
+/** An existing path with an unsupported method is answered 405 with `Allow`, not 404. */
 import type { FastifyInstance, HTTPMethods } from 'fastify';
 import { CountingError } from '../../counter/errors.ts';
 
@@ -27,7 +27,7 @@ export function watchMethods(app: FastifyInstance): () => void {
 function refuseOthers(app: FastifyInstance, url: string, taken: ReadonlySet<string>): void {
   const method = METHODS.filter((one) => !taken.has(one));
   const allow = METHODS.filter((one) => taken.has(one)).join(', ');
-  // The guard answers; the handler is what Fastify asks for.
+  // The guard answers; Fastify requires a handler.
   const handler = (): void => {
     throw new CountingError('method_not_allowed');
   };

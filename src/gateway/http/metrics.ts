@@ -1,8 +1,8 @@
 /**
  * What Prometheus scrapes, as a table: a row says a metric's name, meaning and how to read it. Nothing is kept or
- * counted for it: a scrape reads the service's own numbers into a fresh registry, so that counting does not know of
- * scrapes, and a label that is gone (a replica's former id) is gone from the next answer. No metric has a counter's
- * name as a label: a series for each of millions of names would be the end of any Prometheus.
+ * counted for it: a scrape reads the service's own numbers into a new registry. So counting is independent of scrapes,
+ * and an obsolete label (a replica's former id) disappears from the next answer. No metric has a counter's name as a
+ * label: a series for each of millions of names would overload any Prometheus.
  */
 import { performance } from 'node:perf_hooks';
 import { Counter, Gauge, Registry } from 'prom-client';
@@ -13,7 +13,7 @@ export interface Facts {
   readonly version: string;
   readonly info: ServiceInfo;
   readonly nowMs: number;
-  /** How late the event loop was, found at this scrape. */
+  /** How late the event loop was at this scrape. */
   readonly loopDelayMs: number;
   /** Open connections, by door. */
   readonly connections: Readonly<Record<string, number>>;
@@ -28,7 +28,7 @@ interface Metric {
   /** A counter's name ends with `_total`. */
   readonly name: string;
   readonly help: string;
-  /** Undefined: there is nothing to tell now, so the metric is left out. */
+  /** Undefined: no value now, so the metric is omitted. */
   readonly read: (facts: Facts) => number | readonly Sample[] | undefined;
 }
 

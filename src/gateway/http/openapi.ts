@@ -2,9 +2,9 @@
  * The door described as OpenAPI 3.1, made of the routes' schemas. A schema with a title becomes a component of that
  * name.
  *
- * Every example is one that a person may execute: the page at `/docs` fills it in, and sends it to the server that has
- * the real counters. So a body has an example of its own (of its fields the page would send all, with bounds and a
- * deadline), and where a request sets, deletes or lets expire, the counter's name has to be typed.
+ * Every example must be safe to execute: the page at `/docs` fills it in and sends it to the server with the real
+ * counters. So a body has an example of its own (of its fields the page would send all, with bounds and a deadline),
+ * and where a request sets, deletes or lets expire, the counter's name has to be typed.
  */
 import swagger from '@fastify/swagger';
 import type { FastifyContextConfig, FastifyInstance, FastifySchema } from 'fastify';
@@ -81,7 +81,7 @@ export async function describeRoutes(app: FastifyInstance, version: string): Pro
   });
 }
 
-/** What a route takes and says, besides what Fastify checks. */
+/** A route's inputs and answers, besides what Fastify checks. */
 function documented(checked: FastifySchema, config: FastifyContextConfig, isHead: boolean): FastifySchema {
   const { body, response, operationId = '', ...rest } = checked;
   const { isOpen, isUpdate, isBatch, isConditional, isRead, isTagged } = config;
@@ -137,7 +137,7 @@ function finished<T extends object>(document: T): T {
   return { ...document, paths, components: { ...components, schemas } };
 }
 
-/** A body whose fields are all optional need not be sent; the plugin calls every body required. */
+/** A body whose fields are all optional may be omitted; the plugin marks every body as required. */
 function relaxBody({ requestBody }: Operation): void {
   if (requestBody === undefined) return;
   const schemas = Object.values(requestBody.content).map(({ schema }) => schema ?? {});

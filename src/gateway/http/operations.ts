@@ -1,4 +1,4 @@
-/** How the server is doing, and what operators ask it for. */
+/** The server's state, and the operations of administrators. */
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { Type } from 'typebox';
 import { asStrings, type DoorContext } from './door-context.ts';
@@ -7,7 +7,7 @@ import { sendProblem } from './problems.ts';
 import * as schemas from './schemas.ts';
 
 const tags = ['operations'];
-/** A large snapshot takes its time, and its connection is silent meanwhile. */
+/** A large snapshot takes long, and its connection is silent meanwhile. */
 const SNAPSHOT_SILENCE_MS = 3_600_000;
 
 /** Registers `/livez`, `/readyz`, `/metrics`, `/v1/info` and `/v1/snapshot`. */

@@ -1,9 +1,9 @@
-/** Audit lines of RESP commands: of those that change counters otherwise than by counting, or administer. */
+/** Audit lines of RESP commands that change counters other than by counting, or administer. */
 import type { CommandContext, CommandSpec } from './command.ts';
 
 const COUNTING = new Set(['incr', 'decr', 'incrby', 'decrby', 'increx', 'tally.add']);
 
-/** Writes the command down, if it is one of these and anybody wants to know. */
+/** Logs the command if it is one of these and auditing is on. */
 export function audit({ door, request, client }: CommandContext, { name, flags, keys }: CommandSpec): void {
   const write = door.trail.audit;
   if (write === undefined) return;

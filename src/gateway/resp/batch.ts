@@ -1,6 +1,6 @@
 /**
- * A chunk with the replies planned for it: the requests of one connection that are under way together. A batch
- * belongs to a connection only while it is; an idle connection has none, and ten thousand idle ones cost little.
+ * A chunk with its planned replies: the requests of one connection that are executed together. A batch belongs to a
+ * connection only while it is pending; an idle connection has none, so ten thousand idle ones cost little.
  */
 import { Chunk } from '../../counter/chunk.ts';
 import type { Client, CommandContext, DoorContext } from './command.ts';
@@ -25,7 +25,7 @@ export class Batch implements CommandContext {
   }
 }
 
-/** Beyond these a batch that comes back is left to the garbage collector: they may have grown to a megabyte. */
+/** Beyond these a returned batch is left to the garbage collector: it may have grown to a megabyte. */
 const IDLE_BATCHES_MAX = 64;
 
 export class BatchPool {
@@ -33,7 +33,7 @@ export class BatchPool {
   readonly #door: DoorContext;
   readonly #request: Request;
 
-  /** @param request what the door's reader reads into. */
+  /** @param request the request that the door's reader fills. */
   constructor(door: DoorContext, request: Request) {
     this.#door = door;
     this.#request = request;
@@ -45,7 +45,7 @@ export class BatchPool {
     return batch;
   }
 
-  /** Takes a batch back that nobody uses any more. */
+  /** Takes back an unused batch. */
   give(batch: Batch): void {
     batch.chunk.reset();
     batch.replies.clear();

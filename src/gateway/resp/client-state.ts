@@ -12,7 +12,7 @@ export class ClientState<Command extends Weighed> {
   /** `Clock.monotonicMs` of the connection's begin. */
   readonly openedMs: number;
   principal: Principal;
-  /** `Clock.monotonicMs` since when it has to show the secret. */
+  /** `Clock.monotonicMs` since when it has been required to authenticate. */
   strangerSinceMs: number;
   /** The last secret that was shown is wrong. */
   guessedWrong = false;
@@ -22,7 +22,7 @@ export class ClientState<Command extends Weighed> {
   libraryVersion = '';
   /** Open since MULTI. */
   transaction: Transaction<Command> | undefined = undefined;
-  /** Nothing more is read; the connection ends when everything is answered. */
+  /** Nothing more is read; the connection closes when everything is answered. */
   quitting = false;
 
   constructor(id: number, peer: string, local: string, openedMs: number, principal: Principal) {

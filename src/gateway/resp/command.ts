@@ -10,7 +10,7 @@ import type { ClientState } from './client-state.ts';
 import type { Planned, Replies } from './replies.ts';
 import type { Request } from './request.ts';
 
-/** What all connections of a door share, as far as commands see it. */
+/** The state of a door that commands can see. */
 export interface DoorContext {
   readonly service: CountingService;
   readonly clock: Clock;
@@ -20,12 +20,12 @@ export interface DoorContext {
   readonly trail: Trail;
 }
 
-/** What INFO, CONFIG GET and LASTSAVE tell. */
+/** The data of INFO, CONFIG GET and LASTSAVE. */
 export interface DoorFacts {
   readonly version: string;
   readonly runId: string;
   readonly port: number;
-  /** `Clock.monotonicMs` of the door's opening. */
+  /** `Clock.monotonicMs` when the door was opened. */
   readonly openedMs: number;
   readonly connections: number;
   readonly connectionsMax: number;
@@ -40,7 +40,7 @@ export interface DoorFacts {
 /** A client, with the commands that it has queued. */
 export type Client = ClientState<CommandSpec>;
 
-/** What a command works on. One object per batch; the request in it changes. */
+/** A command's context. One object per batch; the request in it changes. */
 export interface CommandContext {
   readonly door: DoorContext;
   readonly client: Client;
@@ -65,7 +65,7 @@ export type CommandFlag =
 export interface CommandSpec {
   /** In lower case; a subcommand's is `client|id`. */
   readonly name: string;
-  /** As people write it: `INCRBY key increment`. */
+  /** The syntax: `INCRBY key increment`. */
   readonly syntax: string;
   readonly summary: string;
   readonly since: string;
@@ -75,17 +75,17 @@ export interface CommandSpec {
   readonly flags: readonly CommandFlag[];
   /** Positions of the first and last name (negative: from the end) and the step; zeros when there are none. */
   readonly keys: readonly [first: number, last: number, step: number];
-  /** How many chunk commands a request with so many arguments pushes. */
+  /** How many chunk commands a request with this many arguments pushes. */
   readonly weight: (argumentCount: number) => number;
-  /** Between MULTI and EXEC such a request is carried out at once instead of queued. */
+  /** Between MULTI and EXEC such a request is executed at once instead of queued. */
   readonly immediate: (request: Request) => boolean;
-  /** Its reply is large: no further request is read before it is on its way. */
+  /** Its reply is large: no further request is read before it is being sent. */
   readonly large: boolean;
   /** Plans the reply. */
   readonly handle: ((context: CommandContext) => Planned) | undefined;
   /**
-   * Instead of `handle`: takes time. Gets a batch of its own, and plans one reply before it is done. The request
-   * is there until the first `await` only.
+   * Instead of `handle`, for slow commands. Gets a batch of its own, and plans one reply before it resolves. The
+   * request is valid only until the first `await`.
    */
   readonly perform: ((context: CommandContext) => Promise<Planned>) | undefined;
   readonly subcommands: ReadonlyMap<string, CommandSpec> | undefined;

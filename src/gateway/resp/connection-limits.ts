@@ -2,19 +2,19 @@
 import { AUTHENTICATION_MS, OUTPUT_BYTES_MAX } from '../../counter/limits.ts';
 
 export interface ConnectionLimits {
-  /** Bytes that wait while a batch is under way, before no more is taken from the socket. */
+  /** Bytes that may wait while a batch is pending; beyond this the socket is not read. */
   readonly unreadBytesMax: number;
-  /** Replies that the client has not taken; beyond it the connection is cut. */
+  /** Replies that the client has not read; beyond this the connection is cut. */
   readonly outputBytesMax: number;
   /** From a request's first byte to its last. */
   readonly requestMs: number;
-  /** For the client to take its last replies. */
+  /** Time for the client to read its last replies. */
   readonly lastRepliesMs: number;
-  /** From then on, for the client to close. */
+  /** Time from then on for the client to close. */
   readonly lingerMs: number;
-  /** For the client to show the secret, where there is one. */
+  /** Time for the client to authenticate, if a secret is set. */
   readonly authenticationMs: number;
-  /** After a wrong secret nothing is read for so long: guessing is no use. */
+  /** After a wrong secret nothing is read for this long, which makes guessing useless. */
   readonly penaltyMs: number;
 }
 

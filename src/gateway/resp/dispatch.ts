@@ -1,4 +1,4 @@
-/** From a request to its command: found, checked, then queued or carried out. */
+/** Dispatches a request to its command: looked up, checked, then queued or executed. */
 import { ERRORS } from '../../counter/errors.ts';
 import { audit } from './audit.ts';
 import { type CommandContext, type CommandSpec, wrongArity } from './command.ts';
@@ -20,8 +20,8 @@ export function findCommand(request: Request): CommandSpec | string {
 }
 
 /**
- * Whether this is a request line or header of HTTP: a web page made a browser post to this port, and what
- * follows may look like commands. Redis closes such connections too.
+ * Whether this is a request line or header of HTTP: a web page made a browser post to this port, and the following
+ * input may look like commands. Redis closes such connections, too.
  */
 export function isHttp(request: Request): boolean {
   if (request.count === 0) return false;
@@ -30,8 +30,8 @@ export function isHttp(request: Request): boolean {
 }
 
 /**
- * Plans the reply to the request in the context; `found` is what `findCommand` said about it.
- * @returns for a command that takes time, the promise that its reply is planned.
+ * Plans the reply to the request in the context; `found` is the result of `findCommand`.
+ * @returns for a slow command, the promise that its reply is planned.
  */
 export function dispatch(context: CommandContext, found: CommandSpec | string): Promise<Planned> | undefined {
   const { request, replies, client } = context;

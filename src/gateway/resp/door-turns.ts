@@ -1,7 +1,7 @@
 /**
- * How long all connections of a door are served in one turn of the event loop: however many send at once, and whatever
- * they ask for, the turn ends. Who comes when the time is over waits for the next one, in order. Counting is bounded by
- * the engine; this is about what requests cost before and behind that.
+ * Limits how long all connections of a door are served in one turn of the event loop, no matter how many send at once
+ * and what they request. When the time is over, connections wait for the next turn, in order. The engine bounds
+ * counting; this bounds the cost of requests before and after it.
  */
 import type { Clock } from '../../host/host.ts';
 
@@ -10,9 +10,9 @@ const SERVE_MS = 10;
 export class DoorTurns {
   readonly #clock: Clock;
   #waiting: (() => void)[] = [];
-  /** So many of them are no longer waiting. */
+  /** How many of them are no longer waiting. */
   #served = 0;
-  /** Since when somebody is served in this turn. */
+  /** When the first connection was served in this turn. */
   #sinceMs: number | undefined;
 
   constructor(clock: Clock) {
@@ -28,7 +28,7 @@ export class DoorTurns {
     return false;
   }
 
-  /** Whether somebody waits, so that whoever is served now should let go soon. */
+  /** Whether connections wait, so that the current one should yield soon. */
   get isWantedByOthers(): boolean {
     return this.#served < this.#waiting.length;
   }
@@ -43,7 +43,7 @@ export class DoorTurns {
 
   readonly #begin = (): void => {
     this.#sinceMs = undefined;
-    // Those who come back meanwhile are served in the next turn.
+    // Connections that return meanwhile are served in the next turn.
     for (let left = this.#waiting.length; left > 0 && !this.isOver; left--) this.#waiting[this.#served++]();
     this.#waiting.splice(0, this.#served);
     this.#served = 0;

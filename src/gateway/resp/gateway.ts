@@ -1,6 +1,6 @@
 /**
- * The RESP door: a TCP server that speaks RESP2 and RESP3 in front of a counting service. It holds what the
- * connections share and nothing that counts.
+ * The RESP door: a TCP server that speaks RESP2 and RESP3 in front of a counting service. It holds the shared state of
+ * connections and no counts.
  */
 import { randomBytes } from 'node:crypto';
 import { createServer, type Server, type Socket } from 'node:net';
@@ -28,7 +28,7 @@ export interface RespGatewayOptions {
   readonly host: string;
   /** 0: any free one, see `RespGateway.address`. */
   readonly port: number;
-  /** Without it everyone who can connect may do everything. */
+  /** Without it every client that can connect may do everything. */
   readonly secret?: Secret | undefined;
   readonly log: Log;
   readonly trail?: Trail;
@@ -41,7 +41,7 @@ export interface RespGatewayOptions {
 
 /** The version of Redis whose replies and texts these are. */
 const REDIS_VERSION = '7.0.15';
-/** TCP keepalive, as Redis sets it: finds clients that are gone without a word. */
+/** TCP keepalive, as in Redis: detects clients that disappeared silently. */
 const KEEP_ALIVE_MS = 300_000;
 const WATCH_MS = 1000;
 
@@ -90,7 +90,7 @@ export class RespGateway {
       },
     };
     server.on('connection', (socket) => this.#accept(socket));
-    // Running out of file descriptors, for one: the next accept may succeed again.
+    // For example out of file descriptors: the next accept may succeed again.
     server.on('error', (error) => log.error({ err: error }, 'the RESP port failed to accept a connection'));
   }
 
@@ -118,7 +118,7 @@ export class RespGateway {
     return this.#connections.size;
   }
 
-  /** Stops accepting, answers what has arrived, closes; what is still open after `graceMs` is cut. */
+  /** Stops accepting, answers complete requests, closes; connections still open after `graceMs` are cut. */
   close(graceMs: number): Promise<void> {
     this.#closing ??= this.#close(graceMs);
     return this.#closing;
@@ -146,7 +146,7 @@ export class RespGateway {
     if (!this.#budget.take()) {
       this.#refused++;
       socket.on('error', () => {
-        // It was to be closed anyway.
+        // It is closing anyway.
       });
       socket.end('-ERR max number of clients reached\r\n', () => socket.destroy());
       return;

@@ -1,10 +1,10 @@
 /**
- * What connections make the server hold, in bytes: received, queued, under way, not yet taken by the client. One bound
- * for all of a door. What strangers hold, who have not shown the secret, is counted apart: it takes nothing from the
- * others.
+ * The bytes that connections make the server hold: received, queued, being executed, not yet read by the client. One
+ * bound for all connections of a door. Bytes of unauthenticated clients are counted separately, so they take nothing
+ * from the others.
  */
 
-/** What strangers may hold together: so much of what the others may, and on top of it. */
+/** The share of the bound that unauthenticated clients may hold in addition. */
 const STRANGERS_PART = 1 / 8;
 
 export class HeldBytes {
@@ -22,7 +22,7 @@ export class HeldBytes {
   }
 
   /**
-   * Whether a connection may hold so much: because all of its sort are within the bound, or it has no more than an
+   * Whether a connection may hold this much: because all of its kind are within the bound, or it has no more than an
    * equal share.
    */
   allows(bytes: number, isStranger: boolean): boolean {
@@ -42,7 +42,7 @@ export class Holding {
     this.#door = door;
   }
 
-  /** The connection holds so much now. @returns false when that is more than before, and too much */
+  /** Sets what the connection holds now. @returns false if that is more than before, and too much */
   is(bytes: number, isStranger: boolean): boolean {
     if (bytes === this.#bytes && isStranger === this.#isStranger) return true;
     this.#door.add(-this.#bytes, this.#isStranger);

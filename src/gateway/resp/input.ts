@@ -1,7 +1,7 @@
 /**
- * What a connection has received and not yet read. Mostly that is one buffer as the socket delivered it, read
- * where it lies; a buffer that is lent to the connection goes back by `keep`, before anyone else reads. Only when
- * a request is torn between two deliveries are bytes copied, into a buffer of the connection's own.
+ * The received, unread input of a connection. Usually that is one buffer as the socket delivered it, read in place. A
+ * buffer that is lent to the connection is returned by `keep`, before any other connection reads. Bytes are copied,
+ * into a buffer of the connection's own, only if a request is split between two deliveries.
  *
  * Invariants:
  * - `bytes` changes only in `lend`, `advance`, `keep` and `release`, none of which is called between reading a request
@@ -12,7 +12,7 @@ import type { LentBytes } from './lent-bytes.ts';
 
 const EMPTY: Buffer = Buffer.alloc(0);
 const OWN_BYTES_MIN = 1024;
-/** What a delivery takes besides its bytes. */
+/** The memory of a delivery besides its bytes. */
 const DELIVERY_BYTES = 128;
 
 export class Input {
@@ -20,9 +20,9 @@ export class Input {
   /** Not yet read: `bytes[start, end)`. */
   start = 0;
   end = 0;
-  /** `bytes` is the connection's own buffer, with room behind `end`. */
+  /** `bytes` is the connection's own buffer, with room after `end`. */
   #isOwn = false;
-  /** `bytes` is somebody else's. */
+  /** `bytes` is lent. */
   #isLent = false;
   readonly #waiting: Buffer[] = [];
   #waitingBytes = 0;
@@ -31,7 +31,7 @@ export class Input {
     return this.#bytes;
   }
 
-  /** Gives the chunk its names where they lie; it has them until it is submitted. */
+  /** Gives the chunk its names in place; it has them until it is submitted. */
   lendNames(chunk: Chunk): void {
     chunk.names = this.#bytes;
   }
@@ -56,7 +56,7 @@ export class Input {
     return this.#bytes.length + this.#waitingBytes + this.#waiting.length * DELIVERY_BYTES;
   }
 
-  /** Takes bytes that are the connection's from now on. */
+  /** Takes ownership of bytes. */
   receive(bytes: Buffer): void {
     this.#waiting.push(bytes);
     this.#waitingBytes += bytes.length;
@@ -75,7 +75,7 @@ export class Input {
     this.#isLent = true;
   }
 
-  /** Gives back a buffer that was lent; what is unread in it is copied. */
+  /** Returns a lent buffer; its unread part is copied. */
   keep(): void {
     if (!this.#isLent) return;
     this.#isLent = false;
@@ -83,7 +83,7 @@ export class Input {
     else this.release();
   }
 
-  /** Makes readable what has been received. */
+  /** Makes the received bytes readable. */
   advance(): void {
     if (this.#waiting.length === 0) return;
     if (this.length === 0 && this.#waiting.length === 1) {
@@ -98,7 +98,7 @@ export class Input {
     this.#waitingBytes = 0;
   }
 
-  /** Lets go of a buffer that has been read to its end. */
+  /** Releases a buffer that has been read completely. */
   release(): void {
     if (this.length > 0) return;
     this.#bytes = EMPTY;

@@ -1,7 +1,7 @@
 /**
- * Bytes that belong to somebody else: the read buffer that all sockets share, or one that the next delivery moves. They
- * hold what they hold only until the turn in which they were read ends. The type lets them be read and copied, and is
- * no `Uint8Array`: nothing that keeps or sends bytes takes it, so what outlives the turn has to be a copy.
+ * Borrowed bytes: the read buffer that all sockets share, or one that the next delivery moves. Their content is valid
+ * only until the end of the turn in which they were read. The type allows reading and copying, and is not a
+ * `Uint8Array`: no function that keeps or sends bytes accepts it, so anything that outlives the turn must be a copy.
  */
 export interface LentBytes {
   readonly length: number;

@@ -1,10 +1,10 @@
 /**
- * The replies that a chunk will be answered with, in the order of the requests: planned while requests are
- * read, written when the chunk's outcomes are known. A reply takes the outcomes of no, one or several of the
- * chunk's commands; all together they take each command once, in order.
+ * The replies to a chunk, in the order of the requests: planned while requests are read, written when the chunk's
+ * outcomes are known. A reply uses the outcomes of zero, one or several of the chunk's commands; together the replies
+ * use each command once, in order.
  *
- * Everything that depends on when it is said (the number of counters, the protocol after HELLO) is a function
- * called while writing, so it sees what the requests before it have done.
+ * Anything that depends on the time of the reply (the number of counters, the protocol after HELLO) is a function
+ * called while writing, so it sees the effects of earlier requests.
  */
 import type { Chunk } from '../../counter/chunk.ts';
 import { DONE, ERRORS, errorCode } from '../../counter/errors.ts';
@@ -22,11 +22,11 @@ const OUTCOME_UNKNOWN = new Set<number>(
   Object.values(ERRORS).flatMap(({ id, outcome }) => (outcome === 'unknown' ? [id] : [])),
 );
 
-/** The outcome of each counting command is its new value: the path that increments take. */
+/** The outcome of each counting command is its new value: the path of increments. */
 export const valueReply: ReplyFormat = (writer, chunk, first) =>
   writer.integer(chunk.value[2 * first], chunk.value[2 * first + 1]);
 
-/** Announces that the next replies are elements of one; takes the place of all of them when the chunk was refused. */
+/** Starts a reply whose elements are the next replies; replaces all of them if the chunk was refused. */
 const groupReply: ReplyFormat = () => assert(false, 'a group is written by the plan itself');
 
 /** Proof that a reply has been planned: no path through a command can forget it. */
@@ -46,7 +46,7 @@ export class Replies {
     return this.#length;
   }
 
-  /** Starts over. The arrays stay, but not what a reply of its own holds on to. */
+  /** Resets. The arrays stay, but objects referenced by replies are released. */
   clear(): void {
     this.#length = 0;
     if (this.#saysSomething) this.#formats.length = 0;
@@ -78,7 +78,7 @@ export class Replies {
 
   /**
    * Writes all replies.
-   * @returns false when an outcome is unknown: then nothing of this may be sent.
+   * @returns false if an outcome is unknown: then none of this may be sent.
    */
   write(writer: ReplyWriter, chunk: Chunk): boolean {
     if (chunk.refusal !== DONE) return this.#writeRefused(writer, chunk);
@@ -105,7 +105,7 @@ export class Replies {
     return true;
   }
 
-  /** The chunk as a whole was refused: so is every reply that asks for one of its commands. */
+  /** The chunk as a whole was refused, so every reply that uses one of its commands is an error. */
   #writeRefused(writer: ReplyWriter, chunk: Chunk): boolean {
     if (OUTCOME_UNKNOWN.has(chunk.refusal)) return false;
     const text = errorText(chunk.refusal);
@@ -123,7 +123,7 @@ export class Replies {
   }
 }
 
-/** The first error among the commands; one with an unknown outcome goes before all others. */
+/** The first error among the commands; an unknown outcome has precedence. */
 function firstError(code: Uint8Array, first: number, commands: number): number {
   let error: number = DONE;
   for (let i = first; i < first + commands; i++) {
@@ -134,7 +134,7 @@ function firstError(code: Uint8Array, first: number, commands: number): number {
   return error;
 }
 
-/** What RESP says to an error of the catalogue. */
+/** The RESP text of an error of the catalogue. */
 export function errorText(id: number): string {
   return ERRORS[errorCode(id)].resp;
 }

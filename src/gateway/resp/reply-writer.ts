@@ -1,14 +1,13 @@
 /**
- * Encodes replies, in RESP2 or RESP3, into one buffer that all connections share. They leave together, when the input
- * that was waiting has been handled (as Redis does it): a client that is awake already costs less to write to than
- * one that each write has to wake up. The kernel has usually taken the bytes when a write returns; only what it has
- * not is copied.
+ * Encodes replies, in RESP2 or RESP3, into one buffer that all connections share. They leave together when the pending
+ * input has been handled (as in Redis): writing to a client that is already awake is cheaper than waking it with each
+ * write. The kernel has usually taken the bytes when a write returns; only the rest is copied.
  */
 import { formatInt64, highLane } from '../../counter/int64.ts';
 import type { Transport } from './transport.ts';
 
 const SHARED_BYTES = 256 * 1024;
-/** With so many bytes nothing waits for more. */
+/** At this many bytes the replies are sent without waiting for more. */
 const FLUSH_BYTES = 128 * 1024;
 /** The longest reply of one number: type byte, length, two line ends, 20 digits. */
 const NUMBER_BYTES_MAX = 32;
@@ -28,7 +27,7 @@ export class ReplyWriter {
   /** Where the replies that are being written begin; before it lie those that wait to be sent. */
   #start = 0;
   #at = 0;
-  /** To whom what lies before `#start` goes, in order, and where each part ends. */
+  /** The recipients of the bytes before `#start`, in order, and where each part ends. */
   readonly #waiting: Transport[] = [];
   readonly #ends: number[] = [];
   #isDue = false;

@@ -1,8 +1,8 @@
 /**
- * Reads one request from a buffer: an array of bulk strings, as clients send it, or a line, as people type it.
- * Of a request that is not whole yet the connection keeps how far it was looked at (`Unfinished`). So each of its
- * headers is checked as soon as it is there, however the request arrives, and none is read again for each byte
- * that trickles in. Errors are worded as in Redis.
+ * Reads one request from a buffer: an array of bulk strings, as clients send it, or a line, as people type it. For an
+ * incomplete request the connection keeps how far it was examined (`Unfinished`). So each header is checked as soon as
+ * it arrives, no matter how the request is split, and none is read again for each byte that trickles in. Errors are
+ * worded as in Redis.
  */
 import {
   RESP_ARGUMENT_BYTES_MAX,
@@ -23,7 +23,7 @@ const QUOTE = 39;
 const DOUBLE_QUOTE = 34;
 const CR = 13;
 const LF = 10;
-/** `*` or `$`, a number that could be in range, and some: a header that has not ended here never will. */
+/** `*` or `$`, a number that could be in range, and some slack: a longer header is invalid. */
 const HEADER_BYTES_MAX = 64;
 /** The shortest argument: `$0`, an end of line, nothing, an end of line. */
 const ARGUMENT_BYTES_MIN = 6;
@@ -40,13 +40,13 @@ export const Reading = {
 } as const;
 export type Reading = (typeof Reading)[keyof typeof Reading];
 
-/** How far a request was looked at of which only a part has arrived. */
+/** How far an incomplete request was examined. */
 export class Unfinished {
-  /** Bytes from the request's start without which nothing new can be said of it. */
+  /** The number of bytes from the request's start that must arrive before it is examined again. */
   bytesNeeded = 1;
-  /** Where its first argument that is not whole begins, from the request's start. */
+  /** Where its first incomplete argument begins, from the request's start. */
   at = 0;
-  /** Arguments from there on; 0: nothing was looked at. */
+  /** Arguments from there on; 0: nothing was examined. */
   left = 0;
 
   /** Starts over, with another request. */
@@ -128,7 +128,7 @@ export class RequestReader {
       at = behind;
     }
     if (!wasLookedAt) return this.#whole(at);
-    // All of it is there now: the arguments that were only looked at are read with the rest.
+    // The request is complete now: the arguments that were only examined are read with the rest.
     unfinished.clear();
     return this.read(bytes, start, end, authenticated, unfinished);
   }
@@ -150,8 +150,8 @@ export class RequestReader {
   }
 
   /**
-   * The number between the type byte at `at` and the end of its line; NaN when it is none. Sets `#lineEnd`.
-   * Like Redis it takes the byte behind the carriage return for a line feed, whatever it is.
+   * The number between the type byte at `at` and the end of its line; NaN when it is none. Sets `#lineEnd`. Like Redis
+   * it treats the byte after the carriage return as a line feed, without checking it.
    */
   #readHeader(bytes: LentBytes, at: number, end: number): number {
     const last = Math.min(end - 1, at + HEADER_BYTES_MAX);

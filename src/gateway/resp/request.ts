@@ -37,7 +37,7 @@ export class Request {
     return owned(this.bytes, this.starts[i], this.starts[i] + this.lengths[i]);
   }
 
-  /** Argument `i` with one character per byte, so that whatever it is can be repeated in an error as it was. */
+  /** Argument `i` with one character per byte, so that an error can repeat it unchanged. */
   latin1(i: number): string {
     return this.bytes.toString('latin1', this.starts[i], this.starts[i] + this.lengths[i]);
   }

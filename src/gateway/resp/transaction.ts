@@ -1,11 +1,10 @@
 /**
- * What a client has queued since MULTI. While everything lies in the buffer that is being read, only positions
- * are kept, so that EXEC joins the chunk of the requests around it: many small transactions in one pipeline
- * share one sync. When the buffer goes before EXEC has come, the arguments are copied, and EXEC gets a chunk of
- * its own.
+ * What a client has queued since MULTI. While everything is in the buffer being read, only positions are kept, so that
+ * EXEC joins the chunk of the requests around it: many small transactions in one pipeline share one sync. If the buffer
+ * is released before EXEC arrives, the arguments are copied, and EXEC gets a chunk of its own.
  *
- * Bounded in commands, in those that do not count, in what they will put into a chunk, and in bytes: beyond it the
- * transaction is spoiled, as by any other error between MULTI and EXEC.
+ * Bounded in commands, in those that do not count, in chunk commands, and in bytes: beyond a bound the transaction
+ * fails, as with any other error between MULTI and EXEC.
  */
 import {
   CHUNK_COMMANDS_MAX,
@@ -31,7 +30,7 @@ export class Transaction<Command extends Weighed> {
   /** Chunk commands that EXEC will push. */
   weight = 0;
   readonly commands: Command[] = [];
-  /** Commands that will put nothing into the chunk. */
+  /** Commands that push no chunk command. */
   #others = 0;
   /** Per command: how many arguments. */
   readonly #counts: number[] = [];
@@ -44,7 +43,7 @@ export class Transaction<Command extends Weighed> {
   #copied = 0;
   #used = 0;
 
-  /** The buffer of its own that its arguments lie in; undefined while they lie in the one being read. */
+  /** Its own buffer with the arguments; undefined while they are in the one being read. */
   get buffer(): Buffer | undefined {
     return this.#buffer;
   }
@@ -79,7 +78,7 @@ export class Transaction<Command extends Weighed> {
     return true;
   }
 
-  /** Copies what still lies in `bytes`, the buffer being read. */
+  /** Copies the arguments that are still in `bytes`, the buffer being read. */
   detach(bytes: LentBytes): void {
     if (this.#copied === this.#starts.length) return;
     if (this.#buffer === undefined || this.#buffer.length < this.#bytes) {

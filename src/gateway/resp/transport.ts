@@ -1,9 +1,9 @@
 /**
- * Bytes between a client's socket and its connection. Node hands every read on as a buffer of its own and takes every
- * write through a queue of objects; with one request per round trip that costs more than to count. So where it can be
- * done, transport is *direct*: all sockets of a door read into one buffer, and replies are written to the descriptor
- * at once, as long as nothing is queued. (Measured with one request per round trip: 9.7 instead of 13.4 us of CPU for a
- * read and a write, most of which is the kernel's.)
+ * Bytes between a client's socket and its connection. Node delivers every read as a separate buffer and passes every
+ * write through a queue of objects; with one request per round trip that costs more than counting. So where possible,
+ * transport is *direct*: all sockets of a door read into one buffer, and replies are written to the descriptor at once,
+ * as long as nothing is queued. (Measured with one request per round trip: 9.7 instead of 13.4 us of CPU for a read and
+ * a write, most of which is the kernel's.)
  *
  * A socket that reads into a buffer is documented for clients only (`onread`); for an accepted one this file moves the
  * handle from one socket to another, for which it uses the undocumented `_handle` and the option of that name. Where
@@ -18,10 +18,10 @@ export type TransportKind = 'direct' | 'events';
 /** Takes what a socket has received. Bytes that are `lent` are overwritten by the next read of any socket. */
 export type Receive = (bytes: Buffer, length: number, lent: boolean) => void;
 
-/** What one read takes at most. */
+/** The maximum size of one read. */
 const READ_BYTES = 64 * 1024;
 
-/** What there is of Node's internals where transport can be direct. */
+/** Node's internals, if transport can be direct. */
 interface Handle {
   readonly fd: number;
   readonly useUserBuffer: unknown;
@@ -49,7 +49,7 @@ export class Transport {
       return new Transport(accepted, false);
     }
     (accepted as WithHandle)._handle = null;
-    // Without its handle it closes nothing; the server counts it as gone.
+    // Without its handle its close has no effect; the server counts it as closed.
     accepted.destroy();
     const callback = (length: number): boolean => {
       receive(shared, length, true);
@@ -70,13 +70,13 @@ export class Transport {
   }
 
   /**
-   * Writes what the kernel takes at once of `bytes[from, to)`. Why it takes nothing is not told: what is left goes to
-   * the socket, which then says it.
+   * Writes as much of `bytes[from, to)` as the kernel takes at once. Errors are not reported here: the rest goes to the
+   * socket, which then reports them.
    * @returns how many bytes it took
    */
   writeNow(bytes: Buffer, from: number, to: number): number {
     if (!this.#isDirect || this.socket.writableLength > 0 || this.socket.destroyed) return 0;
-    // Asked for each time: a descriptor that is closed is given to somebody else.
+    // Read each time: a closed descriptor may be reused for another file.
     const fd = (this.socket as WithHandle)._handle?.fd ?? -1;
     if (fd < 0) return 0;
     try {

@@ -1,19 +1,19 @@
-/** CLIENT: what libraries say about themselves when they connect, and what they ask about their connection. */
+/** CLIENT: what libraries report about themselves when they connect, and query about their connection. */
 import { CLIENT_NAME_BYTES_MAX } from '../../../counter/limits.ts';
 import { type CommandContext, type CommandSpec, container, ok, SYNTAX_ERROR, subcommand } from '../command.ts';
 import type { Planned } from '../replies.ts';
 import { help } from './help.ts';
 
 /**
- * What a client says about itself is kept as long as it is connected, and goes into the line of CLIENT INFO: printable
- * ASCII without blanks, and short. @returns the error for anything else
+ * What a client reports about itself is kept while it is connected, and appears in CLIENT INFO: short, printable ASCII
+ * without blanks. @returns the error for anything else
  */
 export function nameError(what: string, text: string): string | undefined {
   if (text.length > CLIENT_NAME_BYTES_MAX) return `ERR ${what} cannot be longer than ${CLIENT_NAME_BYTES_MAX} bytes.`;
   return /^[!-~]*$/.test(text) ? undefined : `ERR ${what} cannot contain spaces, newlines or special characters.`;
 }
 
-/** The connection as CLIENT INFO tells it; what has no meaning here has the value of an idle connection. */
+/** The connection as shown by CLIENT INFO; fields without a meaning here have the value of an idle connection. */
 function describe({ door, client }: CommandContext): string {
   const fields = {
     id: client.id,
@@ -52,7 +52,7 @@ function setInfo(context: CommandContext): Planned {
   return ok(context);
 }
 
-/** ON and OFF are taken, and mean nothing. */
+/** ON and OFF are accepted without effect. */
 function toggle(context: CommandContext): Planned {
   const word = context.request.word(2);
   if (word !== 'on' && word !== 'off') return context.replies.error(SYNTAX_ERROR);

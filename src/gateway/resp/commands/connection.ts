@@ -165,7 +165,7 @@ export const CONNECTION_COMMANDS: readonly CommandSpec[] = [
     handle: (context) => {
       const error = databaseError(context.request);
       if (error === undefined) return ok(context);
-      // Clients go on after a refusal: what they count for another database would be counted in this one.
+      // Clients continue after a refusal: updates for another database would be counted in this one.
       context.client.quitting = true;
       return context.replies.error(error);
     },

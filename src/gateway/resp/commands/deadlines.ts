@@ -41,7 +41,7 @@ function expire(kind: ExpiryKind): (context: CommandContext) => Planned {
   };
 }
 
-/** -2 without a counter, -1 without a deadline, else what `tell` makes of it. */
+/** -2 without a counter, -1 without a deadline, otherwise the result of `tell`. */
 function deadline(tell: (unixMs: number, nowMs: number) => number): (context: CommandContext) => Planned {
   return ({ chunk, door, request, replies }) => {
     const reply: ReplyFormat = (writer, _, first) => {

@@ -10,7 +10,7 @@ export function isExpiryKind(word: string): word is ExpiryKind {
   return word === 'ex' || word === 'px' || word === 'exat' || word === 'pxat';
 }
 
-/** @returns undefined when there is no such deadline: what the `invalidExpireTime` error is for. */
+/** @returns undefined if there is no such deadline; the error is then `invalidExpireTime`. */
 export function deadlineIn(kind: ExpiryKind, value: bigint, nowMs: number): DeadlineChange | undefined {
   const ms = kind === 'ex' || kind === 'exat' ? value * 1000n : value;
   if (ms > INT64_MAX || ms < INT64_MIN) return undefined;
@@ -18,7 +18,7 @@ export function deadlineIn(kind: ExpiryKind, value: bigint, nowMs: number): Dead
   const at = isRelative ? ms + BigInt(nowMs) : ms;
   if (at > BigInt(DEADLINE_MS_MAX)) return undefined;
   if (isRelative && ms > 0n) return { kind: 'in', ms: Number(ms) };
-  // What lies before 1970 is as long past as 1970.
+  // Times before 1970 are treated as 1970.
   return { kind: 'at', unixMs: Math.max(Number(at), 1) };
 }
 

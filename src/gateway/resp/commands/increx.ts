@@ -1,6 +1,6 @@
 /**
- * INCREX as Redis 8.8 and Valkey 9.2 define it: an increment with bounds and an expire time. Out of bounds is no
- * error: without SATURATE nothing changes and the reply is `[value, 0]`.
+ * INCREX as Redis 8.8 and Valkey 9.2 define it: an increment with bounds and an expire time. A result out of bounds is
+ * not an error: without SATURATE nothing changes and the reply is `[value, 0]`.
  */
 import { type CommandOptions, type DeadlineChange, Flag, Op } from '../../../counter/chunk.ts';
 import { BOUND_REFUSALS, DONE } from '../../../counter/errors.ts';

@@ -1,4 +1,4 @@
-/** INFO: what clients, tools and dashboards look for, in Redis's words, and what Tallyd itself has to tell. */
+/** INFO: the fields that clients, tools and dashboards look for, in Redis's words, and Tallyd's own. */
 import { type CommandContext, type CommandSpec, command, type DoorContext } from '../command.ts';
 
 type Section = Readonly<Record<string, string | number>>;

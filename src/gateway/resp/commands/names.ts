@@ -82,7 +82,7 @@ async function scan(context: CommandContext): Promise<Planned> {
   });
 }
 
-/** Answers whole or not at all, so only where all counters fit on one page. */
+/** Returns all names or an error, so it works only if all counters fit on one page. */
 async function keys({ door, request, replies }: CommandContext): Promise<Planned> {
   const match = request.text(1);
   const names: string[] = [];

@@ -1,4 +1,4 @@
-/** Commands that are refused with a reason of their own, because who sends them should know it. */
+/** Commands that are refused with a specific reason, because their users should know it. */
 export const REFUSED_COMMANDS: ReadonlyMap<string, string> = new Map([
   ['flushall', 'ERR FLUSHALL is not supported: delete counters by name'],
   ['flushdb', 'ERR FLUSHDB is not supported: delete counters by name'],

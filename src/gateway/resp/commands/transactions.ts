@@ -1,4 +1,4 @@
-/** MULTI, EXEC, DISCARD: what lies between them becomes one group, durable together or not at all. */
+/** MULTI, EXEC, DISCARD: the commands in between become one group, durable together or not at all. */
 import { ALL_KEYS, always, type CommandContext, type CommandSpec, command, ok } from '../command.ts';
 import type { Planned } from '../replies.ts';
 import { Transaction } from '../transaction.ts';
