@@ -119,7 +119,7 @@ export class KeptCuts {
   save(): Promise<void> {
     const saved = this.#saving.then(() => (this.#unsaved.size === 0 && !this.#hasFailed ? undefined : this.#save()));
     this.#saving = saved.catch(() => {
-      // Whoever asked for it is told.
+      // Its caller is notified.
     });
     return saved;
   }

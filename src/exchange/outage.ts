@@ -1,6 +1,6 @@
 /**
- * What goes wrong between this replica and its store or its disk: reported once, and made good when the store answers
- * again. Who asked for what failed asks again, for a store that is away comes back, and so does room on a disk.
+ * What goes wrong between this replica and its store or its disk: reported once, and repaired when the store answers
+ * again. Failed operations are retried, because an unreachable store comes back, and so does room on a disk.
  */
 import { CountingError } from '../counter/errors.ts';
 import { StoreError } from '../store/slot-store.ts';
@@ -58,13 +58,13 @@ export class Outage {
     this.#options.onRepaired();
   }
 
-  /** Something failed. What cannot fail ends the process. */
+  /** Something failed. An impossible failure ends the process. */
   failed(error: unknown): void {
     if (error instanceof IdentityWriteError) {
       if (error.isFirst) this.#options.onUnwritten(error);
       return;
     }
-    // Of a journal that fails the engine tells itself.
+    // The engine itself reports a failing journal.
     if (!(error instanceof StoreError) && !(error instanceof CountingError)) {
       this.#options.onFatal(error);
       return;
@@ -78,7 +78,7 @@ export class Outage {
     }
   }
 
-  /** Once; and once more when what is there turns out to be another store. */
+  /** Once; and again if it turns out to be another store. */
   #report(error: StoreError): void {
     const isAnother = error.cause instanceof AttachError;
     if (this.#isReported && (!isAnother || this.#isAnotherReported)) return;

@@ -1,11 +1,11 @@
 /**
- * Brings slots to the store: what the durable stream says is combined, so that a thousand increments between two
- * flushes are one slot, and is sent until the store has confirmed it.
+ * Sends slots to the store: changes from the durable stream are combined, so that a thousand increments between two
+ * flushes are one slot, and are sent until the store has confirmed them.
  *
  * Invariants:
- * - Only what the journal holds comes in here, so nothing leaves the replica before it is durable.
+ * - Only durable slots come in here, so nothing leaves the replica before it is durable.
  * - `#pending` and `#underWay` hold, for every slot that the store has not confirmed as it stands, its newest state; so
- *   they are bounded by the counters that the replica holds, and a store that is away costs nothing more.
+ *   they are bounded by the counters that the replica holds, and an unreachable store costs nothing more.
  * - Everything with a version up to `confirmedThrough` has been confirmed, and the store has it still, as far as is
  *   known: that falls to 0 when the store may have lost something, until `reassertion.ts` has brought it back.
  */
@@ -23,7 +23,7 @@ const BATCH_SLOTS_MIN = 50;
 const BATCH_SLOTS_SLOW = 1_000;
 const BATCH_SLOTS_MAX = 5_000;
 const CALL_MS_WANTED = 50;
-/** What took long is followed by as long a pause, up to this: more is combined the less the store can take. */
+/** A slow call is followed by an equally long pause, up to this: the slower the store, the more is combined. */
 const PAUSE_MS_MAX = 200;
 const RETRY_MS_MIN = 20;
 const RETRY_MS_MAX = 2_000;
@@ -39,14 +39,14 @@ export interface PublisherOptions {
   readonly store: SlotStore;
   readonly host: Host;
   readonly flushMs: number;
-  /** Makes everything that was applied durable, whatever the durability mode. Rejects when the journal fails. */
+  /** Makes everything that was applied durable, in every durability mode. Rejects if the journal fails. */
   readonly flushJournal: () => Promise<void>;
   readonly turns: Turns;
   /** The newest group that the durable stream has brought. */
   readonly durableVersion: () => bigint;
   /** Resolves to whether slots may be published now: the lease is held. */
   readonly mayPublish: () => Promise<boolean>;
-  /** Told when a call fails, and when one succeeds after that. */
+  /** Called when a call fails, and when one succeeds after that. */
   readonly failed: (error: unknown) => void;
 }
 
@@ -130,7 +130,7 @@ export class Publisher {
     this.gathered();
   }
 
-  /** A cut that the store has to hear of again. */
+  /** A cut that must be sent to the store again. */
   putCut(named: NamedCut): void {
     this.#cuts.set(named.name, named);
     this.#wake?.();
@@ -142,8 +142,8 @@ export class Publisher {
   }
 
   /**
-   * Sends what there is without waiting for the next flush. @returns whether all of it was confirmed before `timeoutMs`
-   * had passed, or this was closed
+   * Sends everything pending without waiting for the next flush. @returns whether all of it was confirmed before
+   * `timeoutMs` had passed, or this was closed
    */
   async flush(timeoutMs: number): Promise<boolean> {
     await this.#options.flushJournal();
@@ -169,7 +169,7 @@ export class Publisher {
     });
   }
 
-  /** Ends with the call that is under way; nobody waits for a confirmation any more. */
+  /** Ends after the running call; confirmations are no longer awaited. */
   async close(): Promise<void> {
     this.#isClosed = true;
     for (const { end } of this.#waiters.splice(0)) end(false);
@@ -195,7 +195,7 @@ export class Publisher {
     return hasNothing && this.#waiters.length === 0 && !this.#isGathering;
   }
 
-  /** Until the next flush, or until somebody is in a hurry. */
+  /** Until the next flush, or until an early flush is requested. */
   async #rest(tookMs: number): Promise<void> {
     this.#isResting = true;
     await this.#pauses.take(Math.max(this.#options.flushMs, Math.min(tookMs, PAUSE_MS_MAX)));
@@ -209,7 +209,7 @@ export class Publisher {
     this.#wake = undefined;
   }
 
-  /** Sends everything that is pending now. @returns false when something has to be sent again. */
+  /** Sends everything that is pending now. @returns false if something must be sent again. */
   async #publish(): Promise<boolean> {
     try {
       this.#isGathering = false;

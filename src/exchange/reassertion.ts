@@ -1,5 +1,5 @@
 /**
- * Brings back what the store has lost. After it went back in time it is compared, page by page, with all that this
+ * Sends again what the store has lost. After it went back in time it is compared, page by page, with all that this
  * replica knows: its own slots, those of the others that it holds, and the cuts. What the store does not have, or has
  * older, is sent; so where nothing was lost nothing is written. Where nothing is durable the same goes on slowly, again
  * and again.
@@ -26,7 +26,7 @@ import type { SharedCounters } from './shared-counters.ts';
 import { COUNTER_STEPS } from './turns.ts';
 
 const PAGE_COUNTERS = 1_000;
-/** So many slots and cuts may wait for the store before the next page. */
+/** This many slots and cuts may wait for the store before the next page. */
 const BACKLOG_MAX = 5 * PAGE_COUNTERS;
 
 export interface ReassertionOptions {
@@ -42,7 +42,7 @@ export interface ReassertionOptions {
   readonly renew: () => Promise<unknown>;
   /** Between two pages of the slow round. */
   readonly sweepMs: number;
-  /** Told, once each time, when the store has gone back. */
+  /** Called once each time the store has gone back. */
   readonly onWentBack: () => void;
 }
 
@@ -73,10 +73,7 @@ export class Reassertion {
     this.#options = options;
   }
 
-  /**
-   * Whether all that is known here was told to the store since it went back, though it may not have confirmed all of it
-   * yet.
-   */
+  /** Whether everything known here was sent to the store since it went back, even if not all is confirmed yet. */
   get isDone(): boolean {
     return this.#scope === 'nothing' && !this.#isUnproven;
   }
@@ -97,7 +94,7 @@ export class Reassertion {
     if (this.isDone) this.#provenThrough = through;
   }
 
-  /** The store does not have what it had confirmed. */
+  /** The store has lost confirmed data. */
   lost(): void {
     if (this.#scope !== 'everything') {
       this.#wentBack++;
@@ -122,7 +119,7 @@ export class Reassertion {
     return this.#proving;
   }
 
-  /** Does what the store can take now. To be called again and again, also after a failure. @throws StoreError */
+  /** Does as much as the store can take now. Call repeatedly, even after a failure. @throws StoreError */
   async step(): Promise<void> {
     const { publisher, clock, store, sweepMs } = this.#options;
     await this.prove();

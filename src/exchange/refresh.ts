@@ -1,6 +1,6 @@
 /**
- * Reads everything that is held anew, when the feed can't tell what has changed: page by page, beside the feed, and
- * from where it stopped when a read fails.
+ * Rereads everything that is held when the feed cannot show what has changed: page by page, beside the feed, and from
+ * where it stopped if a read fails.
  */
 import type { Loader } from './loader.ts';
 import type { SharedCounter } from './shared-counter.ts';

@@ -1,4 +1,4 @@
-/** What a replica is told at its start about its part in a region, and whom it tells what happens there. */
+/** The options of a replica for its part in a region, and the callbacks for events there. */
 import type { Ack, PolicyTable } from '../counter/policy.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Host } from '../host/host.ts';
@@ -7,7 +7,7 @@ import type { Identity } from './identity.ts';
 import type { Place } from './lease.ts';
 import type { CounterWatch } from './shared-counter.ts';
 
-/** With what is told of counters whose values may have changed. */
+/** With the callback for counters whose values may have changed. */
 export type WatchedOptions = RegionOptions & Pick<CounterWatch, 'changed'>;
 
 export interface RegionOptions {
@@ -22,27 +22,27 @@ export interface RegionOptions {
   readonly flushMs: number;
   readonly pollMs: number;
   readonly leaseMs: number;
-  /** Told to people who look at the region. */
+  /** Shown to operators of the region. */
   readonly place?: Place | undefined;
-  /** A replica without an heir that has not renewed its lease for so long is folded by whoever notices. */
+  /** A replica without an heir that has not renewed its lease for this long is folded by any node that notices. */
   readonly retireAfterMs: number;
-  /** How far back a store may go: so long a directory keeps what it has folded. */
+  /** How far back a store may go: a directory keeps its folds for this long. */
   readonly keepFoldedMs: number;
   /** How long a call of the store may take. */
   readonly callMs: number;
   /** How long a start waits for a store that it meets for the first time. */
   readonly attachMs: number;
-  /** Told of what goes wrong between here and the store, which is tried again; and when it works again. */
+  /** Called for failures between here and the store, which are retried; and when it works again. */
   readonly onFailure: (error: unknown) => void;
   readonly onRepaired: () => void;
-  /** Told when replica.json cannot be written, which is tried again. */
+  /** Called when replica.json cannot be written; the write is retried. */
   readonly onUnwritten: (error: unknown) => void;
-  /** Told of replicas that were retired because nobody had heard of them for long. */
+  /** Called for replicas that were retired because they had not renewed their lease for long. */
   readonly onRetired: (replica: ReplicaId) => void;
-  /** Told, once each, of what the store or `cuts.log` says and cannot be so. */
+  /** Called once for each impossible record in the store or in `cuts.log`. */
   readonly onDamaged: (what: string) => void;
-  /** Told, once each time, when the store has gone back in time: it had lost what it had confirmed. */
+  /** Called once each time the store has gone back in time: it had lost confirmed data. */
   readonly onWentBack: () => void;
-  /** This process must end: another one counts under its id, or something happened that cannot. */
+  /** This process must end: another one counts under its id, or something impossible happened. */
   readonly onFatal: (error: unknown) => void;
 }

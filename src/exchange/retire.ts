@@ -1,6 +1,5 @@
 /**
- * Replicas that have no heir any more: their disks are gone. Whoever is told to, or any node after a long time, folds
- * what they have left.
+ * Replicas without an heir, whose disks are gone. A node folds their slots on request, or any node after a long time.
  */
 import type { Host } from '../host/host.ts';
 import type { Lease, ReplicaId, SlotStore } from '../store/slot-store.ts';
@@ -13,7 +12,7 @@ import { pause } from './pause.ts';
 const LOOK_AGAIN_MS = 500;
 const RENEWALS_OF_THE_LIVING = 2;
 
-/** Why a replica was not retired: there is none, or it lives. */
+/** Why a replica was not retired: it does not exist, or it is alive. */
 export type RetireRefusal = 'unknown' | 'alive';
 
 export interface Retired {
@@ -22,8 +21,8 @@ export interface Retired {
 }
 
 /**
- * Watches a replica's lease for `patienceMs`, then marks it FINAL and folds its slots. Its owner, should it come back,
- * adds only its excess.
+ * Watches a replica's lease for `patienceMs`, then marks it FINAL and folds its slots. If its owner comes back, it adds
+ * only its excess.
  * @throws StoreError
  */
 export async function retire(
@@ -40,7 +39,7 @@ export async function retire(
     if (lease === undefined) return 'unknown';
     firstVersion ??= lease.version;
     if (isEnded(readLease(lease)?.state) || watch.hasExpired(lease)) return finish(store, host, lease);
-    // One renewal may have been under way when its owner died.
+    // One renewal may have been pending when its owner died.
     if (lease.version - firstVersion >= RENEWALS_OF_THE_LIVING || host.clock.monotonicMs() > endMs) return 'alive';
     await pause(host.clock, LOOK_AGAIN_MS);
   }

@@ -13,7 +13,7 @@ const encoder = new TextEncoder();
 const SHARED = 1n;
 /** Of the engine, without a local counter: a page of these is a turn of the event loop at most. */
 const EMPTY_PAGES_MAX = 100;
-/** Shared counters that a page looks at, whatever is asked for. */
+/** The maximum number of shared counters that a page examines, regardless of the request. */
 const LOOKED_MAX = 2_000;
 
 /** @throws CountingError invalid_cursor, unavailable */
@@ -26,7 +26,7 @@ export async function scanShared(
   const cursor = request.cursor === undefined ? undefined : parseCursor(request.cursor);
   if (cursor !== undefined && (cursor & 1n) === SHARED)
     return pageOfShared(engine, counters, request, Number(cursor >> 1n));
-  // What the engine then has is not listed: slots, and what was counted before there was a store.
+  // The remaining records of the engine are not listed: slots, and counts from before there was a store.
   if (policies.localPatterns.length === 0) return pageOfShared(engine, counters, request, counters.count);
   let from = cursor === undefined ? undefined : `${cursor >> 1n}`;
   for (let pages = 1; ; pages++) {

@@ -1,7 +1,7 @@
 /**
  * What a replica knows of one shared counter: the cut, the slots of the others, and what it has counted itself. Only
- * slots and cuts are kept, so whatever comes twice, late or in another order changes nothing; `others` is computed from
- * them, never merged.
+ * slots and cuts are kept, so a state that arrives twice, late or out of order changes nothing; `others` is computed
+ * from them, never merged.
  */
 import { fitsInt64, int64OfLanes } from '../counter/int64.ts';
 import { type Cut, noCut, total } from '../crdt/cut.ts';
@@ -31,7 +31,7 @@ const CUT_BYTES = 330;
 export interface CounterWatch {
   /** By how many bytes it has grown, while it is in the list. */
   readonly resized: (bytes: number) => void;
-  /** The loser of two cuts had folded this, and the winner had not: the store may not have it. */
+  /** The losing cut had folded this, and the winner had not: the store may not have it. */
   readonly givenBack: (slot: NamedSlot) => void;
   /** It has another cut. */
   readonly cut: (name: string, cut: Cut<ReplicaId>) => void;
@@ -200,7 +200,7 @@ export class SharedCounter {
     return this.#appliedNet !== this.#folded.net;
   }
 
-  /** Nobody has ever counted on it, as far as is known here. */
+  /** No replica has ever counted on it, as far as known here. */
   get isVoid(): boolean {
     const isUncounted = this.#ownVersion === 0n && this.#appliedNet === 0n && this.#durableNet === 0n;
     return isUncounted && this.#slots.size === 0 && this.#cut.version === 0n;

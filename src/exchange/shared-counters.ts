@@ -1,7 +1,7 @@
 /**
  * The shared counters that this replica holds, by name; and in a list, for going through all of them while they come
- * and go: whatever is there from the beginning to the end of a walk from the last to the first is seen at least once,
- * because a counter that leaves is replaced by the last one, which has been seen.
+ * and go: a counter that exists for the whole walk from the last to the first is seen at least once, because a counter
+ * that leaves is replaced by the last one, which has been seen.
  */
 
 import type { CounterState } from '../crdt/merge.ts';
@@ -57,7 +57,7 @@ export class SharedCounters {
     return counter;
   }
 
-  /** A call is done with it. Of names that nobody has ever counted on only few are worth their memory. */
+  /** A call is done with it. Of names that were never counted on, only few are worth their memory. */
   unpin(counter: SharedCounter): void {
     if (--counter.pins === 0 && this.#list.length > KEEPS_VOIDS_UP_TO && counter.isVoid) this.forget(counter);
   }

@@ -1,13 +1,12 @@
 /**
- * What the shared counters that are held here have come to: as the region stands, with what this replica has counted
- * once it is durable. Values are absolute and coalesced: a counter that changes many times before it is its turn is
- * told once, with its newest value. Nothing is told of a counter of which only a part is known, nor after it has left
- * memory.
+ * The values of the shared counters that are held here: the region's state, plus this replica's own counts once they
+ * are durable. Values are absolute and coalesced: a counter that changes many times before its turn is reported once,
+ * with its newest value. A counter that is known only in part, or that has left memory, is not reported.
  */
 import type { Clock } from '../host/host.ts';
 import type { SharedCounter } from './shared-counter.ts';
 
-/** Told in a turn of the event loop. */
+/** Values reported in one turn of the event loop. */
 const TURN_COUNTERS = 1_000;
 
 export interface ValueReader {
@@ -22,7 +21,7 @@ export class ValueStream {
   readonly #clock: Clock;
   readonly #failed: (fault: unknown) => void;
   readonly #readers = new Set<ValueReader>();
-  /** Changed, and not told yet: no more than are held. */
+  /** Changed and not reported yet: no more than are held. */
   readonly #changed = new Set<SharedCounter>();
   #isDue = false;
 

@@ -1,14 +1,15 @@
 /**
  * Whether the store has all that the running replicas know. It may go back in time (a restore, a failover); then each
- * of them asserts again what it knows, and until all have done so, what the store lacks may still come.
+ * replica sends again what it knows, and until all have done so, missing data may still arrive.
  *
  * Invariants:
  * - From the moment at which the store may have gone back until this replica and all that were seen to run before are
  *   through with it, `isWhole` is false: `asOf` stays where it was, and what is read meanwhile is a part.
- * - Our lease names the term under which our part is done. One of an earlier version names none, and is not waited for.
- * - Nobody is waited for longer than a lease lasts without being renewed; nor is a replica that only starts, for what
- *   it has left behind the store never had, or has still.
- * - Directories are waited for rather than replicas: a crashed replica's heir brings what that one had counted.
+ * - Our lease names the term under which our part is done. The lease of an earlier version names none, and is not
+ *   waited for.
+ * - No replica is waited for longer than the length of a lease without a renewal. A starting replica is not waited for:
+ *   the store never had its leftovers, or still has them.
+ * - Directories are waited for rather than replicas: a crashed replica's heir sends that replica's counts.
  */
 import type { Host } from '../host/host.ts';
 import type { Lease, ReplicaId, SlotStore } from '../store/slot-store.ts';
@@ -34,13 +35,13 @@ export interface WholeOptions {
   readonly term: () => string | undefined;
   /** Whether all that is known here has been asserted to the store since it last went back, and confirmed. */
   readonly isReasserted: () => boolean;
-  /** Has our lease say so. @throws StoreError */
+  /** Records it in our lease. @throws StoreError */
   readonly announce: (term: string) => Promise<unknown>;
-  /** Told when everything is there again. */
+  /** Called when everything is there again. */
   readonly whole: () => void;
 }
 
-/** What a look at a lease tells. */
+/** The result of examining a lease. */
 type Standing = 'through' | 'open' | 'gone';
 
 export class Whole {
@@ -64,7 +65,7 @@ export class Whole {
   readonly #stale = new Map<ReplicaId, string>();
   #isLost = false;
   #isStopped = false;
-  /** Ends the waiting of each who waits. */
+  /** Ends the waiting of every caller. */
   readonly #waiting = new Set<() => void>();
   /** Then those who run have renewed their leases. */
   #shownAtMs = Number.NEGATIVE_INFINITY;
@@ -111,13 +112,13 @@ export class Whole {
     return this.isWhole;
   }
 
-  /** Nobody waits any more. */
+  /** Ends all waiting. */
   stop(): void {
     this.#isStopped = true;
     for (const end of this.#waiting) end();
   }
 
-  /** To be called again and again, also after a failure. @throws StoreError */
+  /** Call repeatedly, even after a failure. @throws StoreError */
   async step(): Promise<void> {
     await this.#doOwnPart();
     const { host, lookMs } = this.#options;

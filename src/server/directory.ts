@@ -40,7 +40,7 @@ async function makeWithParents(path: string): Promise<string | undefined> {
   const made = await make(path);
   if (made !== 'no parent') return made === 'new' ? path : undefined;
   const firstMade = await makeWithParents(dirname(path));
-  // The parents are there now, whoever made them; what is still missing cannot be made.
+  // The parents exist now, no matter which process created them; a directory that is still missing cannot be created.
   const madeNow = await make(path);
   if (madeNow === 'no parent') throw Object.assign(new Error('no directories can be made there'), { code: 'ENOENT' });
   return firstMade ?? (madeNow === 'new' ? path : undefined);

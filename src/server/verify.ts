@@ -28,7 +28,7 @@ import { ExitCode, reasonOf, StartError, systemCode } from './start-error.ts';
 
 const HASH_KEY_BYTES = 8;
 
-/** What the command tells beyond the journal's own report. */
+/** What the command reports beyond the journal's own report. */
 interface Findings extends VerifyReport {
   readonly directory: string;
   /** The process that uses the directory; 0 when it does not tell its id. */

@@ -13,8 +13,8 @@
  * - **A counter's state** is its slots and its cut. What `read` returns for one name was true at one moment, unless the
  *   implementation reads the slots first and the cut second: then a folded slot may still be there, which counts
  *   nothing.
- * - **`changes` misses nothing**: whatever becomes visible after a cursor was given is in what a later call with that
- *   cursor returns, or that call says `resync`. It may return things twice, and more than was asked.
+ * - **`changes` misses nothing**: everything that becomes visible after a cursor was issued is in what a later call
+ *   with that cursor returns, or that call says `resync`. It may return things twice, and more than was asked.
  * - **What is in the store is input**: a record that cannot be read is said to be `damaged`, by the name of its
  *   counter, and the call goes on without it. A merge brings back what it can: a damaged slot when its replica says it
  *   again, a damaged cut when somebody has it.
@@ -35,7 +35,7 @@ import type { CounterState } from '../crdt/merge.ts';
 /** 128 random bits as 32 lower-case hexadecimal digits. */
 export type ReplicaId = string;
 
-/** What a store promises: shown to people as it stands, and read by whoever decides on it. */
+/** A store's guarantees, shown to operators verbatim and read by code that depends on them. */
 export interface Guarantees {
   /**
    * What it has confirmed is never taken back: not by a crash, not by a failover. Otherwise owners assert what they own
@@ -93,7 +93,7 @@ export interface Changes {
   readonly damaged?: readonly DamagedState[];
   /** For the next call. An opaque string of printable ASCII. */
   readonly cursor: string;
-  /** There may be changes that are not told: whoever holds anything reads it anew, after this call. */
+  /** There may be changes that are not reported: reread everything held, after this call. */
   readonly resync: boolean;
   readonly term: string;
 }

@@ -36,7 +36,7 @@ export class CorsRules {
     return this.#named.includes(origin);
   }
 
-  /** Answers preflights, and tells browsers what pages may see. To be called before other hooks are added. */
+  /** Answers preflights, and tells browsers what pages may see. Call before other hooks are added. */
   async register(app: FastifyInstance): Promise<void> {
     const common = {
       methods: [...this.methods],

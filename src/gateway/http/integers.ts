@@ -24,7 +24,7 @@ export function deadlineOf(ttl: IntegerText): DeadlineChange {
   return { kind: 'in', ms: seconds * 1000 };
 }
 
-/** What a refusal by a bound tells of the counter, as further fields of a JSON object; empty for any other. */
+/** The counter's state in a refusal for a bound, as further fields of a JSON object; empty for any other refusal. */
 export function standingFields(standing: Standing | undefined, asStrings: boolean): string {
   if (standing === undefined) return '';
   const { value, ttlMs } = standing;

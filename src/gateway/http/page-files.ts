@@ -1,6 +1,6 @@
 /**
- * The files of the documentation page, from memory: whoever asks for them and does not read holds no descriptor of the
- * process, which the journal may need. Each is read once, when it is asked for first.
+ * The files of the documentation page, from memory: a client that requests them and does not read holds no descriptor
+ * of the process, which the journal may need. Each is read once, when it is asked for first.
  */
 import { hash } from 'node:crypto';
 import { readdirSync } from 'node:fs';

@@ -49,7 +49,7 @@ export interface CommandContext {
   readonly replies: Replies;
 }
 
-/** Flags as COMMAND tells them. */
+/** Flags as COMMAND returns them. */
 export type CommandFlag =
   | 'write'
   | 'readonly'

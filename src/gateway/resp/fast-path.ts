@@ -1,7 +1,7 @@
 /**
- * The requests that a counter server gets most, in the form that clients send them: INCR, DECR and GET with a
- * name, INCRBY and DECRBY with a name and an amount, as arrays. Read without making a string or an object;
- * whatever looks different in any way is left to the general reader.
+ * The requests that a counter server gets most, in the form that clients send them: INCR, DECR and GET with a name,
+ * INCRBY and DECRBY with a name and an amount, as arrays. Read without making a string or an object; any request that
+ * differs is left to the general reader.
  */
 import { type Chunk, Op } from '../../counter/chunk.ts';
 import { negateInt64, parseInt64 } from '../../counter/int64.ts';

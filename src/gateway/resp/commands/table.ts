@@ -24,5 +24,5 @@ add(INCREX);
 for (const part of [TRANSACTION_COMMANDS, CONNECTION_COMMANDS, SERVER_COMMANDS]) part.forEach(add);
 [CLIENT, CONFIG, INFO, introspection(commands)].forEach(add);
 
-/** By name in lower case, in the order in which COMMAND tells them. */
+/** By name in lower case, in COMMAND's order. */
 export const COMMANDS: ReadonlyMap<string, CommandSpec> = commands;
