@@ -72,7 +72,7 @@ export class Admission {
     codes[i] = needsMore ? ERRORS.needs_authority.id : DONE;
     const counter = codes[i] === DONE ? this.#find(chunk, names, i, admitted) : undefined;
     if (counter === undefined) return;
-    counter.pins++;
+    counter.pin();
     counter.isUsed = true;
     counters[i] = counter;
     admitted.acksStore ||= (policy?.ack ?? this.#ack) === 'store';

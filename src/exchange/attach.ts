@@ -8,13 +8,13 @@
  */
 import { Kind } from '../counter/key.ts';
 import type { PolicyTable } from '../counter/policy.ts';
-import type { Engine } from '../engine/engine.ts';
 import type { Host } from '../host/host.ts';
 import { type SlotStore, StoreError, type StoreIdentity } from '../store/slot-store.ts';
 import { ALONE, type Identity, type Incarnation, newId } from './identity.ts';
 import { type Place, readLease, writeLease } from './lease.ts';
 import { Membership, type MetStore } from './membership.ts';
 import { Backoff, pause } from './pause.ts';
+import type { SlotJournal } from './slot-journal.ts';
 
 const PAGE_ENTRIES = 10_000;
 const RETRY_MS_MIN = 100;
@@ -28,7 +28,7 @@ export class AttachError extends Error {
 export interface AttachOptions {
   /** Identifies itself only if it is the right store: see `recognise`. */
   readonly store: MetStore;
-  readonly engine: Engine;
+  readonly engine: SlotJournal;
   readonly identity: Identity;
   readonly host: Host;
   readonly leaseMs: number;

@@ -14,6 +14,7 @@ import { clampInt64 } from '../counter/int64.ts';
 import { type Cut, remove, reset, total } from '../crdt/cut.ts';
 import { type CounterState, exists, merge } from '../crdt/merge.ts';
 import type { Host } from '../host/host.ts';
+import { assert } from '../std/assert.ts';
 import { type ReplicaId, type SlotStore, StoreError } from '../store/slot-store.ts';
 import { newId } from './identity.ts';
 import { Backoff, pause } from './pause.ts';
@@ -141,6 +142,7 @@ export class Cutter {
           if (isOpen()) break;
           return outcome;
         }
+        assert(next.version > stored.version, 'a cut follows the one that it replaces');
         const attempt = { expectedVersion: stored.version, cut: next, outcome, isOpen: true };
         asked.push(attempt);
         if (await this.#make(name, attempt)) {

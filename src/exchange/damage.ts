@@ -3,11 +3,12 @@
  * once by name, and counted. A counter with a damaged record answers `store_damaged`; all others continue. This node
  * sends its state of the counter to the store again, where it replaces the damaged part.
  */
-import type { Engine } from '../engine/engine.ts';
+
 import type { DamagedState, ReplicaId } from '../store/slot-store.ts';
 import { type Own, stateAgain } from './local-slots.ts';
 import type { Publisher } from './publisher.ts';
 import type { SharedCounters } from './shared-counters.ts';
+import type { SlotJournal } from './slot-journal.ts';
 
 /** Names and replicas remembered as reported, at most; beyond that they are reported again. */
 const REPORTED_MAX = 10_000;
@@ -15,7 +16,7 @@ const REPORTED_MAX = 10_000;
 export interface DamageOptions {
   readonly counters: () => SharedCounters;
   readonly publisher: () => Publisher;
-  readonly engine: Engine;
+  readonly engine: SlotJournal;
   readonly own: () => Own;
   readonly report: (what: string) => void;
   readonly failed: (error: unknown) => void;

@@ -4,12 +4,13 @@
  * further counters wait for evictions. If no durable store has the counters, or too few can be evicted, new names are
  * refused.
  */
-import type { Engine } from '../engine/engine.ts';
+
 import type { Identity } from './identity.ts';
 import { dropSlots, type LocalSlot, type Own } from './local-slots.ts';
 import { pause } from './pause.ts';
 import { Rest, type RestOptions } from './rest.ts';
 import type { SharedCounter } from './shared-counter.ts';
+import type { SlotJournal } from './slot-journal.ts';
 
 /** Counters checked in one turn, so that requests do not wait long. */
 const LOOKED_AT_MAX = 10_000;
@@ -20,7 +21,7 @@ const BEGIN_AT = 0.9;
 const LOOK_AGAIN_MS = 10;
 
 export interface EvictionOptions extends RestOptions {
-  readonly engine: Engine;
+  readonly engine: SlotJournal;
   readonly identity: Identity;
   readonly own: () => Own;
   /** Undefined: no limit. */
@@ -86,7 +87,7 @@ export class Eviction {
    * This directory's own counts stay in the engine: counting continues from there even while the store is unreachable.
    */
   #letGo(counter: SharedCounter): void {
-    if (counter.pins === 0 && counter.warmth === 'warm' && this.#isSafe(counter)) this.#leave(counter);
+    if (!counter.isPinned && counter.warmth === 'warm' && this.#isSafe(counter)) this.#leave(counter);
   }
 
   #leave(counter: SharedCounter): void {
@@ -128,7 +129,7 @@ export class Eviction {
     for (let i = 0; i < looks && leaving.length < wanted; i++) {
       if (this.#hand >= counters.count) this.#hand = 0;
       const counter = counters.at(this.#hand++);
-      if (counter === undefined || counter.pins > 0 || counter.warmth === 'partial') continue;
+      if (counter === undefined || counter.isPinned || counter.warmth === 'partial') continue;
       if (counter.isUsed) counter.isUsed = false;
       else if (counter.warmth === 'cold' || this.#isSafe(counter)) leaving.push(counter);
     }

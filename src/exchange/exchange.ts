@@ -20,7 +20,7 @@ import type {
   SnapshotSummary,
   StoreInfo,
 } from '../counter/service.ts';
-import type { Engine } from '../engine/engine.ts';
+import { assert } from '../std/assert.ts';
 import { type ReplicaId, StoreError } from '../store/slot-store.ts';
 import { Admission, type Admitted } from './admission.ts';
 import { carryOut, isOneRun, NOT_NOW, submitRun } from './call.ts';
@@ -29,6 +29,7 @@ import type { RegionOptions } from './region-options.ts';
 import { scanShared } from './scan.ts';
 import { sessionToken, waitForSession } from './session.ts';
 import type { SharedCounter } from './shared-counter.ts';
+import type { SlotJournal } from './slot-journal.ts';
 import { type ValueReader, ValueStream } from './value-stream.ts';
 
 /** How long a call waits for evictions: recent counts can be evicted once the store has confirmed them. */
@@ -38,7 +39,7 @@ const WHOLE_MS = 2_000;
 
 export class Exchange implements CountingService {
   readonly #region: Region;
-  readonly #engine: Engine;
+  readonly #engine: SlotJournal;
   readonly #values: ValueStream;
   readonly #admission: Admission;
   readonly #policies: PolicyTable;
@@ -67,6 +68,7 @@ export class Exchange implements CountingService {
     let sequence = 0n;
     options.engine.readDurable({
       group(of) {
+        assert(of > sequence, 'the version of slots grows from group to group');
         sequence = of;
       },
       values: (values) => region.tookSlots(sequence, values),
@@ -268,7 +270,7 @@ function refuseTransactions({ transactions }: Chunk, admitted: Admitted): void {
     admitted.crowded = admitted.crowded.filter((i) => i < from || i >= to);
     for (let i = from; i < to; i++) {
       const counter = counters[i];
-      if (counter !== undefined) counter.pins--;
+      counter?.unpin();
       counters[i] = undefined;
     }
   }

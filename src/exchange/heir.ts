@@ -9,7 +9,6 @@ import { Kind } from '../counter/key.ts';
 import type { PolicyTable } from '../counter/policy.ts';
 import { type Cut, fold, noCut } from '../crdt/cut.ts';
 import type { Slot } from '../crdt/slot.ts';
-import type { Engine } from '../engine/engine.ts';
 import type { Host } from '../host/host.ts';
 import type { Lease, NamedSlot, ReplicaId, SlotStore, StoredState } from '../store/slot-store.ts';
 import { ALONE, type Identity, type Incarnation, newId } from './identity.ts';
@@ -18,6 +17,7 @@ import { type LeaseState, readLease, writeLease } from './lease.ts';
 import { dropSlots } from './local-slots.ts';
 import type { LeaseWatch } from './membership.ts';
 import { Backoff, pause } from './pause.ts';
+import type { SlotJournal } from './slot-journal.ts';
 import { COUNTER_STEPS } from './turns.ts';
 
 const PAGE_ENTRIES = 1_000;
@@ -28,7 +28,7 @@ const KEPT_MAX = 32;
 
 export interface HeirOptions {
   readonly store: SlotStore;
-  readonly engine: Engine;
+  readonly engine: SlotJournal;
   readonly host: Host;
   readonly identity: Identity;
   readonly watch: LeaseWatch;

@@ -3,7 +3,7 @@
  * records the final state of the earlier ones. If the disk cannot take a change, nothing changes, and the next caller
  * retries.
  */
-import type { Engine } from '../engine/engine.ts';
+
 import type { Host } from '../host/host.ts';
 import type { ReplicaId } from '../store/slot-store.ts';
 import { type Attached, freshIncarnation, membershipOf } from './attach.ts';
@@ -12,10 +12,11 @@ import type { Place } from './lease.ts';
 import { type Own, readNets } from './local-slots.ts';
 import type { Membership, MetStore } from './membership.ts';
 import type { SharedCounters } from './shared-counters.ts';
+import type { SlotJournal } from './slot-journal.ts';
 
 export interface IncarnationsOptions {
   readonly store: MetStore;
-  readonly engine: Engine;
+  readonly engine: SlotJournal;
   readonly host: Host;
   readonly identity: Identity;
   readonly leaseMs: number;

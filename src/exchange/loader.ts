@@ -9,14 +9,15 @@ import { CountingError } from '../counter/errors.ts';
 import { type Cut, newerCut, noCut } from '../crdt/cut.ts';
 import type { CounterState } from '../crdt/merge.ts';
 import { NO_SLOT, noSlots, type Slot } from '../crdt/slot.ts';
-import type { Engine } from '../engine/engine.ts';
 import type { Host } from '../host/host.ts';
+import { assert } from '../std/assert.ts';
 import type { NamedCut, ReplicaId, SlotStore, StoredState } from '../store/slot-store.ts';
 import type { Damage } from './damage.ts';
 import type { Identity } from './identity.ts';
 import type { KeptCuts } from './kept-cuts.ts';
 import { type LocalSlot, type Own, readNets, restoreNets } from './local-slots.ts';
 import type { SharedCounter } from './shared-counter.ts';
+import type { SlotJournal } from './slot-journal.ts';
 import { COUNTER_STEPS } from './turns.ts';
 
 const BATCH_NAMES = 1_000;
@@ -24,7 +25,7 @@ const READS_AT_ONCE = 4;
 
 export interface LoaderOptions {
   readonly store: SlotStore;
-  readonly engine: Engine;
+  readonly engine: SlotJournal;
   readonly host: Host;
   readonly identity: Identity;
   readonly own: () => Own;
@@ -70,6 +71,7 @@ export class Loader {
 
   /** Calls back when an attempt has been made for each of these; `warmth` shows the result. */
   load(counters: readonly SharedCounter[], done: () => void): void {
+    assert(counters.length > 0, 'a load that waits for nothing would never end');
     const waiting = { counters, left: counters.length, done };
     for (const counter of counters) {
       const others = this.#waiting.get(counter);
@@ -112,7 +114,10 @@ export class Loader {
     for (const counter of counters) {
       const waiting = this.#waiting.get(counter) ?? [];
       this.#waiting.delete(counter);
-      for (const one of waiting) if (--one.left === 0) one.done();
+      for (const one of waiting) {
+        assert(one.left > 0, 'a load waits for each of its counters once');
+        if (--one.left === 0) one.done();
+      }
     }
     this.#schedule();
   }

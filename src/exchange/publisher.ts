@@ -10,6 +10,7 @@
  *   known: that falls to 0 when the store may have lost something, until `reassertion.ts` has brought it back.
  */
 import type { Clock, Host } from '../host/host.ts';
+import { assert } from '../std/assert.ts';
 import { type NamedCut, type NamedSlot, type SlotStore, StoreError } from '../store/slot-store.ts';
 import { Backoff, Pauses } from './pause.ts';
 import { SlotMap } from './slot-map.ts';
@@ -61,6 +62,8 @@ export class Publisher {
   readonly #waiters: Waiter[] = [];
   #batchSlots = 1_000;
   #confirmedThrough = 0n;
+  /** Of this process alone: the position of the last confirmation, which no doubt takes back. */
+  #lastConfirmed = 0n;
   #isClosed = false;
   #isHurried = false;
   #isResting = false;
@@ -265,6 +268,8 @@ export class Publisher {
   }
 
   #confirm(version: bigint): void {
+    assert(version >= this.#lastConfirmed, 'the confirmed position grows');
+    this.#lastConfirmed = version;
     this.#isAssured = true;
     if (version > this.#confirmedThrough) this.#confirmedThrough = version;
     const waiting = this.#waiters.splice(0);

@@ -14,7 +14,6 @@
 import { Kind } from '../counter/key.ts';
 import { type Cut, newerCut } from '../crdt/cut.ts';
 import { NO_SLOT, newerSlot, type Slot } from '../crdt/slot.ts';
-import type { Engine } from '../engine/engine.ts';
 import type { Clock } from '../host/host.ts';
 import type { ReplicaId, SlotStore, StoredState } from '../store/slot-store.ts';
 import type { Heir } from './heir.ts';
@@ -23,6 +22,7 @@ import type { Own } from './local-slots.ts';
 import type { Publisher } from './publisher.ts';
 import type { SharedCounter } from './shared-counter.ts';
 import type { SharedCounters } from './shared-counters.ts';
+import type { SlotJournal } from './slot-journal.ts';
 import { COUNTER_STEPS } from './turns.ts';
 
 const PAGE_COUNTERS = 1_000;
@@ -31,7 +31,7 @@ const BACKLOG_MAX = 5 * PAGE_COUNTERS;
 
 export interface ReassertionOptions {
   readonly store: SlotStore;
-  readonly engine: Engine;
+  readonly engine: SlotJournal;
   readonly counters: SharedCounters;
   readonly publisher: Publisher;
   readonly heir: Heir;

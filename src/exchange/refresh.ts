@@ -53,13 +53,13 @@ export class Refresh {
   async #read(page: readonly SharedCounter[], end: number): Promise<void> {
     const round = this.#round;
     this.#isReading = true;
-    for (const counter of page) counter.pins++;
+    for (const counter of page) counter.pin();
     try {
       await this.#loader.refresh(page);
       // Unless it has begun anew meanwhile.
       if (this.#round === round) this.#left = end;
     } finally {
-      for (const counter of page) counter.pins--;
+      for (const counter of page) counter.unpin();
       this.#isReading = false;
     }
   }

@@ -1,17 +1,17 @@
 /** The options of a replica for its part in a region, and the callbacks for events there. */
 import type { Ack, PolicyTable } from '../counter/policy.ts';
-import type { Engine } from '../engine/engine.ts';
 import type { Host } from '../host/host.ts';
 import type { ReplicaId, SlotStore } from '../store/slot-store.ts';
 import type { Identity } from './identity.ts';
 import type { Place } from './lease.ts';
 import type { CounterWatch } from './shared-counter.ts';
+import type { SlotJournal } from './slot-journal.ts';
 
 /** With the callback for counters whose values may have changed. */
 export type WatchedOptions = RegionOptions & Pick<CounterWatch, 'changed'>;
 
 export interface RegionOptions {
-  readonly engine: Engine;
+  readonly engine: SlotJournal;
   readonly store: SlotStore;
   readonly host: Host;
   readonly identity: Identity;

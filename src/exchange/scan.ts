@@ -4,8 +4,8 @@ import { Glob } from '../counter/glob.ts';
 import { fitsInt64 } from '../counter/int64.ts';
 import type { PolicyTable } from '../counter/policy.ts';
 import type { ScanEntry, ScanPage, ScanRequest } from '../counter/service.ts';
-import type { Engine } from '../engine/engine.ts';
 import type { SharedCounters } from './shared-counters.ts';
+import type { SlotJournal } from './slot-journal.ts';
 import { COUNTER_STEPS, type Turns } from './turns.ts';
 
 const encoder = new TextEncoder();
@@ -18,7 +18,7 @@ const LOOKED_MAX = 2_000;
 
 /** @throws CountingError invalid_cursor, unavailable */
 export async function scanShared(
-  engine: Pick<Engine, 'scan' | 'turn'>,
+  engine: Pick<SlotJournal, 'scan' | 'turn'>,
   counters: SharedCounters,
   request: ScanRequest,
   policies: PolicyTable,

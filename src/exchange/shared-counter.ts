@@ -7,6 +7,7 @@ import { fitsInt64, int64OfLanes } from '../counter/int64.ts';
 import { type Cut, noCut, total } from '../crdt/cut.ts';
 import { type CounterState, exists, givenBack, merge } from '../crdt/merge.ts';
 import { isForked, NO_SLOT, newerSlot, noSlots, type Slot, type Slots } from '../crdt/slot.ts';
+import { assert } from '../std/assert.ts';
 import type { NamedSlot, ReplicaId } from '../store/slot-store.ts';
 
 /**
@@ -70,6 +71,7 @@ export class OwnId {
 
   /** The replica goes on under another id. @param version the newest durable group */
   end(replica: ReplicaId, version: bigint): OwnId {
+    assert(this.#next === undefined && replica !== this.replica, 'an id ends once, and never comes back');
     const own = new OwnId(replica);
     this.#next = { own, version };
     return own;
@@ -82,7 +84,7 @@ export class SharedCounter {
   /** The store's record of it cannot be read. */
   isDamaged = false;
   /** Calls that need it, and may not find it gone. */
-  pins = 0;
+  #pins = 0;
   /** Looked at since the last round of evictions. */
   isUsed = true;
   /** Where it lies in the list that evictions and listings go through; -1: not there (any more). */
@@ -119,6 +121,22 @@ export class SharedCounter {
     this.name = name;
     this.#own = own;
     this.#watch = watch;
+  }
+
+  get isPinned(): boolean {
+    return this.#pins > 0;
+  }
+
+  pin(): void {
+    this.#pins++;
+  }
+
+  /** A call is done with it. @returns whether that was the last one */
+  unpin(): boolean {
+    assert(this.#pins > 0, 'pins are never negative');
+    if (--this.#pins > 0) return false;
+    assert(this.underWay === 0n, 'nothing is under way on a counter that no call needs');
+    return true;
   }
 
   /** An estimate of the memory that it takes, with its record in the engine. */

@@ -59,10 +59,11 @@ export class SharedCounters {
 
   /** A call is done with it. Of names that were never counted on, only few are worth their memory. */
   unpin(counter: SharedCounter): void {
-    if (--counter.pins === 0 && this.#list.length > KEEPS_VOIDS_UP_TO && counter.isVoid) this.forget(counter);
+    if (counter.unpin() && this.#list.length > KEEPS_VOIDS_UP_TO && counter.isVoid) this.forget(counter);
   }
 
   forget(counter: SharedCounter): void {
+    assert(!counter.isPinned, 'a counter that a call needs is not forgotten');
     assert(this.#list[counter.position] === counter, 'only a counter that is held is forgotten, once');
     const last = this.#list.pop() as SharedCounter;
     if (last !== counter) {

@@ -2,10 +2,10 @@
  * Work on many shared counters, in pages that share the turns of the event loop with what the engine does: see
  * `engine/turns.ts`.
  */
-import type { Engine } from '../engine/engine.ts';
+import type { SlotJournal } from './slot-journal.ts';
 
 /** What may be done in turns that have room for it. */
-export type Turns = Pick<Engine, 'turn'>;
+export type Turns = Pick<SlotJournal, 'turn'>;
 
 /** To look at a shared counter, to merge a slot, or to make one ready for the store. */
 export const COUNTER_STEPS = 8;
