@@ -64,3 +64,38 @@ it('sends what a store that was away did not take, without going through all of 
   for (let i = 0; i < COUNTERS; i++) expect(store.slots.get(`c:${i}`)?.net).toBe(i % 2 === 0 ? 3n : 2n);
   await publisher.close();
 });
+
+it('never confirms less than before, also after a doubt', async () => {
+  const host = simulatedHost(1);
+  let version = 5n;
+  const failures: unknown[] = [];
+  const publisher = new Publisher({
+    confirmedThrough: 9n,
+    store: new Store() as unknown as SlotStore,
+    host,
+    flushMs: 10,
+    flushJournal: async () => undefined,
+    turns: { turn: async () => undefined },
+    durableVersion: () => version,
+    mayPublish: async () => true,
+    failed: (error) => failures.push(error),
+  });
+  publisher.start();
+  const counted = async (): Promise<bigint> => {
+    publisher.gathered();
+    await host.clock.advance(100);
+    return publisher.confirmedThrough;
+  };
+  // What the store had confirmed to an earlier process is not of this one.
+  expect([await counted(), failures]).toEqual([9n, []]);
+  publisher.doubt();
+  expect(await counted()).toBe(0n);
+  publisher.reasserted();
+  expect([await counted(), failures]).toEqual([5n, []]);
+  version = 4n;
+  expect(await counted()).toBe(5n);
+  expect(`${failures[0]}`).toContain('the confirmed position grows');
+  version = 6n;
+  expect(await counted()).toBe(6n);
+  await publisher.close();
+});

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { noCut, reset } from '../crdt/cut.ts';
 import type { ReplicaId } from '../store/slot-store.ts';
-import type { SharedCounter } from './shared-counter.ts';
+import { OwnId, type SharedCounter } from './shared-counter.ts';
 import { SharedCounters } from './shared-counters.ts';
 
 const id = (digit: number): ReplicaId => String(digit).repeat(32);
@@ -65,5 +65,26 @@ describe('the memory of shared counters', () => {
     expect([durable.value, durable.durableNet]).toEqual([8n, 0n]);
     merged.merge({ slots: new Map([[id(2), { version: 1n, net: 99n }]]), cut: noCut() });
     expect([merged.value, merged.knows(id(2), 9n), [...merged.slots]]).toEqual([7n, true, past]);
+  });
+});
+
+describe('a counter that calls need', () => {
+  it('is not forgotten, has nothing under way after the last, and is given back once', () => {
+    const counters = new SharedCounters(id(0));
+    const counter = counters.take('a');
+    counter.pin();
+    expect(() => counters.forget(counter)).toThrow('a counter that a call needs is not forgotten');
+    counter.underWay = 1n;
+    expect(() => counters.unpin(counter)).toThrow('nothing is under way');
+    counter.underWay = 0n;
+    expect(() => counters.unpin(counter)).toThrow('pins are never negative');
+    counters.forget(counter);
+  });
+
+  it('counts under each id once', () => {
+    const own = new OwnId(id(0));
+    expect(() => own.end(id(0), 1n)).toThrow('an id ends once');
+    own.end(id(1), 1n);
+    expect(() => own.end(id(2), 2n)).toThrow('an id ends once');
   });
 });
