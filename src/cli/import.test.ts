@@ -89,6 +89,16 @@ describe('import', () => {
     expect(stdout).toContain('lines             5000\n');
   });
 
+  it.each(['import_overlaps', 'needs_authority'])(
+    'does not advise a rerun where it would be refused again: %s',
+    async (code) => {
+      const respond = () => problem(code === 'import_overlaps' ? 409 : 501, code);
+      const { stderr } = await run(['import', '-'], { respond, stdin: events });
+      expect(stderr).toContain('stopped after 0 lines\n');
+      expect(stderr).not.toContain('with the same command');
+    },
+  );
+
   it('stops when an outcome stays unknown, with 3, and says how to go on', async () => {
     const respond = () => problem(500, 'outcome_unknown');
     const plain = await run(['import', '-'], { respond, stdin: events });

@@ -38,6 +38,9 @@ interface ImportFlags {
   readonly timeout?: string;
 }
 
+/** Refusals that the same command meets again. */
+const FINAL: ReadonlySet<string> = new Set(['import_overlaps', 'needs_authority']);
+
 const HELP = `
 Each line is one event: {"name": "likes:42", "by": 1, "at": 1700000000, "id": "event-7"}; at (Unix seconds) and id are
 optional. What was imported once is known for good by its content: after an interruption run the same command again.
@@ -252,7 +255,9 @@ class Import {
         error,
       );
     }
-    if (this.#flags.dryRun !== true) this.#terminal.hint(`stopped after ${this.#summary.lines} lines; ${goOn}`, {});
+    const isFinal = (error instanceof RefusedError || error instanceof FileError) && FINAL.has(error.code);
+    const way = isFinal ? '' : `; ${goOn}`;
+    if (this.#flags.dryRun !== true) this.#terminal.hint(`stopped after ${this.#summary.lines} lines${way}`, {});
     return error;
   }
 }

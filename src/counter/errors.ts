@@ -251,7 +251,7 @@ export const ERRORS = {
     'refused',
     501,
     'ERR bounds, deadlines, conditions, keys and transactions are not supported on a shared counter',
-    'bounds, deadlines, idempotency keys and atomic batches are not supported on a counter that many nodes share; nothing was changed; do without, or use a name that a policy with "scope: local" matches; a directory that has met its store takes no other such policies: docs/many-nodes.md, Local counters',
+    'bounds, deadlines, idempotency keys, imports and atomic batches are not supported on a counter that many nodes share; nothing was changed; do without, or use a name that a policy with "scope: local" matches; a directory that has met its store takes no other such policies: docs/many-nodes.md, Local counters',
   ),
   store_away: entry(
     37,
