@@ -6,6 +6,7 @@
 import { replayRecords } from '../journal/decode.ts';
 import type { GroupBuffer } from '../journal/group.ts';
 import type { RecordReplay } from '../journal/replay.ts';
+import { Readers } from '../std/readers.ts';
 
 /** Receives every group once, in order, after its sync. Arguments must not be kept after the call returns. */
 export interface DurableReader extends RecordReplay {
@@ -14,34 +15,27 @@ export interface DurableReader extends RecordReplay {
 }
 
 export class DurableStream {
-  readonly #readers = new Set<DurableReader>();
-  readonly #failed: (fault: unknown) => void;
+  readonly #readers: Readers<DurableReader>;
 
   /** @param failed a reader threw: it has left the stream, which continues for the others. */
   constructor(failed: (fault: unknown) => void) {
-    this.#failed = failed;
+    this.#readers = new Readers(failed);
   }
 
   get isRead(): boolean {
-    return this.#readers.size > 0;
+    return !this.#readers.isEmpty;
   }
 
   /** Adds a reader: it gets every group that is sealed from now on. @returns leaves the stream, at once */
   read(reader: DurableReader): () => void {
-    this.#readers.add(reader);
-    return () => this.#readers.delete(reader);
+    return this.#readers.add(reader);
   }
 
   /** @param piece of a group that is fed piece by piece, in order; default: all of it */
   feed(group: GroupBuffer, piece?: number): void {
-    for (const reader of this.#readers) {
-      try {
-        if (piece === undefined || piece === 0) reader.group(group.sequence, group.timeMs);
-        replayRecords(group, reader, piece);
-      } catch (fault) {
-        this.#readers.delete(reader);
-        this.#failed(fault);
-      }
-    }
+    this.#readers.each((reader) => {
+      if (piece === undefined || piece === 0) reader.group(group.sequence, group.timeMs);
+      replayRecords(group, reader, piece);
+    });
   }
 }

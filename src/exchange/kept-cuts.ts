@@ -8,10 +8,10 @@
  *   its cut, too, unless they go back.
  * - A file that has grown to twice its live content, or could not be written, is replaced by rename, whole and synced.
  */
-import { crc32 } from 'node:zlib';
 import { type Cut, newerCut } from '../crdt/cut.ts';
 import type { Slot } from '../crdt/slot.ts';
 import type { Disk, DiskFile } from '../host/host.ts';
+import { CHECKSUM_DIGITS, checksumText } from '../journal/small-file.ts';
 import { PartedMap } from '../std/parted-map.ts';
 import { isFlag } from '../std/shape.ts';
 import { isName, isReplica, readAuthor, readBase, readCutVersion, readNet, readVersion } from '../store/input.ts';
@@ -21,7 +21,6 @@ import { IdentityWriteError } from './identity.ts';
 export const CUTS_FILE = 'cuts.log';
 const TEMPORARY = `${CUTS_FILE}.new`;
 const HEADER = '{"format":1}';
-const CHECKSUM_DIGITS = 8;
 const READ_BYTES = 1_048_576;
 const LINES_AT_ONCE = 1_000;
 /** This many stale lines, plus as many as are live, are allowed before the file is replaced. */
@@ -231,7 +230,7 @@ export class KeptCuts {
 }
 
 function lineOf(json: string): string {
-  return `${crc32(json).toString(16).padStart(CHECKSUM_DIGITS, '0')} ${json}\n`;
+  return `${checksumText(json)} ${json}\n`;
 }
 
 /** Undefined: the line is damaged. */

@@ -4,6 +4,7 @@
  * with its newest value. A counter that is known only in part, or that has left memory, is not reported.
  */
 import type { Clock } from '../host/host.ts';
+import { Readers } from '../std/readers.ts';
 import type { SharedCounter } from './shared-counter.ts';
 
 /** Values reported in one turn of the event loop. */
@@ -19,8 +20,7 @@ export interface ValueReader {
 
 export class ValueStream {
   readonly #clock: Clock;
-  readonly #failed: (fault: unknown) => void;
-  readonly #readers = new Set<ValueReader>();
+  readonly #readers: Readers<ValueReader>;
   /** Changed and not reported yet: no more than are held. */
   readonly #changed = new Set<SharedCounter>();
   #isDue = false;
@@ -28,18 +28,17 @@ export class ValueStream {
   /** @param failed a reader threw: it has left the stream, which goes on for the others. */
   constructor(clock: Clock, failed: (fault: unknown) => void) {
     this.#clock = clock;
-    this.#failed = failed;
+    this.#readers = new Readers(failed);
   }
 
   /** Adds a reader: it gets what changes from now on. @returns leaves the stream, at once */
   read(reader: ValueReader): () => void {
-    this.#readers.add(reader);
-    return () => this.#readers.delete(reader);
+    return this.#readers.add(reader);
   }
 
   /** A counter may have another value now. */
   readonly changed = (counter: SharedCounter): void => {
-    if (this.#readers.size === 0) return;
+    if (this.#readers.isEmpty) return;
     this.#changed.add(counter);
     this.#plan();
   };
@@ -64,13 +63,6 @@ export class ValueStream {
   }
 
   #tellOne({ name, durableValue, durableExists }: SharedCounter): void {
-    for (const reader of this.#readers) {
-      try {
-        reader.value(name, durableExists ? durableValue : 0n, durableExists);
-      } catch (fault) {
-        this.#readers.delete(reader);
-        this.#failed(fault);
-      }
-    }
+    this.#readers.each((reader) => reader.value(name, durableExists ? durableValue : 0n, durableExists));
   }
 }

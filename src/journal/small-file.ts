@@ -17,7 +17,7 @@ import { TEMPORARY_SUFFIX } from './format.ts';
 const FIELD = 'crc32';
 const BEFORE_CHECKSUM = `,\n  "${FIELD}": "`;
 const END = /^[0-9a-f]{8}"\n\}\n$/;
-const CHECKSUM_DIGITS = 8;
+export const CHECKSUM_DIGITS = 8;
 /** Longer ones are neither written nor read. */
 const BYTES_MAX = 16 * 1024 * 1024;
 
@@ -48,7 +48,7 @@ export function decodeSmallFile(name: string, bytes: Uint8Array): SmallFile {
   const end = text.slice(at + BEFORE_CHECKSUM.length);
   const isChecked = at >= 0 && END.test(end);
   const body = isChecked ? text.slice(0, at) : text;
-  if (isChecked && checksum(body) !== end.slice(0, CHECKSUM_DIGITS)) {
+  if (isChecked && checksumText(body) !== end.slice(0, CHECKSUM_DIGITS)) {
     throw new DamageError(name, 0, 'its checksum is wrong');
   }
   const content = parseJson(name, isChecked ? `${body}\n}` : body);
@@ -63,7 +63,7 @@ export function encodeSmallFile(content: object): Uint8Array {
   const json = JSON.stringify(content, null, 2);
   assert(json.endsWith('\n}') && !(FIELD in content), 'a small file has fields, and its checksum is none of them');
   const body = json.slice(0, -'\n}'.length);
-  const bytes = Buffer.from(`${body}${BEFORE_CHECKSUM}${checksum(body)}"\n}\n`);
+  const bytes = Buffer.from(`${body}${BEFORE_CHECKSUM}${checksumText(body)}"\n}\n`);
   assert(bytes.length <= BYTES_MAX, 'a small file is small');
   return bytes;
 }
@@ -83,8 +83,9 @@ export async function replaceSmallFile(disk: Disk, name: string, bytes: Uint8Arr
   await disk.syncDirectory();
 }
 
-function checksum(body: string): string {
-  return crc32(body).toString(16).padStart(CHECKSUM_DIGITS, '0');
+/** The CRC-32 of a text in UTF-8, as people read it. */
+export function checksumText(text: string): string {
+  return crc32(text).toString(16).padStart(CHECKSUM_DIGITS, '0');
 }
 
 function textOf(name: string, bytes: Uint8Array): string {

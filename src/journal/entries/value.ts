@@ -42,11 +42,8 @@ export interface ValueReplay {
 
 export const VALUE: EntryType<ValueReplay> = {
   number: 1,
-  replay({ words, view }, at, length, replay) {
-    if (!hasKey(length - FIXED_BYTES, words[(at >> 2) + ValueEntry.kindAndLength])) return false;
-    replay.values({ words, view, at: Int32Array.of(at >> 2), count: 1 });
-    return true;
-  },
+  // Whole ones are fed by a `ValueRun`.
+  replay: () => false,
   hasUnknownKind: unknownKindBefore(FIXED_BYTES),
 };
 
